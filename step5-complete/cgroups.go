@@ -1,0 +1,114 @@
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// cgroup is the container's: one directory on version 2 of cgroups(7), one for each controller on
+// version 1. There is none as long as nothing is limited.
+type cgroup struct {
+	dirs  []*os.File // each with a lock on it: see makeLocked
+	tasks []*os.File // version 1: where the child joins
+	pids  *os.File   // where the child writes the limit of processes: see applyPidsLimit
+}
+
+const cgroupRoot = "/sys/fs/cgroup"
+
+func cgroupV2() bool {
+	var fs unix.Statfs_t
+	return unix.Statfs(cgroupRoot, &fs) == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC
+}
+
+// newCgroup makes the cgroup and sets its limits. What it made it returns even with an error.
+func newCgroup() (c *cgroup, err error) {
+	c = &cgroup{}
+	name := fmt.Sprint("container-", os.Getpid())
+	for _, l := range limits {
+		above, file := cgroupRoot, l.v2
+		if !cgroupV2() {
+			above, file = filepath.Join(cgroupRoot, l.controller), l.v1
+		} else if err := os.WriteFile(filepath.Join(above, "cgroup.subtree_control"), []byte("+"+l.controller), 0); err != nil {
+			return c, fmt.Errorf("cgroup: %w", err)
+		}
+		if file == "" {
+			continue
+		}
+		dir := filepath.Join(above, name)
+		if err := c.make(dir); err != nil {
+			return c, fmt.Errorf("cgroup: %w", err)
+		}
+		file = filepath.Join(dir, file)
+		if _, err := os.Stat(file); err != nil && l.optional {
+			continue
+		}
+		if l.controller == "pids" {
+			c.pids, err = os.OpenFile(file, os.O_WRONLY, 0)
+		} else {
+			err = os.WriteFile(file, fmt.Append(nil, l.value), 0)
+		}
+		if err != nil {
+			return c, fmt.Errorf("limit %d: %w", l.value, err)
+		}
+	}
+	return c, nil
+}
+
+// make makes one directory, if this container has not made it yet.
+func (c *cgroup) make(dir string) error {
+	for _, made := range c.dirs {
+		if made.Name() == dir {
+			return nil
+		}
+	}
+	f, err := makeLocked(dir)
+	if err != nil {
+		return err
+	}
+	c.dirs = append(c.dirs, f)
+	if cgroupV2() {
+		return nil
+	}
+	// Writing to tasks moves the thread that writes, and costs less than moving another process does.
+	tasks, err := os.OpenFile(filepath.Join(dir, "tasks"), os.O_WRONLY, 0)
+	c.tasks = append(c.tasks, tasks)
+	return err
+}
+
+// files are what the child needs of the cgroup.
+func (c *cgroup) files() []*os.File {
+	if c.pids == nil {
+		return c.tasks
+	}
+	return append(c.tasks, c.pids)
+}
+
+// cloneInto makes the child begin its life in the cgroup (CLONE_INTO_CGROUP of clone(2)), on version 2.
+func (c *cgroup) cloneInto(attr *syscall.SysProcAttr) {
+	if len(c.dirs) > 0 && cgroupV2() {
+		attr.UseCgroupFD, attr.CgroupFD = true, int(c.dirs[0].Fd())
+	}
+}
+
+// remove removes the cgroup. A process is left in it only where there is no pid namespace to end with
+// the command; it is killed. The last ones take a moment to go.
+func (c *cgroup) remove() (err error) {
+	for _, dir := range c.dirs {
+		for range 500 {
+			if err = unix.Rmdir(dir.Name()); !errors.Is(err, unix.EBUSY) {
+				break
+			}
+			killAll(dir.Name())
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	return err
+}

@@ -1,0 +1,35 @@
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// runInit is process 1 in place of the command: it passes signals on to it and waits for every process
+// whose parent is gone, as pid_namespaces(7) asks of an init. When the command ends it returns its
+// status, and the kernel ends what is left.
+func runInit(path string, caught signals) (status int, err error) {
+	pid, err := syscall.ForkExec(path, flag.Args(), &syscall.ProcAttr{Env: os.Environ(), Files: []uintptr{0, 1, 2}})
+	if err != nil {
+		return execFailed(err)
+	}
+	unix.Close(readyFd)
+	go caught.forward(pid)
+	for {
+		var ws unix.WaitStatus
+		reaped, err := unix.Wait4(-1, &ws, 0, nil)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return statusFailed, fmt.Errorf("wait: %w", err)
+		}
+		if reaped == pid {
+			return exitStatus(syscall.WaitStatus(ws)), nil
+		}
+	}
+}

@@ -1,0 +1,92 @@
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// The eight namespaces(7), by the names of their links in /proc/PID/ns.
+var namespaceFlags = map[string]uintptr{
+	"uts":    unix.CLONE_NEWUTS,
+	"pid":    unix.CLONE_NEWPID,
+	"mnt":    unix.CLONE_NEWNS,
+	"ipc":    unix.CLONE_NEWIPC,
+	"net":    unix.CLONE_NEWNET,
+	"user":   unix.CLONE_NEWUSER,
+	"cgroup": unix.CLONE_NEWCGROUP,
+	"time":   unix.CLONE_NEWTIME,
+}
+
+// namespaces has the flags of those to make: all but time, and user where the caller is not root and so
+// cannot make the others without it.
+var namespaces uintptr = unix.CLONE_NEWUTS | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC |
+	unix.CLONE_NEWNET | unix.CLONE_NEWCGROUP
+
+// lateNamespaces cannot be cloned. The child unshares its cgroup namespace, which takes the cgroup of its
+// maker for its root, once it is in one. clone(2) reads the bit of a time namespace as part of the exit
+// signal; the parent unshares it, which is for its children only (time_namespaces(7)).
+const lateNamespaces = unix.CLONE_NEWCGROUP | unix.CLONE_NEWTIME
+
+func init() {
+	if os.Geteuid() != 0 {
+		namespaces |= unix.CLONE_NEWUSER
+	}
+	flag.Func("ns", "namespaces to make", func(list string) error {
+		namespaces = 0
+		for name := range strings.SplitSeq(list, ",") {
+			if namespaceFlags[name] == 0 {
+				return fmt.Errorf("unknown namespace %q", name)
+			}
+			namespaces |= namespaceFlags[name]
+		}
+		return nil
+	})
+}
+
+// has tells whether the container gets a namespace of its own: the flag is one of CLONE_NEW*.
+func has(flag uintptr) bool { return namespaces&flag != 0 }
+
+// checkNamespaces finds flags that ask for what is inside a namespace that is not new.
+func checkNamespaces() (err error) {
+	needs := map[string]uintptr{"hostname": unix.CLONE_NEWUTS, "rootfs": unix.CLONE_NEWNS}
+	flag.Visit(func(f *flag.Flag) {
+		if needed := needs[f.Name]; needed != 0 && !has(needed) {
+			err = fmt.Errorf("-%s %q: the namespace for it is not in -ns", f.Name, f.Value)
+		}
+	})
+	if len(*hostname) > 64 { // sethostname(2), the kernel's __NEW_UTS_LEN
+		err = errors.Join(err, fmt.Errorf("-hostname %q: longer than 64 bytes", *hostname))
+	}
+	return err
+}
+
+// cloneNamespaces adds to attr the namespaces that the child is born into, and makes the caller root of
+// the user namespace (user_namespaces(7)).
+func cloneNamespaces(attr *syscall.SysProcAttr) {
+	attr.Cloneflags = namespaces &^ lateNamespaces
+	if has(unix.CLONE_NEWUSER) {
+		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
+		attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
+	}
+}
+
+// namespaceNames is what the flag -ns would say.
+func namespaceNames() string {
+	var names []string
+	for name, flag := range namespaceFlags {
+		if has(flag) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, ",")
+}

@@ -1,0 +1,59 @@
+//go:build linux
+
+package main
+
+import (
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// signals are those that the runtime got and the command is to get.
+type signals chan os.Signal
+
+// catchSignals begins to collect signals, so that none ends the runtime before it has cleaned up.
+func catchSignals() signals {
+	caught := make(signals, 64)
+	signal.Notify(caught, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2,
+		unix.SIGWINCH, unix.SIGCONT)
+	return caught
+}
+
+// forward passes signals on to a process, for ever. Process 1 of a pid namespace is not ended by a signal
+// for which it has no handler (pid_namespaces(7)); who asks for the end a second time gets it, by KILL.
+func (caught signals) forward(pid int) {
+	asked := map[os.Signal]bool{}
+	for s := range caught {
+		ends := s == unix.SIGTERM || s == unix.SIGINT || s == unix.SIGHUP || s == unix.SIGQUIT
+		switch {
+		case ends && asked[s] && !handles(pid, s.(unix.Signal)):
+			_ = unix.Kill(pid, unix.SIGKILL) // an error: it is gone, here and below
+		case !fromTerminal(s):
+			_ = unix.Kill(pid, s.(unix.Signal))
+		}
+		asked[s] = true
+	}
+}
+
+// fromTerminal tells whether the command got the signal already: the terminal sends it to all processes
+// in its foreground group (termios(3), ISIG).
+func fromTerminal(s os.Signal) bool {
+	if s != unix.SIGINT && s != unix.SIGQUIT && s != unix.SIGWINCH {
+		return false
+	}
+	foreground, err := unix.IoctlGetInt(0, unix.TIOCGPGRP)
+	return err == nil && foreground == unix.Getpgrp()
+}
+
+// handles tells whether a process has a handler for a signal (proc_pid_status(5), SigCgt).
+func handles(pid int, s unix.Signal) bool {
+	status, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
+	_, mask, _ := strings.Cut(string(status), "SigCgt:\t")
+	mask, _, _ = strings.Cut(mask, "\n")
+	caught, _ := strconv.ParseUint(mask, 16, 64)
+	return caught>>(s-1)&1 == 1
+}
