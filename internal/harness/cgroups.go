@@ -1,0 +1,243 @@
+//go:build linux
+
+package harness
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+)
+
+// controllers are those that step 4 sets limits with.
+var controllers = []string{"memory", "pids", "cpu"}
+
+// cgroupPrefix and the pid of the first stage make the name of a subtree.
+const cgroupPrefix = "workshop-"
+
+// cgroupFS is where the hierarchies are mounted, on a host and on the throw-away host.
+const cgroupFS = "/sys/fs/cgroup"
+
+// A subtree is a cgroup of the harness's own in one hierarchy of cgroups(7).
+type subtree struct {
+	V2          bool
+	Controllers string // of a version 1 hierarchy, in the form of its mount option: cpu,cpuacct
+	Dir         string // the path of the cgroup, as the host sees it
+}
+
+type subtrees []subtree
+
+// makeCgroups makes a cgroup called name in each hierarchy that has one of the controllers. It needs
+// root; what it made it returns even with an error.
+func makeCgroups(name string) (trees subtrees, err error) {
+	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup", "cgroup2"))
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	for _, m := range mounts {
+		tree := subtree{V2: m.FSType == "cgroup2", Dir: filepath.Join(m.Mountpoint, name)}
+		var here []string
+		if tree.V2 {
+			names, _ := os.ReadFile(filepath.Join(m.Mountpoint, "cgroup.controllers"))
+			here = strings.Fields(string(names))
+		} else {
+			here = strings.Split(m.VFSOptions, ",")
+		}
+		wanted := intersect(here, controllers)
+		if len(wanted) == 0 || strings.Contains(m.Mountpoint, name) {
+			continue
+		}
+		if tree.V2 {
+			if err := enable(m.Mountpoint, wanted); err != nil {
+				return trees, err
+			}
+		} else {
+			tree.Controllers = strings.Join(remove(here, "rw", "ro"), ",")
+		}
+		removeStale(m.Mountpoint)
+		if err := os.Mkdir(tree.Dir, 0o755); err != nil {
+			return trees, err
+		}
+		found = append(found, wanted...)
+		trees = append(trees, tree)
+	}
+	if missing := remove(controllers, found...); len(missing) > 0 {
+		return trees, fmt.Errorf("no cgroup controllers %s", strings.Join(missing, " "))
+	}
+	return trees, nil
+}
+
+// enable passes controllers on to the cgroups in dir (cgroups(7), subtree_control).
+func enable(dir string, controllers []string) error {
+	return os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+"+strings.Join(controllers, " +")), 0)
+}
+
+// joinCgroups moves this process into the subtrees, and makes them the roots of what it sees of the
+// hierarchies, by a cgroup namespace.
+func joinCgroups() error {
+	for _, tree := range hostCgroups() {
+		if err := os.WriteFile(filepath.Join(tree.Dir, "cgroup.procs"), []byte("0"), 0); err != nil {
+			return err
+		}
+	}
+	return unix.Unshare(unix.CLONE_NEWCGROUP)
+}
+
+// mountCgroups shows the subtrees on /sys/fs/cgroup as if they were whole hierarchies.
+func mountCgroups() error {
+	trees := hostCgroups()
+	if len(trees) == 0 {
+		return nil
+	}
+	// The host's view goes first: the same file system cannot be mounted twice on one place.
+	if err := unix.Unmount(cgroupFS, unix.MNT_DETACH); err != nil {
+		return err
+	}
+	if trees[0].V2 {
+		return mountV2()
+	}
+	if err := unix.Mount("tmpfs", cgroupFS, "tmpfs", 0, "mode=0755"); err != nil {
+		return err
+	}
+	for _, tree := range trees {
+		dir := filepath.Join(cgroupFS, tree.Controllers)
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+		if err := unix.Mount("cgroup", dir, "cgroup", 0, tree.Controllers); err != nil {
+			return fmt.Errorf("mount %s: %w", dir, err)
+		}
+		for name := range strings.SplitSeq(tree.Controllers, ",") {
+			if err := os.Symlink(tree.Controllers, filepath.Join(cgroupFS, name)); err != nil && !errors.Is(err, fs.ErrExist) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// mountV2 mounts version 2 and moves this process on into a leaf, because a cgroup of version 2 that has processes cannot
+// pass controllers on (cgroups(7), "no internal processes").
+func mountV2() error {
+	if err := unix.Mount("cgroup2", cgroupFS, "cgroup2", 0, ""); err != nil {
+		return err
+	}
+	leaf := filepath.Join(cgroupFS, "harness")
+	return errors.Join(
+		os.Mkdir(leaf, 0o755),
+		os.WriteFile(filepath.Join(leaf, "cgroup.procs"), []byte("0"), 0),
+		enable(cgroupFS, controllers))
+}
+
+// hostCgroups are the subtrees that the first stage made for the throw-away host.
+func hostCgroups() (trees subtrees) {
+	_ = json.Unmarshal([]byte(os.Getenv(cgroupEnv)), &trees) // the reason why there are none is not JSON
+	return trees
+}
+
+// missingCgroups tells why the throw-away host has no cgroups, if it has none.
+func missingCgroups() (why string, missing bool) {
+	switch env := os.Getenv(cgroupEnv); {
+	case env == "":
+		return "only root may make cgroups here", true
+	case len(hostCgroups()) == 0:
+		return env, true
+	}
+	return "", false
+}
+
+func (trees subtrees) String() string {
+	text, _ := json.Marshal(trees) // strings and bools: cannot fail
+	return string(text)
+}
+
+// remove kills what is left in the subtrees and removes them.
+func (trees subtrees) remove() (err error) {
+	for _, tree := range trees {
+		err = errors.Join(err, removeCgroups(tree.Dir))
+	}
+	return err
+}
+
+// removeStale removes the subtrees of test processes that were killed before they could do it.
+func removeStale(dir string) {
+	stale, _ := filepath.Glob(filepath.Join(dir, cgroupPrefix+"*")) // the pattern is well-formed
+	for _, tree := range stale {
+		pid := strings.TrimPrefix(filepath.Base(tree), cgroupPrefix)
+		if _, err := os.Stat(filepath.Join("/proc", pid)); errors.Is(err, fs.ErrNotExist) {
+			_ = removeCgroups(tree)
+		}
+	}
+}
+
+// removeCgroups kills the processes in a cgroup and in those below it, and removes them all. A cgroup
+// stays busy until its last process is gone, so it tries for some seconds.
+func removeCgroups(dir string) (err error) {
+	for range 500 {
+		if err = removeTree(dir); err == nil || errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return err
+}
+
+func removeTree(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if entry.IsDir() {
+			err = errors.Join(err, removeTree(filepath.Join(dir, entry.Name())))
+		}
+	}
+	procs, _ := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	for pid := range bytes.FieldsSeq(procs) {
+		var n int
+		if fmt.Sscan(string(pid), &n); n > 0 {
+			_ = unix.Kill(n, unix.SIGKILL)
+		}
+	}
+	return errors.Join(err, unix.Rmdir(dir))
+}
+
+// cgroupDirs lists the cgroups of the throw-away host.
+func cgroupDirs() (dirs []string) {
+	_ = filepath.WalkDir(cgroupFS, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() && path != cgroupFS {
+			dirs = append(dirs, path)
+		}
+		return nil
+	})
+	return dirs
+}
+
+func intersect(a, b []string) (both []string) {
+	for _, x := range a {
+		for _, y := range b {
+			if x == y {
+				both = append(both, x)
+			}
+		}
+	}
+	return both
+}
+
+func remove(from []string, what ...string) (rest []string) {
+	for _, x := range from {
+		if len(intersect([]string{x}, what)) == 0 {
+			rest = append(rest, x)
+		}
+	}
+	return rest
+}

@@ -1,0 +1,216 @@
+//go:build linux
+
+package harness
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Main runs the tests of a package on a throw-away host, and returns their exit status. It is called
+// from TestMain.
+//
+// It runs three times in turn. The first stage, in the process that go test started, builds the program
+// and starts the second as process 1 of new namespaces. The second makes a host of them and replaces
+// itself by the third, because a thread that unshares a namespace leaves the other threads of a Go
+// program behind, and execve(2) has no others. The third runs the tests.
+func Main(m *testing.M) int {
+	flag.Parse()
+	runtime.LockOSThread() // the thread that dies is what Pdeathsig looks at, and unshare(2) works on
+	var err error
+	status := 1
+	switch {
+	case flag.Lookup("test.list").Value.String() != "":
+		return m.Run()
+	case os.Getenv(stageEnv) == "":
+		status, err = runHost()
+	case os.Getenv(stageEnv) == "setup":
+		err = setupHost()
+	default:
+		unix.CloseOnExec(reportFd)
+		return m.Run()
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "harness: %v\n", err)
+		status = max(status, 1)
+	}
+	return status
+}
+
+// reportFd is the descriptor on which the third stage tells the first what ran.
+const reportFd = 3
+
+// runHost prepares the host, runs the other stages in it, and takes it away.
+func runHost() (status int, err error) {
+	dir, err := os.MkdirTemp("", "container-test-")
+	if err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(filepath.Join(dir, "work"), 0o755)); err != nil {
+		return 1, err
+	}
+	if err := prepare(dir); err != nil {
+		return 1, err
+	}
+	report, err := os.Create(filepath.Join(dir, "report"))
+	if err != nil {
+		return 1, err
+	}
+	defer report.Close()
+
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.ExtraFiles = []*os.File{report}
+	cmd.Env = append(os.Environ(), stageEnv+"=setup", dirEnv+"="+dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: unix.CLONE_NEWUTS | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWNET,
+		Pdeathsig:  unix.SIGKILL,
+	}
+	if os.Geteuid() != 0 {
+		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
+	} else {
+		trees, missing := makeCgroups(fmt.Sprint(cgroupPrefix, os.Getpid()))
+		defer func() { err = errors.Join(err, trees.remove()) }()
+		if missing != nil {
+			cmd.Env = append(cmd.Env, cgroupEnv+"="+missing.Error())
+		} else {
+			cmd.Env = append(cmd.Env, cgroupEnv+"="+trees.String())
+		}
+	}
+
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT)
+	if err := cmd.Start(); err != nil {
+		return 1, fmt.Errorf("throw-away host: %w (run the tests as root, or see the README on user namespaces)", err)
+	}
+	go func() {
+		<-signals
+		_ = cmd.Process.Kill()
+	}()
+	_ = cmd.Wait() // its status says it all
+	if err := forbidCache(); err != nil {
+		return 1, err
+	}
+	if err := printReport(filepath.Join(dir, "report")); err != nil {
+		return 1, err
+	}
+	if !cmd.ProcessState.Exited() {
+		return 1, fmt.Errorf("throw-away host: %s", cmd.ProcessState)
+	}
+	return cmd.ProcessState.ExitCode(), nil
+}
+
+// forbidCache keeps go test from remembering the result of somebody's program: it would not notice when
+// the program changes. In the log of what the tests looked at, go test takes a line that it does not
+// understand for a reason to remember nothing.
+func forbidCache() error {
+	name := flag.Lookup("test.testlogfile").Value.String()
+	if os.Getenv(programEnv) == "" || name == "" {
+		return nil
+	}
+	log, err := os.OpenFile(name, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = log.WriteString("not-to-be-cached\n")
+	return errors.Join(err, log.Close())
+}
+
+// setupHost makes a host of the namespaces in which it runs, and starts the tests there.
+func setupHost() error {
+	work := filepath.Join(os.Getenv(dirEnv), "work")
+	steps := []struct {
+		what string
+		do   func() error
+	}{
+		{"sethostname", func() error { return unix.Sethostname([]byte(hostname)) }},
+		{"loopback up", loopbackUp},
+		{"make / private", func() error { return unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, "") }},
+		{"join cgroups", joinCgroups},
+		{"make / read-only", makeReadOnly},
+		{"mount /proc", func() error { return unix.Mount("proc", "/proc", "proc", 0, "") }},
+		{"write ns_last_pid", leaveRoomForPids},
+		{"mount cgroups", mountCgroups},
+		{"mount " + work, func() error { return unix.Mount("tmpfs", work, "tmpfs", 0, "mode=0755") }},
+		// As systemd does: a program that forgets to make it private is found out.
+		{"make / shared", func() error { return unix.Mount("", "/", "", unix.MS_SHARED|unix.MS_REC, "") }},
+		{"setenv", func() error { return os.Setenv(stageEnv, "tests") }},
+		{"exec", func() error { return unix.Exec("/proc/self/exe", os.Args, os.Environ()) }},
+	}
+	for _, step := range steps {
+		if err := step.do(); err != nil {
+			return fmt.Errorf("throw-away host: %s: %w", step.what, err)
+		}
+	}
+	return nil
+}
+
+// leaveRoomForPids has the pids of the host begin above those in a container, so that the one cannot be
+// mistaken for the other. A kernel without checkpoint and restore has no such file.
+func leaveRoomForPids() error {
+	err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte("1000"), 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// hostname is the name of the throw-away host.
+const hostname = "host"
+
+// loopbackUp does what `ip link set lo up` does (netdevice(7)).
+func loopbackUp() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	lo, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	lo.SetUint16(unix.IFF_UP)
+	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
+}
+
+// makeReadOnly makes all mounts read-only (mount_setattr(2)), except where go test wants its files.
+func makeReadOnly() error {
+	var writable []string
+	for _, name := range []string{"testlogfile", "coverprofile", "cpuprofile", "memprofile", "blockprofile", "mutexprofile", "trace"} {
+		if file := flag.Lookup("test." + name).Value.String(); file != "" {
+			if !filepath.IsAbs(file) {
+				file = filepath.Join(flag.Lookup("test.outputdir").Value.String(), file)
+			}
+			writable = append(writable, filepath.Dir(file))
+		}
+	}
+	if dir := flag.Lookup("test.gocoverdir").Value.String(); dir != "" {
+		writable = append(writable, dir)
+	}
+	for _, dir := range writable {
+		if err := unix.Mount(dir, dir, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+			return fmt.Errorf("%s: %w", dir, err)
+		}
+	}
+	err := unix.MountSetattr(unix.AT_FDCWD, "/", unix.AT_RECURSIVE, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
+	if errors.Is(err, unix.ENOSYS) { // before Linux 5.12
+		return nil
+	}
+	for _, dir := range writable {
+		err = errors.Join(err, unix.MountSetattr(unix.AT_FDCWD, dir, unix.AT_RECURSIVE, &unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY}))
+	}
+	return err
+}

@@ -1,0 +1,131 @@
+//go:build linux
+
+package harness
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+)
+
+// state is what a container may not change on the host: a set of lines, each naming one thing.
+type state map[string]bool
+
+// hostState reads the state of the throw-away host.
+func hostState() (state, error) {
+	s := state{}
+	mounts, err := mountinfo.GetMounts(nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range mounts {
+		s[fmt.Sprintf("mount %s %s (%s)", m.FSType, m.Mountpoint, m.Options)] = true
+	}
+	for _, pid := range processes() {
+		cmdline, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
+		s[fmt.Sprintf("process %d %s", pid, bytes.ReplaceAll(cmdline, []byte{0}, []byte{' '}))] = true
+	}
+	for _, dir := range cgroupDirs() {
+		s["cgroup "+dir] = true
+	}
+	links, err := net.Interfaces()
+	if err != nil {
+		return nil, err
+	}
+	for _, link := range links {
+		s["interface "+link.Name] = true
+	}
+	name, err := os.Hostname()
+	s["host name "+name] = true
+	return s, err
+}
+
+// processes lists the processes of the throw-away host but this one, its process 1. Those that are dead
+// and have nobody else to wait for them it buries on the way.
+func processes() (pids []int) {
+	entries, _ := os.ReadDir("/proc")
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		if reaped, _ := unix.Wait4(pid, nil, unix.WNOHANG, nil); reaped != pid {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// leftovers returns what is on the host now and was not before, and the other way round. What is about to
+// go, such as a killed process, gets two seconds for it.
+func leftovers(before state) (lines []string, err error) {
+	for range 200 {
+		now, err := hostState()
+		if err != nil {
+			return nil, err
+		}
+		lines = nil
+		for line := range now {
+			if !before[line] {
+				lines = append(lines, "new: "+line)
+			}
+		}
+		for line := range before {
+			if !now[line] {
+				lines = append(lines, "gone: "+line)
+			}
+		}
+		if len(lines) == 0 {
+			return nil, nil
+		}
+		if !slices.ContainsFunc(lines, func(line string) bool { return !strings.Contains(line, ": host name ") }) {
+			break // waiting does not help
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	slices.Sort(lines)
+	return lines, nil
+}
+
+// restore takes leftovers away, so that the next script starts on a clean host.
+func restore(before state) error {
+	// Many container programs end on a signal by unmounting and removing: kill, and wait until all is quiet.
+	for range 200 {
+		pids := processes()
+		if len(pids) == 0 {
+			break
+		}
+		for _, pid := range pids {
+			_ = unix.Kill(pid, unix.SIGKILL)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	err := unix.Sethostname([]byte(hostname))
+	now, stateErr := hostState()
+	err = errors.Join(err, stateErr)
+	for line := range now {
+		kind, rest, _ := strings.Cut(line, " ")
+		if before[line] {
+			continue
+		}
+		switch kind {
+		case "mount":
+			_, path, _ := strings.Cut(rest, " ")
+			path = path[:strings.LastIndex(path, " (")]
+			_ = unix.Unmount(path, unix.MNT_DETACH) // gone with one above it, perhaps
+		case "cgroup":
+			err = errors.Join(err, removeCgroups(rest))
+		}
+	}
+	return err
+}

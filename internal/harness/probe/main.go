@@ -1,0 +1,116 @@
+//go:build linux
+
+// Command probe tries from inside a container what a shell cannot. It is linked statically and lies at
+// /bin/probe in the root file systems that the scripts make.
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func main() {
+	if len(os.Args) < 2 {
+		fail(fmt.Errorf("usage: probe true | breakout FILE | hog MIB | spin SECONDS | leave | signals"))
+	}
+	arg := func() string {
+		if len(os.Args) < 3 {
+			fail(fmt.Errorf("%s: no argument", os.Args[1]))
+		}
+		return os.Args[2]
+	}
+	number := func() int {
+		n, err := strconv.Atoi(arg())
+		fail(err)
+		return n
+	}
+	switch os.Args[1] {
+	case "true":
+	case "breakout":
+		breakout(arg())
+	case "hog":
+		hog(number())
+	case "spin":
+		spin(number())
+	case "leave":
+		leave()
+	case "signals":
+		signals()
+	default:
+		fail(fmt.Errorf("%s: unknown", os.Args[1]))
+	}
+}
+
+func fail(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "probe:", err)
+		os.Exit(1)
+	}
+}
+
+// breakout leaves a chroot(2) in the classic way, then looks for a file of the host: chroot leaves the
+// working directory alone, so a second chroot to a directory below puts it above the root, from where ..
+// goes on up.
+func breakout(file string) {
+	fail(os.Chdir("/"))
+	fail(unix.Chroot("/bin"))
+	for range 64 {
+		fail(unix.Chdir(".."))
+	}
+	fail(unix.Chroot("."))
+	if _, err := os.Stat(file); err == nil {
+		fmt.Println("broke out:", file)
+	}
+}
+
+// hog uses n MiB of memory and says so.
+func hog(n int) {
+	var hoard [][]byte
+	for range n {
+		block := make([]byte, 1<<20)
+		for i := 0; i < len(block); i += 4096 {
+			block[i] = 1 // a page that was never written to takes no memory
+		}
+		hoard = append(hoard, block)
+	}
+	fmt.Printf("used %d MiB\n", len(hoard))
+}
+
+// spin keeps one thread busy for a number of seconds and prints the percentage of them that it got.
+func spin(seconds int) {
+	start := time.Now()
+	for time.Since(start) < time.Duration(seconds)*time.Second {
+		for range 100_000 {
+		}
+	}
+	var usage unix.Rusage
+	fail(unix.Getrusage(unix.RUSAGE_SELF, &usage))
+	used := time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	fmt.Println(int(100 * used / time.Since(start)))
+}
+
+// leave leaves a process behind.
+func leave() {
+	cmd := exec.Command("/bin/sleep", "6100")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr // not /dev/null, which not every step has
+	fail(cmd.Start())
+}
+
+// signals prints each signal that it gets, until TERM.
+func signals() {
+	c := make(chan os.Signal, 8)
+	signal.Notify(c, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGTERM, unix.SIGCONT, unix.SIGWINCH)
+	fmt.Println("ready")
+	for s := range c {
+		fmt.Println(unix.SignalName(s.(unix.Signal)))
+		if s == unix.SIGTERM {
+			return
+		}
+	}
+}

@@ -1,0 +1,355 @@
+//go:build linux
+
+package harness
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// scriptTimeout is the time after which a script that hangs is ended.
+func scriptTimeout() time.Duration {
+	if timeout, err := time.ParseDuration(os.Getenv(timeoutEnv)); err == nil {
+		return timeout
+	}
+	return time.Minute
+}
+
+// notYet starts the names of the scripts that show what a step does not isolate. The next step may.
+const notYet = "not-yet-"
+
+// Run runs the scripts of all the steps up to the one of the package being tested, which is the working
+// directory, as subtests step/script. It must run under Main.
+func Run(t *testing.T) {
+	wd, err := os.Getwd()
+	require.NoError(t, err)
+	root, err := moduleRoot()
+	require.NoError(t, err)
+	// go test keeps a result until something changes that the tests looked at: look at what the other
+	// stages use.
+	for _, name := range []string{programEnv, reportEnv, timeoutEnv, "CI", "PATH"} {
+		_ = os.Getenv(name)
+	}
+	for _, name := range []string{"scripts/mkrootfs.sh", "internal/harness/probe/main.go"} {
+		_, err := os.Stat(filepath.Join(root, name))
+		require.NoError(t, err)
+	}
+	current := filepath.Base(wd)
+	steps, err := os.ReadDir(filepath.Join(root, "testdata"))
+	require.NoError(t, err)
+	for _, step := range steps {
+		if step.Name() > current || !strings.HasPrefix(step.Name(), "step") {
+			continue
+		}
+		t.Run(step.Name(), func(t *testing.T) {
+			scripts, err := filepath.Glob(filepath.Join(root, "testdata", step.Name(), "*.txtar"))
+			require.NoError(t, err)
+			require.NotEmpty(t, scripts)
+			for _, script := range scripts {
+				if step.Name() == current || !strings.HasPrefix(filepath.Base(script), notYet) {
+					run(t, step.Name(), script)
+				}
+			}
+		})
+	}
+}
+
+// run runs one script, and fails it when it leaves something behind.
+func run(t *testing.T, step, script string) {
+	dir := os.Getenv(dirEnv)
+	s := &scriptT{T: t, name: step + "/" + strings.TrimSuffix(filepath.Base(script), ".txtar")}
+	testscript.RunT(s, testscript.Params{
+		Files:       []string{script},
+		WorkdirRoot: filepath.Join(dir, "work"),
+		Setup: func(env *testscript.Env) error {
+			// The applets of the rootfs serve a host that lacks, say, hostname.
+			env.Setenv("PATH", filepath.Join(dir, "bin")+":"+os.Getenv("PATH")+":"+filepath.Join(dir, "rootfs", "bin"))
+			env.Setenv("HOME", env.WorkDir)
+			return nil
+		},
+		Condition: s.condition,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"rootfs":  rootfs,
+			"exits":   exits,
+			"running": running,
+			"cgroup":  cgroup,
+		},
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+	})
+}
+
+// scriptT is a test that runs one script at a time, because they share the host, and looks at the host
+// before and after.
+type scriptT struct {
+	*testing.T
+	name    string   // step/script
+	missing []string // what the conditions of the script found missing on the machine
+}
+
+func (s *scriptT) Parallel()     {}
+func (s *scriptT) Verbose() bool { return testing.Verbose() }
+
+func (s *scriptT) Run(name string, f func(testscript.T)) {
+	s.T.Run(name, func(t *testing.T) {
+		before, err := hostState()
+		require.NoError(t, err)
+		var timedOut atomic.Bool
+		timer := time.AfterFunc(scriptTimeout(), func() {
+			// All of them: one that was left behind may hold the pipe on which its output is awaited.
+			timedOut.Store(true)
+			_ = unix.Kill(-1, unix.SIGKILL)
+		})
+		defer func() {
+			timer.Stop()
+			if timedOut.Load() {
+				t.Errorf("not done after %s: the program, or a process that it left behind, was still running", scriptTimeout())
+			}
+			lines, err := leftovers(before)
+			if len(lines) > 0 && !t.Failed() {
+				t.Errorf("the host is not as it was before:\n\t%s", strings.Join(lines, "\n\t"))
+			}
+			require.NoError(t, errors.Join(err, restore(before)))
+			require.NoError(t, os.RemoveAll(filepath.Join(os.Getenv(dirEnv), "work", "script-"+name)))
+			if !t.Skipped() {
+				record(s.name, "ran")
+			}
+		}()
+		s.T = t
+		f(s)
+	})
+}
+
+// Skip skips the script, unless the machine has all that it needs and CI=true asks for all that can run.
+func (s *scriptT) Skip(args ...any) {
+	s.Helper()
+	if len(s.missing) == 0 && os.Getenv("CI") == "true" {
+		s.Fatal("skipped, but nothing is missing here: ", fmt.Sprint(args...))
+	}
+	reason := fmt.Sprint(args...)
+	if len(s.missing) > 0 {
+		reason += ": " + strings.Join(s.missing, ", ")
+	}
+	record(s.name, "skipped "+reason)
+	s.T.Skip(reason)
+}
+
+// condition answers the conditions that are ours.
+func (s *scriptT) condition(name string) (bool, error) {
+	check, ok := conditions[name]
+	if !ok {
+		return false, fmt.Errorf("unknown condition %q", name)
+	}
+	why := check()
+	if why != "" {
+		s.missing = append(s.missing, why)
+	}
+	return why == "", nil
+}
+
+// conditions say what is missing for them, by trying it.
+var conditions = map[string]func() (missing string){
+	"user": func() string {
+		if err := try(&syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER}); err != nil {
+			return "user namespaces: " + err.Error()
+		}
+		return ""
+	},
+	"time": func() string {
+		host, _ := os.Readlink("/proc/self/ns/time")
+		cmd := exec.Command("readlink", "/proc/self/ns/time")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: 0x80} // CLONE_NEWTIME
+		inside, err := cmd.Output()
+		if err != nil || strings.TrimSpace(string(inside)) == host {
+			return "time namespaces entered by execve(2), as from Linux 6.2 on"
+		}
+		return ""
+	},
+	"cgroups": func() string {
+		why, _ := missingCgroups()
+		return why
+	},
+	"cgroup2": func() string {
+		if _, err := os.Stat(filepath.Join(cgroupFS, "cgroup.controllers")); err != nil {
+			return "cgroup version 2"
+		}
+		return ""
+	},
+	"swap": func() string {
+		for _, file := range []string{"harness/memory.swap.max", "memory/memory.memsw.limit_in_bytes"} {
+			if _, err := os.Stat(filepath.Join(cgroupFS, file)); err == nil {
+				return ""
+			}
+		}
+		return "swap accounting"
+	},
+	// The program under test takes the flags of ours, and not only a command as the article's does.
+	"flags": func() string {
+		if os.Getenv(programEnv) == "" {
+			return ""
+		}
+		dir := os.Getenv(dirEnv)
+		cmd := exec.Command(filepath.Join(dir, "bin", "container"), "run", "-ns", "uts,pid,mnt", "-hostname", "workshop", "true")
+		cmd.Dir = dir // where there is a rootfs
+		if err := cmd.Run(); err != nil {
+			return "the flags -ns and -hostname in this program"
+		}
+		return ""
+	},
+}
+
+// try starts a program with these attributes.
+func try(attr *syscall.SysProcAttr) error {
+	cmd := exec.Command(filepath.Join(os.Getenv(dirEnv), "bin", "probe"), "true")
+	cmd.SysProcAttr = attr
+	return cmd.Run()
+}
+
+// rootfs is the command `rootfs [DIR]`: it makes a root file system, with /bin/probe in it.
+func rootfs(ts *testscript.TestScript, neg bool, args []string) {
+	dir := "rootfs"
+	if neg || len(args) > 1 {
+		ts.Fatalf("usage: rootfs [DIR]")
+	}
+	if len(args) == 1 {
+		dir = args[0]
+	}
+	from := os.Getenv(dirEnv)
+	ts.Check(exec.Command("cp", "-a", filepath.Join(from, "rootfs"), ts.MkAbs(dir)).Run())
+	ts.Check(exec.Command("cp", filepath.Join(from, "bin", "probe"), filepath.Join(ts.MkAbs(dir), "bin", "probe")).Run())
+}
+
+// exits is the command `exits N PROGRAM [ARG...]`: the program must exit with status N, or be ended by
+// signal N-128.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits N PROGRAM [ARG...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	status := 0
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		status = exit.ExitCode()
+		if ws := exit.Sys().(syscall.WaitStatus); ws.Signaled() {
+			status = 128 + int(ws.Signal())
+		}
+	} else {
+		ts.Check(err)
+	}
+	if status != want {
+		ts.Fatalf("%s: exit status %d, want %d", strings.Join(args[1:], " "), status, want)
+	}
+}
+
+// running is the command `running 'COMMAND LINE'`: it waits for a process on the host to run that.
+func running(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: running 'COMMAND LINE'")
+	}
+	if !eventually(func() bool {
+		for _, pid := range processes() {
+			cmdline, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
+			if strings.ReplaceAll(strings.TrimRight(string(cmdline), "\x00"), "\x00", " ") == args[0] {
+				return true
+			}
+		}
+		return false
+	}) {
+		ts.Fatalf("no process runs %q", args[0])
+	}
+}
+
+// cgroup is the command `cgroup FILE VALUE`: it waits for a cgroup on the host that has a file of that
+// name whose first word is the value.
+func cgroup(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: cgroup FILE VALUE")
+	}
+	var seen []string
+	if !eventually(func() bool {
+		seen = nil
+		for _, dir := range cgroupDirs() {
+			if text, err := os.ReadFile(filepath.Join(dir, args[0])); err == nil {
+				value, _, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
+				if value == args[1] {
+					return true
+				}
+				seen = append(seen, fmt.Sprintf("%s: %s", dir, value))
+			}
+		}
+		return false
+	}) {
+		ts.Fatalf("no cgroup has %s in %s; there are:\n%s", args[1], args[0], strings.Join(seen, "\n"))
+	}
+}
+
+// eventually waits for a condition, for as long as a slow machine may take to start a container.
+func eventually(condition func() bool) bool {
+	for range 500 {
+		if condition() {
+			return true
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return false
+}
+
+// record tells the first stage what became of a script.
+func record(script, result string) {
+	_, _ = unix.Write(reportFd, []byte(script+" "+result+"\n"))
+}
+
+// printReport prints how many scripts ran and why others did not: on stdout, which go test shows for a
+// failure or with -v; and if some did not, on the terminal too, if there is one.
+func printReport(file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var lines, skipped []string
+	for scanner := bufio.NewScanner(f); scanner.Scan(); {
+		lines = append(lines, scanner.Text())
+		if script, result, _ := strings.Cut(scanner.Text(), " "); strings.HasPrefix(result, "skipped") {
+			skipped = append(skipped, "  "+script+" "+result)
+		}
+	}
+	wd, _ := os.Getwd()
+	slices.Sort(skipped)
+	summary := fmt.Sprintf("%s: %d scripts ran, %d skipped\n", filepath.Base(wd), len(lines)-len(skipped), len(skipped))
+	if len(skipped) > 0 {
+		summary += strings.Join(skipped, "\n") + "\n"
+	}
+	fmt.Print(summary)
+	if tty, err := os.OpenFile("/dev/tty", os.O_WRONLY, 0); err == nil && len(skipped) > 0 {
+		fmt.Fprint(tty, summary)
+		tty.Close()
+	}
+	if name := os.Getenv(reportEnv); name != "" {
+		report, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o666)
+		if err != nil {
+			return err
+		}
+		defer report.Close()
+		for _, line := range lines {
+			fmt.Fprintln(report, filepath.Base(wd), line)
+		}
+	}
+	return nil
+}
