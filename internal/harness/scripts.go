@@ -176,7 +176,7 @@ var conditions = map[string]func() (missing string){
 		cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: 0x80} // CLONE_NEWTIME
 		inside, err := cmd.Output()
 		if err != nil || strings.TrimSpace(string(inside)) == host {
-			return "time namespaces entered by execve(2), as from Linux 6.2 on"
+			return "execve(2) does not enter one before Linux 6.2"
 		}
 		return ""
 	},
@@ -207,7 +207,7 @@ var conditions = map[string]func() (missing string){
 		cmd := exec.Command(filepath.Join(dir, "bin", "container"), "run", "-ns", "uts,pid,mnt", "-hostname", "workshop", "true")
 		cmd.Dir = dir // where there is a rootfs
 		if err := cmd.Run(); err != nil {
-			return "the flags -ns and -hostname in this program"
+			return "this program does not take -ns and -hostname"
 		}
 		return ""
 	},
