@@ -198,6 +198,12 @@ var conditions = map[string]func() (missing string){
 		}
 		return "swap accounting"
 	},
+	"ours": func() string {
+		if os.Getenv(programEnv) != "" {
+			return "this program is not one of the workshop's own"
+		}
+		return ""
+	},
 	// The program under test takes the flags of ours, and not only a command as the article's does.
 	"flags": func() string {
 		if os.Getenv(programEnv) == "" {
