@@ -18,7 +18,7 @@ import (
 type cgroup struct {
 	dirs  []*os.File // each with a lock on it: see makeLocked
 	tasks []*os.File // version 1: where the child joins
-	pids  *os.File   // where the child writes the limit of processes: see applyPidsLimit
+	pids  []*os.File // where the child writes the limit of processes: see applyPidsLimit
 }
 
 const cgroupRoot = "/sys/fs/cgroup"
@@ -51,7 +51,9 @@ func newCgroup() (c *cgroup, err error) {
 			continue
 		}
 		if l.controller == "pids" {
-			c.pids, err = os.OpenFile(file, os.O_WRONLY, 0)
+			var f *os.File
+			f, err = os.OpenFile(file, os.O_WRONLY, 0)
+			c.pids = []*os.File{f}
 		} else {
 			err = os.WriteFile(file, fmt.Append(nil, l.value), 0)
 		}
@@ -81,14 +83,6 @@ func (c *cgroup) make(dir string) error {
 	tasks, err := os.OpenFile(filepath.Join(dir, "tasks"), os.O_WRONLY, 0)
 	c.tasks = append(c.tasks, tasks)
 	return err
-}
-
-// files are what the child needs of the cgroup.
-func (c *cgroup) files() []*os.File {
-	if c.pids == nil {
-		return c.tasks
-	}
-	return append(c.tasks, c.pids)
 }
 
 // cloneInto makes the child begin its life in the cgroup (CLONE_INTO_CGROUP of clone(2)), on version 2.

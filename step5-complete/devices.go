@@ -32,15 +32,12 @@ var deviceLinks = [][2]string{
 	{"/dev/stderr", "/proc/self/fd/2"},
 }
 
-// makeDevices fills /dev, which is an empty tmpfs.
+// makeDevices fills /dev, a tmpfs where device files do not work, with mounts of the host's: a user
+// namespace may not make any, and root without one may make only what is of no use.
 func makeDevices(h *host) error {
+	trace("bind /dev/null, zero, full, random, urandom, tty")
 	for _, d := range devices {
-		dev := unix.Mkdev(d.major, d.minor)
-		err := unix.Mknod("/"+d.path, unix.S_IFCHR|0o666, int(dev))
-		if errors.Is(err, unix.EPERM) { // in a user namespace
-			err = bindDevice(h, d.path, dev)
-		}
-		if err != nil {
+		if err := bindDevice(h, d.path, unix.Mkdev(d.major, d.minor)); err != nil {
 			return fmt.Errorf("device %q: %w", "/"+d.path, err)
 		}
 	}
@@ -52,8 +49,7 @@ func makeDevices(h *host) error {
 	return nil
 }
 
-// bindDevice mounts the host's device on a file of the container. It makes sure that it is that device:
-// the host may be a container too, with anything in its /dev.
+// bindDevice makes sure that it is that device: the host may be a container too, with anything in its /dev.
 func bindDevice(h *host, path string, dev uint64) error {
 	fd, err := h.clone(path)
 	if err != nil {

@@ -3,23 +3,51 @@
 package main
 
 import (
+	"errors"
+	"flag"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// setEnvironment replaces the environment of the host by what a program expects, and the mask for the
-// modes of new files by the usual one.
-func setEnvironment() {
+// environment is what the flags -env ask for.
+var environment [][2]string
+
+func init() {
+	flag.Func("env", "`NAME=VALUE` in the environment", func(s string) error {
+		name, value, both := strings.Cut(s, "=")
+		if name == "" || !both {
+			return errors.New("not NAME=VALUE")
+		}
+		environment = append(environment, [2]string{name, value})
+		return nil
+	})
+}
+
+// defaultEnvironment is what a program expects. Only the type of the terminal is the caller's.
+func defaultEnvironment(hostname string) map[string]string {
 	term := os.Getenv("TERM")
 	if term == "" {
 		term = "xterm"
 	}
+	return map[string]string{
+		"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM": term, "HOSTNAME": hostname,
+	}
+}
+
+// setEnvironment replaces the environment of the host, and the mask for the modes of new files by the usual
+// one.
+func setEnvironment(*job) error {
 	name, _ := os.Hostname() // by uname(2): the container's, or the host's if that is what the container has
+	defaults := defaultEnvironment(name)
 	os.Clearenv()
-	os.Setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-	os.Setenv("HOME", "/root")
-	os.Setenv("TERM", term)
-	os.Setenv("HOSTNAME", name)
+	for name, value := range defaults {
+		os.Setenv(name, value)
+	}
+	for _, variable := range environment {
+		os.Setenv(variable[0], variable[1])
+	}
 	unix.Umask(0o022)
+	return nil
 }

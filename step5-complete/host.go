@@ -26,23 +26,42 @@ func (h *host) clone(path string) (fd int, err error) {
 	return unix.OpenTree(h.root, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
 }
 
-// attach mounts it on a path of the container (move_mount(2)).
-func attach(fd int, target string) error {
-	return unix.MoveMount(fd, "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH)
+// unmount unmounts the old root, as the last of all: in a user namespace the kernel allows a new proc or
+// sysfs only as long as one is in sight that shows as much (mount_too_revealing in its fs/namespace.c).
+func (h *host) unmount() error {
+	trace("umount2 old root, detach")
+	if err := unix.Fchdir(h.root); err != nil {
+		return fmt.Errorf("old root %q: %w", "/", err)
+	}
+	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
+		return fmt.Errorf("unmount old root %q: %w", "/", err)
+	}
+	return nil
 }
 
-// bind mounts a directory of the host, with all that is mounted below it, on a path of the container.
-func (h *host) bind(path, target string, readOnly bool) error {
+// attach mounts what clone returned on a path (move_mount(2)).
+func attach(fd int, path string) error {
+	return unix.MoveMount(fd, "", unix.AT_FDCWD, path, unix.MOVE_MOUNT_F_EMPTY_PATH)
+}
+
+// attachTo mounts it on an open file or directory.
+func attachTo(fd, target int) error {
+	return unix.MoveMount(fd, "", target, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
+}
+
+// bind mounts a directory of the host, with all that is mounted below it, on an open one of the container.
+func (h *host) bind(path string, target int, readOnly bool) error {
 	fd, err := h.clone(path)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	if readOnly {
-		attr := &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
-		if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, attr); err != nil {
-			return err
-		}
+	attr := &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
+	if !readOnly { // as all is since enterRootfs
+		attr = &unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY}
 	}
-	return attach(fd, target)
+	if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, attr); err != nil {
+		return err
+	}
+	return attachTo(fd, target)
 }

@@ -7,21 +7,27 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// runInit is process 1 in place of the command: it passes signals on to it and waits for every process
-// whose parent is gone, as pid_namespaces(7) asks of an init. When the command ends it returns its
-// status, and the kernel ends what is left.
-func runInit(path string, caught signals) (status int, err error) {
+// runInit is process 1 in place of the command, with the same privileges: it passes signals on to it and
+// waits for every process whose parent is gone, as pid_namespaces(7) asks of an init. When the command
+// ends it returns its status, and the kernel ends what is left.
+func runInit() (status int, err error) {
+	caught := catchSignals()
+	unix.Close(controlFd) // the parent waits for this to pass signals on
+	path, err := exec.LookPath(flag.Arg(0))
+	if err != nil {
+		return execFailed(err)
+	}
 	pid, err := syscall.ForkExec(path, flag.Args(), &syscall.ProcAttr{Env: os.Environ(), Files: []uintptr{0, 1, 2}})
 	if err != nil {
 		return execFailed(err)
 	}
-	unix.Close(readyFd)
-	go caught.forward(pid)
+	go caught.forward(pid, func() {})
 	for {
 		var ws unix.WaitStatus
 		reaped, err := unix.Wait4(-1, &ws, 0, nil)

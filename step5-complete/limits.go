@@ -22,17 +22,17 @@ type limit struct {
 var limits []limit
 
 func init() {
-	flag.Func("memory", "bytes, as in 64M", func(s string) error {
+	flag.Func("memory", "`BYTES`, as in 64M: memory and swap", func(s string) error {
 		n, err := parseSize(s)
 		// Or else the pages would go to swap. Version 2 counts swap apart, version 1 memory and swap together.
 		return addLimits(n, err, limit{"memory", "memory.max", "memory.limit_in_bytes", n, false},
 			limit{"memory", "memory.swap.max", "", 0, true}, limit{"memory", "", "memory.memsw.limit_in_bytes", n, true})
 	})
-	flag.Func("pids", "processes and threads", func(s string) error {
+	flag.Func("pids", "`N` processes and threads", func(s string) error {
 		n, err := strconv.ParseInt(s, 10, 64)
 		return addLimits(n, err, limit{"pids", "pids.max", "pids.max", n, false})
 	})
-	flag.Func("cpus", "processors, as in 0.5", func(s string) error {
+	flag.Func("cpus", "`N` processors, as in 0.5", func(s string) error {
 		cpus, err := strconv.ParseFloat(s, 64)
 		quota := int64(min(cpus, 1e6) * 100_000) // µs of processor time in each period of 100 ms
 		return addLimits(quota, err, limit{"cpu", "cpu.max", "cpu.cfs_quota_us", quota, false})

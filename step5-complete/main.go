@@ -13,12 +13,13 @@ import (
 	"runtime"
 )
 
-const usage = "usage: container run [-ns LIST] [-hostname NAME] [-rootfs DIR] [-memory SIZE] [-pids N] [-cpus N] [-init] CMD [ARG...]"
+const usage = "usage: container run|spec [FLAG...] CMD [ARG...] (container -h explains the flags)"
 
 var (
-	hostname = flag.String("hostname", "container", "host name in the uts namespace")
-	rootfs   = flag.String("rootfs", "rootfs", "directory that becomes / in the mnt namespace")
+	hostname = flag.String("hostname", "container", "host `NAME` in the uts namespace")
+	rootfs   = flag.String("rootfs", "rootfs", "`DIR` that becomes / in the mnt namespace")
 	withInit = flag.Bool("init", false, "make process 1 a small init that reaps zombies")
+	verbose  = flag.Bool("v", false, "say on stderr what is done, in the kernel's terms")
 )
 
 // The exit statuses of a runtime, besides the command's own.
@@ -54,7 +55,10 @@ func main() {
 func parseArgs() (stage func() (int, error), err error) {
 	flag.CommandLine.Init("container", flag.ContinueOnError)
 	flag.CommandLine.SetOutput(io.Discard) // main prints errors
-	stages := map[string]func() (int, error){"run": parent, "child": child}
+	stages := map[string]func() (int, error){"run": parent, "spec": spec, "child": child, "init": runInit}
+	if len(os.Args) == 2 && (os.Args[1] == "-h" || os.Args[1] == "-help" || os.Args[1] == "--help") {
+		return nil, flag.ErrHelp
+	}
 	if len(os.Args) < 2 || stages[os.Args[1]] == nil {
 		return nil, errors.New("no subcommand")
 	}
@@ -64,5 +68,12 @@ func parseArgs() (stage func() (int, error), err error) {
 	if flag.Arg(0) == "" {
 		return nil, errors.New("no command")
 	}
-	return stages[os.Args[1]], checkNamespaces()
+	return stages[os.Args[1]], checkFlags()
+}
+
+// trace says what is done, for -v.
+func trace(format string, args ...any) {
+	if *verbose {
+		fmt.Fprintf(os.Stderr, format+"\n", args...)
+	}
 }

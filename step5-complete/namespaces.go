@@ -3,10 +3,8 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -26,10 +24,9 @@ var namespaceFlags = map[string]uintptr{
 	"time":   unix.CLONE_NEWTIME,
 }
 
-// namespaces has the flags of those to make: all but time, and user where the caller is not root and so
-// cannot make the others without it.
+// namespaces has the flags of those to make: all but time.
 var namespaces uintptr = unix.CLONE_NEWUTS | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC |
-	unix.CLONE_NEWNET | unix.CLONE_NEWCGROUP
+	unix.CLONE_NEWNET | unix.CLONE_NEWUSER | unix.CLONE_NEWCGROUP
 
 // lateNamespaces cannot be cloned. The child unshares its cgroup namespace, which takes the cgroup of its
 // maker for its root, once it is in one. clone(2) reads the bit of a time namespace as part of the exit
@@ -37,10 +34,7 @@ var namespaces uintptr = unix.CLONE_NEWUTS | unix.CLONE_NEWPID | unix.CLONE_NEWN
 const lateNamespaces = unix.CLONE_NEWCGROUP | unix.CLONE_NEWTIME
 
 func init() {
-	if os.Geteuid() != 0 {
-		namespaces |= unix.CLONE_NEWUSER
-	}
-	flag.Func("ns", "namespaces to make", func(list string) error {
+	flag.Func("ns", "`LIST` of namespaces to make, of uts, pid, mnt, ipc, net, user, cgroup and time (default all but time)", func(list string) error {
 		namespaces = 0
 		for name := range strings.SplitSeq(list, ",") {
 			if namespaceFlags[name] == 0 {
@@ -55,27 +49,11 @@ func init() {
 // has tells whether the container gets a namespace of its own: the flag is one of CLONE_NEW*.
 func has(flag uintptr) bool { return namespaces&flag != 0 }
 
-// checkNamespaces finds flags that ask for what is inside a namespace that is not new.
-func checkNamespaces() (err error) {
-	needs := map[string]uintptr{"hostname": unix.CLONE_NEWUTS, "rootfs": unix.CLONE_NEWNS}
-	flag.Visit(func(f *flag.Flag) {
-		if needed := needs[f.Name]; needed != 0 && !has(needed) {
-			err = fmt.Errorf("-%s %q: the namespace for it is not in -ns", f.Name, f.Value)
-		}
-	})
-	if len(*hostname) > 64 { // sethostname(2), the kernel's __NEW_UTS_LEN
-		err = errors.Join(err, fmt.Errorf("-hostname %q: longer than 64 bytes", *hostname))
-	}
-	return err
-}
-
-// cloneNamespaces adds to attr the namespaces that the child is born into, and makes the caller root of
-// the user namespace (user_namespaces(7)).
+// cloneNamespaces adds to attr the namespaces that the child is born into.
 func cloneNamespaces(attr *syscall.SysProcAttr) {
 	attr.Cloneflags = namespaces &^ lateNamespaces
 	if has(unix.CLONE_NEWUSER) {
-		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
-		attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
+		cloneUserNamespace(attr)
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// parent makes what belongs to the host, starts the child in its namespaces, waits for it and takes back
-// what it made. It returns the exit status of the container.
+// parent starts the child in its namespaces, prepares what belongs to the host, waits for the end and
+// takes back what it made. It returns the exit status of the container.
 func parent() (status int, err error) {
 	caught := catchSignals()
 	group, err := newCgroup()
@@ -25,42 +25,79 @@ func parent() (status int, err error) {
 	if err != nil {
 		return statusFailed, err
 	}
-	start, startWriter, err := os.Pipe()
+	cmd, control, err := startChild(group)
 	if err != nil {
-		return statusFailed, fmt.Errorf("pipe: %w", err)
+		return statusFailed, err
 	}
-	ready, readyWriter, err := os.Pipe()
+	port, err := prepare(cmd.Process.Pid, group, control)
+	defer func() {
+		if leaveErr := port.leave(); leaveErr != nil {
+			status, err = statusFailed, errors.Join(err, leaveErr)
+		}
+	}()
 	if err != nil {
-		return statusFailed, fmt.Errorf("pipe: %w", err)
+		_ = cmd.Process.Kill() // an error: it is gone
+		_ = cmd.Wait()
+		return statusFailed, err
 	}
+	restore, err := attend(cmd.Process.Pid, control, caught)
+	defer restore()
+	_ = cmd.Wait() // exitStatus tells how it ended
+	return exitStatus(cmd.ProcessState.Sys().(syscall.WaitStatus)), err
+}
 
-	cmd := exec.Command("/proc/self/exe", append([]string{"child"}, os.Args[2:]...)...)
+// startChild starts this program a second time, in new namespaces.
+func startChild(group *cgroup) (cmd *exec.Cmd, control *os.File, err error) {
+	control, controlChild, err := newControl()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer controlChild.Close()
+	path, mount, err := executable()
+	defer mount.Close()
+	if err != nil {
+		return nil, nil, err
+	}
+	cmd = exec.Command(path, append([]string{"child"}, os.Args[2:]...)...)
+	cmd.Args[0] = "container"
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.ExtraFiles = append([]*os.File{start, readyWriter}, group.files()...)
+	cmd.ExtraFiles = []*os.File{controlChild, mount}
 	// Should this process be killed, the kernel kills process 1 of the container, and with it all others.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
+	// In a session of its own nothing in the container can type into the terminal of the caller (TIOCSTI).
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL, Setsid: true}
 	cloneNamespaces(cmd.SysProcAttr)
 	group.cloneInto(cmd.SysProcAttr)
 	if err := unix.Unshare(int(namespaces & unix.CLONE_NEWTIME)); err != nil {
-		return statusFailed, fmt.Errorf("unshare %q: %w", "time", err)
+		return nil, nil, fmt.Errorf("unshare %q: %w", "time", err)
 	}
+	trace("clone %s", namespaceNames())
 	if err := cmd.Start(); err != nil {
-		return statusFailed, fmt.Errorf("clone %s: %w (without root it takes user namespaces)", namespaceNames(), errors.Unwrap(err))
+		return nil, nil, fmt.Errorf("clone %s: %w (without root it takes user namespaces)", namespaceNames(), errors.Unwrap(err))
 	}
-	start.Close()
-	readyWriter.Close()
-	_, err = startWriter.Write([]byte{byte(len(group.tasks))})
-	startWriter.Close()
-	go func() {
-		// Earlier, a signal would meet the child and not the command. The end of the pipe is what counts.
-		_, _ = ready.Read(make([]byte, 1))
-		caught.forward(cmd.Process.Pid)
-	}()
-	_ = cmd.Wait() // exitStatus tells how it ended
-	if err != nil && !errors.Is(err, unix.EPIPE) {
-		return statusFailed, fmt.Errorf("start child: %w", err)
+	return cmd, control, nil
+}
+
+// prepare does what only a process on the host can do for the child, and then tells the child to go on.
+func prepare(pid int, group *cgroup, control *os.File) (port *bridge, err error) {
+	j := &job{tasks: fds(group.tasks), pids: fds(group.pids)}
+	if err := errors.Join(mapIDs(pid), raiseHardLimits(pid), setOOMScoreAdj(pid)); err != nil {
+		return nil, err
 	}
-	return exitStatus(cmd.ProcessState.Sys().(syscall.WaitStatus)), nil
+	if has(unix.CLONE_NEWUSER) && hasRange() {
+		if err := ownPipes(rootOnHost()); err != nil {
+			return nil, err
+		}
+	}
+	if j.trees, err = openTreesFor(pid); err != nil {
+		return nil, err
+	}
+	if *network == "bridge" {
+		if port, err = joinBridge(pid); err != nil {
+			return port, err
+		}
+		j.address, j.gateway = port.address, port.gateway
+	}
+	return port, j.send(control)
 }
 
 // exitStatus is what a shell makes of a status of wait(2).

@@ -8,12 +8,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// enterRootfs makes dir the root of the mount namespace and furnishes it. The file systems are mounted
-// after pivot_root(2): whatever symbolic links the root file system has, none leads out of it any more.
-func enterRootfs(dir string) error {
+// enterRootfs makes the rootfs the root of the mount namespace and furnishes it. What else is mounted is
+// mounted after pivot_root(2), when nothing leads out of it any more.
+func enterRootfs(j *job) (err error) {
+	if !has(unix.CLONE_NEWNS) {
+		return nil
+	}
+	trees := j.trees
+	if len(trees) == 0 {
+		if trees, err = openTrees(-1); err != nil {
+			return err
+		}
+	}
 	// Where / is shared, as on every systemd host, mounts made here would appear there (mount_namespaces(7)).
-	if err := unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""); err != nil {
-		return fmt.Errorf("make %q private: %w", "/", err)
+	// And from here on nothing of the host's can be written to.
+	trace("mount_setattr / private,ro recursive")
+	attr := &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY, Propagation: unix.MS_PRIVATE}
+	if err := unix.MountSetattr(unix.AT_FDCWD, "/", unix.AT_RECURSIVE, attr); err != nil {
+		return fmt.Errorf("make %q private and read-only: %w", "/", err)
 	}
 	host, err := openHost()
 	if err != nil {
@@ -21,16 +33,45 @@ func enterRootfs(dir string) error {
 	}
 	defer host.close()
 	mounts := mountList()
-	if err := pivotRoot(dir); err != nil {
+	root, err := assembleRoot(trees)
+	if err != nil {
 		return err
 	}
+	if err := writeNames(j); err != nil {
+		return err
+	}
+	if err := pivotRoot(root); err != nil {
+		return err
+	}
+	if err := furnish(mounts, trees, host); err != nil {
+		return err
+	}
+	return host.unmount()
+}
+
+// furnish mounts what a root file system lacks, and hides what it must not show.
+func furnish(mounts []mount, trees []int, host *host) error {
 	if err := mountAll(mounts, host); err != nil {
 		return err
 	}
-	// The old root goes last: in a user namespace the kernel allows a new proc or sysfs only as long as one
-	// is in sight that shows as much (mount_too_revealing in its fs/namespace.c).
-	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
-		return fmt.Errorf("unmount old root %q: %w", "/", err)
+	if err := makeDevices(host); err != nil {
+		return err
+	}
+	if err := mountVolumes(trees[len(trees)-len(volumes):]); err != nil {
+		return err
+	}
+	if err := bindNames(host); err != nil {
+		return err
+	}
+	if err := hidePaths(); err != nil {
+		return err
+	}
+	if !*readOnlyRoot {
+		return nil
+	}
+	trace("mount_setattr / ro")
+	if err := unix.MountSetattr(unix.AT_FDCWD, "/", 0, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}); err != nil {
+		return fmt.Errorf("make %q read-only: %w", "/", err)
 	}
 	return nil
 }
@@ -38,15 +79,12 @@ func enterRootfs(dir string) error {
 // pivotRoot makes dir the root of the mount namespace. The old root comes to lie on top of the new one,
 // where only the path "." leads to it (pivot_root(2), notes).
 func pivotRoot(dir string) error {
-	// Only a mount point can become the root: a bind mount of the directory on itself is one.
-	if err := unix.Mount(dir, dir, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
-		return fmt.Errorf("rootfs %q: %w (make one with scripts/mkrootfs.sh)", dir, err)
-	}
 	if err := unix.Chdir(dir); err != nil {
-		return fmt.Errorf("rootfs %q: %w", dir, err)
+		return fmt.Errorf("rootfs %q: %w", *rootfs, err)
 	}
+	trace("pivot_root %s", dir)
 	if err := unix.PivotRoot(".", "."); err != nil {
-		return fmt.Errorf("pivot_root %q: %w", dir, err)
+		return fmt.Errorf("pivot_root %q: %w", *rootfs, err)
 	}
 	return nil
 }

@@ -25,28 +25,22 @@ func catchSignals() signals {
 
 // forward passes signals on to a process, for ever. Process 1 of a pid namespace is not ended by a signal
 // for which it has no handler (pid_namespaces(7)); who asks for the end a second time gets it, by KILL.
-func (caught signals) forward(pid int) {
+// The kernel tells the command itself when its own terminal changes its size.
+func (caught signals) forward(pid int, resize func()) {
 	asked := map[os.Signal]bool{}
 	for s := range caught {
 		ends := s == unix.SIGTERM || s == unix.SIGINT || s == unix.SIGHUP || s == unix.SIGQUIT
+		if s == unix.SIGWINCH {
+			resize()
+		}
 		switch {
 		case ends && asked[s] && !handles(pid, s.(unix.Signal)):
 			_ = unix.Kill(pid, unix.SIGKILL) // an error: it is gone, here and below
-		case !fromTerminal(s):
+		default:
 			_ = unix.Kill(pid, s.(unix.Signal))
 		}
 		asked[s] = true
 	}
-}
-
-// fromTerminal tells whether the command got the signal already: the terminal sends it to all processes
-// in its foreground group (termios(3), ISIG).
-func fromTerminal(s os.Signal) bool {
-	if s != unix.SIGINT && s != unix.SIGQUIT && s != unix.SIGWINCH {
-		return false
-	}
-	foreground, err := unix.IoctlGetInt(0, unix.TIOCGPGRP)
-	return err == nil && foreground == unix.Getpgrp()
 }
 
 // handles tells whether a process has a handler for a signal (proc_pid_status(5), SigCgt).

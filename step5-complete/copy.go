@@ -1,0 +1,111 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// copier copies a tree of files. It goes by os.Root, which no symbolic link leads out of, not even one that somebody
+// puts there meanwhile.
+type copier struct {
+	from, to *os.Root
+	shift    func(uid, gid uint32) (int, int)
+	seen     map[uint64]string // the first name of each file that has several
+}
+
+// shiftedCopy copies a root file system to a tmpfs with the owners that the user namespace has for them,
+// and returns it as a detached mount. It is gone when nobody uses it any more.
+func shiftedCopy(dir string) (fd int, err error) {
+	trace("copy %s, with other owners", dir)
+	fs, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return -1, fmt.Errorf("fsopen tmpfs: %w", err)
+	}
+	defer unix.Close(fs)
+	if err := unix.FsconfigCreate(fs); err != nil {
+		return -1, fmt.Errorf("fsconfig tmpfs: %w", err)
+	}
+	if fd, err = unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NODEV); err != nil {
+		return -1, fmt.Errorf("fsmount tmpfs: %w", err)
+	}
+	uids, gids := idMaps()
+	return fd, copyTree(dir, fmt.Sprintf("/proc/self/fd/%d", fd), func(uid, gid uint32) (int, int) {
+		return uids[0].HostID + int(uid)%uids[0].Size, gids[0].HostID + int(gid)%gids[0].Size
+	})
+}
+
+func copyTree(from, to string, shift func(uid, gid uint32) (int, int)) (err error) {
+	c := copier{shift: shift, seen: map[uint64]string{}}
+	if c.from, err = os.OpenRoot(from); err != nil {
+		return err
+	}
+	defer c.from.Close()
+	if c.to, err = os.OpenRoot(to); err != nil {
+		return err
+	}
+	defer c.to.Close()
+	return fs.WalkDir(c.from.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		return c.copy(name, info)
+	})
+}
+
+func (c *copier) copy(name string, info fs.FileInfo) error {
+	stat := info.Sys().(*syscall.Stat_t)
+	if first := c.seen[stat.Ino]; first != "" && !info.IsDir() {
+		return c.to.Link(first, name)
+	}
+	c.seen[stat.Ino] = name
+	var err error
+	switch info.Mode().Type() {
+	case fs.ModeDir:
+		if name != "." {
+			err = c.to.Mkdir(name, 0o700)
+		}
+	case fs.ModeSymlink:
+		var target string
+		if target, err = c.from.Readlink(name); err == nil {
+			err = c.to.Symlink(target, name)
+		}
+	case 0:
+		err = c.copyData(name)
+	default:
+		return nil // no device, socket or pipe of a root file system is of use to a container
+	}
+	if err != nil {
+		return err
+	}
+	uid, gid := c.shift(stat.Uid, stat.Gid)
+	if err := c.to.Lchown(name, uid, gid); err != nil || info.Mode().Type() == fs.ModeSymlink {
+		return err
+	}
+	return c.to.Chmod(name, info.Mode().Perm()|info.Mode()&(fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky))
+}
+
+func (c *copier) copyData(name string) error {
+	from, err := c.from.Open(name)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	to, err := c.to.Create(name)
+	if err != nil {
+		return err
+	}
+	defer to.Close()
+	_, err = io.Copy(to, from) // copy_file_range(2)
+	return err
+}

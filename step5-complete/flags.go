@@ -1,0 +1,63 @@
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// namespaceOf says which flags are about the inside of a namespace, and would change the host without it.
+var namespaceOf = map[string]uintptr{
+	"hostname":  unix.CLONE_NEWUTS,
+	"rootfs":    unix.CLONE_NEWNS,
+	"layers":    unix.CLONE_NEWNS,
+	"keep":      unix.CLONE_NEWNS,
+	"volume":    unix.CLONE_NEWNS,
+	"read-only": unix.CLONE_NEWNS,
+	"tty":       unix.CLONE_NEWNS,
+}
+
+// checkFlags finds what is wrong with the command line as a whole.
+func checkFlags() (err error) {
+	if *network == "host" {
+		namespaces &^= unix.CLONE_NEWNET
+	}
+	flag.Visit(func(f *flag.Flag) {
+		if needed := namespaceOf[f.Name]; needed != 0 && !has(needed) {
+			err = fmt.Errorf("-%s %q: the namespace for it is not in -ns", f.Name, f.Value)
+		}
+	})
+	bad := func(name, value, why string) { err = errors.Join(err, fmt.Errorf("-%s %q: %s", name, value, why)) }
+	if *hostname == "" || len(*hostname) > 64 { // sethostname(2), the kernel's __NEW_UTS_LEN
+		bad("hostname", *hostname, "not of 1 to 64 bytes")
+	}
+	if *workdir != "" && !filepath.IsAbs(*workdir) {
+		bad("workdir", *workdir, "not an absolute path")
+	}
+	if *layers != "overlay" && *layers != "copy" && *layers != "bind" {
+		bad("layers", *layers, "not overlay, copy or bind")
+	}
+	if *keep != "" && *layers == "bind" {
+		bad("keep", *keep, "with -layers bind there is nothing to keep: it writes to the rootfs")
+	}
+	if *oomScoreAdj < -1000 || *oomScoreAdj > 1000 { // proc_pid_oom_score_adj(5)
+		bad("oom-score-adj", fmt.Sprint(*oomScoreAdj), "not in -1000 to 1000")
+	}
+	switch {
+	case *network != "none" && *network != "bridge" && *network != "host":
+		bad("net", *network, "not none, bridge or host")
+	case *network == "bridge" && !has(unix.CLONE_NEWNET):
+		bad("net", *network, "the namespace for it is not in -ns")
+	}
+	for _, l := range limits {
+		if *withInit && l.controller == "pids" && l.value < 16 {
+			bad("pids", fmt.Sprint(l.value), "fewer than the threads of -init, which takes 16")
+		}
+	}
+	return err
+}

@@ -1,0 +1,112 @@
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// source is what a container takes from the host: the rootfs, the directory of -keep, and volumes.
+type source struct {
+	what, path string // for errors: rootfs, keep or volume
+	readOnly   bool
+	recursive  bool // with what is mounted below it
+	idmapped   bool // its files have the same owners inside as outside
+}
+
+func sources() []source {
+	all := []source{{"rootfs", *rootfs, false, *layers == "bind", true}}
+	if *keep != "" {
+		all = append(all, source{"keep", *keep, false, false, false})
+	}
+	for _, v := range volumes {
+		all = append(all, source{"volume", v.source, v.readOnly, true, true})
+	}
+	return all
+}
+
+// openTreesFor opens the sources in place of the child where only root of the host can: to idmap them, or
+// because nobody else may enter the directories above them.
+func openTreesFor(pid int) (trees []int, err error) {
+	if !has(unix.CLONE_NEWNS) || !has(unix.CLONE_NEWUSER) || !hasRange() {
+		return nil, nil
+	}
+	userns, err := unix.Open(fmt.Sprintf("/proc/%d/ns/user", pid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open user namespace: %w", err)
+	}
+	defer unix.Close(userns)
+	return openTrees(userns)
+}
+
+// openTrees makes a detached mount of each source (open_tree(2)), with idmapping for userns if that is not -1.
+func openTrees(userns int) (trees []int, err error) {
+	for _, s := range sources() {
+		fd, err := s.open(userns)
+		if err != nil {
+			hint := ""
+			if s.what == "rootfs" && errors.Is(err, os.ErrNotExist) {
+				hint = " (make one with scripts/mkrootfs.sh)"
+			}
+			return nil, fmt.Errorf("%s %q: %w%s", s.what, s.path, err, hint)
+		}
+		trees = append(trees, fd)
+	}
+	return trees, nil
+}
+
+func (s source) open(userns int) (fd int, err error) {
+	if s.what == "keep" {
+		if err := makeKept(s.path, userns != -1); err != nil {
+			return -1, err
+		}
+	}
+	recursive := uint(0)
+	if s.recursive {
+		recursive = unix.AT_RECURSIVE
+	}
+	fd, err = unix.OpenTree(unix.AT_FDCWD, s.path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|recursive)
+	if err != nil {
+		return -1, err
+	}
+	var stat unix.Stat_t
+	if err := unix.Fstat(fd, &stat); err != nil {
+		return -1, err
+	}
+	if s.what == "rootfs" && stat.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return -1, unix.ENOTDIR
+	}
+	// No device works that lies around in there, and what is mounted on the host later does not appear.
+	attr := &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NODEV, Propagation: unix.MS_PRIVATE}
+	if s.readOnly {
+		attr.Attr_set |= unix.MOUNT_ATTR_RDONLY
+	}
+	if s.idmapped && userns != -1 {
+		attr.Attr_set |= unix.MOUNT_ATTR_IDMAP
+		attr.Userns_fd = uint64(userns)
+	}
+	trace("open_tree %s, mount_setattr %s", s.path, attrNames(attr.Attr_set))
+	err = unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|recursive, attr)
+	if s.what == "rootfs" && userns != -1 && *layers != "bind" && errors.Is(err, unix.EINVAL) {
+		return shiftedCopy(s.path) // of a file system that does not know idmapped mounts
+	}
+	if err != nil {
+		return -1, fmt.Errorf("mount_setattr %s: %w", attrNames(attr.Attr_set), err)
+	}
+	return fd, nil
+}
+
+func attrNames(attr uint64) (names string) {
+	names = "nodev"
+	if attr&unix.MOUNT_ATTR_RDONLY != 0 {
+		names += ",ro"
+	}
+	if attr&unix.MOUNT_ATTR_IDMAP != 0 {
+		names += ",idmap"
+	}
+	return names
+}
