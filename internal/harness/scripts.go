@@ -192,6 +192,12 @@ var conditions = map[string]func() (missing string){
 		}
 		return ""
 	},
+	"root": func() string {
+		if ids, _ := os.ReadFile("/proc/self/uid_map"); strings.Join(strings.Fields(string(ids)), " ") != "0 0 4294967295" {
+			return "only root of the machine may do this"
+		}
+		return ""
+	},
 	"cgroups": func() string {
 		why, _ := missingCgroups()
 		return why

@@ -17,7 +17,7 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		fail(fmt.Errorf("usage: probe true | breakout FILE | hog MIB | spin SECONDS | leave | signals"))
+		fail(fmt.Errorf("usage: probe true | breakout FILE | hog MIB | spin SECONDS | leave | signals | ATTEMPT [ARG...]"))
 	}
 	arg := func() string {
 		if len(os.Args) < 3 {
@@ -43,7 +43,14 @@ func main() {
 	case "signals":
 		signals()
 	default:
-		fail(fmt.Errorf("%s: unknown", os.Args[1]))
+		try := attempts[os.Args[1]]
+		if try == nil {
+			fail(fmt.Errorf("%s: unknown", os.Args[1]))
+		}
+		if err := try(os.Args[2:]); err != nil {
+			fail(fmt.Errorf("%s: %w", os.Args[1], err))
+		}
+		fmt.Println("done")
 	}
 }
 
