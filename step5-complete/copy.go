@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -89,8 +90,11 @@ func (c *copier) copy(name string, info fs.FileInfo) error {
 		return err
 	}
 	uid, gid := c.shift(stat.Uid, stat.Gid)
-	if err := c.to.Lchown(name, uid, gid); err != nil || info.Mode().Type() == fs.ModeSymlink {
+	if err := c.to.Lchown(name, uid, gid); err != nil && !errors.Is(err, unix.EINVAL) { // not in the user namespace
 		return err
+	}
+	if info.Mode().Type() == fs.ModeSymlink {
+		return nil
 	}
 	return c.to.Chmod(name, info.Mode().Perm()|info.Mode()&(fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky))
 }

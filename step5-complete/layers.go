@@ -65,7 +65,7 @@ func makeKept(dir string, chown bool) error {
 		if errors.Is(err, os.ErrExist) {
 			continue
 		}
-		if err == nil && chown && d != dir {
+		if err == nil && chown {
 			uid, gid := rootOnHost()
 			err = os.Chown(d, uid, gid)
 		}

@@ -15,6 +15,9 @@ import (
 // parent starts the child in its namespaces, prepares what belongs to the host, waits for the end and
 // takes back what it made. It returns the exit status of the container.
 func parent() (status int, err error) {
+	if err := checkDescriptors(); err != nil {
+		return statusFailed, err
+	}
 	caught := catchSignals()
 	group, err := newCgroup()
 	defer func() {

@@ -60,6 +60,19 @@ func parseUlimit(s string) (uint64, error) {
 	return strconv.ParseUint(s, 10, 63)
 }
 
+// checkDescriptors makes sure of enough descriptors. The Go runtime takes all that the hard limit allows, and
+// does not survive it when there are none.
+func checkDescriptors() error {
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
+		return fmt.Errorf("getrlimit nofile: %w", err)
+	}
+	if files.Max < 64 {
+		return fmt.Errorf("ulimit nofile %d: too low for the runtime, which takes 64 (a container can have less: -ulimit)", files.Max)
+	}
+	return nil
+}
+
 // raiseHardLimits is the parent's: root of a user namespace may not raise them. They are lowered by the
 // child, when it has no more use for what they limit.
 func raiseHardLimits(pid int) error {

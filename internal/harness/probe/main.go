@@ -11,13 +11,14 @@ import (
 	"os/signal"
 	"strconv"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
 func main() {
 	if len(os.Args) < 2 {
-		fail(fmt.Errorf("usage: probe true | breakout FILE | hog MIB | spin SECONDS | leave | signals | ATTEMPT [ARG...]"))
+		fail(fmt.Errorf("usage: probe true | breakout FILE | hog MIB | spin SECONDS | leave | signals | segfault | ATTEMPT [ARG...]"))
 	}
 	arg := func() string {
 		if len(os.Args) < 3 {
@@ -42,6 +43,8 @@ func main() {
 		leave()
 	case "signals":
 		signals()
+	case "segfault":
+		segfault()
 	default:
 		try := attempts[os.Args[1]]
 		if try == nil {
@@ -107,6 +110,17 @@ func leave() {
 	cmd := exec.Command("/bin/sleep", "6100")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr // not /dev/null, which not every step has
 	fail(cmd.Start())
+}
+
+// segfault writes where no memory is, after putting aside the handler that the Go runtime has for that
+// (rt_sigaction(2); a struct of zeros stands for SIG_DFL).
+func segfault() {
+	_, _, errno := unix.Syscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGSEGV), uintptr(unsafe.Pointer(&[32]byte{})), 0, 8, 0, 0)
+	if errno != 0 {
+		fail(errno)
+	}
+	var nowhere *int
+	*nowhere = 1
 }
 
 // signals prints each signal that it gets, until TERM.
