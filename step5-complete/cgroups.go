@@ -23,49 +23,49 @@ type cgroup struct {
 
 const cgroupRoot = "/sys/fs/cgroup"
 
-func cgroupV2() bool {
-	var fs unix.Statfs_t
-	return unix.Statfs(cgroupRoot, &fs) == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC
-}
-
-// newCgroup makes the cgroup and sets its limits. What it made it returns even with an error.
-func newCgroup() (c *cgroup, err error) {
-	c = &cgroup{}
-	name := fmt.Sprint("container-", os.Getpid())
+// make makes the cgroup and sets its limits, unless that is done.
+func (c *cgroup) make() error {
+	if len(c.dirs) > 0 {
+		return nil
+	}
+	base, err := cgroupBase()
+	if err != nil {
+		return err
+	}
 	for _, l := range limits {
-		above, file := cgroupRoot, l.v2
+		dir, file := base, l.v2
 		if !cgroupV2() {
-			above, file = filepath.Join(cgroupRoot, l.controller), l.v1
-		} else if err := os.WriteFile(filepath.Join(above, "cgroup.subtree_control"), []byte("+"+l.controller), 0); err != nil {
-			return c, fmt.Errorf("cgroup: %w", err)
+			dir, file = filepath.Join(base, l.controller), l.v1
 		}
 		if file == "" {
 			continue
 		}
-		dir := filepath.Join(above, name)
-		if err := c.make(dir); err != nil {
-			return c, fmt.Errorf("cgroup: %w", err)
+		dir = filepath.Join(dir, fmt.Sprint("container-", os.Getpid()))
+		if err := c.makeDir(dir); err != nil {
+			return fmt.Errorf("cgroup: %w", err)
 		}
-		file = filepath.Join(dir, file)
-		if _, err := os.Stat(file); err != nil && l.optional {
-			continue
-		}
-		if l.controller == "pids" {
-			var f *os.File
-			f, err = os.OpenFile(file, os.O_WRONLY, 0)
-			c.pids = []*os.File{f}
-		} else {
-			err = os.WriteFile(file, fmt.Append(nil, l.value), 0)
-		}
-		if err != nil {
-			return c, fmt.Errorf("limit %d: %w", l.value, err)
+		if err := c.limit(l, filepath.Join(dir, file)); err != nil {
+			return fmt.Errorf("limit %d: %w", l.value, err)
 		}
 	}
-	return c, nil
+	return nil
 }
 
-// make makes one directory, if this container has not made it yet.
-func (c *cgroup) make(dir string) error {
+func (c *cgroup) limit(l limit, file string) error {
+	if _, err := os.Stat(file); err != nil && l.optional {
+		return nil
+	}
+	trace("write %s: %d", file, l.value)
+	if l.controller != "pids" {
+		return os.WriteFile(file, fmt.Append(nil, l.value), 0)
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY, 0)
+	c.pids = []*os.File{f}
+	return err
+}
+
+// makeDir makes one directory, if this container has not made it yet.
+func (c *cgroup) makeDir(dir string) error {
 	for _, made := range c.dirs {
 		if made.Name() == dir {
 			return nil

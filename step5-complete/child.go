@@ -15,8 +15,7 @@ import (
 // child is process 1 of the container. It changes what the new namespaces copied from the host, and then
 // becomes the command. When that works it does not return.
 func child() (status int, err error) {
-	catchSignals() // the container is made or not, but not half of it
-	unix.Umask(0)  // directories and devices get the modes that are written here
+	unix.Umask(0) // directories and devices get the modes that are written here
 	j, err := receiveJob()
 	if err != nil {
 		return statusFailed, err
@@ -48,6 +47,7 @@ func child() (status int, err error) {
 		return statusFailed, err
 	}
 	trace("execve %s", path)
+	defaultSignals()
 	return execFailed(unix.Exec(path, args, os.Environ()))
 }
 

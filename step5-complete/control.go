@@ -75,3 +75,15 @@ func receive(socket int) (text []byte, fds []int, err error) {
 	fds, err = unix.ParseUnixRights(&messages[0])
 	return text[:n], fds, err
 }
+
+// dieWithParent sets Pdeathsig again, which the kernel forgets at a change of ids (prctl(2)). Has the parent
+// gone meanwhile, the end of the socket is there to be read.
+func dieWithParent() error {
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
+		return fmt.Errorf("set parent death signal: %w", err)
+	}
+	if n, _ := unix.Poll([]unix.PollFd{{Fd: controlFd}}, 0); n > 0 {
+		return errors.New("start child: the parent is gone")
+	}
+	return nil
+}

@@ -30,15 +30,15 @@ func shiftedCopy(dir string) (fd int, err error) {
 		return -1, fmt.Errorf("fsopen tmpfs: %w", err)
 	}
 	defer unix.Close(fs)
-	if err := unix.FsconfigCreate(fs); err != nil {
-		return -1, fmt.Errorf("fsconfig tmpfs: %w", err)
+	if err = unix.FsconfigCreate(fs); err == nil {
+		fd, err = unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NODEV)
 	}
-	if fd, err = unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NODEV); err != nil {
+	if err != nil {
 		return -1, fmt.Errorf("fsmount tmpfs: %w", err)
 	}
 	uids, gids := idMaps()
 	return fd, copyTree(dir, fmt.Sprintf("/proc/self/fd/%d", fd), func(uid, gid uint32) (int, int) {
-		return uids[0].HostID + int(uid)%uids[0].Size, gids[0].HostID + int(gid)%gids[0].Size
+		return uids.onHost(uid), gids.onHost(gid)
 	})
 }
 
@@ -77,10 +77,8 @@ func (c *copier) copy(name string, info fs.FileInfo) error {
 			err = c.to.Mkdir(name, 0o700)
 		}
 	case fs.ModeSymlink:
-		var target string
-		if target, err = c.from.Readlink(name); err == nil {
-			err = c.to.Symlink(target, name)
-		}
+		target, readErr := c.from.Readlink(name)
+		err = errors.Join(readErr, c.to.Symlink(target, name))
 	case 0:
 		err = c.copyData(name)
 	default:
@@ -109,7 +107,6 @@ func (c *copier) copyData(name string) error {
 	if err != nil {
 		return err
 	}
-	defer to.Close()
 	_, err = io.Copy(to, from) // copy_file_range(2)
-	return err
+	return errors.Join(err, to.Close())
 }

@@ -81,6 +81,14 @@ func mapIDs(pid int) error {
 	return nil
 }
 
+// onHost is what an id of the container is on the host. One that it does not have becomes nobody's.
+func (ids idMap) onHost(id uint32) int {
+	if int(id) >= ids[0].Size {
+		id = 65534
+	}
+	return ids[0].HostID + int(id)
+}
+
 // helped tells whether the map takes the help of newuidmap(1).
 func (ids idMap) helped() bool { return len(ids) > 1 }
 

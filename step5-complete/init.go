@@ -17,7 +17,8 @@ import (
 // waits for every process whose parent is gone, as pid_namespaces(7) asks of an init. When the command
 // ends it returns its status, and the kernel ends what is left.
 func runInit() (status int, err error) {
-	caught := catchSignals()
+	caught := make(signals, 64)
+	caught.catch()
 	unix.Close(controlFd) // the parent waits for this to pass signals on
 	path, err := exec.LookPath(flag.Arg(0))
 	if err != nil {
@@ -38,4 +39,12 @@ func runInit() (status int, err error) {
 			return exitStatus(syscall.WaitStatus(ws)), nil
 		}
 	}
+}
+
+// exitStatus is what a shell makes of a status of wait(2).
+func exitStatus(ws syscall.WaitStatus) int {
+	if ws.Signaled() {
+		return 128 + int(ws.Signal())
+	}
+	return ws.ExitStatus()
 }

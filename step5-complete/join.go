@@ -17,7 +17,7 @@ func joinCgroup(j *job) error {
 			return fmt.Errorf("join cgroup: %w", err)
 		}
 	}
-	if !has(unix.CLONE_NEWCGROUP) {
+	if !has(unix.CLONE_NEWCGROUP) || !joinsLate() {
 		return nil
 	}
 	trace("unshare cgroup")

@@ -28,10 +28,9 @@ var namespaceFlags = map[string]uintptr{
 var namespaces uintptr = unix.CLONE_NEWUTS | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC |
 	unix.CLONE_NEWNET | unix.CLONE_NEWUSER | unix.CLONE_NEWCGROUP
 
-// lateNamespaces cannot be cloned. The child unshares its cgroup namespace, which takes the cgroup of its
-// maker for its root, once it is in one. clone(2) reads the bit of a time namespace as part of the exit
-// signal; the parent unshares it, which is for its children only (time_namespaces(7)).
-const lateNamespaces = unix.CLONE_NEWCGROUP | unix.CLONE_NEWTIME
+// joinsLate tells whether the child joins its cgroup only after it is born: then it unshares the cgroup
+// namespace itself, because that takes the cgroup of its maker for its root (cgroup_namespaces(7)).
+func joinsLate() bool { return len(limits) > 0 && !cgroupV2() }
 
 func init() {
 	flag.Func("ns", "`LIST` of namespaces to make, of uts, pid, mnt, ipc, net, user, cgroup and time (default all but time)", func(list string) error {
@@ -51,7 +50,12 @@ func has(flag uintptr) bool { return namespaces&flag != 0 }
 
 // cloneNamespaces adds to attr the namespaces that the child is born into.
 func cloneNamespaces(attr *syscall.SysProcAttr) {
-	attr.Cloneflags = namespaces &^ lateNamespaces
+	attr.Cloneflags = namespaces
+	if joinsLate() {
+		attr.Cloneflags &^= unix.CLONE_NEWCGROUP
+	}
+	// clone(2) reads that bit as part of the exit signal: see startChild.
+	attr.Cloneflags &^= unix.CLONE_NEWTIME
 	if has(unix.CLONE_NEWUSER) {
 		cloneUserNamespace(attr)
 	}

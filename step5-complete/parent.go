@@ -18,20 +18,24 @@ func parent() (status int, err error) {
 	if err := checkDescriptors(); err != nil {
 		return statusFailed, err
 	}
-	caught := catchSignals()
-	group, err := newCgroup()
+	group := &cgroup{}
 	defer func() {
 		if removeErr := group.remove(); removeErr != nil {
 			status, err = statusFailed, errors.Join(err, removeErr)
 		}
 	}()
-	if err != nil {
-		return statusFailed, err
+	caught := make(signals, 64)
+	if cgroupV2() && len(limits) > 0 { // the child is born in it; those of version 1 it joins
+		caught.catch()
+		if err := group.make(); err != nil {
+			return statusFailed, err
+		}
 	}
 	cmd, control, err := startChild(group)
 	if err != nil {
 		return statusFailed, err
 	}
+	caught.catch() // while the child starts: until here a signal ends both, and nothing is left
 	port, err := prepare(cmd.Process.Pid, group, control)
 	defer func() {
 		if leaveErr := port.leave(); leaveErr != nil {
@@ -63,6 +67,7 @@ func startChild(group *cgroup) (cmd *exec.Cmd, control *os.File, err error) {
 	}
 	cmd = exec.Command(path, append([]string{"child"}, os.Args[2:]...)...)
 	cmd.Args[0] = "container"
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1") // fewer threads for execve(2) to end
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.ExtraFiles = []*os.File{controlChild, mount}
 	// Should this process be killed, the kernel kills process 1 of the container, and with it all others.
@@ -70,6 +75,7 @@ func startChild(group *cgroup) (cmd *exec.Cmd, control *os.File, err error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL, Setsid: true}
 	cloneNamespaces(cmd.SysProcAttr)
 	group.cloneInto(cmd.SysProcAttr)
+	// A time namespace is for the children of the one who makes it (time_namespaces(7)).
 	if err := unix.Unshare(int(namespaces & unix.CLONE_NEWTIME)); err != nil {
 		return nil, nil, fmt.Errorf("unshare %q: %w", "time", err)
 	}
@@ -82,6 +88,9 @@ func startChild(group *cgroup) (cmd *exec.Cmd, control *os.File, err error) {
 
 // prepare does what only a process on the host can do for the child, and then tells the child to go on.
 func prepare(pid int, group *cgroup, control *os.File) (port *bridge, err error) {
+	if err := group.make(); err != nil {
+		return nil, err
+	}
 	j := &job{tasks: fds(group.tasks), pids: fds(group.pids)}
 	if err := errors.Join(mapIDs(pid), raiseHardLimits(pid), setOOMScoreAdj(pid)); err != nil {
 		return nil, err
@@ -101,12 +110,4 @@ func prepare(pid int, group *cgroup, control *os.File) (port *bridge, err error)
 		j.address, j.gateway = port.address, port.gateway
 	}
 	return port, j.send(control)
-}
-
-// exitStatus is what a shell makes of a status of wait(2).
-func exitStatus(ws syscall.WaitStatus) int {
-	if ws.Signaled() {
-		return 128 + int(ws.Signal())
-	}
-	return ws.ExitStatus()
 }

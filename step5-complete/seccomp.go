@@ -26,9 +26,12 @@ const (
 	bySocketFamily
 )
 
-// verdictsFor returns the verdicts by number; refuse for those behind the end.
+// x32Calls is where the numbers begin that amd64 has for programs with pointers of 32 bits.
+const x32Calls = 0x40000000
+
+// verdictsFor returns the verdicts by number, for those that the profile knows.
 func verdictsFor(capabilities uint64) []verdict {
-	verdicts := make([]verdict, 512)
+	verdicts := make([]verdict, unix.SYS_REMOVEXATTRAT+1) // the highest number that the profile knows
 	set := func(v verdict, calls []uint32) {
 		for _, number := range calls {
 			verdicts[number] = v
@@ -57,12 +60,14 @@ type block struct {
 // seccompFilter returns the filter for a container with these capabilities.
 func seccompFilter(capabilities uint64) []unix.SockFilter {
 	var blocks []block
-	verdicts := append(verdictsFor(capabilities), refuse)
+	verdicts := verdictsFor(capabilities)
 	for number, v := range verdicts {
 		if number == 0 || v != verdicts[number-1] {
 			blocks = append(blocks, block{uint32(number), programs(v)})
 		}
 	}
+	// Calls that are younger than the profile do not exist: runc says so too, and programs then try others.
+	blocks = append(blocks, block{uint32(len(verdicts)), programs(notImplemented)}, block{x32Calls, programs(refuse)})
 	return slices.Concat([]unix.SockFilter{
 		load(offsetArch), ifEqual(auditArch, 1, 0), result(unix.SECCOMP_RET_KILL_PROCESS), load(offsetNumber),
 	}, search(blocks))

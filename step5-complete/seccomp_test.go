@@ -38,6 +38,9 @@ func TestSeccomp(t *testing.T) {
 			for number := range uint32(600) {
 				for _, arg := range arguments {
 					want := profile.verdict(numbers[number], arg)
+					if number > unix.SYS_REMOVEXATTRAT { // runc puts that before any profile
+						want = errno(unix.ENOSYS)
+					}
 					require.Equal(t, want, run(t, filter, auditArch, number, arg), "call %d %v, argument %#x", number, numbers[number], arg)
 				}
 			}

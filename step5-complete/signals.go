@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,12 +16,20 @@ import (
 // signals are those that the runtime got and the command is to get.
 type signals chan os.Signal
 
-// catchSignals begins to collect signals, so that none ends the runtime before it has cleaned up.
-func catchSignals() signals {
-	caught := make(signals, 64)
+// catch begins to collect signals, so that none ends the runtime before it has cleaned up.
+func (caught signals) catch() {
 	signal.Notify(caught, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2,
 		unix.SIGWINCH, unix.SIGCONT)
-	return caught
+}
+
+// defaultSignals has the command begin with the default action for each signal. Those that the caller
+// ignores, as a shell does for a background command, would stay ignored (execve(2)), and traps of a shell
+// would not work.
+func defaultSignals() {
+	var action [4]uintptr // a struct sigaction of zeros: SIG_DFL
+	for s := uintptr(1); s < 32; s++ {
+		_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGACTION, s, uintptr(unsafe.Pointer(&action)), 0, 8, 0, 0) // EINVAL: KILL and STOP
+	}
 }
 
 // forward passes signals on to a process, for ever. Process 1 of a pid namespace is not ended by a signal

@@ -23,8 +23,8 @@ func makeLocked(dir string) (*os.File, error) {
 		return nil, err
 	}
 	defer root.Close()
-	for _, pattern := range []string{"container-*", "*/container-*"} { // version 2, version 1
-		others, err := filepath.Glob(filepath.Join(cgroupRoot, pattern))
+	for _, pattern := range []string{filepath.Dir(dir) + "/container-*", cgroupRoot + "/*/container-*"} { // version 2, version 1
+		others, err := filepath.Glob(pattern)
 		if err != nil {
 			return nil, err
 		}

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -24,7 +23,7 @@ type user struct {
 // becomeRoot makes the child root of its user namespace without the groups of the caller: a right that
 // comes by a group of the host is none of the container's (CVE-2014-8989).
 func becomeRoot(*job) error {
-	if err := dropGroups(); err != nil || !has(unix.CLONE_NEWUSER) {
+	if err := dropGroups(); err != nil || !has(unix.CLONE_NEWUSER) || os.Geteuid() == 0 && os.Getegid() == 0 {
 		return err
 	}
 	if err := unix.Setresgid(0, 0, 0); err != nil {
@@ -39,6 +38,9 @@ func becomeRoot(*job) error {
 // dropGroups forgets supplementary groups. With a map of one group the kernel does not allow it, because a group may take rights
 // away as well (user_namespaces(7), setgroups); they are shown as nobody's then.
 func dropGroups() error {
+	if groups, err := unix.Getgroups(); err == nil && len(groups) == 0 {
+		return nil
+	}
 	allowed, _ := os.ReadFile("/proc/self/setgroups")
 	if strings.TrimSpace(string(allowed)) == "deny" || os.Geteuid() != 0 && !has(unix.CLONE_NEWUSER) {
 		return nil
@@ -68,12 +70,8 @@ func becomeUser(u user) error {
 	if u.uid != 0 {
 		mask = 0
 	}
-	// The kernel forgets this at a change of ids (prctl(2)); has the parent gone meanwhile, the socket tells.
-	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
-		return fmt.Errorf("set parent death signal: %w", err)
-	}
-	if n, _ := unix.Poll([]unix.PollFd{{Fd: controlFd}}, 0); n > 0 {
-		return errors.New("start child: the parent is gone")
+	if err := dieWithParent(); err != nil {
+		return err
 	}
 	return setCapabilities(mask)
 }
