@@ -20,6 +20,9 @@ import (
 // controllers are those that step 4 sets limits with.
 var controllers = []string{"memory", "pids", "cpu"}
 
+// devices is a hierarchy of version 1 that runc, with which a script compares, does not do without.
+const devices = "devices"
+
 // cgroupPrefix and the pid of the first stage make the name of a subtree.
 const cgroupPrefix = "workshop-"
 
@@ -52,7 +55,7 @@ func makeCgroups(name string) (trees subtrees, err error) {
 		} else {
 			here = strings.Split(m.VFSOptions, ",")
 		}
-		wanted := intersect(here, controllers)
+		wanted := intersect(here, append([]string{devices}, controllers...))
 		if len(wanted) == 0 || strings.Contains(m.Mountpoint, name) {
 			continue
 		}
