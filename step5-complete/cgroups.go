@@ -29,8 +29,11 @@ func (c *cgroup) make() error {
 		return nil
 	}
 	base, err := cgroupBase()
-	if err != nil {
+	if err != nil || len(limits) == 0 {
 		return err
+	}
+	if err := removeStale(base); err != nil {
+		return fmt.Errorf("cgroup: %w", err)
 	}
 	for _, l := range limits {
 		dir, file := base, l.v2

@@ -102,6 +102,9 @@ func (ids idMap) String() string {
 
 // rootOnHost returns the ids on the host of root in the container.
 func rootOnHost() (uid, gid int) {
+	if !has(unix.CLONE_NEWUSER) {
+		return os.Geteuid(), os.Getegid()
+	}
 	uids, gids := idMaps()
 	return uids[0].HostID, gids[0].HostID
 }

@@ -79,6 +79,9 @@ func startChild(group *cgroup) (cmd *exec.Cmd, control *os.File, err error) {
 	if err := unix.Unshare(int(namespaces & unix.CLONE_NEWTIME)); err != nil {
 		return nil, nil, fmt.Errorf("unshare %q: %w", "time", err)
 	}
+	if err := newSessionKeyring(); err != nil {
+		return nil, nil, err
+	}
 	trace("clone %s", namespaceNames())
 	if err := cmd.Start(); err != nil {
 		return nil, nil, fmt.Errorf("clone %s: %w (without root it takes user namespaces)", namespaceNames(), errors.Unwrap(err))
@@ -92,13 +95,8 @@ func prepare(pid int, group *cgroup, control *os.File) (port *bridge, err error)
 		return nil, err
 	}
 	j := &job{tasks: fds(group.tasks), pids: fds(group.pids)}
-	if err := errors.Join(mapIDs(pid), raiseHardLimits(pid), setOOMScoreAdj(pid)); err != nil {
+	if err := errors.Join(mapIDs(pid), raiseHardLimits(pid), setOOMScoreAdj(pid), ownPipes(rootOnHost())); err != nil {
 		return nil, err
-	}
-	if has(unix.CLONE_NEWUSER) && hasRange() {
-		if err := ownPipes(rootOnHost()); err != nil {
-			return nil, err
-		}
 	}
 	if j.trees, err = openTreesFor(pid); err != nil {
 		return nil, err

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -25,10 +24,6 @@ func dropPrivileges() error {
 	}
 	if err := enterWorkdir(); err != nil {
 		return err
-	}
-	// Or else keyctl(2) reaches the keys of the caller. A kernel may be built without any.
-	if _, err := unix.KeyctlJoinSessionKeyring("container"); err != nil && !errors.Is(err, unix.ENOSYS) {
-		return fmt.Errorf("join session keyring: %w", err)
 	}
 	if err := setResourceLimits(); err != nil {
 		return err

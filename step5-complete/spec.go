@@ -29,7 +29,7 @@ func spec() (status int, err error) {
 		return statusFailed, fmt.Errorf("spec: %w", err)
 	}
 	s := specs.Spec{
-		Version:  specs.Version,
+		Version:  "1.0.2", // which has all of this, and is known to every runtime
 		Process:  specProcess(u),
 		Root:     &specs.Root{Path: *rootfs, Readonly: *readOnlyRoot},
 		Hostname: *hostname,

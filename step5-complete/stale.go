@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,30 +16,43 @@ import (
 // A runtime that was killed could not remove its cgroup, so the next one does. It knows a stale one by
 // its lock: flock(2) holds as long as its runtime lives.
 
-// makeLocked makes a directory and locks it; before that it removes all that are stale.
+// makeLocked makes a directory and locks it. Nobody may take it for stale when it is made and not locked yet.
 func makeLocked(dir string) (*os.File, error) {
-	// Nobody may take a directory for stale that is made and not locked yet.
 	root, err := lock(cgroupRoot, unix.LOCK_EX)
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
-	for _, pattern := range []string{filepath.Dir(dir) + "/container-*", cgroupRoot + "/*/container-*"} { // version 2, version 1
-		others, err := filepath.Glob(pattern)
-		if err != nil {
-			return nil, err
-		}
-		for _, other := range others {
-			if f, err := lock(other, unix.LOCK_EX|unix.LOCK_NB); err == nil {
-				_ = unix.Rmdir(other) // busy with a process that is about to go, or with one of another program
-				f.Close()
-			}
-		}
-	}
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return nil, err
 	}
 	return lock(dir, unix.LOCK_EX)
+}
+
+// removeStale removes those that are stale: below base, and in all hierarchies of version 1.
+func removeStale(base string) error {
+	root, err := lock(cgroupRoot, unix.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for _, pattern := range []string{base + "/container-*", cgroupRoot + "/*/container-*"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			return err
+		}
+		for _, dir := range found {
+			pid := strings.TrimPrefix(filepath.Base(dir), "container-")
+			if unix.Access("/proc/"+pid, unix.F_OK) == nil { // most of them, when there are many
+				continue
+			}
+			if f, err := lock(dir, unix.LOCK_EX|unix.LOCK_NB); err == nil {
+				_ = unix.Rmdir(dir) // busy with a process that is about to go, or with one of another program
+				f.Close()
+			}
+		}
+	}
+	return nil
 }
 
 func lock(dir string, how int) (*os.File, error) {

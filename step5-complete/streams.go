@@ -13,7 +13,8 @@ import (
 // The parent does it for root of the container, and the child for another user.
 func ownPipes(uid, gid int) error {
 	for fd := range 3 {
-		if !isOn(fd, unix.PIPEFS_MAGIC) {
+		var stat unix.Stat_t
+		if !isOn(fd, unix.PIPEFS_MAGIC) || unix.Fstat(fd, &stat) != nil || int(stat.Uid) == uid {
 			continue
 		}
 		if err := unix.Fchown(fd, uid, gid); err != nil {
