@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -17,7 +18,7 @@ func ownPipes(uid, gid int) error {
 		if !isOn(fd, unix.PIPEFS_MAGIC) || unix.Fstat(fd, &stat) != nil || int(stat.Uid) == uid {
 			continue
 		}
-		if err := unix.Fchown(fd, uid, gid); err != nil {
+		if err := unix.Fchown(fd, uid, gid); err != nil && !errors.Is(err, unix.EPERM) { // it is somebody else's
 			return fmt.Errorf("chown standard stream %d: %w", fd, err)
 		}
 	}
