@@ -26,13 +26,13 @@ func init() {
 }
 
 // defaultEnvironment is what a program expects. Only the type of the terminal is the caller's.
-func defaultEnvironment(hostname string) map[string]string {
+func defaultEnvironment(hostname string) [][2]string {
 	term := os.Getenv("TERM")
 	if term == "" {
 		term = "xterm"
 	}
-	return map[string]string{
-		"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM": term, "HOSTNAME": hostname,
+	return [][2]string{
+		{"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, {"TERM", term}, {"HOSTNAME", hostname},
 	}
 }
 
@@ -40,12 +40,9 @@ func defaultEnvironment(hostname string) map[string]string {
 // one.
 func setEnvironment(*job) error {
 	name, _ := os.Hostname() // by uname(2): the container's, or the host's if that is what the container has
-	defaults := defaultEnvironment(name)
+	all := append(defaultEnvironment(name), environment...)
 	os.Clearenv()
-	for name, value := range defaults {
-		os.Setenv(name, value)
-	}
-	for _, variable := range environment {
+	for _, variable := range all {
 		os.Setenv(variable[0], variable[1])
 	}
 	unix.Umask(0o022)

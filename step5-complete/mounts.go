@@ -47,7 +47,7 @@ func mountList() []mount {
 
 func mountAll(mounts []mount, h *host) error {
 	for _, m := range mounts {
-		trace("mount %s %s %s", m.fstype, m.target, strings.Join(append(flagNames(m.flags), m.data), ","))
+		trace("mount %s %s %s", m.fstype, m.target, strings.Trim(strings.Join(append(flagNames(m.flags), m.data), ","), ","))
 		if err := m.do(h); err != nil {
 			return fmt.Errorf("mount %s %q: %w", m.fstype, m.target, err)
 		}

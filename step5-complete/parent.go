@@ -50,7 +50,8 @@ func parent() (status int, err error) {
 	restore, err := attend(cmd.Process.Pid, control, caught)
 	defer restore()
 	_ = cmd.Wait() // exitStatus tells how it ended
-	return exitStatus(cmd.ProcessState.Sys().(syscall.WaitStatus)), err
+	status = exitStatus(cmd.ProcessState.Sys().(syscall.WaitStatus))
+	return status, errors.Join(err, group.explain(status))
 }
 
 // startChild starts this program a second time, in new namespaces.

@@ -60,11 +60,8 @@ func specProcess(u user) *specs.Process {
 	}
 	umask := uint32(0o022)
 	p.User = specs.User{UID: uint32(u.uid), GID: uint32(u.gid), Umask: &umask}
-	for _, name := range []string{"PATH", "TERM", "HOSTNAME"} {
-		p.Env = append(p.Env, name+"="+defaultEnvironment(*hostname)[name])
-	}
-	p.Env = append(p.Env, "HOME="+u.home)
-	for _, variable := range environment {
+	variables := append(defaultEnvironment(*hostname), [2]string{"HOME", u.home})
+	for _, variable := range append(variables, environment...) {
 		p.Env = append(p.Env, variable[0]+"="+variable[1])
 	}
 	for _, l := range ulimits {
