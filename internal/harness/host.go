@@ -143,6 +143,8 @@ func setupHost() error {
 		{"make / read-only", makeReadOnly},
 		{"mount /proc", func() error { return unix.Mount("proc", "/proc", "proc", 0, "") }},
 		{"write ns_last_pid", leaveRoomForPids},
+		// A new network namespace has it from the machine; most machines do not.
+		{"forwarding off", func() error { return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("0"), 0) }},
 		{"mount cgroups", mountCgroups},
 		{"mount " + work, func() error { return unix.Mount("tmpfs", work, "tmpfs", 0, "mode=0755") }},
 		// As systemd does: a program that forgets to make it private is found out.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -45,6 +46,11 @@ func hostState() (state, error) {
 	for _, link := range links {
 		s["interface "+link.Name] = true
 	}
+	forward, err := os.ReadFile("/proc/sys/net/ipv4/ip_forward")
+	if err != nil {
+		return nil, err
+	}
+	s["net.ipv4.ip_forward "+strings.TrimSpace(string(forward))] = true
 	name, err := os.Hostname()
 	s["host name "+name] = true
 	return s, err
@@ -125,6 +131,8 @@ func restore(before state) error {
 			_ = unix.Unmount(path, unix.MNT_DETACH) // gone with one above it, perhaps
 		case "cgroup":
 			err = errors.Join(err, removeCgroups(rest))
+		case "interface":
+			_ = exec.Command("ip", "link", "del", rest).Run() // gone with the other end, perhaps
 		}
 	}
 	return err
