@@ -3,7 +3,7 @@
 package main
 
 import (
-	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -12,91 +12,94 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const forwardFile = "/proc/sys/net/ipv4/ip_forward"
+const (
+	bridgeName  = "container0"
+	forwardFile = "/proc/sys/net/ipv4/ip_forward"
+)
 
-// findBridge returns the index and the address of the bridge; ENODEV if there is none.
-func findBridge(rt netlink) (index int, gateway netip.Addr, err error) {
-	link, err := getBridge(rt)
+// alias is what `ip link` shows beside the bridge: its address, and how forwarding was before. The kernel keeps it as
+// long as the bridge, so no file can be out of date.
+const alias = "%s ip_forward=%s"
+
+// findBridge returns the index, the address and the alias of the bridge; ENODEV if there is none.
+func findBridge(rt netlink) (index int, gateway netip.Prefix, forward string, err error) {
+	link, err := rt.do(getLink(bridgeName))
 	if err != nil {
-		return 0, gateway, err
+		return 0, gateway, "", err
 	}
-	request, err := unix.NewIfreq(bridgeName)
-	if err != nil {
-		return 0, gateway, err
+	var address string
+	text := strings.TrimRight(string(attribute(link[0], 16, unix.IFLA_IFALIAS)), "\x00")
+	if _, err := fmt.Sscanf(text, alias, &address, &forward); err != nil {
+		return 0, gateway, "", errors.New("made by another program: it has no such alias")
 	}
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return 0, gateway, err
-	}
-	defer unix.Close(fd)
-	if err := unix.IoctlIfreq(fd, unix.SIOCGIFADDR, request); err != nil { // netdevice(7)
-		return 0, gateway, err
-	}
-	address, err := request.Inet4Addr()
-	if err != nil {
-		return 0, gateway, err
-	}
-	gateway, _ = netip.AddrFromSlice(address)
-	return int(binary.NativeEndian.Uint32(link[4:])), gateway, nil
+	gateway, err = netip.ParsePrefix(address)
+	return linkIndex(link), gateway, forward, err
 }
 
-func getBridge(rt netlink) (link []byte, err error) {
-	return rt.do(newRequest(unix.RTM_GETLINK, unix.NLM_F_ACK, make([]byte, 16)).addText(unix.IFLA_IFNAME, bridgeName))
-}
-
-// makeBridge makes the bridge in a free subnet, and this host the router between it and all else. How that was before is
-// kept in the alias of the bridge.
-func makeBridge(rt netlink) (index int, gateway netip.Addr, err error) {
+// makeBridge makes the bridge in a free subnet, and this host the router between it and all else.
+func makeBridge(rt netlink) (err error) {
 	defer func() {
 		if err != nil {
-			_ = removeBridge() // what there is of it
+			_ = removeBridge() // what there is of it; the first error counts
 		}
 	}()
 	forward, err := os.ReadFile(forwardFile)
 	if err != nil {
-		return 0, gateway, err
+		return err
 	}
-	if gateway, err = freeSubnet(); err != nil {
-		return 0, gateway, err
+	gateway, err := freeSubnet(rt)
+	if err != nil {
+		return err
 	}
 	trace("bridge %s %s", bridgeName, gateway)
-	if _, err = rt.do(addBridge(bridgeName)); err != nil {
-		return 0, gateway, err
+	// One call for both: there is no bridge of ours without the alias, even if this process is killed.
+	text := fmt.Sprintf(alias, gateway, strings.TrimSpace(string(forward)))
+	if _, err := rt.do(addBridge(bridgeName, gateway.Addr()), setAlias(bridgeName, text)); err != nil {
+		return err
 	}
-	link, err := getBridge(rt)
+	index, _, _, err := findBridge(rt)
 	if err != nil {
-		return 0, gateway, err
+		return err
 	}
-	index = int(binary.NativeEndian.Uint32(link[4:]))
-	alias := "ip_forward=" + strings.TrimSpace(string(forward))
-	if _, err = rt.do(setAlias(index, alias), addAddress(index, netip.PrefixFrom(gateway, 16))); err != nil {
-		return 0, gateway, fmt.Errorf("address %s: %w", gateway, err)
+	if err := noIPv6(bridgeName); err != nil {
+		return err
 	}
-	if err = masquerade(gateway); err != nil {
-		return 0, gateway, err
+	if _, err := rt.do(addAddress(index, gateway)); err != nil {
+		return fmt.Errorf("address %s: %w", gateway, err)
 	}
-	return index, gateway, os.WriteFile(forwardFile, []byte("1"), 0)
+	if err := masquerade(gateway); err != nil {
+		return err
+	}
+	return setForwarding("1")
 }
 
-// removeBridge takes all of that back.
+// removeBridge takes back all that there is of it, the bridge last: as long as it is there, what a killed runtime left
+// can be found.
 func removeBridge() error {
 	rt, err := openNetlink(unix.NETLINK_ROUTE)
 	defer rt.close()
 	if err != nil {
 		return err
 	}
-	link, err := getBridge(rt)
+	index, _, forward, err := findBridge(rt)
+	if errors.Is(err, unix.ENODEV) {
+		return nil
+	}
 	if err != nil {
-		return fmt.Errorf("network: bridge %q: %w", bridgeName, err)
+		return err
 	}
 	trace("remove bridge %s", bridgeName)
-	if alias := attribute(link, 16, unix.IFLA_IFALIAS); strings.HasPrefix(string(alias), "ip_forward=0") {
-		if err := os.WriteFile(forwardFile, []byte("0"), 0); err != nil {
-			return fmt.Errorf("network: %w", err)
-		}
+	if err := errors.Join(removeMasquerade(), setForwarding(forward)); err != nil {
+		return err
 	}
-	if _, err := rt.do(newRequest(unix.RTM_DELLINK, unix.NLM_F_ACK, link[:16])); err != nil {
-		return fmt.Errorf("network: bridge %q: %w", bridgeName, err)
+	_, err = rt.do(newRequest(unix.RTM_DELLINK, unix.NLM_F_ACK, linkBody(index)))
+	return err
+}
+
+// setForwarding makes the host a router or not (net.ipv4.ip_forward). Where /proc/sys is read-only it may be right already.
+func setForwarding(value string) error {
+	if now, err := os.ReadFile(forwardFile); err == nil && strings.TrimSpace(string(now)) == value {
+		return nil
 	}
-	return removeMasquerade()
+	return os.WriteFile(forwardFile, []byte(value), 0)
 }

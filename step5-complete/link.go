@@ -4,20 +4,16 @@ package main
 
 import (
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"net/netip"
-	"os"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// The requests to rtnetlink(7) that a bridge, a pair of interfaces and an address take.
+// The requests to rtnetlink(7) that a bridge, a pair of interfaces, an address and a route take.
 
 const makeNew = unix.NLM_F_ACK | unix.NLM_F_CREATE | unix.NLM_F_EXCL
 
-// linkBody is the struct ifinfomsg of an interface that is up.
+// linkBody is the struct ifinfomsg of an interface that is up. Without an index, an attribute has its name.
 func linkBody(index int) []byte {
 	body := make([]byte, 16)
 	binary.NativeEndian.PutUint32(body[4:], uint32(index))
@@ -26,27 +22,34 @@ func linkBody(index int) []byte {
 	return body
 }
 
-// addBridge makes a bridge.
-func addBridge(name string) request {
+// hardwareAddress is a local one (IEEE 802) that ends in the IP address. So an address has the same one whoever
+// gets it next, and nobody on the bridge remembers a wrong one (arp(7)).
+func hardwareAddress(ip netip.Addr) []byte {
+	return append([]byte{2, 0}, ip.AsSlice()...)
+}
+
+// addBridge makes a bridge. By default it takes the hardware address of some port, and another when that one goes.
+func addBridge(name string, ip netip.Addr) request {
 	info := request(nil).addText(unix.IFLA_INFO_KIND, "bridge")
-	return newRequest(unix.RTM_NEWLINK, makeNew, linkBody(0)).
-		addText(unix.IFLA_IFNAME, name).add(unix.IFLA_LINKINFO, info)
+	return newRequest(unix.RTM_NEWLINK, makeNew, linkBody(0)).addText(unix.IFLA_IFNAME, name).
+		add(unix.IFLA_ADDRESS, hardwareAddress(ip)).add(unix.IFLA_LINKINFO, info)
 }
 
 // setAlias keeps a text with an interface.
-func setAlias(index int, text string) request {
-	return newRequest(unix.RTM_NEWLINK, unix.NLM_F_ACK, linkBody(index)).addText(unix.IFLA_IFALIAS, text)
+func setAlias(name, text string) request {
+	return newRequest(unix.RTM_NEWLINK, unix.NLM_F_ACK, linkBody(0)).
+		addText(unix.IFLA_IFNAME, name).addText(unix.IFLA_IFALIAS, text)
 }
 
-// addVeth makes a pair: name, a port of the bridge, and eth0, in the network namespace.
-func addVeth(rt netlink, name string, bridge, netns int) error {
+// addVeth makes a pair (veth(4)): name, which is up and a port of the bridge; and eth0, in the network namespace.
+func addVeth(name string, bridge, netns int, ip netip.Addr) request {
 	const vethInfoPeer = 1 // the kernel's VETH_INFO_PEER, an ifinfomsg and attributes
-	peer := request(make([]byte, 16)).addText(unix.IFLA_IFNAME, "eth0").addNumber(unix.IFLA_NET_NS_FD, uint32(netns))
+	peer := request(make([]byte, 16)).addText(unix.IFLA_IFNAME, "eth0").
+		add(unix.IFLA_ADDRESS, hardwareAddress(ip)).addNumber(unix.IFLA_NET_NS_FD, uint32(netns))
 	info := request(nil).addText(unix.IFLA_INFO_KIND, "veth").
 		add(unix.IFLA_INFO_DATA, request(nil).add(vethInfoPeer, peer))
-	_, err := rt.do(newRequest(unix.RTM_NEWLINK, makeNew, linkBody(0)).
-		addText(unix.IFLA_IFNAME, name).addNumber(unix.IFLA_MASTER, uint32(bridge)).add(unix.IFLA_LINKINFO, info))
-	return err
+	return newRequest(unix.RTM_NEWLINK, makeNew, linkBody(0)).
+		addText(unix.IFLA_IFNAME, name).addNumber(unix.IFLA_MASTER, uint32(bridge)).add(unix.IFLA_LINKINFO, info)
 }
 
 // addAddress gives an interface an address, and with it a route to its network.
@@ -65,41 +68,12 @@ func addDefaultRoute(gateway netip.Addr) request {
 	return newRequest(unix.RTM_NEWROUTE, makeNew, body).add(unix.RTA_GATEWAY, gateway.AsSlice())
 }
 
-// configureNetwork sets up eth0, from inside.
-func configureNetwork(address, gateway string) error {
-	prefix, err := netip.ParsePrefix(address)
-	if err != nil {
-		return fmt.Errorf("network: %w", err)
-	}
-	rt, err := openNetlink(unix.NETLINK_ROUTE)
-	defer rt.close()
-	if err != nil {
-		return err
-	}
-	link, err := rt.do(newRequest(unix.RTM_GETLINK, unix.NLM_F_ACK, make([]byte, 16)).addText(unix.IFLA_IFNAME, "eth0"))
-	if err != nil {
-		return fmt.Errorf("network: eth0: %w", err)
-	}
-	index := int(binary.NativeEndian.Uint32(link[4:]))
-	trace("eth0 %s, default via %s", address, gateway)
-	_, err = rt.do(newRequest(unix.RTM_NEWLINK, unix.NLM_F_ACK, linkBody(index)), addAddress(index, prefix),
-		addDefaultRoute(netip.MustParseAddr(gateway)))
-	if err != nil {
-		return fmt.Errorf("network: eth0 %s: %w", address, err)
-	}
-	return nil
+// getLink asks for the interface with this name.
+func getLink(name string) request {
+	return newRequest(unix.RTM_GETLINK, unix.NLM_F_ACK, make([]byte, 16)).addText(unix.IFLA_IFNAME, name)
 }
 
-// freeSubnet finds one that no route leads to yet.
-func freeSubnet() (gateway netip.Addr, err error) {
-	routes, err := os.ReadFile("/proc/net/route")
-	if err != nil {
-		return gateway, err
-	}
-	for second := byte(200); second < 250; second++ {
-		if !strings.Contains(string(routes), fmt.Sprintf("%02X0A\t", second)) {
-			return netip.AddrFrom4([4]byte{10, second, 0, 1}), nil
-		}
-	}
-	return gateway, errors.New("no free subnet among 10.200.0.0/16 to 10.249.0.0/16")
+// linkIndex is the index in an answer to getLink, an ifinfomsg.
+func linkIndex(answers [][]byte) int {
+	return int(binary.NativeEndian.Uint32(answers[0][4:]))
 }

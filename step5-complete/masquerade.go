@@ -20,6 +20,9 @@ import (
 //			ip saddr 10.200.0.0/16 oifname != "container0" masquerade
 //		}
 //	}
+//
+// Where another table drops what the host forwards, as that of Docker does, it is dropped all the same: the rules of
+// others are not changed.
 
 // nftRequest is a request to nf_tables: their numbers have the subsystem in the upper byte.
 func nftRequest(kind, flags uint16) request {
@@ -40,8 +43,8 @@ func inBatch(requests ...request) error {
 	return err
 }
 
-func masquerade(gateway netip.Addr) error {
-	subnet := gateway.AsSlice()[:2]
+func masquerade(gateway netip.Prefix) error {
+	subnet := gateway.Addr().AsSlice()[:2] // it is a /16
 	name := make([]byte, unix.IFNAMSIZ)
 	copy(name, bridgeName)
 	rule := request(nil).
@@ -71,7 +74,7 @@ func masquerade(gateway netip.Addr) error {
 func removeMasquerade() error {
 	err := inBatch(nftRequest(unix.NFT_MSG_DELTABLE, unix.NLM_F_ACK).addText(unix.NFTA_TABLE_NAME, bridgeName))
 	if err != nil && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("network: nftables: %w", err)
+		return fmt.Errorf("nftables: %w", err)
 	}
 	return nil
 }

@@ -28,34 +28,9 @@ func openNetlink(protocol int) (netlink, error) {
 
 func (n netlink) close() { unix.Close(int(n)) }
 
-// request is a message to the kernel: a header of 16 bytes, a body of fixed size, and attributes.
-type request []byte
-
-func newRequest(kind, flags uint16, body []byte) request {
-	r := make(request, 16, 512)
-	binary.NativeEndian.PutUint16(r[4:], kind)
-	binary.NativeEndian.PutUint16(r[6:], unix.NLM_F_REQUEST|flags)
-	return append(r, body...)
-}
-
-// add adds an attribute; its value is padded to four bytes.
-func (r request) add(kind uint16, value []byte) request {
-	r = binary.NativeEndian.AppendUint16(r, uint16(4+len(value)))
-	r = binary.NativeEndian.AppendUint16(r, kind)
-	r = append(r, value...)
-	return append(r, make([]byte, -len(value)&3)...)
-}
-
-func (r request) addText(kind uint16, text string) request {
-	return r.add(kind, append([]byte(text), 0))
-}
-
-func (r request) addNumber(kind uint16, number uint32) request {
-	return r.add(kind, binary.NativeEndian.AppendUint32(nil, number))
-}
-
-// do sends requests at once and waits for the answer to each. It returns the body of the last that has one.
-func (n netlink) do(requests ...request) (answer []byte, err error) {
+// do sends requests at once and waits until each that asks for it is acknowledged. It returns the bodies of
+// what the kernel answers besides. After an error the socket is of no more use: there may be more answers.
+func (n netlink) do(requests ...request) (answers [][]byte, err error) {
 	var all []byte
 	expected := 0
 	for _, r := range requests {
@@ -79,21 +54,22 @@ func (n netlink) do(requests ...request) (answer []byte, err error) {
 			return nil, err
 		}
 		for _, m := range messages {
-			if m.Header.Type != unix.NLMSG_ERROR {
-				answer = append([]byte(nil), m.Data...)
-				continue
+			switch m.Header.Type {
+			case unix.NLMSG_ERROR, unix.NLMSG_DONE: // the latter after the last of many answers
+				if err := refusal(m); err != nil {
+					return nil, err
+				}
+				expected--
+			default:
+				answers = append(answers, bytes.Clone(m.Data))
 			}
-			if err := refusal(m); err != nil {
-				return nil, err
-			}
-			expected--
 		}
 	}
-	return answer, nil
+	return answers, nil
 }
 
-// refusal is the error that a message of the type NLMSG_ERROR stands for: none for the number 0. The words
-// of the kernel, if any, are an attribute behind the header of the request.
+// refusal is the error that such a message stands for: none for the number 0. The words of the kernel, if
+// any, are an attribute behind the header of the request.
 func refusal(m syscall.NetlinkMessage) error {
 	number := unix.Errno(-int32(binary.NativeEndian.Uint32(m.Data)))
 	if number == 0 {
@@ -103,19 +79,4 @@ func refusal(m syscall.NetlinkMessage) error {
 		return fmt.Errorf("%w (%s)", number, bytes.TrimRight(words, "\x00"))
 	}
 	return number
-}
-
-// attribute finds the value of an attribute in the body of a message; the attributes begin at offset.
-func attribute(body []byte, offset int, kind uint16) []byte {
-	for offset+4 <= len(body) {
-		length := int(binary.NativeEndian.Uint16(body[offset:]))
-		if length < 4 || offset+length > len(body) {
-			break
-		}
-		if binary.NativeEndian.Uint16(body[offset+2:]) == kind {
-			return body[offset+4 : offset+length]
-		}
-		offset += (length + 3) &^ 3
-	}
-	return nil
 }
