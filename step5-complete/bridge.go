@@ -42,7 +42,7 @@ func joinBridge(pid int) (b *bridge, err error) {
 	// The name of the port has the number of the address, so that the kernel refuses a number that is taken, and
 	// nobody keeps a list. 0 is the network, 1 the gateway, 65535 the broadcast address.
 	const first, count = 2, 65533
-	start := rand.IntN(count)
+	start := rand.IntN(1000) // 1000 make it unlikely to ask in vain, and keep the addresses short
 	for i := range count {
 		number := first + (start+i)%count
 		ip := hostAddress(gateway, number)
