@@ -143,8 +143,7 @@ func setupHost() error {
 		{"make / read-only", makeReadOnly},
 		{"mount /proc", func() error { return unix.Mount("proc", "/proc", "proc", 0, "") }},
 		{"write ns_last_pid", leaveRoomForPids},
-		// A new network namespace has it from the machine; most machines do not.
-		{"forwarding off", func() error { return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("0"), 0) }},
+		{"forwarding off", forwardingOff},
 		{"mount cgroups", mountCgroups},
 		{"mount " + work, func() error { return unix.Mount("tmpfs", work, "tmpfs", 0, "mode=0755") }},
 		// As systemd does: a program that forgets to make it private is found out.
@@ -172,6 +171,11 @@ func leaveRoomForPids() error {
 
 // hostname is the name of the throw-away host.
 const hostname = "host"
+
+// forwardingOff makes the host no router, as most are none; a network namespace begins with what the machine does.
+func forwardingOff() error {
+	return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("0"), 0)
+}
 
 // loopbackUp does what `ip link set lo up` does (netdevice(7)).
 func loopbackUp() error {

@@ -116,7 +116,7 @@ func restore(before state) error {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	err := unix.Sethostname([]byte(hostname))
+	err := errors.Join(unix.Sethostname([]byte(hostname)), forwardingOff())
 	now, stateErr := hostState()
 	err = errors.Join(err, stateErr)
 	for line := range now {
