@@ -70,6 +70,9 @@ func makeCgroups(name string) (trees subtrees, err error) {
 		if err := os.Mkdir(tree.Dir, 0o755); err != nil {
 			return trees, err
 		}
+		if err := protect(tree); err != nil {
+			return trees, err
+		}
 		found = append(found, wanted...)
 		trees = append(trees, tree)
 	}
@@ -77,6 +80,26 @@ func makeCgroups(name string) (trees subtrees, err error) {
 		return trees, fmt.Errorf("no cgroup controllers %s", strings.Join(missing, " "))
 	}
 	return trees, nil
+}
+
+// protect keeps the machine usable whatever the program does: one that starts itself for ever, or that
+// takes all memory, meets a limit. No script needs as much.
+func protect(tree subtree) error {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return err
+	}
+	memory := max(uint64(info.Totalram)*uint64(info.Unit)/2, 1<<30)
+	for file, value := range map[string]uint64{"pids.max": 4096, "memory.max": memory, "memory.limit_in_bytes": memory} {
+		path := filepath.Join(tree.Dir, file)
+		if _, err := os.Stat(path); err != nil {
+			continue // another version's, or another hierarchy's
+		}
+		if err := os.WriteFile(path, fmt.Append(nil, value), 0); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // enable passes controllers on to the cgroups in dir (cgroups(7), subtree_control).

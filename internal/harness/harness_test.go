@@ -21,7 +21,7 @@ import (
 // exactly those scripts fail that should: those that are named in the file. Each file is a program for
 // one step: a shell script, a Go program, or a change to our own, file, old and new.
 func TestPrograms(t *testing.T) {
-	root, err := moduleRoot()
+	root, err := ModuleRoot()
 	require.NoError(t, err)
 	timeout := "8s" // the patience with programs that hang
 	if slow := os.Getenv(timeoutEnv); slow != "" {

@@ -3,6 +3,7 @@
 package harness
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -30,7 +31,7 @@ func Main(m *testing.M) int {
 	var err error
 	status := 1
 	switch {
-	case flag.Lookup("test.list").Value.String() != "":
+	case testFlag("list") != "":
 		return m.Run()
 	case os.Getenv(stageEnv) == "":
 		status, err = runHost()
@@ -52,14 +53,11 @@ const reportFd = 3
 
 // runHost prepares the host, runs the other stages in it, and takes it away.
 func runHost() (status int, err error) {
-	dir, err := os.MkdirTemp("", "container-test-")
+	dir, err := makeDir()
 	if err != nil {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(filepath.Join(dir, "work"), 0o755)); err != nil {
-		return 1, err
-	}
 	if err := prepare(dir); err != nil {
 		return 1, err
 	}
@@ -69,10 +67,39 @@ func runHost() (status int, err error) {
 	}
 	defer report.Close()
 
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM, unix.SIGQUIT)
+	defer stop()
+	cmd := exec.CommandContext(ctx, "/proc/self/exe", os.Args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Env = os.Environ()
+	if err := runStages(cmd, dir, report); err != nil {
+		return 1, err
+	}
+	if err := forbidCache(); err != nil {
+		return 1, err
+	}
+	if err := printReport(filepath.Join(dir, "report")); err != nil {
+		return 1, err
+	}
+	if !cmd.ProcessState.Exited() {
+		return 1, fmt.Errorf("throw-away host: %s", cmd.ProcessState)
+	}
+	return cmd.ProcessState.ExitCode(), nil
+}
+
+// makeDir makes the directory of a throw-away host.
+func makeDir() (dir string, err error) {
+	if dir, err = os.MkdirTemp("", "container-test-"); err != nil {
+		return "", err
+	}
+	return dir, errors.Join(os.Chmod(dir, 0o755), os.Mkdir(filepath.Join(dir, "work"), 0o755))
+}
+
+// runStages runs the second and the third stage, which is cmd, on a throw-away host in dir, and waits until
+// they are gone. The third stage has report as its descriptor reportFd.
+func runStages(cmd *exec.Cmd, dir string, report *os.File) (err error) {
 	cmd.ExtraFiles = []*os.File{report}
-	cmd.Env = append(os.Environ(), stageEnv+"=setup", dirEnv+"="+dir)
+	cmd.Env = append(cmd.Env, stageEnv+"=setup", dirEnv+"="+dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWUTS | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWNET,
 		Pdeathsig:  unix.SIGKILL,
@@ -91,33 +118,18 @@ func runHost() (status int, err error) {
 		}
 	}
 
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT)
 	if err := cmd.Start(); err != nil {
-		return 1, fmt.Errorf("throw-away host: %w (run the tests as root, or see the README on user namespaces)", err)
+		return fmt.Errorf("throw-away host: %w (run the tests as root, or see the README on user namespaces)", err)
 	}
-	go func() {
-		<-signals
-		_ = cmd.Process.Kill()
-	}()
 	_ = cmd.Wait() // its status says it all
-	if err := forbidCache(); err != nil {
-		return 1, err
-	}
-	if err := printReport(filepath.Join(dir, "report")); err != nil {
-		return 1, err
-	}
-	if !cmd.ProcessState.Exited() {
-		return 1, fmt.Errorf("throw-away host: %s", cmd.ProcessState)
-	}
-	return cmd.ProcessState.ExitCode(), nil
+	return nil
 }
 
 // forbidCache keeps go test from remembering the result of somebody's program: it would not notice when
 // the program changes. In the log of what the tests looked at, go test takes a line that it does not
 // understand for a reason to remember nothing.
 func forbidCache() error {
-	name := flag.Lookup("test.testlogfile").Value.String()
+	name := testFlag("testlogfile")
 	if os.Getenv(programEnv) == "" || name == "" {
 		return nil
 	}
@@ -149,6 +161,7 @@ func setupHost() error {
 		// As systemd does: a program that forgets to make it private is found out.
 		{"make / shared", func() error { return unix.Mount("", "/", "", unix.MS_SHARED|unix.MS_REC, "") }},
 		{"setenv", func() error { return os.Setenv(stageEnv, "tests") }},
+		{"setrlimit", limitProcesses},
 		{"exec", func() error { return unix.Exec("/proc/self/exe", os.Args, os.Environ()) }},
 	}
 	for _, step := range steps {
@@ -157,6 +170,17 @@ func setupHost() error {
 		}
 	}
 	return nil
+}
+
+// limitProcesses does for an ordinary user, who has no cgroups, what protect does for root: in a user
+// namespace the limit counts what is in there (since Linux 5.14).
+func limitProcesses() error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NPROC, &limit); err != nil {
+		return err
+	}
+	limit.Cur = min(limit.Cur, 4096)
+	return unix.Setrlimit(unix.RLIMIT_NPROC, &limit)
 }
 
 // leaveRoomForPids has the pids of the host begin above those in a container, so that the one cannot be
@@ -175,6 +199,14 @@ const hostname = "host"
 // forwardingOff makes the host no router, as most are none; a network namespace begins with what the machine does.
 func forwardingOff() error {
 	return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("0"), 0)
+}
+
+// testFlag is the value of a flag of go test; none in a process that is no test.
+func testFlag(name string) string {
+	if f := flag.Lookup("test." + name); f != nil {
+		return f.Value.String()
+	}
+	return ""
 }
 
 // loopbackUp does what `ip link set lo up` does (netdevice(7)).
@@ -196,14 +228,14 @@ func loopbackUp() error {
 func makeReadOnly() error {
 	var writable []string
 	for _, name := range []string{"testlogfile", "coverprofile", "cpuprofile", "memprofile", "blockprofile", "mutexprofile", "trace"} {
-		if file := flag.Lookup("test." + name).Value.String(); file != "" {
+		if file := testFlag(name); file != "" {
 			if !filepath.IsAbs(file) {
-				file = filepath.Join(flag.Lookup("test.outputdir").Value.String(), file)
+				file = filepath.Join(testFlag("outputdir"), file)
 			}
 			writable = append(writable, filepath.Dir(file))
 		}
 	}
-	if dir := flag.Lookup("test.gocoverdir").Value.String(); dir != "" {
+	if dir := testFlag("gocoverdir"); dir != "" {
 		writable = append(writable, dir)
 	}
 	for _, dir := range writable {

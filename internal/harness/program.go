@@ -3,6 +3,7 @@
 package harness
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -14,7 +15,7 @@ import (
 // prepare fills dir with what a throw-away host needs: bin/container, the program under test; bin/probe,
 // which tries from inside a container what a shell cannot; and rootfs, a root file system.
 func prepare(dir string) error {
-	root, err := moduleRoot()
+	root, err := ModuleRoot()
 	if err != nil {
 		return err
 	}
@@ -25,7 +26,12 @@ func prepare(dir string) error {
 	if err := placeProgram(filepath.Join(bin, "container"), root); err != nil {
 		return err
 	}
-	if err := build(filepath.Join(bin, "probe"), filepath.Join(root, "internal", "harness", "probe")); err != nil {
+	return furnish(dir, root)
+}
+
+// furnish fills dir with the tools of a throw-away host: bin/probe and rootfs.
+func furnish(dir, root string) error {
+	if err := Build(context.Background(), filepath.Join(dir, "bin", "probe"), filepath.Join(root, "internal", "harness", "probe")); err != nil {
 		return err
 	}
 	mkrootfs := exec.Command(filepath.Join(root, "scripts", "mkrootfs.sh"), "-o", filepath.Join(dir, "rootfs"))
@@ -41,7 +47,7 @@ func prepare(dir string) error {
 func placeProgram(path, root string) error {
 	name := os.Getenv(programEnv)
 	if name == "" {
-		return build(path, ".")
+		return Build(context.Background(), path, ".")
 	}
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(root, name)
@@ -51,30 +57,43 @@ func placeProgram(path, root string) error {
 	case err != nil:
 		return fmt.Errorf("%s %q: %w (a relative path is one below %s)", programEnv, name, errors.Unwrap(err), root)
 	case info.IsDir() || strings.HasSuffix(name, ".go"):
-		return build(path, name)
+		return Build(context.Background(), path, name)
 	case info.Mode()&0o111 == 0:
 		return fmt.Errorf("%s %q: not executable", programEnv, name)
 	}
 	return os.Symlink(name, path)
 }
 
-// build compiles the Go package in the directory source, or the file source.
-func build(path, source string) error {
+// BuildError is what the go command says about a program that it cannot build.
+type BuildError struct {
+	Source string // the directory or file
+	Output string // the lines of go build
+	err    error
+}
+
+func (e *BuildError) Error() string {
+	return fmt.Sprintf("go build %s: %v\n%s", e.Source, e.err, e.Output)
+}
+
+func (e *BuildError) Unwrap() error { return e.err }
+
+// Build compiles the Go package in the directory source, or the file source, to an executable at path.
+func Build(ctx context.Context, path, source string) error {
 	dir, what := source, "."
 	if strings.HasSuffix(source, ".go") {
 		dir, what = filepath.Split(source)
 	}
-	cmd := exec.Command("go", "build", "-o", path, what)
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, what)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build %s: %w\n%s", source, err, strings.TrimSpace(string(out)))
+		return &BuildError{source, strings.TrimSpace(string(out)), err}
 	}
 	return nil
 }
 
-// moduleRoot returns the directory of go.mod, at or above the working directory.
-func moduleRoot() (string, error) {
+// ModuleRoot returns the directory of go.mod, at or above the working directory.
+func ModuleRoot() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", err

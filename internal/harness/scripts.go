@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -30,15 +29,12 @@ func scriptTimeout() time.Duration {
 	return time.Minute
 }
 
-// notYet starts the names of the scripts that show what a step does not isolate. The next step may.
-const notYet = "not-yet-"
-
 // Run runs the scripts of all the steps up to the one of the package being tested, which is the working
 // directory, as subtests step/script. It must run under Main.
 func Run(t *testing.T) {
 	wd, err := os.Getwd()
 	require.NoError(t, err)
-	root, err := moduleRoot()
+	root, err := ModuleRoot()
 	require.NoError(t, err)
 	// go test keeps a result until something changes that the tests looked at: look at what the other
 	// stages use.
@@ -49,43 +45,33 @@ func Run(t *testing.T) {
 		_, err := os.Stat(filepath.Join(root, name))
 		require.NoError(t, err)
 	}
-	current := filepath.Base(wd)
-	steps, err := os.ReadDir(filepath.Join(root, "testdata"))
+	scripts, err := Scripts(root, filepath.Base(wd))
 	require.NoError(t, err)
-	steps = slices.DeleteFunc(steps, func(step os.DirEntry) bool {
-		return step.Name() > current || !strings.HasPrefix(step.Name(), "step")
-	})
-	for i, step := range steps {
-		t.Run(step.Name(), func(t *testing.T) {
-			scripts, err := filepath.Glob(filepath.Join(root, "testdata", step.Name(), "*.txtar"))
-			require.NoError(t, err)
-			require.NotEmpty(t, scripts)
-			for _, script := range scripts {
-				if holds(root, filepath.Base(script), steps[i+1:]) {
-					run(t, step.Name(), script)
-				}
+	for len(scripts) > 0 {
+		step := scripts[0].Step
+		n := slices.IndexFunc(scripts, func(s Script) bool { return s.Step != step })
+		if n < 0 {
+			n = len(scripts)
+		}
+		t.Run(step, func(t *testing.T) {
+			for _, script := range scripts[:n] {
+				run(t, script)
 			}
 		})
+		scripts = scripts[n:]
 	}
-}
-
-// holds tells whether the promise of a script still holds in the steps that follow: until one has a script
-// of the same name, which takes its place, and not at all if it shows what is not isolated yet.
-func holds(root, script string, later []os.DirEntry) bool {
-	if strings.HasPrefix(script, notYet) {
-		return len(later) == 0
-	}
-	return !slices.ContainsFunc(later, func(step os.DirEntry) bool {
-		_, err := os.Stat(filepath.Join(root, "testdata", step.Name(), script))
-		return err == nil
-	})
 }
 
 // run runs one script, and fails it when it leaves something behind.
-func run(t *testing.T, step, script string) {
+func run(t *testing.T, script Script) {
+	s := &scriptT{T: t, asker: asker{name: script.ID()}}
+	testscript.RunT(s, params(script.File, s.condition))
+}
+
+// params are those of a script on the throw-away host.
+func params(script string, condition func(string) (bool, error)) testscript.Params {
 	dir := os.Getenv(dirEnv)
-	s := &scriptT{T: t, name: step + "/" + strings.TrimSuffix(filepath.Base(script), ".txtar")}
-	testscript.RunT(s, testscript.Params{
+	return testscript.Params{
 		Files:       []string{script},
 		WorkdirRoot: filepath.Join(dir, "work"),
 		Setup: func(env *testscript.Env) error {
@@ -94,7 +80,7 @@ func run(t *testing.T, step, script string) {
 			env.Setenv("HOME", env.WorkDir)
 			return nil
 		},
-		Condition: s.condition,
+		Condition: condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"rootfs":  rootfs,
 			"exits":   exits,
@@ -103,15 +89,20 @@ func run(t *testing.T, step, script string) {
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-	})
+	}
+}
+
+// asker answers the conditions of a script, and remembers what it found missing.
+type asker struct {
+	name    string   // step/script
+	missing []string // what the conditions of the script found missing on the machine
 }
 
 // scriptT is a test that runs one script at a time, because they share the host, and looks at the host
 // before and after.
 type scriptT struct {
 	*testing.T
-	name    string   // step/script
-	missing []string // what the conditions of the script found missing on the machine
+	asker
 }
 
 func (s *scriptT) Parallel()     {}
@@ -119,25 +110,14 @@ func (s *scriptT) Verbose() bool { return testing.Verbose() }
 
 func (s *scriptT) Run(name string, f func(testscript.T)) {
 	s.T.Run(name, func(t *testing.T) {
-		before, err := hostState()
+		v, err := beginVisit(name)
 		require.NoError(t, err)
-		var timedOut atomic.Bool
-		timer := time.AfterFunc(scriptTimeout(), func() {
-			// All of them: one that was left behind may hold the pipe on which its output is awaited.
-			timedOut.Store(true)
-			_ = unix.Kill(-1, unix.SIGKILL)
-		})
 		defer func() {
-			timer.Stop()
-			if timedOut.Load() {
-				t.Errorf("not done after %s: the program, or a process that it left behind, was still running", scriptTimeout())
+			complaints, err := v.end(t.Failed())
+			for _, complaint := range complaints {
+				t.Error(complaint)
 			}
-			lines, err := leftovers(before)
-			if len(lines) > 0 && !t.Failed() {
-				t.Errorf("the host is not as it was before:\n\t%s", strings.Join(lines, "\n\t"))
-			}
-			require.NoError(t, errors.Join(err, restore(before)))
-			require.NoError(t, os.RemoveAll(filepath.Join(os.Getenv(dirEnv), "work", "script-"+name)))
+			require.NoError(t, err)
 			if !t.Skipped() {
 				record(s.name, "ran")
 			}
@@ -162,7 +142,7 @@ func (s *scriptT) Skip(args ...any) {
 }
 
 // condition answers the conditions that are ours.
-func (s *scriptT) condition(name string) (bool, error) {
+func (s *asker) condition(name string) (bool, error) {
 	check, ok := conditions[name]
 	if !ok {
 		return false, fmt.Errorf("unknown condition %q", name)

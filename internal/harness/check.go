@@ -1,0 +1,319 @@
+//go:build linux
+
+package harness
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
+)
+
+// A Status is what became of a script.
+type Status string
+
+// What becomes of a script.
+const (
+	Started Status = "started"
+	Passed  Status = "passed"
+	Failed  Status = "failed"
+	Skipped Status = "skipped"
+)
+
+// An Event tells that a script was started, or what became of it.
+type Event struct {
+	Script Script
+	Status Status
+	Reason string // why it was skipped
+	Took   time.Duration
+	Failure
+}
+
+// A Failure tells why a script failed.
+type Failure struct {
+	Line    int    // of the script, from 1; 0 if it is no line of it that failed
+	Message string // what the command at that line, or the look at the host, had to say
+	Ran     string // the last program that the script ran, as it is written there
+	Stdout  string // what that program wrote
+	Stderr  string
+	Waiting string // the time was up: what was still running, and what it was waiting for
+	Left    []string
+}
+
+// A Host is a throw-away host, prepared once for any number of checks.
+type Host struct {
+	root, dir string
+}
+
+// NewHost prepares a throw-away host for the scripts of the module at root: that takes a moment.
+func NewHost(root string) (*Host, error) {
+	dir, err := makeDir()
+	if err != nil {
+		return nil, err
+	}
+	h := &Host{root, dir}
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "bin"), 0o755), furnish(dir, root)); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	return h, nil
+}
+
+// Close removes the files of the host.
+func (h *Host) Close() error { return os.RemoveAll(h.dir) }
+
+// order is what a check asks of the third stage.
+type order struct {
+	Scripts []Script
+	Stage   []string `json:",omitempty"` // see Play
+}
+
+// Options of a check.
+type Options struct {
+	Program string        // the executable, an absolute path
+	Ours    bool          // it is one of the workshop's own
+	Timeout time.Duration // for each script; 0 for the default
+}
+
+// Check runs scripts, one after another, until one of them fails, and calls each for all that happens. The
+// scripts that show what a step does not isolate yet do not end the check. An error says that it
+// could not be run, or that ctx was done.
+func (h *Host) Check(ctx context.Context, o Options, scripts []Script, each func(Event)) error {
+	return h.run(ctx, o, order{Scripts: scripts}, nil, func(line []byte) error {
+		var e Event
+		if err := json.Unmarshal(line, &e); err != nil {
+			return err
+		}
+		each(e)
+		return nil
+	})
+}
+
+// run has the third stage carry out an order, and calls each for every line that it writes.
+func (h *Host) run(ctx context.Context, o Options, what order, stdin *os.File, each func([]byte) error) error {
+	link := filepath.Join(h.dir, "bin", "container")
+	if err := os.Remove(link); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := os.Symlink(o.Program, link); err != nil {
+		return err
+	}
+	text, err := json.Marshal(what)
+	if err != nil {
+		return err
+	}
+	report, reportWriter, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	lines := make(chan error, 1)
+	go func() {
+		scanner := bufio.NewScanner(report)
+		scanner.Buffer(nil, 64<<20)
+		var err error
+		for err == nil && scanner.Scan() {
+			err = each(scanner.Bytes())
+		}
+		if err != nil {
+			cancel()
+		}
+		lines <- errors.Join(err, scanner.Err())
+		report.Close()
+	}()
+
+	runtime.LockOSThread() // the thread that dies is what Pdeathsig looks at
+	defer runtime.UnlockOSThread()
+	cmd := exec.CommandContext(ctx, "/proc/self/exe")
+	var output bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &output, &output
+	cmd.Env = append(os.Environ(), orderEnv+"="+string(text), "CI=")
+	if o.Ours {
+		cmd.Env = append(cmd.Env, programEnv+"=")
+	} else {
+		cmd.Env = append(cmd.Env, programEnv+"="+o.Program)
+	}
+	if o.Timeout > 0 && os.Getenv(timeoutEnv) == "" {
+		cmd.Env = append(cmd.Env, timeoutEnv+"="+o.Timeout.String())
+	}
+	err = runStages(cmd, h.dir, reportWriter)
+	reportWriter.Close()
+	err = errors.Join(err, <-lines)
+	switch {
+	case err != nil || ctx.Err() != nil:
+		return errors.Join(err, ctx.Err())
+	case !cmd.ProcessState.Success():
+		return fmt.Errorf("throw-away host: %s\n%s", cmd.ProcessState, bytes.TrimSpace(output.Bytes()))
+	}
+	return nil
+}
+
+// orderEnv tells the third stage, in JSON, what it is to do instead of running tests.
+const orderEnv = "WORKSHOP_ORDER"
+
+// IsStage tells whether this process is the second or the third stage of a check. A program that calls
+// Check has to call Stage at its very beginning if so.
+func IsStage() bool { return os.Getenv(stageEnv) != "" && os.Getenv(orderEnv) != "" }
+
+// Stage is the second and the third stage of a check. It returns the exit status.
+func Stage() int {
+	runtime.LockOSThread() // unshare(2) works on it
+	var err error
+	if os.Getenv(stageEnv) == "setup" {
+		err = setupHost()
+	} else {
+		unix.CloseOnExec(reportFd)
+		var what order
+		if err = json.Unmarshal([]byte(os.Getenv(orderEnv)), &what); err == nil {
+			os.Unsetenv(orderEnv) // the program under test gets a clean environment
+			err = obey(what)
+		}
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "harness: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+// obey runs the scripts of an order.
+func obey(what order) error {
+	out := os.NewFile(reportFd, "report")
+	for _, script := range what.Scripts {
+		if err := tell(out, Event{Script: script, Status: Started}); err != nil {
+			return err
+		}
+		e, err := check(script)
+		if err != nil {
+			return fmt.Errorf("%s: %w", script.ID(), err)
+		}
+		if err := tell(out, e); err != nil {
+			return err
+		}
+		if e.Status == Failed && !script.NotYet() {
+			return nil
+		}
+	}
+	return nil
+}
+
+// tell writes an event as one line.
+func tell(out *os.File, e any) error {
+	line, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	_, err = out.Write(append(line, '\n'))
+	return err
+}
+
+// check runs one script.
+func check(script Script) (Event, error) {
+	start := time.Now()
+	t := &checkT{asker: asker{name: script.ID()}}
+	v, err := beginVisit(script.Name)
+	if err != nil {
+		return Event{}, err
+	}
+	testscript.RunT(t, params(script.File, t.condition))
+	complaints, err := v.end(t.failed)
+	e := Event{Script: script, Status: Passed, Took: time.Since(start)}
+	switch {
+	case t.failed || len(complaints) > 0:
+		e.Status, e.Failure = Failed, explain(t.log.String())
+		if v.timedOut.Load() {
+			e.Waiting = v.waiting
+		} else if len(complaints) > 0 {
+			e.Left = v.left
+		}
+	case t.skipped != "":
+		e.Status, e.Reason = Skipped, t.skipped
+	}
+	return e, err
+}
+
+// checkT is what testscript takes for a test when it is none.
+type checkT struct {
+	asker
+	log     strings.Builder
+	failed  bool
+	skipped string // why
+}
+
+func (t *checkT) Parallel()       {}
+func (t *checkT) Verbose() bool   { return false }
+func (t *checkT) Log(args ...any) { fmt.Fprintln(&t.log, args...) }
+func (t *checkT) FailNow()        { t.failed = true; runtime.Goexit() }
+
+func (t *checkT) Fatal(args ...any) {
+	t.Log(args...)
+	t.FailNow()
+}
+
+func (t *checkT) Skip(args ...any) {
+	t.skipped = strings.Join(append([]string{fmt.Sprint(args...)}, t.missing...), ": ")
+	runtime.Goexit()
+}
+
+// Run runs f in a goroutine of its own, which FailNow and Skip end.
+func (t *checkT) Run(_ string, f func(testscript.T)) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f(t)
+	}()
+	<-done
+}
+
+var failLine = regexp.MustCompile(`(?s)(?:^|\n)FAIL: [^\n]*?:(\d+): (.*)$`)
+
+// explain reads the log of a script that failed: commands after "> ", what they wrote after [stdout] and
+// [stderr], and FAIL with the place and the message.
+func explain(log string) (f Failure) {
+	log = strings.TrimSpace(log)
+	match := failLine.FindStringSubmatchIndex(log)
+	if match == nil {
+		f.Message = log
+		return f
+	}
+	f.Line, _ = strconv.Atoi(log[match[2]:match[3]])
+	f.Message = strings.TrimSpace(log[match[4]:match[5]])
+	into := (*string)(nil)
+	for line := range strings.Lines(log[:match[0]]) {
+		switch text := strings.TrimSuffix(line, "\n"); {
+		case strings.HasPrefix(line, "> "):
+			into = nil
+			if command := strings.TrimPrefix(text, "> "); runs.MatchString(command) {
+				f.Ran, f.Stdout, f.Stderr = command, "", ""
+			}
+		case text == "[stdout]":
+			into = &f.Stdout
+			f.Stdout = ""
+		case text == "[stderr]":
+			into = &f.Stderr
+			f.Stderr = ""
+		case strings.HasPrefix(text, "[exit status ") || strings.HasPrefix(text, "[signal: "):
+			into = nil
+			f.Message = strings.Trim(text, "[]")
+		case into != nil:
+			*into += line
+		}
+	}
+	return f
+}
+
+// runs matches the commands of a script that run a program.
+var runs = regexp.MustCompile(`^(\[\S+\] )*(! )?(exec|exits) `)

@@ -1,0 +1,119 @@
+//go:build linux
+
+package harness
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestMain(m *testing.M) {
+	if IsStage() {
+		os.Exit(Stage())
+	}
+	os.Exit(m.Run())
+}
+
+// program writes a shell script that is a container program with the given body.
+func program(t *testing.T, body string) string {
+	path := filepath.Join(t.TempDir(), "program")
+	require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"+body+"\n"), 0o755))
+	return path
+}
+
+const usage = `test "$1" = run && test -n "$2" || { echo "usage: container run CMD [ARG...]" >&2; exit 2; }; shift; `
+
+// TestCheck lets programs that are wrong in a known way tell what is wrong with them.
+func TestCheck(t *testing.T) {
+	root, err := ModuleRoot()
+	require.NoError(t, err)
+	host, err := NewHost(root)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, host.Close()) }()
+	one := func(t *testing.T, id, body string) Event {
+		scripts, err := Scripts(root, filepath.Dir(id))
+		require.NoError(t, err)
+		for _, s := range scripts {
+			if s.ID() == id {
+				var events []Event
+				err := host.Check(context.Background(), Options{Program: program(t, body), Timeout: 3 * time.Second},
+					[]Script{s}, func(e Event) { events = append(events, e) })
+				require.NoError(t, err)
+				require.Len(t, events, 2)
+				require.Equal(t, Started, events[0].Status)
+				return events[1]
+			}
+		}
+		require.Fail(t, "no such script", id)
+		return Event{}
+	}
+
+	t.Run("right", func(t *testing.T) {
+		e := one(t, "step1-skeleton/exit-status", usage+`exec "$@"`)
+		require.Equal(t, Passed, e.Status, "%+v", e)
+	})
+	t.Run("wrong status", func(t *testing.T) {
+		e := one(t, "step1-skeleton/exit-status", usage+`"$@" || exit 1`)
+		require.Equal(t, Failed, e.Status)
+		require.Equal(t, "exits 42 container run sh -c 'exit 42'", e.Ran)
+		require.Equal(t, e.Ran, e.Script.Line(e.Line))
+		require.Equal(t, "container run sh -c exit 42: exit status 1, want 42", e.Message)
+		promise, err := e.Script.Promise(e.Line)
+		require.NoError(t, err)
+		require.Contains(t, promise, "The exit status is the command's own")
+	})
+	t.Run("wrong output", func(t *testing.T) {
+		e := one(t, "step1-skeleton/streams", usage+`"$@" 2>&1`)
+		require.Equal(t, Failed, e.Status)
+		require.Equal(t, "out\nerr\n", e.Stdout)
+		require.Equal(t, "! stdout err", e.Script.Line(e.Line))
+	})
+	t.Run("hangs", func(t *testing.T) {
+		e := one(t, "step1-skeleton/exit-status", `exec cat /dev/fd/3 3<>/proc/self/fd/1`)
+		require.Equal(t, Failed, e.Status)
+		e = one(t, "step1-skeleton/exit-status", `exec sleep 6200`)
+		require.Equal(t, "`sleep 6200` was in clock_nanosleep(2), waiting for time to pass", e.Waiting)
+	})
+	t.Run("starts itself for ever", func(t *testing.T) {
+		e := one(t, "step1-skeleton/exit-status", `container "$@"; :`)
+		require.Equal(t, Failed, e.Status)
+		if os.Geteuid() == 0 {
+			require.Regexp(t, "start itself again and again|[Cc]annot fork|exit status", e.Waiting+e.Stderr+e.Message)
+		}
+	})
+	t.Run("leaves a process", func(t *testing.T) {
+		e := one(t, "step1-skeleton/command-not-found", usage+`(sleep 6200 >/dev/null 2>&1 &) ; command -v "$1" >/dev/null || { echo "container: $1: not found" >&2; exit 127; }; exec "$@"`)
+		require.Equal(t, Failed, e.Status, "%+v", e)
+		require.NotEmpty(t, e.Left)
+		require.Contains(t, e.Left[0], "sleep 6200")
+	})
+	t.Run("the first failure ends it", func(t *testing.T) {
+		scripts, err := Scripts(root, "step1-skeleton")
+		require.NoError(t, err)
+		var failed, last string
+		err = host.Check(context.Background(), Options{Program: "/bin/false"}, scripts, func(e Event) {
+			last = e.Script.ID()
+			if e.Status == Failed {
+				failed = last
+			}
+		})
+		require.NoError(t, err)
+		require.Equal(t, "step1-skeleton/arguments", failed)
+		require.Equal(t, failed, last)
+	})
+	t.Run("cancelled", func(t *testing.T) {
+		scripts, err := Scripts(root, "step1-skeleton")
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		start := time.Now()
+		err = host.Check(ctx, Options{Program: program(t, "exec sleep 6200")}, scripts, func(Event) {})
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Less(t, time.Since(start), 10*time.Second)
+	})
+}

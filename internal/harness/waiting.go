@@ -1,0 +1,172 @@
+//go:build linux
+
+package harness
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// waits are the system calls in which a program waits, and how to say what for. The descriptor or process
+// that is the first argument is told where that helps.
+var waits = map[int]struct{ name, what string }{
+	unix.SYS_READ:            {"read(2)", "for input from"},
+	unix.SYS_WRITE:           {"write(2)", "for room to write to"},
+	unix.SYS_WAIT4:           {"wait4(2)", "for the end of a child process"},
+	unix.SYS_WAITID:          {"waitid(2)", "for the end of a child process"},
+	unix.SYS_CLOCK_NANOSLEEP: {"clock_nanosleep(2)", "for time to pass"},
+	unix.SYS_NANOSLEEP:       {"nanosleep(2)", "for time to pass"},
+	unix.SYS_ACCEPT4:         {"accept4(2)", "for a connection"},
+	unix.SYS_RECVMSG:         {"recvmsg(2)", "for a message"},
+	unix.SYS_RECVFROM:        {"recvfrom(2)", "for a message"},
+	unix.SYS_OPENAT:          {"openat(2)", "for the other end of a fifo"},
+	unix.SYS_RT_SIGSUSPEND:   {"sigsuspend(2)", "for a signal"},
+	unix.SYS_RT_SIGTIMEDWAIT: {"sigtimedwait(2)", "for a signal"},
+	unix.SYS_FLOCK:           {"flock(2)", "for a lock on"},
+	unix.SYS_EPOLL_PWAIT:     {"epoll_wait(2)", "for a descriptor to be ready"},
+	unix.SYS_PPOLL:           {"ppoll(2)", "for a descriptor to be ready"},
+	unix.SYS_FUTEX:           {"futex(2)", "for another thread (a channel, a mutex, a WaitGroup)"},
+}
+
+// idle are those in which some thread of every Go program waits; another thread tells more.
+var idle = map[int]bool{unix.SYS_FUTEX: true, unix.SYS_EPOLL_PWAIT: true, unix.SYS_NANOSLEEP: true}
+
+// whoWaits says which process of the program was still there, and what it was waiting for: the last in line,
+// because those above it wait for it.
+func whoWaits() string {
+	var pids []int
+	entries, _ := filepath.Glob("/proc/[0-9]*")
+	for _, entry := range entries {
+		if pid, err := strconv.Atoi(filepath.Base(entry)); err == nil && pid != os.Getpid() {
+			pids = append(pids, pid)
+		}
+	}
+	parents := map[int]bool{}
+	for _, pid := range pids {
+		parents[parentOf(pid)] = true
+	}
+	container, last, count := 0, 0, 0
+	for _, pid := range pids {
+		if exe, _ := os.Readlink(procPath(pid, "exe")); isProgram(pid, exe) {
+			container = pid
+			count++
+		}
+		if !parents[pid] {
+			last = pid
+		}
+	}
+	switch {
+	case count > 20:
+		return fmt.Sprintf("%d processes of the program were running: does it start itself again and again?", count)
+	case last == 0:
+		return "nothing was running any more"
+	case container != 0 && parents[container] && last != container:
+		return fmt.Sprintf("%s was waiting for %s, which was %s", commandLine(container), commandLine(last), doing(last))
+	}
+	return fmt.Sprintf("%s was %s", commandLine(last), doing(last))
+}
+
+// isProgram tells whether a process is one of the program under test.
+func isProgram(pid int, exe string) bool {
+	if strings.HasSuffix(exe, "/bin/container") || exe == os.Getenv(programEnv) {
+		return true
+	}
+	line := commandLine(pid) // a script: sh .../bin/container run ...
+	return strings.Contains(line, "container run ") || strings.HasPrefix(line, "`/proc/self/exe ")
+}
+
+// doing says what a process is doing.
+func doing(pid int) string {
+	best := ""
+	tasks, _ := filepath.Glob(procPath(pid, "task/*/syscall"))
+	for _, task := range tasks {
+		text, err := os.ReadFile(task)
+		fields := strings.Fields(string(text))
+		if err != nil || len(fields) < 2 {
+			if strings.HasPrefix(string(text), "running") {
+				return "running all the time, in a loop without end perhaps"
+			}
+			continue
+		}
+		number, _ := strconv.Atoi(fields[0])
+		wait, known := waits[number]
+		switch {
+		case !known && best == "":
+			best = fmt.Sprintf("in system call number %d", number)
+		case !known, idle[number] && best != "":
+		default:
+			object := ""
+			if strings.HasSuffix(wait.what, "from") || strings.HasSuffix(wait.what, "to") || strings.HasSuffix(wait.what, "on") {
+				object = " " + descriptor(pid, fields[1])
+			}
+			best = fmt.Sprintf("in %s, waiting %s%s", wait.name, wait.what, object)
+			if !idle[number] {
+				return best
+			}
+		}
+	}
+	if state := statField(pid, 2); state == "Z" {
+		return "dead, and nobody waited for it (wait(2))"
+	} else if state == "T" {
+		return "stopped by a signal"
+	}
+	if best == "" {
+		return "still running"
+	}
+	return best
+}
+
+// descriptor names the file descriptor that a system call got as its argument in hexadecimal.
+func descriptor(pid int, hex string) string {
+	fd, err := strconv.ParseInt(strings.TrimPrefix(hex, "0x"), 16, 32)
+	if err != nil {
+		return "a descriptor"
+	}
+	names := map[int64]string{0: "standard input", 1: "standard output", 2: "standard error"}
+	name := names[fd]
+	if name == "" {
+		name = fmt.Sprintf("descriptor %d", fd)
+	}
+	if target, err := os.Readlink(procPath(pid, "fd/"+strconv.FormatInt(fd, 10))); err == nil {
+		target, _, _ = strings.Cut(target, ":[") // pipe:[1234]
+		name += " (" + target + ")"
+	}
+	return name
+}
+
+func commandLine(pid int) string {
+	text, _ := os.ReadFile(procPath(pid, "cmdline"))
+	line := strings.ReplaceAll(strings.TrimRight(string(text), "\x00"), "\x00", " ")
+	line = strings.ReplaceAll(line, filepath.Join(os.Getenv(dirEnv), "bin")+"/", "")
+	if line == "" {
+		line = "process " + strconv.Itoa(pid)
+	}
+	if runes := []rune(line); len(runes) > 60 {
+		line = string(runes[:57]) + "..."
+	}
+	return "`" + line + "`"
+}
+
+// statField is the field of proc_pid_stat(5) that comes so far after the name, which is field 1.
+func statField(pid, n int) string {
+	text, _ := os.ReadFile(procPath(pid, "stat"))
+	_, rest, _ := strings.Cut(string(text), ") ")
+	if fields := strings.Fields(rest); len(fields) > n-2 {
+		return fields[n-2]
+	}
+	return ""
+}
+
+func parentOf(pid int) int {
+	ppid, _ := strconv.Atoi(statField(pid, 3))
+	return ppid
+}
+
+func procPath(pid int, file string) string {
+	return filepath.Join("/proc", strconv.Itoa(pid), file)
+}
