@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -55,6 +56,9 @@ func Scripts(root, step string) (scripts []Script, err error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := inOrder(files); err != nil {
+			return nil, err
+		}
 		for _, file := range files {
 			s := Script{name, strings.TrimSuffix(filepath.Base(file), ".txtar"), file}
 			replaced := slices.ContainsFunc(steps[i+1:], func(later string) bool {
@@ -67,6 +71,31 @@ func Scripts(root, step string) (scripts []Script, err error) {
 		}
 	}
 	return scripts, nil
+}
+
+// inOrder sorts the scripts of one step by the file order.txt beside them: in that order they are met by one
+// who builds the step. Those that are not in the file come after, by name, and last what is not yet isolated.
+func inOrder(files []string) error {
+	if len(files) == 0 {
+		return nil
+	}
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(files[0]), "order.txt"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	names := strings.Fields(string(text))
+	rank := func(file string) int {
+		name := strings.TrimSuffix(filepath.Base(file), ".txtar")
+		if i := slices.Index(names, name); i >= 0 {
+			return i
+		}
+		if strings.HasPrefix(name, notYet) {
+			return len(names) + 1
+		}
+		return len(names)
+	}
+	slices.SortStableFunc(files, func(a, b string) int { return rank(a) - rank(b) })
+	return nil
 }
 
 // Promise is the sentence of the script's comments that begins before the given line, counted from 1, and

@@ -143,6 +143,9 @@ func commandLine(pid int) string {
 	text, _ := os.ReadFile(procPath(pid, "cmdline"))
 	line := strings.ReplaceAll(strings.TrimRight(string(text), "\x00"), "\x00", " ")
 	line = strings.ReplaceAll(line, filepath.Join(os.Getenv(dirEnv), "bin")+"/", "")
+	if i := strings.Index(line, " container run "); i >= 0 && !strings.Contains(line[:i], " ") {
+		line = line[i+1:] // without the interpreter of a script
+	}
 	if line == "" {
 		line = "process " + strconv.Itoa(pid)
 	}

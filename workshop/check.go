@@ -1,0 +1,330 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"container.example/workshop/internal/harness"
+)
+
+// checker runs the scripts of steps against the program of a place, any number of times.
+type checker struct {
+	*place
+	host    *harness.Host
+	timeout time.Duration // for a script; 0 for what suits the step
+}
+
+// verdict is the result of one check.
+type verdict struct {
+	step    string // up to which it was checked
+	scripts []harness.Script
+	events  map[string]harness.Event // what became of those that were reached
+	failure *harness.Event           // the first, if any
+	build   *harness.BuildError      // the program does not compile
+}
+
+// build makes an executable of the program.
+func (c *checker) build(ctx context.Context) (path string, err error) {
+	source := c.program()
+	info, err := os.Stat(source)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && source == c.dir:
+		return "", fmt.Errorf("%s: there is no program yet (make one: %s start)", relative(source), self())
+	case err != nil:
+		return "", fmt.Errorf("program %q: %w", relative(source), errors.Unwrap(err))
+	case !info.IsDir() && !strings.HasSuffix(source, ".go"):
+		if info.Mode()&0o111 == 0 {
+			return "", fmt.Errorf("program %q: not executable (chmod +x)", relative(source))
+		}
+		return source, nil
+	}
+	path = c.file("container")
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return "", err
+	}
+	return path, harness.Build(ctx, path, source)
+}
+
+// check builds the program and runs the scripts up to the step; those in first before all others. It keeps
+// the progress. Each is called for all that happens on the way.
+func (c *checker) check(ctx context.Context, step string, first func(harness.Script) bool, each func(harness.Event)) (v verdict, err error) {
+	v = verdict{step: step, events: map[string]harness.Event{}}
+	if v.scripts, err = harness.Scripts(c.root, step); err != nil {
+		return v, err
+	}
+	furnished := make(chan error, 1)
+	go func() { // takes longer than to build
+		var err error
+		if c.host == nil {
+			c.host, err = harness.NewHost(c.root)
+		}
+		furnished <- err
+	}()
+	program, err := c.build(ctx)
+	hostErr := <-furnished
+	if errors.As(err, &v.build) {
+		return v, hostErr
+	}
+	if err := errors.Join(err, hostErr); err != nil {
+		return v, err
+	}
+	steps := map[bool][]harness.Script{}
+	for _, s := range v.scripts {
+		steps[first(s)] = append(steps[first(s)], s)
+	}
+	// Two rounds, because the patience is not the same for all.
+	for _, scripts := range rounds(append(steps[true], steps[false]...)) {
+		o := harness.Options{Program: program, Timeout: c.timeout}
+		if o.Timeout == 0 {
+			o.Timeout = patience(scripts[0])
+		}
+		err := c.host.Check(ctx, o, scripts, func(e harness.Event) {
+			v.events[e.Script.ID()] = e
+			if e.Status == harness.Failed && !e.Script.NotYet() {
+				v.failure = &e
+			}
+			each(e)
+		})
+		if err != nil {
+			return v, err
+		}
+		if v.failure != nil {
+			break
+		}
+	}
+	return v, c.keep(v)
+}
+
+// patience is how long a script may take before it counts as hanging: those of the first three steps are
+// done in a fraction of a second.
+func patience(s harness.Script) time.Duration {
+	if s.Step < "step4" {
+		return 10 * time.Second
+	}
+	return time.Minute
+}
+
+// rounds divides scripts where the patience changes.
+func rounds(scripts []harness.Script) (all [][]harness.Script) {
+	for i, s := range scripts {
+		if i == 0 || patience(s) != patience(scripts[i-1]) {
+			all = append(all, nil)
+		}
+		all[len(all)-1] = append(all[len(all)-1], s)
+	}
+	return all
+}
+
+// keep keeps what a check found out.
+func (c *checker) keep(v verdict) error {
+	s := &c.state
+	s.Checks++
+	s.Failing, s.Promise = "", ""
+	if v.failure != nil {
+		s.Failing = v.failure.Script.ID()
+		var err error
+		if s.Promise, err = v.failure.Script.Promise(v.failure.Line); err != nil {
+			return err
+		}
+	} else {
+		steps, err := harness.Steps(c.root)
+		if err != nil {
+			return err
+		}
+		for _, step := range steps {
+			if _, ok := s.Passed[step]; !ok && step <= v.step {
+				s.Passed[step] = time.Now().Truncate(time.Second)
+			}
+		}
+	}
+	return c.save()
+}
+
+func (c *checker) close() error {
+	if c.host == nil {
+		return nil
+	}
+	return c.host.Close()
+}
+
+// checkFlags adds the flags of check and watch.
+func checkFlags(cmd *cobra.Command, program *string, timeout *time.Duration) {
+	cmd.Flags().StringVar(program, "program", "", "an executable in any language, a .go file or a Go package (remembered)")
+	cmd.Flags().DurationVar(timeout, "timeout", 0, "how long a script may take (default 10s, from step 4 on 1m)")
+}
+
+// checker opens the place, with the program of the flag if there is one.
+func (a *app) checker(program string, timeout time.Duration) (*checker, error) {
+	p, err := a.open()
+	if err != nil {
+		return nil, err
+	}
+	if program != "" {
+		if program, err = filepath.Abs(program); err != nil {
+			return nil, err
+		}
+		if p.state.Program = program; program == p.dir {
+			p.state.Program = ""
+		}
+	}
+	return &checker{place: p, timeout: timeout}, nil
+}
+
+func (a *app) check() *cobra.Command {
+	var program string
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "check [STEP]",
+		Short: "Try the promises of the steps on your program",
+		Long: `Build your program and run the scripts of the steps up to STEP on a throw-away host: by default up to the first
+step that is not passed yet. A line tells what became of each promise; the first that is broken is explained.
+The exit status is 0 if all are kept and 1 if not.`,
+		Example: `  workshop check
+  workshop check 3
+  workshop check -program ./my-container.sh 1`,
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: completeSteps,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.checker(program, timeout)
+			if err != nil {
+				return err
+			}
+			step, _, err := c.nextStep()
+			if len(args) > 0 {
+				step, err = findStep(c.root, args[0])
+			}
+			if err != nil {
+				return err
+			}
+			err = a.runCheck(cmd.Context(), c, step)
+			return errors.Join(err, c.close())
+		},
+	}
+	checkFlags(cmd, &program, &timeout)
+	return cmd
+}
+
+// runCheck checks once and prints all of it.
+func (a *app) runCheck(ctx context.Context, c *checker, step string) error {
+	out := a.out
+	out.printf("Checking %s, step %s: %s\n", out.bold.Render(relative(c.program())), number(step), title(c.root, step))
+	start := time.Now()
+	current := ""
+	line := func(e harness.Event) {
+		if e.Script.Step != current {
+			current = e.Script.Step
+			out.printf("\n%s\n", out.faint.Render(current))
+		}
+		out.printf("%s\n", a.promiseLine(e))
+	}
+	v, err := c.check(ctx, step, func(harness.Script) bool { return false }, func(e harness.Event) {
+		if e.Status != harness.Started {
+			line(e)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if v.build != nil {
+		a.explainBuild(v.build)
+		return failed
+	}
+	for _, s := range v.scripts {
+		if _, reached := v.events[s.ID()]; !reached {
+			line(harness.Event{Script: s})
+		}
+	}
+	out.printf("\n%s\n", a.tally(v, time.Since(start)))
+	if v.failure != nil {
+		if err := a.explainFailure(*v.failure); err != nil {
+			return err
+		}
+		return failed
+	}
+	return a.congratulate(c, v)
+}
+
+// promiseLine tells in one line what became of a promise.
+func (a *app) promiseLine(e harness.Event) string {
+	promise, err := e.Script.Promise(0)
+	if err != nil {
+		promise = err.Error()
+	}
+	mark, word := a.mark(e)
+	text := fmt.Sprintf("%-24s %s", e.Script.Name, promise)
+	if e.Status == harness.Skipped {
+		text = fmt.Sprintf("%-24s %s", e.Script.Name, e.Reason)
+	}
+	return a.out.cut(fmt.Sprintf("  %s %-11s %s", mark, word, text))
+}
+
+// mark is a sign for the status, and a word for those who cannot see its colour.
+func (a *app) mark(e harness.Event) (sign, word string) {
+	out := a.out
+	switch {
+	case e.Status == harness.Failed && e.Script.NotYet():
+		return out.note.Render("»"), "ahead"
+	case e.Status == harness.Passed && e.Script.NotYet():
+		return out.faint.Render("~"), "not yet"
+	case e.Status == harness.Passed:
+		return out.good.Render("✓"), "passed"
+	case e.Status == harness.Failed:
+		return out.bad.Render("✗"), "failed"
+	case e.Status == harness.Skipped:
+		return out.faint.Render("-"), "skipped"
+	}
+	return out.faint.Render("·"), "not reached"
+}
+
+// tally counts the promises.
+func (a *app) tally(v verdict, took time.Duration) string {
+	counts := map[string]int{}
+	for _, s := range v.scripts {
+		e := v.events[s.ID()]
+		e.Script = s
+		_, word := a.mark(e)
+		counts[word]++
+	}
+	var parts []string
+	for _, word := range []string{"passed", "failed", "not reached", "skipped", "not yet", "ahead"} {
+		if counts[word] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", counts[word], word))
+		}
+	}
+	return fmt.Sprintf("%s (%.1fs)", strings.Join(parts, ", "), took.Seconds())
+}
+
+// explainBuild shows what the compiler says.
+func (a *app) explainBuild(b *harness.BuildError) {
+	out := a.out
+	out.printf("\n%s it does not compile\n\n%s\n", out.bad.Render("✗"), verbatim(buildOutput(b.Source, b.Output), 12))
+	out.printf("\nNext: mend the first of these lines, then %s\n", out.note.Render(self()+" check"))
+}
+
+// congratulate says what comes next.
+func (a *app) congratulate(c *checker, v verdict) error {
+	out := a.out
+	next, all, err := c.nextStep()
+	if err != nil {
+		return err
+	}
+	out.printf("\n%s %s\n", out.good.Render("✓"), out.bold.Render(fmt.Sprintf("Step %s is passed: %s.", number(v.step), title(c.root, v.step))))
+	if all {
+		out.printf("\nThat was the last step: you have built a container runtime. Look at what it makes:\n  %s\n",
+			out.note.Render(self()+" inspect -- CONTAINER run CMD"))
+		return nil
+	}
+	out.printf("\nNext, step %s: %s. Read %s, see what it adds, and check at each save:\n  %s\n  %s\n", number(next), title(c.root, next),
+		relative(filepath.Join(c.root, next, "README.md")), out.note.Render(self()+" diff "+number(next)), out.note.Render(self()+" watch"))
+	return nil
+}
