@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,9 +56,9 @@ func (c *checker) build(ctx context.Context) (path string, err error) {
 	return path, harness.Build(ctx, path, source)
 }
 
-// check builds the program and runs the scripts up to the step; those in first before all others. It keeps
-// the progress. Each is called for all that happens on the way.
-func (c *checker) check(ctx context.Context, step string, first func(harness.Script) bool, each func(harness.Event)) (v verdict, err error) {
+// check builds the program and runs the scripts up to the step, those with the lowest rank first. It keeps the
+// progress. Each is called for all that happens on the way.
+func (c *checker) check(ctx context.Context, step string, rank func(harness.Script) int, each func(harness.Event)) (v verdict, err error) {
 	v = verdict{step: step, events: map[string]harness.Event{}}
 	if v.scripts, err = harness.Scripts(c.root, step); err != nil {
 		return v, err
@@ -78,12 +79,9 @@ func (c *checker) check(ctx context.Context, step string, first func(harness.Scr
 	if err := errors.Join(err, hostErr); err != nil {
 		return v, err
 	}
-	steps := map[bool][]harness.Script{}
-	for _, s := range v.scripts {
-		steps[first(s)] = append(steps[first(s)], s)
-	}
-	// Two rounds, because the patience is not the same for all.
-	for _, scripts := range rounds(append(steps[true], steps[false]...)) {
+	scripts := slices.Clone(v.scripts)
+	slices.SortStableFunc(scripts, func(a, b harness.Script) int { return rank(a) - rank(b) })
+	for _, scripts := range rounds(scripts) {
 		o := harness.Options{Program: program, Timeout: c.timeout}
 		if o.Timeout == 0 {
 			o.Timeout = patience(scripts[0])
@@ -127,6 +125,8 @@ func rounds(scripts []harness.Script) (all [][]harness.Script) {
 
 // keep keeps what a check found out.
 func (c *checker) keep(v verdict) error {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
 	s := &c.state
 	s.Checks++
 	s.Failing, s.Promise = "", ""
@@ -227,7 +227,7 @@ func (a *app) runCheck(ctx context.Context, c *checker, step string) error {
 		}
 		out.printf("%s\n", a.promiseLine(e))
 	}
-	v, err := c.check(ctx, step, func(harness.Script) bool { return false }, func(e harness.Event) {
+	v, err := c.check(ctx, step, func(harness.Script) int { return 0 }, func(e harness.Event) {
 		if e.Status != harness.Started {
 			line(e)
 		}
@@ -236,7 +236,7 @@ func (a *app) runCheck(ctx context.Context, c *checker, step string) error {
 		return err
 	}
 	if v.build != nil {
-		a.explainBuild(v.build)
+		a.explainBuild(v.build, self()+" check")
 		return failed
 	}
 	for _, s := range v.scripts {
@@ -304,11 +304,11 @@ func (a *app) tally(v verdict, took time.Duration) string {
 	return fmt.Sprintf("%s (%.1fs)", strings.Join(parts, ", "), took.Seconds())
 }
 
-// explainBuild shows what the compiler says.
-func (a *app) explainBuild(b *harness.BuildError) {
+// explainBuild shows what the compiler says, and what to do next.
+func (a *app) explainBuild(b *harness.BuildError, next string) {
 	out := a.out
 	out.printf("\n%s it does not compile\n\n%s\n", out.bad.Render("✗"), verbatim(buildOutput(b.Source, b.Output), 12))
-	out.printf("\nNext: mend the first of these lines, then %s\n", out.note.Render(self()+" check"))
+	out.printf("\nNext: mend the first of these lines, then %s\n", out.note.Render(next))
 }
 
 // congratulate says what comes next.

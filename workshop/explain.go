@@ -354,7 +354,7 @@ func (a *app) explainFailure(e harness.Event) error {
 		}
 	}
 	out.printf("  %s%s\n", out.faint.Render(fmt.Sprintf("%-10s", "script")), place)
-	out.printf("\nNext: %s\n", out.note.Render(self()+" hint"))
+	out.printf("\nNext: %s\n", out.note.Render(a.advice("hint", "h")))
 	return nil
 }
 

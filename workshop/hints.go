@@ -197,6 +197,8 @@ func (a *app) giveHint(p *place, s harness.Script) error {
 	if s.ID() == p.state.Failing && p.state.Promise != "" {
 		promise = p.state.Promise
 	}
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
 	const most = 3
 	given := min(p.state.Hints[s.ID()]+1, most)
 	p.state.Hints[s.ID()] = given
@@ -220,9 +222,9 @@ func (a *app) giveHint(p *place, s harness.Script) error {
 	}
 	out.printf("%s %s\n", out.faint.Render("The kernel's part:"), out.wrap(h.Kernel, 2))
 	if given < most {
-		out.printf("%s %s hint\n", out.faint.Render("Still stuck:"), self())
+		out.printf("%s %s\n", out.faint.Render("Still stuck:"), a.advice("hint", "h"))
 	} else {
-		out.printf("%s %s check\n", out.faint.Render("When you have it:"), self())
+		out.printf("%s %s\n", out.faint.Render("When you have it:"), a.advice("check", "r"))
 	}
 	return p.save()
 }

@@ -76,6 +76,16 @@ workshop tries them on your program, on a throw-away host where it cannot harm t
 type app struct {
 	dir string // the flag -dir
 	out *output
+	// keys tells that one presses keys rather than types commands.
+	keys bool
+}
+
+// advice is how to get what the command does: the command to type, or the key to press.
+func (a *app) advice(command, key string) string {
+	if a.keys {
+		return "press " + key
+	}
+	return self() + " " + command
 }
 
 var longFlag = regexp.MustCompile(`^-[a-z][a-z-]+(=.*)?$`)

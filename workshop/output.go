@@ -33,11 +33,12 @@ func newOutput(w io.Writer) *output {
 		}
 	}
 	r := lipgloss.NewRenderer(w)
-	o.good = r.NewStyle().Foreground(lipgloss.Color("2"))
-	o.bad = r.NewStyle().Foreground(lipgloss.Color("1")).Bold(true)
-	o.note = r.NewStyle().Foreground(lipgloss.Color("6"))
-	o.faint = r.NewStyle().Faint(true)
-	o.bold = r.NewStyle().Bold(true)
+	style := r.NewStyle().TabWidth(lipgloss.NoTabConversion)
+	o.good = style.Foreground(lipgloss.Color("2"))
+	o.bad = style.Foreground(lipgloss.Color("1")).Bold(true)
+	o.note = style.Foreground(lipgloss.Color("6"))
+	o.faint = style.Faint(true)
+	o.bold = style.Bold(true)
 	return o
 }
 

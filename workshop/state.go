@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"container.example/workshop/internal/harness"
@@ -15,8 +16,9 @@ import (
 
 // place is where a participant works: a directory with the program, and .workshop in it with the progress.
 type place struct {
-	root  string // of the module
-	dir   string // of the participant
+	root  string     // of the module
+	dir   string     // of the participant
+	mutex sync.Mutex // of the state: under watch, one may ask for a hint while a check ends
 	state state
 }
 
