@@ -237,7 +237,7 @@ func (a *app) runCheck(ctx context.Context, c *checker, step string) error {
 	}
 	if v.build != nil {
 		a.explainBuild(v.build, self()+" check")
-		return failed
+		return errFailed
 	}
 	for _, s := range v.scripts {
 		if _, reached := v.events[s.ID()]; !reached {
@@ -249,7 +249,7 @@ func (a *app) runCheck(ctx context.Context, c *checker, step string) error {
 		if err := a.explainFailure(*v.failure); err != nil {
 			return err
 		}
-		return failed
+		return errFailed
 	}
 	return a.congratulate(c, v)
 }

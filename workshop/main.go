@@ -27,8 +27,8 @@ const (
 	statusError  = 2 // the command could not do its work
 )
 
-// failed ends the command with statusFailed; all that is to be said was said.
-var failed = errors.New("failed")
+// errFailed ends the command with statusFailed; all that is to be said was said.
+var errFailed = errors.New("failed")
 
 func main() {
 	if harness.IsStage() {
@@ -40,7 +40,7 @@ func main() {
 	root.SetArgs(twoDashes(os.Args[1:]))
 	switch err := root.ExecuteContext(ctx); {
 	case err == nil:
-	case errors.Is(err, failed):
+	case errors.Is(err, errFailed):
 		os.Exit(statusFailed)
 	case errors.Is(err, context.Canceled):
 		os.Exit(128 + int(unix.SIGINT))

@@ -143,3 +143,10 @@ func (s Script) Line(n int) string {
 	}
 	return lines[n-1]
 }
+
+// A Demo is a script that is played on a stage.
+type Demo struct {
+	Script
+	Program string // the step whose program it shows
+	Title   string
+}

@@ -77,7 +77,7 @@ func (h *Host) Close() error { return os.RemoveAll(h.dir) }
 // order is what a check asks of the third stage.
 type order struct {
 	Scripts []Script
-	Stage   []string `json:",omitempty"` // see Play
+	Play    bool // see Host.Play
 }
 
 // Options of a check.
@@ -196,7 +196,7 @@ func obey(what order) error {
 		if err := tell(out, Event{Script: script, Status: Started}); err != nil {
 			return err
 		}
-		e, err := check(script)
+		e, err := check(script, what.Play)
 		if err != nil {
 			return fmt.Errorf("%s: %w", script.ID(), err)
 		}
@@ -220,15 +220,19 @@ func tell(out *os.File, e any) error {
 	return err
 }
 
-// check runs one script.
-func check(script Script) (Event, error) {
+// check runs one script, with the command stage in it if it is played.
+func check(script Script, play bool) (Event, error) {
 	start := time.Now()
 	t := &checkT{asker: asker{name: script.ID()}}
 	v, err := beginVisit(script.Name)
 	if err != nil {
 		return Event{}, err
 	}
-	testscript.RunT(t, params(script.File, t.condition))
+	p := params(script.File, t.condition)
+	if play {
+		p.Cmds["stage"] = stage
+	}
+	testscript.RunT(t, p)
 	complaints, err := v.end(t.failed)
 	e := Event{Script: script, Status: Passed, Took: time.Since(start)}
 	switch {

@@ -60,6 +60,18 @@ func Run(t *testing.T) {
 		})
 		scripts = scripts[n:]
 	}
+	if os.Getenv(programEnv) != "" {
+		return // the demos show our own programs
+	}
+	demos, err := Demos(root)
+	require.NoError(t, err)
+	t.Run("demos", func(t *testing.T) {
+		for _, demo := range demos {
+			if demo.Program == filepath.Base(wd) {
+				run(t, demo.Script)
+			}
+		}
+	})
 }
 
 // run runs one script, and fails it when it leaves something behind.

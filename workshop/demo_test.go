@@ -1,0 +1,125 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
+	"github.com/stretchr/testify/require"
+
+	"container.example/workshop/internal/harness"
+)
+
+// broken are changes to the steps, one for each demo, that take away what it shows: file, old and new.
+var broken = map[string][3]string{
+	"uts":    {"main.go", `"uts": unix.CLONE_NEWUTS`, `"uts": unix.CLONE_NEWIPC`},
+	"pid":    {"main.go", `"uts,pid,mnt"`, `"uts,mnt"`},
+	"mnt":    {"main.go", `unix.MS_PRIVATE|unix.MS_REC`, `unix.MS_SHARED|unix.MS_REC`},
+	"net":    {"main.go", `"net": unix.CLONE_NEWNET`, `"net": unix.CLONE_NEWIPC`},
+	"ipc":    {"main.go", `"ipc": unix.CLONE_NEWIPC`, `"ipc": unix.CLONE_NEWNET`},
+	"user":   {"main.go", `{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}`, `{{ContainerID: 7, HostID: os.Getuid(), Size: 1}}`},
+	"time":   {"main.go", `"time": unix.CLONE_NEWTIME`, `"time": unix.CLONE_NEWCGROUP`},
+	"rootfs": {"main.go", `pivotRoot(*rootfs)`, ``},
+	"memory": {"cgroups.go", `return n * unit, err`, `return 4 * n * unit, err`},
+	"cpu":    {"cgroups.go", `min(cpus, 1e6) * 100_000`, `min(cpus, 1e6) * 400_000`},
+	"pids":   {"cgroups.go", `"pids.max", "pids.max", n, false`, `"pids.max", "pids.max", n + 200, false`},
+	"cgroup": {"main.go", `unix.Unshare(int(flags&(unix.CLONE_NEWTIME|unix.CLONE_NEWCGROUP)))`, `unix.Unshare(int(flags&unix.CLONE_NEWTIME))`},
+	"layers": {"rootfs.go", `func pivotRoot(dir string) error {`, `func pivotRoot(dir string) error { dir = "rootfs"`},
+}
+
+// TestDemosBroken breaks what each demo shows, and requires that the demo is red: one that cannot fail
+// proves nothing. That they are green is tested with the steps.
+func TestDemosBroken(t *testing.T) {
+	root, err := moduleRoot()
+	require.NoError(t, err)
+	demos, err := harness.Demos(root)
+	require.NoError(t, err)
+	require.Len(t, demos, len(broken))
+	host, err := harness.NewHost(root)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, host.Close()) }()
+	for _, d := range demos {
+		t.Run(d.Name, func(t *testing.T) {
+			change, ok := broken[d.Name]
+			require.True(t, ok, "no change that breaks %s", d.Name)
+			dir := t.TempDir()
+			files, err := filepath.Glob(filepath.Join(root, d.Program, "*.go"))
+			require.NoError(t, err)
+			found := false
+			for _, file := range append(files, filepath.Join(root, "go.mod"), filepath.Join(root, "go.sum")) {
+				text, err := os.ReadFile(file)
+				require.NoError(t, err)
+				if strings.HasSuffix(file, "_test.go") {
+					continue
+				}
+				if filepath.Base(file) == change[0] {
+					require.Contains(t, string(text), change[1], file)
+					text, found = bytes.Replace(text, []byte(change[1]), []byte(change[2]), 1), true
+				}
+				require.NoError(t, os.WriteFile(filepath.Join(dir, filepath.Base(file)), text, 0o644))
+			}
+			require.True(t, found, change[0])
+			program := filepath.Join(dir, "container")
+			require.NoError(t, harness.Build(context.Background(), program, dir))
+			var last harness.Event
+			o := harness.Options{Program: program, Ours: true, Timeout: time.Minute}
+			require.NoError(t, host.Check(context.Background(), o, []harness.Script{d.Script}, func(e harness.Event) { last = e }))
+			if last.Status == harness.Skipped {
+				t.Skip(last.Reason)
+			}
+			require.Equal(t, harness.Failed, last.Status)
+		})
+	}
+}
+
+// TestAuditorium plays to a screen: what is told, typed, shown and proven, and the keys.
+func TestAuditorium(t *testing.T) {
+	a := &app{out: newOutput(&bytes.Buffer{})}
+	s := &auditorium{app: a, demo: harness.Demo{Script: harness.Script{Name: "uts"}, Title: "A name"}}
+	view := func() string { return ansi.Strip(s.View()) }
+	s.Update(tea.WindowSizeMsg{Width: 80, Height: 24})
+	s.Update(tellMsg{"This is the host."})
+	_, cmd := s.Update(typeMsg{cue{command: "hostname"}})
+	require.NotNil(t, cmd)
+	s.Update(tickMsg{})
+	s.Update(tickMsg{})
+	require.Contains(t, view(), "# ho ")
+	require.NotContains(t, view(), "# hostname")
+	goOn := make(chan struct{})
+	s.Update(waitMsg{goOn})
+	require.Contains(t, view(), "space goes on")
+	s.Update(tea.KeyMsg{Type: tea.KeySpace, Runes: []rune(" ")})
+	require.Contains(t, view(), "# hostname")
+	select {
+	case <-goOn:
+	default:
+		require.Fail(t, "space does not go on")
+	}
+	s.Update(tea.KeyMsg{Type: tea.KeySpace, Runes: []rune(" ")}) // nobody waits: no harm
+	s.Update(showMsg{0, "host"})
+	s.Update(typeMsg{cue{command: "container run hostname", inside: true}})
+	s.Update(showMsg{1, "inside\x1b[2J\n" + strings.Repeat("wide ", 60)})
+	s.Update(proofMsg{"there it is: host"})
+	require.Regexp(t, `(?m)^host +│ inside`, view())
+	require.Contains(t, view(), "✓ there it is: host")
+
+	for _, size := range []tea.WindowSizeMsg{{Width: 60, Height: 24}, {Width: 80, Height: 24}, {Width: 200, Height: 50}} {
+		s.Update(size)
+		lines := strings.Split(s.View(), "\n")
+		require.LessOrEqual(t, len(lines), size.Height, view())
+		for _, line := range lines {
+			require.LessOrEqual(t, ansi.StringWidth(line), size.Width)
+		}
+		require.Equal(t, size.Width >= 80, strings.Contains(s.View(), "│"))
+	}
+	_, quit := s.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("q")})
+	require.Equal(t, tea.QuitMsg{}, quit())
+}
