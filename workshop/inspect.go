@@ -2,6 +2,392 @@
 
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
 
-func (a *app) inspect() *cobra.Command { return &cobra.Command{Use: "inspect"} }
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+)
+
+func (a *app) inspect() *cobra.Command {
+	asJSON := false
+	cmd := &cobra.Command{
+		Use:   "inspect PID | -- CMD [ARG...]",
+		Short: "Show how one process differs from the host",
+		Long: `Show one process against the host: namespaces, user and group ids, root and mounts, cgroup with limits and
+usage, capabilities, seccomp, limits of resources, and the process numbers on both sides. The process is any on this
+machine: of the workshop's steps, of your program, of Docker. With -- CMD the command is started, what it started in
+turn is looked at, and then it is ended. The host is what this command itself sees.`,
+		Example: `  workshop inspect 4711
+  workshop inspect -- ./container run sleep 100
+  workshop inspect $(docker inspect -f '{{.State.Pid}}' NAME)
+  workshop inspect -json 4711`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			look := func(pid int) error {
+				r, err := inspect(pid)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					text, err := json.MarshalIndent(r, "", "  ")
+					if err != nil {
+						return err
+					}
+					a.out.printf("%s\n", text)
+					return nil
+				}
+				a.showReport(r)
+				return nil
+			}
+			if cmd.ArgsLenAtDash() < 0 {
+				pid, err := strconv.Atoi(args[0])
+				if err != nil || len(args) > 1 {
+					return fmt.Errorf("inspect %q: want a process id, or -- and a command", strings.Join(args, " "))
+				}
+				return look(pid)
+			}
+			return withCommand(cmd.Context(), args, look)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, for programs")
+	return cmd
+}
+
+// withCommand starts a command, waits until it has started all that it will, and calls look for the
+// innermost process.
+func withCommand(ctx context.Context, args []string, look func(int) error) error {
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	// An input that never ends, so that a shell waits.
+	input, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	defer input.Close()
+	cmd.Stderr = os.Stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(unix.SIGTERM) }
+	cmd.WaitDelay = 2 * time.Second // and then KILL
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("inspect: %w", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	inner, unchanged := 0, 0
+	for unchanged < 15 { // 300 ms without news
+		select {
+		case <-ended:
+			return fmt.Errorf("inspect: %s ended (%s) before it could be looked at: give it something that lasts, as sleep 100", args[0], cmd.ProcessState)
+		case <-time.After(20 * time.Millisecond):
+		}
+		if now := innermost(cmd.Process.Pid); now != inner {
+			inner, unchanged = now, 0
+		} else {
+			unchanged++
+		}
+	}
+	// By descriptors and not by numbers, which may be somebody else's by the time they are used.
+	var family []int
+	for _, pid := range descendants(cmd.Process.Pid) {
+		if fd, err := unix.PidfdOpen(pid, 0); err == nil {
+			defer unix.Close(fd)
+			family = append(family, fd)
+		}
+	}
+	err = look(inner)
+	for _, signal := range []unix.Signal{unix.SIGTERM, unix.SIGTERM, unix.SIGKILL} {
+		_ = cmd.Process.Signal(signal)
+		select {
+		case <-ended:
+			ended <- nil
+		case <-time.After(time.Second):
+		}
+	}
+	<-ended
+	for _, fd := range family { // those that the end of the first one did not end
+		_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+	}
+	return err
+}
+
+// descendants are all the processes that a process started, and those that they started.
+func descendants(pid int) (pids []int) {
+	for _, task := range tasks(pid) { // a Go program starts processes from any thread
+		text, _ := os.ReadFile(procFile(pid, "task/"+task+"/children"))
+		for _, child := range numbers(string(text)) {
+			pids = append(append(pids, child), descendants(child)...)
+		}
+	}
+	return pids
+}
+
+// innermost is the last descendant of a process: the one that has no child.
+func innermost(pid int) int {
+	all := descendants(pid)
+	if len(all) == 0 {
+		return pid
+	}
+	return all[len(all)-1]
+}
+
+func tasks(pid int) (names []string) {
+	entries, _ := os.ReadDir(procFile(pid, "task"))
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names
+}
+
+func procFile(pid int, name string) string {
+	return filepath.Join("/proc", strconv.Itoa(pid), name)
+}
+
+// showReport prints what inspect found out.
+func (a *app) showReport(r *report) {
+	out := a.out
+	head := func(text string) { out.printf("\n%s\n", out.note.Render(text)) }
+	row := func(name, format string, args ...any) {
+		text := fmt.Sprintf(format, args...)
+		if text == "" {
+			text = "-"
+		}
+		out.printf("  %-18s %s\n", name, out.wrap(text, 21))
+	}
+	own := func(same bool) string {
+		if same {
+			return out.faint.Render("shared")
+		}
+		return out.good.Render("own   ")
+	}
+	out.printf("%s\n", out.bold.Render(fmt.Sprintf("Process %d: %s", r.Pid, r.Command)))
+	row("numbers", "%s (host first), parent %d, %d threads", joinInts(r.NSPids, " = "), r.Parent, r.Threads)
+
+	head("Namespaces (namespaces(7))")
+	for _, ns := range r.Namespaces {
+		switch {
+		case ns.Inode == 0:
+			row(ns.Name, "? (only root may look, or the kernel has none)")
+		case ns.Shared:
+			row(ns.Name, "%s  %d", own(true), ns.Inode)
+		default:
+			row(ns.Name, "%s  %d   the host's is %d", own(false), ns.Inode, ns.Host)
+		}
+	}
+
+	head("Users (credentials(7), user_namespaces(7))")
+	row("uid", "%s", ids(r.Uids))
+	row("gid", "%s", ids(r.Gids))
+	row("groups", "%s", joinInts(r.Groups, " "))
+	row("uid_map", "%s", idMap(r.UidMap))
+	row("gid_map", "%s", idMap(r.GidMap))
+
+	head("Files (mount_namespaces(7))")
+	row("root", "%s", r.Root)
+	row("working directory", "%s", r.Cwd)
+	if r.sharesMounts() {
+		row("mounts", "%d, the host's", len(r.Mounts))
+	} else {
+		row("mounts", "%d of its own:", len(r.Mounts))
+		for _, m := range r.Mounts {
+			out.printf("    %s\n", out.cut(fmt.Sprintf("%-24s %-10s %s", m.Mountpoint, m.Type, m.Options)))
+		}
+	}
+
+	head("Control groups (cgroups(7))")
+	for _, c := range r.Cgroups {
+		name := c.Controllers
+		if name == "" {
+			name = "version 2"
+		}
+		row(name, "%s", c.Path)
+		for _, v := range c.Values {
+			out.printf("    %-32s %s\n", v.File, human(v))
+		}
+	}
+
+	head("Privileges (capabilities(7), seccomp(2))")
+	for _, set := range r.Capabilities {
+		text := strings.Join(set.Names, " ")
+		switch {
+		case len(set.Names) == r.AllCapabilities:
+			text = fmt.Sprintf("all %d", len(set.Names))
+		case len(set.Names) == 0:
+			text = "none"
+		case len(set.Names) > r.AllCapabilities/2:
+			text = fmt.Sprintf("all but %s", strings.Join(set.Without, " "))
+		}
+		row(set.Name, "%s", text)
+	}
+	row("no_new_privs", "%s", yesNo(r.NoNewPrivs))
+	row("seccomp", "%s", r.Seccomp)
+	row("security label", "%s", r.Label)
+
+	head("Limits of resources (getrlimit(2)): soft, hard, and the host's where they differ")
+	for _, l := range r.Limits {
+		host := ""
+		if l.HostSoft != l.Soft || l.HostHard != l.Hard {
+			host = out.good.Render(fmt.Sprintf("   the host's: %s, %s", l.HostSoft, l.HostHard))
+		}
+		row(l.Name, "%s%s", strings.TrimSpace(fmt.Sprintf("%s, %s %s", l.Soft, l.Hard, l.Unit)), host)
+	}
+
+	if len(r.Family) > 0 {
+		head("Processes in the same pid namespace: their numbers outside and inside")
+		for _, p := range r.Family {
+			out.printf("  %s\n", out.cut(fmt.Sprintf("%8d %8d  %s", p.Pid, p.Inside, p.Command)))
+		}
+	}
+	if len(r.Unknown) > 0 {
+		out.printf("\n%s\n", out.bad.Render("Not to be seen: "+strings.Join(r.Unknown, ", ")+" (be root)"))
+	}
+}
+
+func yesNo(yes bool) string {
+	if yes {
+		return "yes"
+	}
+	return "no"
+}
+
+func joinInts(numbers []int, between string) string {
+	var words []string
+	for _, n := range numbers {
+		words = append(words, strconv.Itoa(n))
+	}
+	return strings.Join(words, between)
+}
+
+// ids tells the four of a process in short: they are mostly the same.
+func ids(four []int) string {
+	if len(slices.Compact(slices.Clone(four))) == 1 {
+		return strconv.Itoa(four[0])
+	}
+	if len(four) != 4 {
+		return ""
+	}
+	return fmt.Sprintf("%d real, %d effective, %d saved, %d file system", four[0], four[1], four[2], four[3])
+}
+
+func idMap(lines []mapping) string {
+	var words []string
+	for _, m := range lines {
+		if m.Inside == 0 && m.Outside == 0 && m.Size == 1<<32-1 {
+			return "everybody is who they are outside"
+		}
+		words = append(words, fmt.Sprintf("%d-%d inside is %d-%d outside", m.Inside, m.Inside+m.Size-1, m.Outside, m.Outside+m.Size-1))
+	}
+	if len(words) == 0 {
+		return "none: everybody is nobody"
+	}
+	return strings.Join(words, "\n")
+}
+
+// human adds to a number of bytes how much that is.
+func human(v value) string {
+	n, err := strconv.ParseInt(v.Value, 10, 64)
+	if err != nil || !strings.HasPrefix(v.File, "memory") {
+		return v.Value
+	}
+	if n >= 1<<62 {
+		return v.Value + " (no limit)"
+	}
+	return fmt.Sprintf("%s (%.1f MiB)", v.Value, float64(n)/(1<<20))
+}
+
+// report is what inspect finds out about a process.
+type report struct {
+	Pid             int             `json:"pid"`
+	Command         string          `json:"command"`
+	NSPids          []int           `json:"nspids"` // on this host, and in each namespace further in
+	Parent          int             `json:"parent"`
+	Threads         int             `json:"threads"`
+	Namespaces      []namespace     `json:"namespaces"`
+	Uids            []int           `json:"uids"` // real, effective, saved, file system
+	Gids            []int           `json:"gids"`
+	Groups          []int           `json:"groups"`
+	UidMap          []mapping       `json:"uid_map"`
+	GidMap          []mapping       `json:"gid_map"`
+	Root            string          `json:"root"`
+	Cwd             string          `json:"cwd"`
+	Mounts          []mount         `json:"mounts"`
+	Cgroups         []cgroup        `json:"cgroups"`
+	Capabilities    []capabilitySet `json:"capabilities"`
+	AllCapabilities int             `json:"all_capabilities"` // how many the kernel knows
+	NoNewPrivs      bool            `json:"no_new_privs"`
+	Seccomp         string          `json:"seccomp"`
+	Label           string          `json:"label"` // of AppArmor or SELinux
+	Limits          []rlimit        `json:"rlimits"`
+	Family          []member        `json:"processes"` // in the same pid namespace, if that is not the host's
+	Unknown         []string        `json:"unknown"`   // what could not be read
+}
+
+type namespace struct {
+	Name   string `json:"name"`
+	Inode  uint64 `json:"inode"`
+	Host   uint64 `json:"host"`
+	Shared bool   `json:"shared"`
+}
+
+type mapping struct {
+	Inside  int64 `json:"inside"`
+	Outside int64 `json:"outside"`
+	Size    int64 `json:"size"`
+}
+
+type mount struct {
+	Mountpoint string `json:"mountpoint"`
+	Type       string `json:"type"`
+	Source     string `json:"source"`
+	Root       string `json:"root"`
+	Options    string `json:"options"`
+}
+
+type cgroup struct {
+	Controllers string  `json:"controllers"` // of a version 1 hierarchy
+	Path        string  `json:"path"`
+	Dir         string  `json:"dir"` // on this host
+	Values      []value `json:"values"`
+}
+
+type value struct {
+	File  string `json:"file"`
+	Value string `json:"value"`
+}
+
+type capabilitySet struct {
+	Name    string   `json:"name"`
+	Names   []string `json:"names"`
+	Without []string `json:"without"`
+}
+
+type rlimit struct {
+	Name     string `json:"name"`
+	Soft     string `json:"soft"`
+	Hard     string `json:"hard"`
+	Unit     string `json:"unit"`
+	HostSoft string `json:"host_soft"`
+	HostHard string `json:"host_hard"`
+}
+
+type member struct {
+	Pid     int    `json:"pid"`
+	Inside  int    `json:"inside"`
+	Command string `json:"command"`
+}
+
+// sharesMounts tells whether the table of mounts is the host's.
+func (r *report) sharesMounts() bool {
+	i := slices.IndexFunc(r.Namespaces, func(ns namespace) bool { return ns.Name == "mnt" })
+	return i >= 0 && r.Namespaces[i].Shared
+}
+
+var errGone = errors.New("there is no such process")
