@@ -32,7 +32,7 @@ var broken = map[string][3]string{
 	"cpu":    {"cgroups.go", `min(cpus, 1e6) * 100_000`, `min(cpus, 1e6) * 400_000`},
 	"pids":   {"cgroups.go", `"pids.max", "pids.max", n, false`, `"pids.max", "pids.max", n + 200, false`},
 	"cgroup": {"main.go", `unix.Unshare(int(flags&(unix.CLONE_NEWTIME|unix.CLONE_NEWCGROUP)))`, `unix.Unshare(int(flags&unix.CLONE_NEWTIME))`},
-	"layers": {"rootfs.go", `func pivotRoot(dir string) error {`, `func pivotRoot(dir string) error { dir = "rootfs"`},
+	"layers": {"layers.go", `flag.String("layers", "overlay"`, `flag.String("layers", "bind"`},
 }
 
 // TestDemosBroken breaks what each demo shows, and requires that the demo is red: one that cannot fail
