@@ -12,13 +12,11 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
-
-	"container.example/workshop/internal/harness"
 )
 
 func TestMain(m *testing.M) {
-	if harness.IsStage() {
-		os.Exit(harness.Stage())
+	if status, ok := asHelper(); ok {
+		os.Exit(status)
 	}
 	testscript.Main(m, map[string]func(){"workshop": main})
 }
