@@ -103,6 +103,19 @@ func (c *checker) check(ctx context.Context, step string, rank func(harness.Scri
 	return v, c.keep(v)
 }
 
+// focus ranks the scripts of the step that one is working on before those of the steps that are passed: a
+// mistake in step 3 is explained by a promise of step 3, even if it breaks some of step 1 too.
+func (c *checker) focus(step string) func(harness.Script) int {
+	return func(s harness.Script) int {
+		switch _, passed := c.state.Passed[s.Step]; {
+		case !passed || s.Step == step:
+			return 1
+		default:
+			return 2
+		}
+	}
+}
+
 // patience is how long a script may take before it counts as hanging: those of the first three steps are
 // done in a fraction of a second.
 func patience(s harness.Script) time.Duration {
@@ -227,7 +240,7 @@ func (a *app) runCheck(ctx context.Context, c *checker, step string) error {
 		}
 		out.printf("%s\n", a.promiseLine(e))
 	}
-	v, err := c.check(ctx, step, func(harness.Script) int { return 0 }, func(e harness.Event) {
+	v, err := c.check(ctx, step, c.focus(step), func(e harness.Event) {
 		if e.Status != harness.Started {
 			line(e)
 		}
@@ -246,7 +259,7 @@ func (a *app) runCheck(ctx context.Context, c *checker, step string) error {
 	}
 	out.printf("\n%s\n", a.tally(v, time.Since(start)))
 	if v.failure != nil {
-		if err := a.explainFailure(*v.failure); err != nil {
+		if err := a.explainFailure(c.place, *v.failure); err != nil {
 			return err
 		}
 		return errFailed

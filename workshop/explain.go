@@ -23,6 +23,7 @@ type explanation struct {
 	seen     string
 	stdout   string // what the command wrote, where that says more than seen
 	stderr   string
+	diff     string
 	panicked string // the first line of it, and the place in the program
 	kernel   string
 	clue     string    // what the words of the kernel mean here
@@ -103,6 +104,9 @@ var (
 // pattern is a regular expression in words.
 func pattern(re string) string {
 	re = strings.TrimPrefix(re, "(?m)")
+	if rest, ok := strings.CutPrefix(re, "(?i)"); ok && plainRE.MatchString(rest) {
+		return fmt.Sprintf("%q, in small or capital letters", rest)
+	}
 	if plainRE.MatchString(re) && !strings.ContainsAny(re, "*+?") {
 		text := strings.TrimSuffix(strings.TrimPrefix(re, "^"), "$")
 		if strings.HasPrefix(re, "^") && strings.HasSuffix(re, "$") {
@@ -127,7 +131,10 @@ func explain(e harness.Event) (x explanation, err error) {
 		x.kernel = h.Kernel
 	}
 	x.ran = commandLine(e.Ran)
-	x.stdout, x.stderr = e.Stdout, e.Stderr
+	x.stdout, x.stderr, x.diff = e.Stdout, e.Stderr, e.Diff
+	if rest, ok := strings.CutSuffix(x.promise, ","); ok { // it goes on in a part that was not reached
+		x.promise = rest + " ..."
+	}
 	c := parseCommand(e.Script.Line(e.Line))
 	x.seen = e.Message
 	switch {
@@ -174,6 +181,7 @@ func explain(e harness.Event) (x explanation, err error) {
 			x.expected, x.seen = fmt.Sprintf("%s on %s", pattern(re), stream), "another text there"
 		}
 	case c.name == "cmp" && len(c.args) == 2:
+		x.stdout = "" // the difference shows it
 		x.expected = fmt.Sprintf("that %s and %s are the same", streamOr(c.args[0]), streamOr(c.args[1]))
 		x.seen = "they differ"
 		if c.negated {
@@ -328,12 +336,13 @@ func (x explanation) rows() (rows [][2]string) {
 		add("stdout", verbatim(x.stdout, 8))
 		add("stderr", verbatim(x.stderr, 8))
 	}
+	add("differs", verbatim(x.diff, 12))
 	add("clue", x.clue)
 	return rows
 }
 
 // explainFailure prints a failure, and what to do next.
-func (a *app) explainFailure(e harness.Event) error {
+func (a *app) explainFailure(p *place, e harness.Event) error {
 	x, err := explain(e)
 	if err != nil {
 		return err
@@ -342,6 +351,10 @@ func (a *app) explainFailure(e harness.Event) error {
 	out.printf("\n%s %s\n\n  %s\n\n", out.bad.Render("✗"), out.bold.Render(e.Script.ID()), out.wrap(x.promise, 2))
 	for _, row := range x.rows() {
 		out.printf("  %s%s\n", out.faint.Render(fmt.Sprintf("%-10s", row[0])), out.wrap(row[1], 12))
+	}
+	if when, ok := p.state.Passed[e.Script.Step]; ok {
+		out.printf("  %s%s\n", out.faint.Render(fmt.Sprintf("%-10s", "note")),
+			out.wrap(fmt.Sprintf("step %s was passed at %s: what you changed since then broke this.", number(e.Script.Step), when.Format("15:04")), 12))
 	}
 	place := relative(e.Script.File)
 	if e.Line > 0 {

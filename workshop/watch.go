@@ -178,14 +178,12 @@ func (c *checker) checkOn(ctx context.Context, saved time.Time, tell func(any)) 
 		}
 		tell(begun{step, scripts, saved})
 		failing := c.state.Failing
+		focus := c.focus(step)
 		v, err := c.check(ctx, step, func(s harness.Script) int {
-			switch {
-			case s.ID() == failing:
+			if s.ID() == failing {
 				return 0
-			case s.Step == step:
-				return 1
 			}
-			return 2
+			return focus(s)
 		}, func(e harness.Event) { tell(event{e}) })
 		if ctx.Err() != nil {
 			return
@@ -224,7 +222,7 @@ func (a *app) printVerdict(c *checker, d done) error {
 	}
 	a.out.printf("%s\n", a.tally(d.verdict, d.took))
 	if d.failure != nil {
-		return a.explainFailure(*d.failure)
+		return a.explainFailure(c.place, *d.failure)
 	}
 	return a.congratulate(c, d.verdict)
 }

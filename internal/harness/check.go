@@ -49,6 +49,7 @@ type Failure struct {
 	Ran     string // the last program that the script ran, as it is written there
 	Stdout  string // what that program wrote
 	Stderr  string
+	Diff    string // if the command compared two texts
 	Waiting string // the time was up: what was still running, and what it was waiting for
 	Left    []string
 }
@@ -294,15 +295,21 @@ func explain(log string) (f Failure) {
 		return f
 	}
 	f.Line, _ = strconv.Atoi(log[match[2]:match[3]])
-	f.Message = strings.TrimSpace(log[match[4]:match[5]])
+	message, _, _ := strings.Cut(log[match[4]:match[5]], "\n[background] ")
+	f.Message = strings.TrimSpace(message)
 	into := (*string)(nil)
 	for line := range strings.Lines(log[:match[0]]) {
 		switch text := strings.TrimSuffix(line, "\n"); {
 		case strings.HasPrefix(line, "> "):
-			into = nil
+			into, f.Diff = nil, ""
 			if command := strings.TrimPrefix(text, "> "); runs.MatchString(command) {
 				f.Ran, f.Stdout, f.Stderr = command, "", ""
 			}
+		case strings.HasPrefix(text, "[background] "):
+			into = nil
+		case strings.HasPrefix(text, "diff "):
+			into = &f.Diff
+			f.Diff = ""
 		case text == "[stdout]":
 			into = &f.Stdout
 			f.Stdout = ""
