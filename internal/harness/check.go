@@ -192,16 +192,15 @@ func Stage() int {
 
 // obey runs the scripts of an order.
 func obey(what order) error {
-	out := os.NewFile(reportFd, "report")
 	for _, script := range what.Scripts {
-		if err := tell(out, Event{Script: script, Status: Started}); err != nil {
+		if err := tell(Event{Script: script, Status: Started}); err != nil {
 			return err
 		}
 		e, err := check(script, what.Play)
 		if err != nil {
 			return fmt.Errorf("%s: %w", script.ID(), err)
 		}
-		if err := tell(out, e); err != nil {
+		if err := tell(e); err != nil {
 			return err
 		}
 		if e.Status == Failed && !script.NotYet() {
@@ -211,14 +210,21 @@ func obey(what order) error {
 	return nil
 }
 
-// tell writes an event as one line.
-func tell(out *os.File, e any) error {
+// tell writes an event as one line to the report. It does so without an os.File, which would close the
+// descriptor when it is collected.
+func tell(e any) error {
 	line, err := json.Marshal(e)
 	if err != nil {
 		return err
 	}
-	_, err = out.Write(append(line, '\n'))
-	return err
+	for line = append(line, '\n'); len(line) > 0; {
+		n, err := unix.Write(reportFd, line)
+		if err != nil {
+			return fmt.Errorf("report: %w", err)
+		}
+		line = line[n:]
+	}
+	return nil
 }
 
 // check runs one script, with the command stage in it if it is played.

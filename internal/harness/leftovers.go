@@ -36,8 +36,10 @@ func hostState() (state, error) {
 		cmdline, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
 		s[fmt.Sprintf("process %d %s", pid, bytes.ReplaceAll(cmdline, []byte{0}, []byte{' '}))] = true
 	}
-	for _, dir := range cgroupDirs() {
-		s["cgroup "+dir] = true
+	if len(hostCgroups()) > 0 { // else those in sight are the machine's, where others come and go
+		for _, dir := range cgroupDirs() {
+			s["cgroup "+dir] = true
+		}
 	}
 	links, err := net.Interfaces()
 	if err != nil {

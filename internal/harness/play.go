@@ -90,7 +90,7 @@ func stage(ts *testscript.TestScript, _ bool, args []string) {
 	if m.After {
 		m.Stdout, m.Stderr = ts.ReadFile("stdout"), ts.ReadFile("stderr")
 	}
-	ts.Check(tell(os.NewFile(reportFd, "report"), struct{ Moment Moment }{m}))
+	ts.Check(tell(struct{ Moment Moment }{m}))
 	if !m.After {
 		if _, err := io.ReadFull(os.Stdin, make([]byte, 1)); err != nil {
 			ts.Fatalf("nobody is there any more: %v", errors.Unwrap(err))
