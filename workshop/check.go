@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -79,9 +80,8 @@ func (c *checker) check(ctx context.Context, step string, rank func(harness.Scri
 	if err := errors.Join(err, hostErr); err != nil {
 		return v, err
 	}
-	scripts := slices.Clone(v.scripts)
-	slices.SortStableFunc(scripts, func(a, b harness.Script) int { return rank(a) - rank(b) })
-	for _, scripts := range rounds(scripts) {
+	slices.SortStableFunc(v.scripts, func(a, b harness.Script) int { return rank(a) - rank(b) })
+	for _, scripts := range rounds(v.scripts) {
 		o := harness.Options{Program: program, Timeout: c.timeout}
 		if o.Timeout == 0 {
 			o.Timeout = patience(scripts[0])
@@ -252,10 +252,19 @@ func (a *app) runCheck(ctx context.Context, c *checker, step string) error {
 		a.explainBuild(v.build, self()+" check")
 		return errFailed
 	}
+	before := map[string]int{} // those of steps that are passed: how many were not reached is all there is to say
 	for _, s := range v.scripts {
-		if _, reached := v.events[s.ID()]; !reached {
+		_, passed := c.state.Passed[s.Step]
+		switch _, reached := v.events[s.ID()]; {
+		case reached:
+		case passed && s.Step != step:
+			before[s.Step]++
+		default:
 			line(harness.Event{Script: s})
 		}
+	}
+	for _, s := range slices.Sorted(maps.Keys(before)) {
+		out.printf("\n%s\n  %s not reached %d, of a step that was passed before\n", out.faint.Render(s), out.faint.Render("·"), before[s])
 	}
 	out.printf("\n%s\n", a.tally(v, time.Since(start)))
 	if v.failure != nil {

@@ -103,7 +103,7 @@ func TestCheck(t *testing.T) {
 			}
 		})
 		require.NoError(t, err)
-		require.Equal(t, "step1-skeleton/arguments", failed)
+		require.Equal(t, scripts[0].ID(), failed)
 		require.Equal(t, failed, last)
 	})
 	t.Run("cancelled", func(t *testing.T) {
