@@ -134,6 +134,8 @@ func proof(c command) string {
 		last = c.args[len(c.args)-1]
 	}
 	switch {
+	case c.name == "stderr" && len(c.args) == 2: // that it is one line
+		return ""
 	case (c.name == "stdout" || c.name == "stderr") && c.negated && last == ".":
 		return "nothing at all"
 	case (c.name == "stdout" || c.name == "stderr") && c.negated:

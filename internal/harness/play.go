@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -62,6 +63,9 @@ func (h *Host) Play(ctx context.Context, o Options, script Script, at func(Momen
 	return result, err
 }
 
+// conditional matches the conditions of a line: it is not a moment of the play if they do not hold.
+var conditional = regexp.MustCompile(`^(\s*\[[^]]+\])*\s*`)
+
 // stage writes a copy of the script with the command stage before and after each line.
 func (h *Host) stage(script Script) (Script, error) {
 	archive, err := txtar.ParseFile(script.File)
@@ -74,8 +78,11 @@ func (h *Host) stage(script Script) (Script, error) {
 			lines = append(lines, line)
 			continue
 		}
-		n := strconv.Itoa(i + 1)
-		lines = append(lines, "stage before "+n, line, "stage after "+n)
+		if only := conditional.FindString(line); strings.TrimSpace(only) == "" || !strings.HasPrefix(line[len(only):], "skip") {
+			lines = append(lines, fmt.Sprintf("%sstage before %d", only, i+1), line, fmt.Sprintf("%sstage after %d", only, i+1))
+		} else {
+			lines = append(lines, line)
+		}
 	}
 	archive.Comment = []byte(strings.Join(lines, "\n") + "\n")
 	script.File = filepath.Join(h.dir, script.Name+".txtar")
