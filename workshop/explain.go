@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/tools/txtar"
@@ -145,6 +146,7 @@ func explain(e harness.Event) (x explanation, err error) {
 	case len(e.Left) > 0:
 		x.expected = "that the host is afterwards as it was before"
 		x.seen = leftBehind(e.Left)
+		x.kernel = kernelOfLeft(e.Left, x.kernel)
 		x.ran = strings.Join(runsOf(e.Script), "\n")
 		x.stdout, x.stderr = "", ""
 	case c.name == "exits":
@@ -269,10 +271,29 @@ func meaning(status string) string {
 		"137": "ended by signal 9, KILL", "143": "ended by signal 15, TERM", "130": "ended by signal 2, INT",
 		"134": "ended by signal 6, ABRT", "139": "ended by signal 11, SEGV",
 	}[status]
+	if n, err := strconv.Atoi(status); what == "" && err == nil && n > 256-32 {
+		what = fmt.Sprintf("%d as a byte: in many languages that stands for signal %d", n-256, 256-n)
+	}
 	if what == "" {
 		return status
 	}
 	return status + " (" + what + ")"
+}
+
+// kernelOfLeft is the part of the kernel that keeps such a thing from the host, or takes it away.
+func kernelOfLeft(left []string, otherwise string) string {
+	for _, k := range []struct{ kind, kernel string }{
+		{": host name ", "CLONE_NEWUTS of clone(2), uts_namespaces(7)"},
+		{": mount ", "CLONE_NEWNS of clone(2), and mounts made private: mount_namespaces(7), SHARED SUBTREES"},
+		{": cgroup ", "rmdir(2) on a cgroup succeeds when no process is left in it: cgroups(7)"},
+		{": process ", "wait(2); the end of process 1 is the end of all in its pid namespace: pid_namespaces(7)"},
+		{": interface ", "CLONE_NEWNET of clone(2), network_namespaces(7)"},
+	} {
+		if slices.ContainsFunc(left, func(line string) bool { return strings.Contains(line, k.kind) }) {
+			return k.kernel
+		}
+	}
+	return otherwise
 }
 
 // leftBehind puts the differences of the host into words.

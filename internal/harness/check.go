@@ -322,7 +322,7 @@ func explain(log string) (f Failure) {
 		case text == "[stderr]":
 			into = &f.Stderr
 			f.Stderr = ""
-		case strings.HasPrefix(text, "[exit status ") || strings.HasPrefix(text, "[signal: "):
+		case ended.MatchString(text):
 			into = nil
 			f.Message = strings.Trim(text, "[]")
 		case into != nil:
@@ -331,6 +331,9 @@ func explain(log string) (f Failure) {
 	}
 	return f
 }
+
+// ended matches the line that tells how a program ended, or why it did not start.
+var ended = regexp.MustCompile(`^\[(exit status |signal: |fork/exec |exec: ).*\]$`)
 
 // runs matches the commands of a script that run a program.
 var runs = regexp.MustCompile(`^(\[\S+\] )*(! )?(exec|exits) `)
