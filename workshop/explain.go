@@ -373,7 +373,10 @@ func (a *app) explainFailure(p *place, e harness.Event) error {
 	for _, row := range x.rows() {
 		out.printf("  %s%s\n", out.faint.Render(fmt.Sprintf("%-10s", row[0])), out.wrap(row[1], 12))
 	}
-	if when, ok := p.state.Passed[e.Script.Step]; ok {
+	p.mutex.Lock()
+	when, ok := p.state.Passed[e.Script.Step]
+	p.mutex.Unlock()
+	if ok {
 		out.printf("  %s%s\n", out.faint.Render(fmt.Sprintf("%-10s", "note")),
 			out.wrap(fmt.Sprintf("step %s was passed at %s: what you changed since then broke this.", number(e.Script.Step), when.Format("15:04")), 12))
 	}

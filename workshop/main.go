@@ -34,7 +34,7 @@ func main() {
 	if status, ok := asHelper(); ok {
 		os.Exit(status)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 	defer stop()
 	root := newRoot()
 	root.SetArgs(twoDashes(os.Args[1:]))

@@ -124,6 +124,8 @@ func (a *app) showProgress(p *place) error {
 
 // bar shows how many of the steps are passed.
 func (a *app) bar(p *place, steps []string, width int) string {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
 	passed := 0
 	for _, step := range steps {
 		if _, ok := p.state.Passed[step]; ok {

@@ -99,6 +99,8 @@ func (p *place) nextStep() (step string, all bool, err error) {
 	if err != nil {
 		return "", false, err
 	}
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
 	for _, step := range steps {
 		if _, ok := p.state.Passed[step]; !ok {
 			return step, false, nil
