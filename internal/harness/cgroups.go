@@ -38,9 +38,12 @@ type subtree struct {
 
 type subtrees []subtree
 
-// makeCgroups makes a cgroup called name in each hierarchy that has one of the controllers. It needs
-// root; what it made it returns even with an error.
+// makeCgroups makes a cgroup called name in each hierarchy that has one of the controllers, as root, and else
+// in what is delegated to this user. What it made it returns even with an error.
 func makeCgroups(name string) (trees subtrees, err error) {
+	if os.Geteuid() != 0 {
+		return makeDelegated(name)
+	}
 	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup", "cgroup2"))
 	if err != nil {
 		return nil, err
@@ -102,6 +105,65 @@ func protect(tree subtree) error {
 	return nil
 }
 
+// makeDelegated makes a cgroup in the part of the version 2 hierarchy that is delegated to this user
+// (cgroups(7), "delegation"), as systemd does with that of a user's services. It is the nearest one at or
+// above the cgroup of this process, because only there may the user move a process from the one to the other.
+func makeDelegated(name string) (subtrees, error) {
+	own, err := ownCgroup()
+	if err != nil {
+		return nil, err
+	}
+	why := errors.New("only root may make cgroups here, or who runs under systemd-run --user --scope")
+	for dir := own; strings.HasPrefix(dir, cgroupFS+"/"); dir = filepath.Dir(dir) {
+		if unix.Access(filepath.Join(dir, "cgroup.procs"), unix.W_OK) != nil {
+			break
+		}
+		err := enable(dir, controllers)
+		if errors.Is(err, unix.EBUSY) && dir == own && unix.Access(filepath.Join(filepath.Dir(dir), "cgroup.procs"), unix.W_OK) != nil {
+			err = makeRoom(dir)
+		}
+		if err != nil {
+			why = err
+			continue
+		}
+		removeStale(dir)
+		tree := subtree{V2: true, Dir: filepath.Join(dir, name)}
+		if err := os.Mkdir(tree.Dir, 0o755); err != nil {
+			return nil, err
+		}
+		return subtrees{tree}, protect(tree)
+	}
+	return nil, why
+}
+
+// ownCgroup returns the directory of the cgroup of this process on version 2.
+func ownCgroup() (string, error) {
+	var fs unix.Statfs_t
+	if unix.Statfs(cgroupFS, &fs) != nil || fs.Type != unix.CGROUP2_SUPER_MAGIC {
+		return "", errors.New("only root may make cgroups of version 1")
+	}
+	text, err := os.ReadFile("/proc/self/cgroup")
+	_, path, _ := strings.Cut(strings.TrimSpace(string(text)), "0::")
+	return filepath.Join(cgroupFS, path), err
+}
+
+// makeRoom moves all processes of a delegated cgroup to a leaf below it: the shell and go test are there too, and
+// a cgroup that has processes cannot pass controllers on. They stay in the leaf.
+func makeRoom(dir string) error {
+	leaf := filepath.Join(dir, "callers")
+	if err := os.Mkdir(leaf, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	procs, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	for pid := range bytes.FieldsSeq(procs) {
+		moved := os.WriteFile(filepath.Join(leaf, "cgroup.procs"), pid, 0)
+		if !errors.Is(moved, unix.ESRCH) { // it ended meanwhile
+			err = errors.Join(err, moved)
+		}
+	}
+	return errors.Join(err, enable(dir, controllers))
+}
+
 // enable passes controllers on to the cgroups in dir (cgroups(7), subtree_control).
 func enable(dir string, controllers []string) error {
 	return os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+"+strings.Join(controllers, " +")), 0)
@@ -124,15 +186,20 @@ func mountCgroups() error {
 	if len(trees) == 0 {
 		return nil
 	}
-	// The host's view goes first: the same file system cannot be mounted twice on one place.
-	if err := unix.Unmount(cgroupFS, unix.MNT_DETACH); err != nil {
+	// The host's view goes first: the same file system cannot be mounted twice on one place. In a user namespace
+	// it is locked (mount_namespaces(7)), and a tmpfs comes between.
+	err := unix.Unmount(cgroupFS, unix.MNT_DETACH)
+	if err != nil && !errors.Is(err, unix.EINVAL) {
 		return err
 	}
-	if trees[0].V2 {
+	if trees[0].V2 && err == nil {
 		return mountV2()
 	}
 	if err := unix.Mount("tmpfs", cgroupFS, "tmpfs", 0, "mode=0755"); err != nil {
 		return err
+	}
+	if trees[0].V2 {
+		return mountV2()
 	}
 	for _, tree := range trees {
 		dir := filepath.Join(cgroupFS, tree.Controllers)
@@ -172,11 +239,8 @@ func hostCgroups() (trees subtrees) {
 
 // missingCgroups tells why the throw-away host has no cgroups, if it has none.
 func missingCgroups() (why string, missing bool) {
-	switch env := os.Getenv(cgroupEnv); {
-	case env == "":
-		return "only root may make cgroups here", true
-	case len(hostCgroups()) == 0:
-		return env, true
+	if len(hostCgroups()) == 0 {
+		return os.Getenv(cgroupEnv), true
 	}
 	return "", false
 }

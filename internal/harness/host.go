@@ -108,14 +108,13 @@ func runStages(cmd *exec.Cmd, dir string, report *os.File) (err error) {
 		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
 		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
+	}
+	trees, missing := makeCgroups(fmt.Sprint(cgroupPrefix, os.Getpid()))
+	defer func() { err = errors.Join(err, trees.remove()) }()
+	if missing != nil {
+		cmd.Env = append(cmd.Env, cgroupEnv+"="+missing.Error())
 	} else {
-		trees, missing := makeCgroups(fmt.Sprint(cgroupPrefix, os.Getpid()))
-		defer func() { err = errors.Join(err, trees.remove()) }()
-		if missing != nil {
-			cmd.Env = append(cmd.Env, cgroupEnv+"="+missing.Error())
-		} else {
-			cmd.Env = append(cmd.Env, cgroupEnv+"="+trees.String())
-		}
+		cmd.Env = append(cmd.Env, cgroupEnv+"="+trees.String())
 	}
 
 	if err := cmd.Start(); err != nil {

@@ -34,6 +34,11 @@ func furnish(dir, root string) error {
 	if err := Build(context.Background(), filepath.Join(dir, "bin", "probe"), filepath.Join(root, "internal", "harness", "probe")); err != nil {
 		return err
 	}
+	if prebuilt := filepath.Join(os.Getenv(prebuiltEnv), "rootfs"); os.Getenv(prebuiltEnv) != "" {
+		if _, err := os.Stat(prebuilt); err == nil {
+			return exec.Command("cp", "-a", prebuilt, dir).Run()
+		}
+	}
 	mkrootfs := exec.Command(filepath.Join(root, "scripts", "mkrootfs.sh"), "-o", filepath.Join(dir, "rootfs"))
 	// The busybox of a rootfs made before is as good as one on the machine, and needs no download.
 	mkrootfs.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":"+filepath.Join(root, "rootfs", "bin"))
@@ -79,6 +84,9 @@ func (e *BuildError) Unwrap() error { return e.err }
 
 // Build compiles the Go package in the directory source, or the file source, to an executable at path.
 func Build(ctx context.Context, path, source string) error {
+	if prebuilt := os.Getenv(prebuiltEnv); prebuilt != "" {
+		return linkPrebuilt(path, source, prebuilt)
+	}
 	dir, what := source, "."
 	if strings.HasSuffix(source, ".go") {
 		dir, what = filepath.Split(source)
@@ -90,6 +98,27 @@ func Build(ctx context.Context, path, source string) error {
 		return &BuildError{source, strings.TrimSpace(string(out)), err}
 	}
 	return nil
+}
+
+// linkPrebuilt takes what vm.sh compiled on another machine for what build would compile.
+func linkPrebuilt(path, source, prebuilt string) error {
+	root, err := ModuleRoot()
+	if err != nil {
+		return err
+	}
+	dir, err := filepath.Abs(source)
+	if err != nil {
+		return err
+	}
+	below, err := filepath.Rel(root, dir)
+	if err != nil {
+		return err
+	}
+	program := filepath.Join(prebuilt, below, "program")
+	if _, err := os.Stat(program); err != nil {
+		return fmt.Errorf("%s: %w", prebuiltEnv, err)
+	}
+	return os.Symlink(program, path)
 }
 
 // ModuleRoot returns the directory of go.mod, at or above the working directory.

@@ -38,7 +38,7 @@ func Run(t *testing.T) {
 	require.NoError(t, err)
 	// go test keeps a result until something changes that the tests looked at: look at what the other
 	// stages use.
-	for _, name := range []string{programEnv, reportEnv, timeoutEnv, "CI", "PATH"} {
+	for _, name := range []string{programEnv, reportEnv, timeoutEnv, prebuiltEnv, "CI", "PATH"} {
 		_ = os.Getenv(name)
 	}
 	for _, name := range []string{"scripts/mkrootfs.sh", "internal/harness/probe/main.go"} {
