@@ -1,0 +1,133 @@
+#!/bin/sh
+# Makes a machine ready for the workshop, with root's rights: a virtual machine of the Vagrantfile, or any Debian or
+# Ubuntu of yours (sudo scripts/provision.sh). What is there is left as it is, so a second run changes nothing.
+# After it the workshop needs no network.
+#
+# With WORKSHOP_VM=yes, as the Vagrantfile says, go test and go run start programs as root. That is for a machine
+# that can be thrown away, and for no other.
+set -eu
+
+# The Go toolchain as the module proxy has it; the checksums are those of the zip files.
+go_version=1.26.8
+go_sha256_amd64=30c2b1bf7dcc88d3eb0a1364e47ddd9128edb3110a30e8a0ef61cd5856b31de7
+go_sha256_arm64=02b36b6787b3ac767668f630e2998df45a3b1f9ffee08d1bf3ef6487cd658d99
+go_proxy=${WORKSHOP_GOPROXY:-https://proxy.golang.org}
+
+packages='busybox-static bsdutils ca-certificates curl iproute2 jq kmod nftables procps runc strace sudo uidmap unzip util-linux'
+modules='overlay veth bridge br_netfilter nf_tables nft_chain_nat nft_masq'
+
+say() { echo "provision.sh: $*"; }
+die() {
+    echo "provision.sh: $*" >&2
+    exit 1
+}
+
+[ "$(id -u)" -eq 0 ] || die 'only root may (sudo scripts/provision.sh)'
+command -v apt-get >/dev/null || die 'this is neither Debian nor Ubuntu'
+workshop=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+# Vagrant runs a copy of this script.
+[ -f "$workshop/go.mod" ] || workshop=/workshop
+[ -f "$workshop/go.mod" ] || die 'the workshop is neither above this script nor at /workshop'
+# Who works here: whoever called sudo.
+user=${SUDO_USER:-root}
+
+as_user() {
+    if [ "$user" = root ]; then "$@"; else sudo -u "$user" -H "$@"; fi
+}
+
+missing=
+for package in $packages; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q ' installed$' || missing="$missing $package"
+done
+if [ -n "$missing" ]; then
+    say "installing$missing"
+    apt-get update -q >/dev/null
+    # shellcheck disable=SC2086 # a list of words
+    DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $missing >/dev/null
+fi
+
+case $(dpkg --print-architecture) in
+amd64) go_arch=amd64 sha256=$go_sha256_amd64 ;;
+arm64) go_arch=arm64 sha256=$go_sha256_arm64 ;;
+*) die "$(dpkg --print-architecture): only for amd64 and arm64" ;;
+esac
+go_dir=/usr/local/lib/go-$go_version
+if [ ! -x "$go_dir/bin/go" ]; then
+    say "Go $go_version to $go_dir"
+    tmp=$(mktemp -d /usr/local/lib/.go.XXXXXX)
+    trap 'rm -rf "$tmp"' EXIT
+    name=golang.org/toolchain@v0.0.1-go$go_version.linux-$go_arch
+    curl -fsSL -o "$tmp/go.zip" "$go_proxy/golang.org/toolchain/@v/v0.0.1-go$go_version.linux-$go_arch.zip" ||
+        die "$go_proxy has no Go (WORKSHOP_GOPROXY sets another proxy)"
+    echo "$sha256  $tmp/go.zip" | sha256sum -c --quiet || die 'go.zip: wrong checksum'
+    unzip -q "$tmp/go.zip" -d "$tmp"
+    # A module has no modes.
+    chmod -R u=rwX,go=rX "$tmp/$name"
+    chmod 755 "$tmp/$name"/bin/* "$tmp/$name"/pkg/tool/*/*
+    mv -T "$tmp/$name" "$go_dir"
+    rm -rf "$tmp"
+fi
+for tool in go gofmt; do
+    [ "$(readlink -f "/usr/local/bin/$tool")" = "$go_dir/bin/$tool" ] || ln -sfn "$go_dir/bin/$tool" "/usr/local/bin/$tool"
+done
+
+# write FILE MODE: standard input goes there, unless it is there already.
+write() {
+    text=$(cat)
+    [ -f "$1" ] && [ "$(cat "$1")" = "$text" ] && return
+    say "writing $1"
+    mkdir -p "$(dirname "$1")"
+    printf '%s\n' "$text" >"$1"
+    chmod "$2" "$1"
+}
+
+# shellcheck disable=SC2086
+printf '%s\n' $modules | write /etc/modules-load.d/workshop.conf 644
+for module in $modules; do
+    modprobe -q "$module" || say "no module $module here: what needs it will say so"
+done
+[ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ] ||
+    say 'this machine has version 1 of cgroups: the workshop works there, the article speaks of version 2'
+
+if [ "${WORKSHOP_VM-}" = yes ]; then
+    # Ubuntu forbids user namespaces to ordinary users.
+    if [ -e /proc/sys/kernel/apparmor_restrict_unprivileged_userns ]; then
+        echo 'kernel.apparmor_restrict_unprivileged_userns = 0' | write /etc/sysctl.d/60-workshop.conf 644
+        sysctl -q -p /etc/sysctl.d/60-workshop.conf
+    fi
+    # What go test and go run start gets root's rights. Root builds in a cache of its own: a file of root in the
+    # user's would be in the way of the next build.
+    write /usr/local/bin/workshop-as-root 755 <<'ROOT'
+#!/bin/sh
+echo "go: as root, by sudo, in this virtual machine: $(basename "$1")" >&2
+modules=$(go env GOMODCACHE)
+exec sudo --preserve-env=CI,CONTAINER,TERM,WORKSHOP_REPORT,WORKSHOP_TIMEOUT env HOME=/root "GOMODCACHE=$modules" \
+    GOFLAGS=-mod=readonly GOPROXY=off "PATH=$PATH:/usr/sbin:/sbin" "$@"
+ROOT
+    [ "$(as_user go env GOFLAGS)" = -exec=workshop-as-root ] || as_user go env -w GOFLAGS=-exec=workshop-as-root
+fi
+
+cd "$workshop"
+# A directory of the host that is shared may know neither symbolic links nor owners: the root file system then lies
+# on the machine's own disk, and is seen in the directory.
+case $(stat -fc %T .) in
+ext2/ext3 | btrfs | xfs | tmpfs | overlayfs) ;;
+*)
+    mkdir -p rootfs /var/lib/workshop
+    chown "$user:" /var/lib/workshop
+    as_user scripts/mkrootfs.sh -o /var/lib/workshop/rootfs
+    mountpoint -q rootfs || mount --bind /var/lib/workshop/rootfs rootfs
+    ;;
+esac
+[ -e rootfs/.mkrootfs ] || as_user scripts/mkrootfs.sh
+
+# The modules, and then all that the tests compile, once for the user and once for root. A test that runs
+# nothing is compiled all the same.
+as_user go mod download
+as_user go vet ./...
+as_user env GOFLAGS= CGO_ENABLED=0 go build ./...
+as_user env GOFLAGS= go test -run '^$' -exec true ./... >/dev/null
+if [ "${WORKSHOP_VM-}" = yes ] && [ "$user" != root ]; then
+    GOMODCACHE=$(as_user go env GOMODCACHE) HOME=/root GOFLAGS='-mod=readonly' GOPROXY=off CGO_ENABLED=0 go build ./...
+fi
+say "ready: cd $workshop && go test ./..."
