@@ -287,10 +287,12 @@ func findCgroups(context.Context, string) (all []finding) {
 		}
 		if f.lack == "" {
 			// What counts is whether a cgroup can be made.
-			test := filepath.Join(dir, fmt.Sprint("workshop-doctor-", os.Getpid()))
-			if err := errors.Join(os.Mkdir(test, 0o755), os.Remove(test)); err != nil {
+			if err := tryCgroup(dir, name, v2); err != nil {
 				f.lack = "no cgroup can be made: " + innermostError(err)
 				f.remedy = "only root may: sudo env \"PATH=$PATH\" " + self() + " check"
+				if v2 {
+					f.remedy += "\nor have systemd delegate one: systemd-run --user --scope -p Delegate=yes " + self() + " check"
+				}
 				if os.Geteuid() == 0 {
 					f.remedy = "it is mounted read-only, or you are in a container: do it on the host"
 				}
@@ -301,6 +303,28 @@ func findCgroups(context.Context, string) (all []finding) {
 		all = append(all, f)
 	}
 	return all
+}
+
+// tryCgroup makes a cgroup and removes it: in dir, or in version 2 above our own, where a controller may have been
+// delegated to a user.
+func tryCgroup(dir, controller string, v2 bool) (err error) {
+	dirs := []string{dir}
+	if own, readErr := os.ReadFile("/proc/self/cgroup"); v2 && readErr == nil {
+		_, path, _ := strings.Cut(strings.TrimSpace(string(own)), "::")
+		for d := filepath.Join(dir, path); len(d) > len(dir); d = filepath.Dir(d) {
+			passed, _ := os.ReadFile(filepath.Join(d, "cgroup.subtree_control"))
+			if slices.Contains(strings.Fields(string(passed)), controller) {
+				dirs = append(dirs, d)
+			}
+		}
+	}
+	for _, d := range dirs {
+		test := filepath.Join(d, fmt.Sprint("workshop-doctor-", os.Getpid()))
+		if err = os.Mkdir(test, 0o755); err == nil {
+			return os.Remove(test)
+		}
+	}
+	return err
 }
 
 func exists(path string) bool {
