@@ -172,9 +172,13 @@ func (s *screen) View() string {
 	fmt.Fprintf(&b, "%s   %s\n\n", s.bar(s.c.place, stepsOf(s.c.root), min(40, max(s.width-40, 10))), out.faint.Render(relative(s.c.program())))
 	row, rows := "", []string{}
 	for i, script := range s.now.scripts {
-		if i == 0 || script.Step != s.now.scripts[i-1].Step {
+		switch {
+		case i == 0 || script.Step != s.now.scripts[i-1].Step:
 			rows = append(rows, row)
 			row = fmt.Sprintf("  %-18s ", script.Step)
+		case ansi.StringWidth(row) >= s.width-1:
+			rows = append(rows, row)
+			row = strings.Repeat(" ", 21)
 		}
 		e := s.events[script.ID()]
 		e.Script = script
