@@ -84,7 +84,7 @@ write() {
 # shellcheck disable=SC2086
 printf '%s\n' $modules | write /etc/modules-load.d/workshop.conf 644
 for module in $modules; do
-    modprobe -q "$module" || say "no module $module here: what needs it will say so"
+    [ -d "/sys/module/$module" ] || modprobe -q "$module" || say "no module $module here: what needs it will say so"
 done
 [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ] ||
     say 'this machine has version 1 of cgroups: the workshop works there, the article speaks of version 2'
