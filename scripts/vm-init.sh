@@ -24,7 +24,7 @@ one() {
 
 # As many at a time as there are processors; the last step has the most to do and goes first.
 tests() {
-    find /workshop/.vm/tests -mindepth 1 -maxdepth 1 -printf '%f\n' | sort -r | xargs -P 2 -n 1 vm-init one
+    find /workshop/.vm/tests -mindepth 1 -maxdepth 1 -printf '%f\n' | sort -r | xargs -P 2 -n 1 vm-init one || return 1
 }
 
 # as_user COMMAND: as user to whom root has delegated a cgroup, as a login under systemd.
@@ -36,7 +36,7 @@ as_user() {
 }
 
 case ${1-} in
-one) one "$2"; exit ;;
+one) one "$2"; exit ;; # of go test: 0 or 1
 tests) tests; exit ;;
 esac
 

@@ -284,7 +284,9 @@ else
     pid=$!
     # One that never opens the pipe must not leave cat waiting.
     { while kill -0 "$pid" 2>/dev/null; do sleep 0.2; done; : >"$work/out"; } 2>/dev/null &
+    opener=$!
     cat "$work/out"
+    kill "$opener" 2>/dev/null || :
     wait "$pid" || cat "$work/log" >&2
     pid=
 fi
