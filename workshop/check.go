@@ -10,8 +10,10 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,6 +25,7 @@ import (
 type checker struct {
 	*place
 	host    *harness.Host
+	second  *harness.Host // for the many scripts of step 5
 	timeout time.Duration // for a script; 0 for what suits the step
 }
 
@@ -86,9 +89,9 @@ func (c *checker) check(ctx context.Context, step string, rank func(harness.Scri
 		if o.Timeout == 0 {
 			o.Timeout = patience(scripts[0])
 		}
-		err := c.host.Check(ctx, o, scripts, func(e harness.Event) {
+		err := c.checkRound(ctx, o, scripts, func(e harness.Event) {
 			v.events[e.Script.ID()] = e
-			if e.Status == harness.Failed && !e.Script.NotYet() {
+			if e.Status == harness.Failed && !e.Script.NotYet() && (v.failure == nil || earlier(scripts, e, *v.failure)) {
 				v.failure = &e
 			}
 			each(e)
@@ -101,6 +104,63 @@ func (c *checker) check(ctx context.Context, step string, rank func(harness.Scri
 		}
 	}
 	return v, c.keep(v)
+}
+
+// checkRound checks with several hosts at once where that is worth the while: the many scripts of step 5. Those
+// of the other steps are few, and some measure how much of the processors a program gets.
+func (c *checker) checkRound(ctx context.Context, o harness.Options, scripts []harness.Script, each func(harness.Event)) error {
+	if scripts[0].Step < "step5" || len(scripts) < 20 || runtime.NumCPU() < 2 {
+		return c.host.Check(ctx, o, scripts, each)
+	}
+	if c.second == nil {
+		var err error
+		if c.second, err = harness.NewHost(c.root); err != nil {
+			return err
+		}
+	}
+	var mutex sync.Mutex
+	first := len(scripts) // the index of the first that failed so far
+	errs := make(chan error, 2)
+	for n, host := range []*harness.Host{c.host, c.second} {
+		var part []harness.Script
+		index := map[string]int{}
+		for i := n; i < len(scripts); i += 2 {
+			part = append(part, scripts[i])
+			index[scripts[i].ID()] = i
+		}
+		go func() {
+			over := false
+			ctx, cancel := context.WithCancel(ctx)
+			defer cancel()
+			err := host.Check(ctx, o, part, func(e harness.Event) {
+				mutex.Lock()
+				defer mutex.Unlock()
+				i := index[e.Script.ID()]
+				if i > first { // what comes after a failure is not reached
+					over = true
+					cancel()
+					return
+				}
+				if e.Status == harness.Failed && !e.Script.NotYet() {
+					first = i
+				}
+				each(e)
+			})
+			if over && errors.Is(err, context.Canceled) {
+				err = nil
+			}
+			errs <- err
+		}()
+	}
+	return errors.Join(<-errs, <-errs)
+}
+
+// earlier tells whether the script of a comes before that of b.
+func earlier(scripts []harness.Script, a, b harness.Event) bool {
+	index := func(e harness.Event) int {
+		return slices.IndexFunc(scripts, func(s harness.Script) bool { return s.ID() == e.Script.ID() })
+	}
+	return index(a) < index(b)
 }
 
 // focus ranks the scripts of the step that one is working on before those of the steps that are passed: a
@@ -128,7 +188,7 @@ func patience(s harness.Script) time.Duration {
 // rounds divides scripts where the patience changes.
 func rounds(scripts []harness.Script) (all [][]harness.Script) {
 	for i, s := range scripts {
-		if i == 0 || patience(s) != patience(scripts[i-1]) {
+		if i == 0 || patience(s) != patience(scripts[i-1]) || (s.Step == "step5-complete") != (scripts[i-1].Step == "step5-complete") {
 			all = append(all, nil)
 		}
 		all[len(all)-1] = append(all[len(all)-1], s)
@@ -164,10 +224,13 @@ func (c *checker) keep(v verdict) error {
 }
 
 func (c *checker) close() error {
-	if c.host == nil {
-		return nil
+	var err error
+	for _, host := range []*harness.Host{c.host, c.second} {
+		if host != nil {
+			err = errors.Join(err, host.Close())
+		}
 	}
-	return c.host.Close()
+	return err
 }
 
 // checkFlags adds the flags of check and watch.

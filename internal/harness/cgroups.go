@@ -23,7 +23,8 @@ var controllers = []string{"memory", "pids", "cpu"}
 // devices is a hierarchy of version 1 that runc, with which a script compares, does not do without.
 const devices = "devices"
 
-// cgroupPrefix and the pid of the first stage make the name of a subtree.
+// cgroupPrefix and the thread of the first stage that waits for the others make the name of a subtree: a
+// process may have several throw-away hosts at once, each on a thread of its own.
 const cgroupPrefix = "workshop-"
 
 // cgroupFS is where the hierarchies are mounted, on a host and on the throw-away host.

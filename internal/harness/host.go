@@ -109,7 +109,7 @@ func runStages(cmd *exec.Cmd, dir string, report *os.File) (err error) {
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
 		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
 	}
-	trees, missing := makeCgroups(fmt.Sprint(cgroupPrefix, os.Getpid()))
+	trees, missing := makeCgroups(fmt.Sprint(cgroupPrefix, unix.Gettid()))
 	defer func() { err = errors.Join(err, trees.remove()) }()
 	if missing != nil {
 		cmd.Env = append(cmd.Env, cgroupEnv+"="+missing.Error())
