@@ -29,7 +29,7 @@ var broken = map[string][3]string{
 	"time":   {"main.go", `"time": unix.CLONE_NEWTIME`, `"time": unix.CLONE_NEWCGROUP`},
 	"rootfs": {"main.go", `pivotRoot(*rootfs)`, ``},
 	"memory": {"cgroups.go", `return n * unit, err`, `return 4 * n * unit, err`},
-	"cpu":    {"cgroups.go", `min(cpus, 1e6) * 100_000`, `min(cpus, 1e6) * 400_000`},
+	"cpu":    {"cgroups.go", `min(cpus, 1e6) * 100_000`, `min(cpus, 1e6) * 20_000`},
 	"pids":   {"cgroups.go", `"pids.max", "pids.max", n, false`, `"pids.max", "pids.max", n + 200, false`},
 	"cgroup": {"main.go", `unix.Unshare(int(flags&(unix.CLONE_NEWTIME|unix.CLONE_NEWCGROUP)))`, `unix.Unshare(int(flags&unix.CLONE_NEWTIME))`},
 	"layers": {"layers.go", `flag.String("layers", "overlay"`, `flag.String("layers", "bind"`},
