@@ -18,7 +18,11 @@ func cgroupMounts() (mounts []mount) {
 		return nil
 	}
 	if cgroupV2() {
-		return []mount{{"cgroup2", cgroupRoot, flags, "", ""}}
+		mounts = []mount{{"cgroup2", cgroupRoot, flags, "", ""}}
+		if !has(unix.CLONE_NEWNET) { // the host's is there, and the kernel mounts none on itself
+			mounts = append([]mount{{"tmpfs", cgroupRoot, noSuidExecDev, "mode=755,size=64k", ""}}, mounts...)
+		}
+		return mounts
 	}
 	hierarchies, _ := os.ReadFile("/proc/self/cgroup") // none: no cgroups
 	for line := range strings.Lines(string(hierarchies)) {
