@@ -234,13 +234,11 @@ func runsOf(s harness.Script) (lines []string) {
 // clue says what an error that does not explain itself means for a container program.
 func clue(e harness.Event) string {
 	all := strings.ToLower(e.Stdout + e.Stderr + e.Message)
+	if e.Tasks >= harness.MaxTasks && !strings.Contains(e.Script.Name, "pids") {
+		return fmt.Sprintf("The throw-away host allows %d processes and threads at once, and there were %d in all: does the second "+
+			"copy of the program start a copy again, instead of the command?", harness.MaxTasks, e.Tasks)
+	}
 	for _, c := range []struct{ words, meaning string }{
-		{"resource temporarily unavailable", "The throw-away host allows 4096 processes, and they are used up: does the second copy of the " +
-			"program start a copy again, instead of the command?"},
-		{"newosproc", "The throw-away host allows 4096 processes, and they are used up: does the second copy of the " +
-			"program start a copy again, instead of the command?"},
-		{"cannot fork", "The throw-away host allows 4096 processes, and they are used up: does the second copy of the " +
-			"program start a copy again, instead of the command?"},
 		{"exec format error", "The kernel does not know this format: a script has to begin with #!, as in #!/bin/sh."},
 		{"too many levels", "Namespaces are nested 32 deep at most: does the second copy start a copy again?"},
 		{"no space left on device", "clone(2) says so when namespaces are nested too deep or there are too many: does the second " +

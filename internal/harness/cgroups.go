@@ -94,7 +94,7 @@ func protect(tree subtree) error {
 		return err
 	}
 	memory := max(uint64(info.Totalram)*uint64(info.Unit)/2, 1<<30)
-	for file, value := range map[string]uint64{"pids.max": 4096, "memory.max": memory, "memory.limit_in_bytes": memory} {
+	for file, value := range map[string]uint64{"pids.max": MaxTasks, "memory.max": memory, "memory.limit_in_bytes": memory} {
 		path := filepath.Join(tree.Dir, file)
 		if _, err := os.Stat(path); err != nil {
 			continue // another version's, or another hierarchy's

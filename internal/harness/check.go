@@ -52,7 +52,11 @@ type Failure struct {
 	Diff    string // if the command compared two texts
 	Waiting string // the time was up: what was still running, and what it was waiting for
 	Left    []string
+	Tasks   int // how many processes and threads there were, one after another or at once
 }
+
+// MaxTasks is how many processes and threads there can be at once on the throw-away host.
+const MaxTasks = 4096
 
 // A Host is a throw-away host, prepared once for any number of checks.
 type Host struct {
@@ -245,6 +249,7 @@ func check(script Script, play bool) (Event, error) {
 	switch {
 	case t.failed || len(complaints) > 0:
 		e.Status, e.Failure = Failed, explain(t.log.String())
+		e.Tasks = v.tasks()
 		if v.timedOut.Load() {
 			e.Waiting = v.waiting
 		} else if len(complaints) > 0 {

@@ -82,8 +82,10 @@ func TestCheck(t *testing.T) {
 	t.Run("starts itself for ever", func(t *testing.T) {
 		e := one(t, "step1-skeleton/exit-status", `container "$@"; :`)
 		require.Equal(t, Failed, e.Status)
-		if os.Geteuid() == 0 {
-			require.Regexp(t, "start itself again and again|[Cc]annot fork|exit status", e.Waiting+e.Stderr+e.Message)
+		if e.Waiting == "" {
+			require.GreaterOrEqual(t, e.Tasks, MaxTasks)
+		} else {
+			require.Contains(t, e.Waiting, "start itself again and again")
 		}
 	})
 	t.Run("leaves a process", func(t *testing.T) {

@@ -178,7 +178,7 @@ func limitProcesses() error {
 	if err := unix.Getrlimit(unix.RLIMIT_NPROC, &limit); err != nil {
 		return err
 	}
-	limit.Cur = min(limit.Cur, 4096)
+	limit.Cur = min(limit.Cur, MaxTasks)
 	return unix.Setrlimit(unix.RLIMIT_NPROC, &limit)
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,7 @@ import (
 type visit struct {
 	name     string
 	before   state
+	lastPid  int
 	timer    *time.Timer
 	timedOut atomic.Bool
 	waiting  string   // what was still running when the time was up
@@ -27,7 +29,7 @@ type visit struct {
 // beginVisit looks at the host, and starts the clock after which all that the script started is killed.
 func beginVisit(name string) (*visit, error) {
 	before, err := hostState()
-	v := &visit{name: name, before: before}
+	v := &visit{name: name, before: before, lastPid: lastPid()}
 	v.timer = time.AfterFunc(scriptTimeout(), func() {
 		v.waiting = whoWaits()
 		v.timedOut.Store(true)
@@ -35,6 +37,20 @@ func beginVisit(name string) (*visit, error) {
 		_ = unix.Kill(-1, unix.SIGKILL)
 	})
 	return v, err
+}
+
+// tasks is how many processes and threads there were since the beginning. The host gives pids one after another.
+func (v *visit) tasks() int { return lastPid() - v.lastPid }
+
+// lastPid is the pid that was given last in this pid namespace (proc_loadavg(5)), or 0.
+func lastPid() int {
+	text, _ := os.ReadFile("/proc/loadavg")
+	fields := strings.Fields(string(text))
+	if len(fields) == 0 {
+		return 0
+	}
+	pid, _ := strconv.Atoi(fields[len(fields)-1])
+	return pid
 }
 
 // end says what is wrong with the host after the script, and makes the host as it was before. What a
