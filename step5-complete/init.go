@@ -17,8 +17,8 @@ import (
 // waits for every process whose parent is gone, as pid_namespaces(7) asks of an init. When the command
 // ends it returns its status, and the kernel ends what is left.
 func runInit() (status int, err error) {
-	caught := make(signals, 64)
-	caught.catch()
+	caught, ready := catchSignals()
+	<-ready
 	unix.Close(controlFd) // the parent waits for this to pass signals on
 	path, err := exec.LookPath(flag.Arg(0))
 	if err != nil {
@@ -29,20 +29,25 @@ func runInit() (status int, err error) {
 		return execFailed(err)
 	}
 	go caught.forward(pid, func() {})
+	return wait(pid)
+}
+
+// wait waits for a child to end and returns its exit status. In an init it also reaps the others, whose parents are gone.
+func wait(pid int) (status int, err error) {
 	for {
 		var ws unix.WaitStatus
-		reaped, err := unix.Wait4(-1, &ws, 0, nil)
+		ended, err := unix.Wait4(-1, &ws, 0, nil)
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			return statusFailed, fmt.Errorf("wait: %w", err)
 		}
-		if reaped == pid {
-			return exitStatus(syscall.WaitStatus(ws)), nil
+		if ended == pid {
+			return exitStatus(ws), nil
 		}
 	}
 }
 
 // exitStatus is what a shell makes of a status of wait(2).
-func exitStatus(ws syscall.WaitStatus) int {
+func exitStatus(ws unix.WaitStatus) int {
 	if ws.Signaled() {
 		return 128 + int(ws.Signal())
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -24,70 +23,69 @@ func parent() (status int, err error) {
 			status, err = statusFailed, errors.Join(err, removeErr)
 		}
 	}()
-	caught := make(signals, 64)
+	caught, ready := catchSignals()    // until it is ready a signal ends both, and nothing is left
 	if cgroupV2() && len(limits) > 0 { // the child is born in it; those of version 1 it joins
-		caught.catch()
+		<-ready
 		if err := group.make(); err != nil {
 			return statusFailed, err
 		}
 	}
-	cmd, control, err := startChild(group)
+	pid, control, err := startChild(group)
 	if err != nil {
 		return statusFailed, err
 	}
-	caught.catch() // while the child starts: until here a signal ends both, and nothing is left
-	port, err := prepare(cmd.Process.Pid, group, control)
+	<-ready
+	port, err := prepare(pid, group, control)
 	defer func() {
 		if leaveErr := port.leave(); leaveErr != nil {
 			status, err = statusFailed, errors.Join(err, leaveErr)
 		}
 	}()
 	if err != nil {
-		_ = cmd.Process.Kill() // an error: it is gone
-		_ = cmd.Wait()
+		_ = unix.Kill(pid, unix.SIGKILL) // an error: it is gone
+		_, _ = wait(pid)
 		return statusFailed, err
 	}
-	restore, err := attend(cmd.Process.Pid, control, caught)
+	restore, err := attend(pid, control, caught)
 	defer restore()
-	_ = cmd.Wait() // exitStatus tells how it ended
-	status = exitStatus(cmd.ProcessState.Sys().(syscall.WaitStatus))
-	return status, errors.Join(err, group.explain(status))
+	status, waitErr := wait(pid)
+	return status, errors.Join(err, waitErr, group.explain(status))
 }
 
 // startChild starts this program a second time, in new namespaces.
-func startChild(group *cgroup) (cmd *exec.Cmd, control *os.File, err error) {
+func startChild(group *cgroup) (pid int, control *os.File, err error) {
 	control, controlChild, err := newControl()
 	if err != nil {
-		return nil, nil, err
+		return 0, nil, err
 	}
 	defer controlChild.Close()
 	path, mount, err := executable()
 	defer mount.Close()
 	if err != nil {
-		return nil, nil, err
+		return 0, nil, err
 	}
-	cmd = exec.Command(path, append([]string{"child"}, os.Args[2:]...)...)
-	cmd.Args[0] = "container"
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1") // fewer threads for execve(2) to end
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.ExtraFiles = []*os.File{controlChild, mount}
-	// Should this process be killed, the kernel kills process 1 of the container, and with it all others.
-	// In a session of its own nothing in the container can type into the terminal of the caller (TIOCSTI).
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL, Setsid: true}
-	cloneNamespaces(cmd.SysProcAttr)
-	group.cloneInto(cmd.SysProcAttr)
+	args := append([]string{"container", "child"}, os.Args[2:]...)
+	attr := &syscall.ProcAttr{
+		Env:   append([]string{"GOMAXPROCS=1"}, os.Environ()...), // fewer threads for execve(2) to end
+		Files: []uintptr{0, 1, 2, controlChild.Fd(), mount.Fd()},
+		// Should this process be killed, the kernel kills process 1 of the container, and with it all others.
+		// In a session of its own nothing in the container can type into the terminal of the caller (TIOCSTI).
+		Sys: &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL, Setsid: true},
+	}
+	cloneNamespaces(attr.Sys)
+	group.cloneInto(attr.Sys)
 	// A time namespace is for the children of the one who makes it (time_namespaces(7)).
 	if err := unix.Unshare(int(namespaces & unix.CLONE_NEWTIME)); err != nil {
-		return nil, nil, fmt.Errorf("unshare %q: %w", "time", err)
+		return 0, nil, fmt.Errorf("unshare %q: %w", "time", err)
 	}
 	if err := newSessionKeyring(); err != nil {
-		return nil, nil, err
+		return 0, nil, err
 	}
 	trace("clone %s", namespaceNames())
-	if err := cmd.Start(); err != nil {
-		return nil, nil, fmt.Errorf("clone %s: %w (without root it takes user namespaces)", namespaceNames(), errors.Unwrap(err))
+	if pid, err = syscall.ForkExec(path, args, attr); err != nil {
+		return 0, nil, fmt.Errorf("clone %s: %w (without root it takes user namespaces)", namespaceNames(), err)
 	}
-	return cmd, control, nil
+	return pid, control, nil
 }
 
 // prepare does what only a process on the host can do for the child, and then tells the child to go on.

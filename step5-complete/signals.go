@@ -16,10 +16,16 @@ import (
 // signals are those that the runtime got and the command is to get.
 type signals chan os.Signal
 
-// catch begins to collect signals, so that none ends the runtime before it has cleaned up.
-func (caught signals) catch() {
-	signal.Notify(caught, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2,
-		unix.SIGWINCH, unix.SIGCONT)
+// catchSignals collects signals, so that none ends the runtime before it has cleaned up. The channel ready is closed when
+// it does: Go takes its time, and other things can be done meanwhile.
+func catchSignals() (caught signals, ready chan struct{}) {
+	caught, ready = make(signals, 64), make(chan struct{})
+	go func() {
+		signal.Notify(caught, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2,
+			unix.SIGWINCH, unix.SIGCONT)
+		close(ready)
+	}()
+	return caught, ready
 }
 
 // defaultSignals has the command begin with the default action for each signal. Those that the caller
