@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"github.com/elastic/go-seccomp-bpf"
 	docker "github.com/moby/profiles/seccomp"
@@ -39,26 +40,27 @@ func prepare(dir string) (all []contestant, err error) {
 		return append(append([]string{filepath.Join(dir, n), "run"}, flags...), "CMD")
 	}
 	all = []contestant{
-		{"the command alone", []string{"CMD"}, ""},
-		{"unshare, all namespaces", []string{"unshare", "-muinpC", "--fork", "-R", rootfs, "CMD"}, ""},
+		{name: "the command alone", args: []string{"CMD"}},
+		{name: "unshare, all namespaces", args: []string{"unshare", "-muinpC", "--fork", "-R", rootfs, "CMD"}},
 	}
 	if filter, err := seccompFile(dir); err == nil {
-		all = append(all, contestant{"bubblewrap", []string{
-			"sh", "-c", `exec bwrap --unshare-all --unshare-user --bind rootfs / --proc /proc --dev /dev --tmpfs /tmp --cap-drop ALL --seccomp 9 "$@" 9<` + filter, "bwrap", "CMD",
-		}, ""})
+		bwrap := strings.Fields("bwrap --unshare-all --unshare-user --bind rootfs / --proc /proc --dev /dev --tmpfs /tmp --cap-drop ALL --seccomp 3 CMD")
+		all = append(all, contestant{name: "bubblewrap", args: bwrap, file: filter})
 	}
 	for _, runtime := range []string{"crun", "runc"} {
 		if err := writeSpecs(dir, rootfs); err != nil {
 			return nil, err
 		}
-		all = append(all, contestant{runtime, []string{runtime, "--root", filepath.Join(dir, runtime), "run", "ID"}, filepath.Join(dir, "bundle")})
+		all = append(all, contestant{
+			name: runtime, args: []string{runtime, "--root", filepath.Join(dir, runtime), "run", "ID"}, dir: filepath.Join(dir, "bundle"),
+		})
 	}
 	all = append(all,
-		contestant{"step 3", step("step3-rootfs"), ""},
-		contestant{"step 4, with limits", step("step4-cgroups", limits...), ""},
-		contestant{"step 5, no limits", step("step5-complete"), ""},
-		contestant{"step 5, with limits", step("step5-complete", limits...), ""},
-		contestant{"step 5, with limits and bridge", step("step5-complete", append([]string{"-net", "bridge"}, limits...)...), ""})
+		contestant{name: "step 3", args: step("step3-rootfs")},
+		contestant{name: "step 4, with limits", args: step("step4-cgroups", limits...)},
+		contestant{name: "step 5, no limits", args: step("step5-complete")},
+		contestant{name: "step 5, with limits", args: step("step5-complete", limits...)},
+		contestant{name: "step 5, with limits and bridge", args: step("step5-complete", append([]string{"-net", "bridge"}, limits...)...)})
 	var present []contestant
 	for _, c := range all {
 		if out, err := c.command("true").CombinedOutput(); err != nil {

@@ -29,6 +29,7 @@ import (
 type contestant struct {
 	name string
 	args []string
+	file string // open as its descriptor 3, if there is one
 	dir  string // working directory: runc and crun want config.json there, a file for each command
 }
 
@@ -99,6 +100,9 @@ func (c contestant) command(command ...string) *exec.Cmd {
 	cmd.Dir = filepath.Join(c.dir, command[0])
 	if c.dir == "" {
 		cmd.Dir = os.Getenv("BENCH_DIR")
+	}
+	if f, err := os.Open(c.file); err == nil {
+		cmd.ExtraFiles = []*os.File{f}
 	}
 	return cmd
 }
