@@ -202,9 +202,9 @@ func (c *checker) keep(v verdict) error {
 	defer c.mutex.Unlock()
 	s := &c.state
 	s.Checks++
-	s.Failing, s.Promise = "", ""
+	s.Failing, s.Promise, s.Subject = "", "", ""
 	if v.failure != nil {
-		s.Failing = v.failure.Script.ID()
+		s.Failing, s.Subject = v.failure.Script.ID(), subject(*v.failure)
 		var err error
 		if s.Promise, err = v.failure.Script.Promise(v.failure.Line); err != nil {
 			return err

@@ -238,6 +238,10 @@ func clue(e harness.Event) string {
 		return fmt.Sprintf("The throw-away host allows %d processes and threads at once, and there were %d in all: does the second "+
 			"copy of the program start a copy again, instead of the command?", harness.MaxTasks, e.Tasks)
 	}
+	if regexp.MustCompile(pivotRootEINVAL).MatchString(e.Stderr) {
+		return "pivot_root(2) says so if the new root is no mount point (bind it on itself first), or if mounts are still shared with the " +
+			"host (make / private, with MS_REC, before all else)."
+	}
 	for _, c := range []struct{ words, meaning string }{
 		{"exec format error", "The kernel does not know this format: a script has to begin with #!, as in #!/bin/sh."},
 		{"too many levels", "Namespaces are nested 32 deep at most: does the second copy start a copy again?"},
@@ -292,6 +296,31 @@ func kernelOfLeft(left []string, otherwise string) string {
 		}
 	}
 	return otherwise
+}
+
+// subjects are faults that break whatever script comes first, each with the script that is about it: what the host has that
+// it had not, or what the program says.
+var subjects = []struct {
+	left, says string
+	script     string
+}{
+	{left: ": host name ", script: "step2-namespaces/hostname-out"},
+	{left: ": mount ", script: "step3-rootfs/host-mounts-unchanged"},
+	{left: ": cgroup ", script: "step4-cgroups/gone"},
+	{says: pivotRootEINVAL, script: "step3-rootfs/root-is-rootfs"},
+}
+
+const pivotRootEINVAL = `(?i)pivot_root.*invalid argument`
+
+// subject names the script whose hints help, if it is not the one that failed.
+func subject(e harness.Event) string {
+	for _, s := range subjects {
+		if s.left != "" && slices.ContainsFunc(e.Left, func(line string) bool { return strings.Contains(line, s.left) }) ||
+			s.says != "" && regexp.MustCompile(s.says).MatchString(e.Stderr) {
+			return s.script
+		}
+	}
+	return ""
 }
 
 // leftBehind puts the differences of the host into words.
@@ -363,6 +392,11 @@ func (x explanation) rows() (rows [][2]string) {
 // explainFailure prints a failure, and what to do next.
 func (a *app) explainFailure(p *place, e harness.Event) error {
 	x, err := explain(e)
+	if about, err := findScript(p.root, subject(e)); err == nil {
+		if h, err := findHints(about); err == nil {
+			x.kernel = h.Kernel
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -186,7 +186,14 @@ exact: the last one shows the lines of the workshop's own step.`,
 
 // giveHint prints the hints that were given for the script before, and one more.
 func (a *app) giveHint(p *place, s harness.Script) error {
-	h, err := findHints(s)
+	about := s
+	if s.ID() == p.state.Failing && p.state.Subject != "" {
+		var err error
+		if about, err = findScript(p.root, p.state.Subject); err != nil {
+			return err
+		}
+	}
+	h, err := findHints(about)
 	if err != nil {
 		return err
 	}
@@ -202,6 +209,9 @@ func (a *app) giveHint(p *place, s harness.Script) error {
 	const most = 3
 	given := min(p.state.Hints[s.ID()]+1, most)
 	p.state.Hints[s.ID()] = given
+	if err := p.save(); err != nil {
+		return err
+	}
 	out := a.out
 	out.printf("%s\n  %s\n\n", out.bold.Render(s.ID()), out.wrap(promise, 2))
 	for i := range given {
@@ -226,7 +236,7 @@ func (a *app) giveHint(p *place, s harness.Script) error {
 	} else {
 		out.printf("%s %s\n", out.faint.Render("When you have it:"), a.advice("check", "r"))
 	}
-	return p.save()
+	return nil
 }
 
 // allScripts lists the scripts of all steps.

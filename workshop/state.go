@@ -28,6 +28,7 @@ type state struct {
 	Passed  map[string]time.Time `json:"passed"`            // step: when first
 	Failing string               `json:"failing,omitempty"` // the script that failed at the last check: step/name
 	Promise string               `json:"promise,omitempty"` // the sentence that was broken
+	Subject string               `json:"subject,omitempty"` // the script whose hints help, if it is another: see subject
 	Hints   map[string]int       `json:"hints"`             // script: how many were given
 	Checks  int                  `json:"checks"`
 }

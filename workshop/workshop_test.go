@@ -110,6 +110,18 @@ func TestHints(t *testing.T) {
 	}
 }
 
+// TestSubjects requires that the scripts whose hints are given for others are there.
+func TestSubjects(t *testing.T) {
+	root, err := moduleRoot()
+	require.NoError(t, err)
+	for _, s := range subjects {
+		about, err := findScript(root, s.script)
+		require.NoError(t, err)
+		_, err = findHints(about)
+		require.NoError(t, err)
+	}
+}
+
 // TestOrder requires of the lists of scripts that they name scripts.
 func TestOrder(t *testing.T) {
 	root, err := moduleRoot()
