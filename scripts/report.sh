@@ -2,11 +2,17 @@
 # What ran where: report.sh NAME=FILE... prints a table of scripts and environments out of what WORKSHOP_REPORT
 # collected in each, with the reasons of what was skipped, and fails if a script ran nowhere.
 set -eu
+[ $# -gt 0 ] || {
+    echo 'usage: report.sh NAME=FILE...' >&2
+    exit 2
+}
 for arg; do
-    [ -s "${arg#*=}" ] || {
-        echo "report.sh: ${arg#*=}: nothing in it" >&2
+    if ! { [ -f "${arg#*=}" ] && [ -s "${arg#*=}" ] && [ -r "${arg#*=}" ]; }; then
+        echo "report.sh: ${arg#*=}: no report of an environment" >&2
         exit 1
-    }
+    fi
+done
+for arg; do
     awk -v name="${arg%%=*}" '{ print name "\t" $0 }' "${arg#*=}"
 done | awk -F '\t' '
     {
