@@ -10,6 +10,9 @@
 # as /workshop. They are downloaded and unpacked, never installed, once, to the user's cache. The tests are compiled
 # here, so that there need be no Go in it. Neither root nor KVM is needed; where KVM works it is used.
 #
+# virtme-ng starts a kernel like this too, on the files of the machine at hand: by 9p, which the cloud kernel has not, or by
+# virtiofs, which takes a daemon. Here the machine is the same everywhere, and its disk is one that can be idmapped.
+#
 # The packages are all steps if none is named. The harness's own test compiles what it tests, and is not for here.
 set -eu
 
