@@ -128,7 +128,7 @@ cd "$work/workshop"
 step() {
     printf '\n== vagrant %s\n' "$*"
     start=$(date +%s)
-    vagrant "$@"
+    vagrant --no-tty "$@"
     printf '== %d s\n' "$(($(date +%s) - start))"
 }
 step box add --name selftest "$box"
