@@ -50,6 +50,7 @@ var attempts = map[string]func(args []string) error{
 		_, err := unix.AddKey("user", "probe", []byte("x"), unix.KEY_SPEC_SESSION_KEYRING)
 		return err
 	},
+	"with-key":    withKey,
 	"request-key": func(a []string) error { _, err := unix.RequestKey("user", a[0], "", 0); return err },
 	"bpf": func(a []string) error {
 		return call(unix.SYS_BPF, 0, uintptr(unsafe.Pointer(&bpfArrayOfOne)), unsafe.Sizeof(bpfArrayOfOne))
@@ -194,6 +195,26 @@ func as(args []string) error {
 	cmd := exec.Command(args[1], args[2:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(number(args[0])), Gid: uint32(number(args[0]))}}
+	return cmd.Run()
+}
+
+// withKey runs a command that has a session keyring (session-keyring(7)) with a key of a name in it. Only who possesses
+// the key may see it.
+func withKey(args []string) error {
+	runtime.LockOSThread() // a keyring is the thread's
+	if _, err := unix.KeyctlInt(unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0); err != nil {
+		return err
+	}
+	key, err := unix.AddKey("user", args[0], []byte("x"), unix.KEY_SPEC_SESSION_KEYRING)
+	if err != nil {
+		return err
+	}
+	const possessor = 0x3f << 24 // all rights, for nobody else
+	if err := unix.KeyctlSetperm(key, possessor); err != nil {
+		return err
+	}
+	cmd := exec.Command(args[1], args[2:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	return cmd.Run()
 }
 
