@@ -234,9 +234,9 @@ func runsOf(s harness.Script) (lines []string) {
 // clue says what an error that does not explain itself means for a container program.
 func clue(e harness.Event) string {
 	all := strings.ToLower(e.Stdout + e.Stderr + e.Message)
-	if e.Tasks >= harness.MaxTasks && !strings.Contains(e.Script.Name, "pids") {
+	if e.Tasks >= harness.MaxTasks() && !strings.Contains(e.Script.Name, "pids") {
 		return fmt.Sprintf("The throw-away host allows %d processes and threads at once, and there were %d in all: does the second "+
-			"copy of the program start a copy again, instead of the command?", harness.MaxTasks, e.Tasks)
+			"copy of the program start a copy again, instead of the command?", harness.MaxTasks(), e.Tasks)
 	}
 	if regexp.MustCompile(pivotRootEINVAL).MatchString(e.Stderr) {
 		return "pivot_root(2) says so if the new root is no mount point (bind it on itself first), or if mounts are still shared with the " +

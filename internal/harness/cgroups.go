@@ -89,12 +89,8 @@ func makeCgroups(name string) (trees subtrees, err error) {
 // protect keeps the machine usable whatever the program does: one that starts itself for ever, or that
 // takes all memory, meets a limit. No script needs as much.
 func protect(tree subtree) error {
-	var info unix.Sysinfo_t
-	if err := unix.Sysinfo(&info); err != nil {
-		return err
-	}
-	memory := max(uint64(info.Totalram)*uint64(info.Unit)/2, 1<<30)
-	for file, value := range map[string]uint64{"pids.max": MaxTasks, "memory.max": memory, "memory.limit_in_bytes": memory} {
+	memory := maxMemory()
+	for file, value := range map[string]uint64{"pids.max": uint64(MaxTasks()), "memory.max": memory, "memory.limit_in_bytes": memory} {
 		path := filepath.Join(tree.Dir, file)
 		if _, err := os.Stat(path); err != nil {
 			continue // another version's, or another hierarchy's
@@ -105,6 +101,17 @@ func protect(tree subtree) error {
 	}
 	return nil
 }
+
+// maxMemory is how much memory there is for the throw-away host, in bytes: half of the machine's.
+func maxMemory() uint64 {
+	var info unix.Sysinfo_t
+	_ = unix.Sysinfo(&info) // fails for a bad address only
+	return max(uint64(info.Totalram)*uint64(info.Unit)/2, 1<<30)
+}
+
+// MaxTasks is how many processes and threads there can be at once on the throw-away host. It is reached before the
+// memory is used up: a program of Go that starts itself for ever takes about 0.2 MiB for each.
+func MaxTasks() int { return int(min(4096, maxMemory()>>19)) }
 
 // makeDelegated makes a cgroup in the part of the version 2 hierarchy that is delegated to this user
 // (cgroups(7), "delegation"), as systemd does with that of a user's services. It is the nearest one at or

@@ -55,9 +55,6 @@ type Failure struct {
 	Tasks   int // how many processes and threads there were, one after another or at once
 }
 
-// MaxTasks is how many processes and threads there can be at once on the throw-away host.
-const MaxTasks = 4096
-
 // A Host is a throw-away host, prepared once for any number of checks.
 type Host struct {
 	root, dir string

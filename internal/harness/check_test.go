@@ -83,7 +83,7 @@ func TestCheck(t *testing.T) {
 		e := one(t, "step1-skeleton/exit-status", `container "$@"; :`)
 		require.Equal(t, Failed, e.Status)
 		if e.Waiting == "" {
-			require.GreaterOrEqual(t, e.Tasks, MaxTasks)
+			require.GreaterOrEqual(t, e.Tasks, MaxTasks())
 		} else {
 			require.Contains(t, e.Waiting, "start itself again and again")
 		}
