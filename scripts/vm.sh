@@ -59,7 +59,7 @@ PATH=$PATH:/usr/sbin:/sbin
 modules='virtio_pci virtio_blk virtio_console virtio_rng overlay veth bridge br_netfilter dummy tun nf_tables nft_masq
 nft_nat nft_chain_nat nft_ct nf_nat nf_conntrack'
 userland='dash coreutils procps util-linux util-linux-extra bsdutils mount findutils grep sed mawk tar gzip diffutils
-hostname iproute2 nftables runc busybox-static strace libc-bin'
+hostname iproute2 nftables runc busybox-static strace uidmap libc-bin'
 
 work=$(mktemp -d)
 pid=
@@ -118,6 +118,9 @@ make_userland() {
     printf '%s\n' root:x:0:0:root:/root:/bin/sh user:x:1000:1000::/home/user:/bin/sh nobody:x:65534:65534:nobody:/:/bin/false >"$r/etc/passwd"
     printf '%s\n' root:x:0: user:x:1000: nogroup:x:65534: >"$r/etc/group"
     printf '%s\n' '127.0.0.1 localhost vm' '::1 localhost' >"$r/etc/hosts"
+    : >"$r/etc/subuid"
+    : >"$r/etc/subgid"
+    chmod u+s "$r/usr/bin/newuidmap" "$r/usr/bin/newgidmap"
     [ -e "$r/usr/bin/awk" ] || ln -s mawk "$r/usr/bin/awk"
     for applet in $("$r/bin/busybox" --list); do
         [ -e "$r/usr/bin/$applet" ] || [ -e "$r/usr/sbin/$applet" ] || ln -s busybox "$r/usr/bin/$applet"
