@@ -28,7 +28,7 @@ while [ $# -gt 0 ]; do
     case $1 in
     -kernel | --kernel)
         [ $# -gt 1 ] || die "$usage"
-        kernel=$(realpath -e -- "$2") || die "$2: no such kernel"
+        kernel=$(realpath -e -- "$2" 2>/dev/null) || die "$2: no such kernel"
         shift
         ;;
     -user | --user) as=user ;;
