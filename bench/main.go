@@ -50,11 +50,11 @@ func main() {
 		os.Exit(1)
 	}
 	// The first container on the bridge makes it and the last one removes it. This one is there all the time.
-	bridged := contestants[len(contestants)-1].command("sleep", "1000000")
-	bridged.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
-	runtime.LockOSThread()
-	if err := bridged.Start(); err == nil {
-		defer func() { _ = bridged.Process.Kill(); _ = bridged.Wait() }()
+	// It ends with its input, and so with this program, however that ends.
+	bridged := contestants[len(contestants)-1].command("cat")
+	input, err := bridged.StdinPipe()
+	if err == nil && bridged.Start() == nil {
+		defer func() { _ = input.Close(); _ = bridged.Wait() }()
 	}
 	printTimes(contestants)
 	printMemory(contestants)
