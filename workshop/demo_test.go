@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/x/ansi"
@@ -70,7 +69,7 @@ func TestDemosBroken(t *testing.T) {
 			program := filepath.Join(dir, "container")
 			require.NoError(t, harness.Build(context.Background(), program, dir))
 			var last harness.Event
-			o := harness.Options{Program: program, Ours: true, Timeout: time.Minute}
+			o := harness.Options{Program: program, Ours: true}
 			require.NoError(t, host.Check(context.Background(), o, []harness.Script{d.Script}, func(e harness.Event) { last = e }))
 			if last.Status == harness.Skipped {
 				t.Skip(last.Reason)

@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -451,7 +450,7 @@ func findHost(ctx context.Context, root string) []finding {
 			return err
 		}
 		ran := false
-		err = host.Check(ctx, harness.Options{Program: "/bin/true", Timeout: time.Minute}, scripts[:1], func(e harness.Event) {
+		err = host.Check(ctx, harness.Options{Program: "/bin/true"}, scripts[:1], func(e harness.Event) {
 			ran = ran || e.Status != harness.Started
 		})
 		if err == nil && !ran {

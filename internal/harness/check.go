@@ -86,7 +86,7 @@ type order struct {
 type Options struct {
 	Program string        // the executable, an absolute path
 	Ours    bool          // it is one of the workshop's own
-	Timeout time.Duration // for each script; 0 for the default
+	Timeout time.Duration // for each script; 0 for what TimeoutEnv says
 }
 
 // Check runs scripts, one after another, until one of them fails, and calls each for all that happens. The
@@ -148,8 +148,8 @@ func (h *Host) run(ctx context.Context, o Options, what order, stdin *os.File, e
 	} else {
 		cmd.Env = append(cmd.Env, programEnv+"="+o.Program)
 	}
-	if o.Timeout > 0 && os.Getenv(timeoutEnv) == "" {
-		cmd.Env = append(cmd.Env, timeoutEnv+"="+o.Timeout.String())
+	if o.Timeout > 0 {
+		cmd.Env = append(cmd.Env, TimeoutEnv+"="+o.Timeout.String())
 	}
 	err = runStages(cmd, h.dir, reportWriter)
 	reportWriter.Close()

@@ -41,7 +41,7 @@ func TestCheck(t *testing.T) {
 		for _, s := range scripts {
 			if s.ID() == id {
 				var events []Event
-				err := host.Check(context.Background(), Options{Program: program(t, body), Timeout: 3 * time.Second},
+				err := host.Check(context.Background(), Options{Program: program(t, body), Timeout: patience()},
 					[]Script{s}, func(e Event) { events = append(events, e) })
 				require.NoError(t, err)
 				require.Len(t, events, 2)

@@ -18,8 +18,8 @@ const (
 	// and "ran" or "skipped" with the reason.
 	reportEnv = "WORKSHOP_REPORT"
 
-	// timeoutEnv is the time after which a script is ended, as in 30s; a minute if not set.
-	timeoutEnv = "WORKSHOP_TIMEOUT"
+	// TimeoutEnv is the time after which a script is ended, as in 30s; a minute if not set.
+	TimeoutEnv = "WORKSHOP_TIMEOUT"
 
 	// prebuiltEnv names a directory with programs compiled elsewhere, for a machine without Go: that of the
 	// package in the directory x of the module is x/program there, and what scripts/mkrootfs.sh makes is rootfs.

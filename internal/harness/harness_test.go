@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/moby/sys/mountinfo"
 	"github.com/stretchr/testify/require"
@@ -23,10 +24,7 @@ import (
 func TestPrograms(t *testing.T) {
 	root, err := ModuleRoot()
 	require.NoError(t, err)
-	timeout := "8s" // the patience with programs that hang
-	if slow := os.Getenv(timeoutEnv); slow != "" {
-		timeout = slow
-	}
+	timeout := patience().String()
 	before := machine(t)
 	tests := map[string]string{} // the test binaries of the steps
 	files, err := filepath.Glob("testdata/programs/*.txtar")
@@ -49,7 +47,7 @@ func TestPrograms(t *testing.T) {
 				t.Parallel()
 				cmd := exec.Command(tests[step], "-test.v", "-test.run", "TestPromises/"+strings.TrimSpace(program["run"]))
 				cmd.Dir = filepath.Join(root, step)
-				cmd.Env = append(os.Environ(), programEnv+"="+place(t, root, step, program), "CI=", reportEnv+"=", timeoutEnv+"="+timeout)
+				cmd.Env = append(os.Environ(), programEnv+"="+place(t, root, step, program), "CI=", reportEnv+"=", TimeoutEnv+"="+timeout)
 				out, _ := cmd.CombinedOutput() // its status says that scripts failed
 				failed, skipped, passed := results(out, "FAIL"), results(out, "SKIP"), results(out, "PASS")
 				require.NotEmpty(t, slices.Concat(failed, passed, skipped), "%s", out)
@@ -63,6 +61,9 @@ func TestPrograms(t *testing.T) {
 	})
 	require.Equal(t, before, machine(t), "the machine is not as it was before")
 }
+
+// patience is how long a wrong program may take for a script. Some hang, and all the others are quick.
+func patience() time.Duration { return scriptTimeout() / 8 }
 
 // place writes the program to a directory of its own and returns its path.
 func place(t *testing.T, root, step string, program map[string]string) string {

@@ -23,7 +23,7 @@ import (
 
 // scriptTimeout is the time after which a script that hangs is ended.
 func scriptTimeout() time.Duration {
-	if timeout, err := time.ParseDuration(os.Getenv(timeoutEnv)); err == nil {
+	if timeout, err := time.ParseDuration(os.Getenv(TimeoutEnv)); err == nil {
 		return timeout
 	}
 	return time.Minute
@@ -38,7 +38,7 @@ func Run(t *testing.T) {
 	require.NoError(t, err)
 	// go test keeps a result until something changes that the tests looked at: look at what the other
 	// stages use.
-	for _, name := range []string{programEnv, reportEnv, timeoutEnv, prebuiltEnv, "CI", "PATH"} {
+	for _, name := range []string{programEnv, reportEnv, TimeoutEnv, prebuiltEnv, "CI", "PATH"} {
 		_ = os.Getenv(name)
 	}
 	// The program is among that: the test binary contains next to nothing of it.
