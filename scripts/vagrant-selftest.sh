@@ -6,7 +6,7 @@
 #   vagrant-selftest.sh [COMMAND]     the README's test command, or another one, in the machine
 #
 # The machine has no network: what provision.sh would download is in the box. Where there is no virtualization by
-# hardware it takes about half an hour; the box alone, which is kept in the user's cache, five minutes.
+# hardware it takes about a quarter of an hour; the box alone, which is kept in the user's cache, one to five minutes.
 set -eu
 
 say() { printf '\n== %s\n' "$*"; }
@@ -123,7 +123,8 @@ libvirtd -d -p /run/libvirt/libvirtd.pid
 n=0
 until virsh -q -c qemu:///system list >/dev/null 2>&1 || [ $n = 100 ]; do sleep 0.1; n=$((n + 1)); done
 
-export VAGRANT_HOME="$work/vagrant" VAGRANT_DEFAULT_PROVIDER=libvirt VAGRANT_CHECKPOINT_DISABLE=1 WORKSHOP_BOX=selftest
+export VAGRANT_HOME="$work/vagrant" VAGRANT_DEFAULT_PROVIDER=libvirt VAGRANT_CHECKPOINT_DISABLE=1 \
+    WORKSHOP_BOX=selftest WORKSHOP_BOX_URL="file://$box"
 cd "$work/workshop"
 step() {
     printf '\n== vagrant %s\n' "$*"
@@ -131,7 +132,6 @@ step() {
     vagrant --no-tty "$@"
     printf '== %d s\n' "$(($(date +%s) - start))"
 }
-step box add --name selftest "$box"
 step validate
 trap 'vagrant destroy -f >/dev/null 2>&1 || :' EXIT
 step up --no-color
