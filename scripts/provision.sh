@@ -42,8 +42,9 @@ done
 if [ -n "$missing" ]; then
     say "installing$missing"
     apt-get update -q >/dev/null
+    # A machine that has just been made may still be installing for itself.
     # shellcheck disable=SC2086 # a list of words
-    DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $missing >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -qy --no-install-recommends $missing >/dev/null
 fi
 
 case $(dpkg --print-architecture) in
