@@ -248,9 +248,8 @@ tar -c --exclude=./.git --exclude=./rootfs . | tar -x -C "$payload" --no-same-ow
 # that differ from one process to the next, so that the same code is translated again.
 fast='mitigations=off norandmaps nokaslr init_on_alloc=0 audit=0'
 
-# Whether KVM works is known when a machine has started with it. Without it, features that the kernel uses on each change
-# of an address space or page are left out, and so is the fast rep movsb, which is emulated byte by byte.
-accel='-accel tcg,thread=multi,tb-size=512 -cpu max,la57=off,smap=off,smep=off,pku=off,erms=off,fsrm=off' accelerated=''
+# Whether KVM works is known when a machine has started with it.
+accel='-accel tcg,thread=multi,tb-size=512 -cpu max,la57=off,smap=off,smep=off,pku=off' accelerated=''
 if [ -w /dev/kvm ] && timeout 10 "$qemu" -accel kvm -cpu host -M "$machine" -m 256 -nodefaults -no-user-config -display none \
     -no-reboot -nic none -serial "file:$work/probe" -kernel "$kernel" -initrd "$work/initrd" \
     -append "console=$console quiet panic=-1 vm=probe" >/dev/null 2>&1 </dev/null && grep -q 'vm: it works' "$work/probe"; then
