@@ -41,12 +41,12 @@ func writeNames(j *job) error {
 // resolvers is the resolv.conf of the host, without servers on the loopback interface of the host: the
 // container has another. Where systemd-resolved is that server, it keeps a file with those behind it.
 func resolvers() string {
-	text := readSmall("/etc/resolv.conf")
+	text := readSmall("", "etc/resolv.conf")
 	if !has(unix.CLONE_NEWNET) {
 		return text
 	}
 	if strings.Contains(text, "nameserver 127.0.0.53") {
-		text = readSmall("/run/systemd/resolve/resolv.conf")
+		text = readSmall("", "run/systemd/resolve/resolv.conf")
 	}
 	var kept strings.Builder
 	for line := range strings.Lines(text) {

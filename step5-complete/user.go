@@ -83,18 +83,16 @@ func lookUpUser(root string) (u user, err error) {
 	}
 	name, group, hasGroup := strings.Cut(*userFlag, ":")
 	u.home = "/"
-	fields := entry(root+"/etc/passwd", 0, name)
-	if fields == nil {
-		fields = entry(root+"/etc/passwd", 2, name)
-	}
-	if len(fields) > 5 {
+	if fields := named(root, "etc/passwd", name); len(fields) > 5 {
 		name, u.home = fields[2], fields[5]
-		u.gid, _ = strconv.Atoi(fields[3])
+		if !hasGroup {
+			group, hasGroup = fields[3], true
+		}
 	}
 	if u.uid, err = parseID(name); err != nil {
 		return u, fmt.Errorf("user %q: not in the container's /etc/passwd", *userFlag)
 	}
-	if fields := entry(root+"/etc/group", 0, group); fields != nil {
+	if fields := named(root, "etc/group", group); fields != nil {
 		group = fields[2]
 	}
 	if hasGroup {
