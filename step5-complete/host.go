@@ -19,22 +19,25 @@ func openHost() (*host, error) {
 	return &host{root}, nil
 }
 
-func (h *host) close() { unix.Close(h.root) }
-
 // clone makes a detached bind mount of a file or directory of the host (open_tree(2)).
 func (h *host) clone(path string) (fd int, err error) {
 	return unix.OpenTree(h.root, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
 }
 
-// unmount unmounts the old root, as the last of all: in a user namespace the kernel allows a new proc or
-// sysfs only as long as one is in sight that shows as much (mount_too_revealing in its fs/namespace.c).
+// unmount unmounts the old root, and leaves nothing open that leads there. It does so after the file systems of the
+// container are mounted: in a user namespace the kernel allows a new proc or sysfs only as long as one is in sight that
+// shows as much (mount_too_revealing in its fs/namespace.c).
 func (h *host) unmount() error {
 	trace("umount2 old root, detach")
+	defer unix.Close(h.root)
 	if err := unix.Fchdir(h.root); err != nil {
 		return fmt.Errorf("old root %q: %w", "/", err)
 	}
 	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
 		return fmt.Errorf("unmount old root %q: %w", "/", err)
+	}
+	if err := unix.Chdir("/"); err != nil {
+		return fmt.Errorf("new root %q: %w", "/", err)
 	}
 	return nil
 }

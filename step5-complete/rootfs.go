@@ -31,39 +31,45 @@ func enterRootfs(j *job) (err error) {
 	if err != nil {
 		return err
 	}
-	defer host.close()
 	mounts := mountList()
 	root, err := assembleRoot(trees)
 	if err != nil {
 		return err
 	}
-	if err := writeNames(j); err != nil {
+	names, err := writeNames(j)
+	if err != nil {
 		return err
 	}
 	if err := pivotRoot(root); err != nil {
 		return err
 	}
-	if err := furnish(mounts, trees, host); err != nil {
+	if err := furnish(mounts, host); err != nil {
 		return err
 	}
-	return host.unmount()
+	if err := host.unmount(); err != nil {
+		return err
+	}
+	return share(names, trees[len(trees)-len(volumes):])
 }
 
 // furnish mounts what a root file system lacks, and hides what it must not show.
-func furnish(mounts []mount, trees []int, host *host) error {
+func furnish(mounts []mount, host *host) error {
 	if err := mountAll(mounts, host); err != nil {
 		return err
 	}
 	if err := makeDevices(host); err != nil {
 		return err
 	}
-	if err := mountVolumes(trees[len(trees)-len(volumes):]); err != nil {
+	return hidePaths()
+}
+
+// share mounts what may come from anywhere, last of all: nothing is looked up by a path that it could change, and the
+// root of the host is closed.
+func share(names, volumes []int) error {
+	if err := bindNames(names); err != nil {
 		return err
 	}
-	if err := bindNames(host); err != nil {
-		return err
-	}
-	if err := hidePaths(); err != nil {
+	if err := mountVolumes(volumes); err != nil {
 		return err
 	}
 	if !*readOnlyRoot {

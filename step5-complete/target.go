@@ -55,3 +55,9 @@ func isOn(fd int, magic int64) bool {
 	var fs unix.Statfs_t
 	return unix.Fstatfs(fd, &fs) == nil && int64(fs.Type) == magic
 }
+
+// isFile tells whether an open file is the one that a path leads to.
+func isFile(fd int, name string) bool {
+	var a, b unix.Stat_t
+	return unix.Fstat(fd, &a) == nil && unix.Stat(name, &b) == nil && a.Dev == b.Dev && a.Ino == b.Ino
+}

@@ -41,7 +41,8 @@ func init() {
 }
 
 // mountVolumes mounts the trees of the volumes. Their targets may lie behind links of the root file system,
-// which lead to a place inside (CVE-2021-30465), but not to the kernel's own file systems (CVE-2025-52881).
+// which lead to a place inside (CVE-2021-30465), but not to the kernel's own file systems (CVE-2025-52881), nor to /dev,
+// whose files this child still has to do with.
 func mountVolumes(trees []int) error {
 	for i, v := range volumes {
 		trace("move_mount %s %s", v.source, v.target)
@@ -62,8 +63,8 @@ func mountVolume(tree int, name string) error {
 		return err
 	}
 	defer unix.Close(target)
-	if isOn(target, unix.PROC_SUPER_MAGIC) || isOn(target, unix.SYSFS_MAGIC) {
-		return errors.New("leads into /proc or /sys")
+	if isOn(target, unix.PROC_SUPER_MAGIC) || isOn(target, unix.SYSFS_MAGIC) || isFile(target, "/dev") {
+		return errors.New("leads into /proc or /sys, or to /dev")
 	}
 	return attachTo(tree, target)
 }
