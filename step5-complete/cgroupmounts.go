@@ -17,13 +17,22 @@ func cgroupMounts() (mounts []mount) {
 	if !has(unix.CLONE_NEWCGROUP) {
 		return nil
 	}
+	var cgroups []mount
 	if cgroupV2() {
-		mounts = []mount{{"cgroup2", cgroupRoot, flags, "", ""}}
-		if !has(unix.CLONE_NEWNET) { // the host's is there, and the kernel mounts none on itself
-			mounts = append([]mount{{"tmpfs", cgroupRoot, noSuidExecDev, "mode=755,size=64k", ""}}, mounts...)
-		}
-		return mounts
+		cgroups = []mount{{"cgroup2", cgroupRoot, flags, "", ""}}
+	} else {
+		cgroups = hierarchyMounts(flags)
 	}
+	// With the network of the host the container has its /sys, and without a cover all the cgroups in it. The hierarchies
+	// of version 1 want directories.
+	if !has(unix.CLONE_NEWNET) || !cgroupV2() && len(cgroups) > 0 {
+		mounts = []mount{{"tmpfs", cgroupRoot, noSuidExecDev, "mode=755,size=64k", ""}}
+	}
+	return append(mounts, cgroups...)
+}
+
+// hierarchyMounts are those of version 1.
+func hierarchyMounts(flags uintptr) (mounts []mount) {
 	hierarchies, _ := os.ReadFile("/proc/self/cgroup") // none: no cgroups
 	for line := range strings.Lines(string(hierarchies)) {
 		fields := strings.Split(line, ":")
@@ -32,9 +41,6 @@ func cgroupMounts() (mounts []mount) {
 				mounts = append(mounts, mount{"cgroup", dir, flags, fields[1], ""})
 			}
 		}
-	}
-	if len(mounts) > 0 {
-		mounts = append([]mount{{"tmpfs", cgroupRoot, noSuidExecDev, "mode=755,size=64k", ""}}, mounts...)
 	}
 	return mounts
 }

@@ -52,17 +52,16 @@ func attachTo(fd, target int) error {
 	return unix.MoveMount(fd, "", target, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
 }
 
-// bind mounts a directory of the host, with all that is mounted below it, on an open one of the container.
-func (h *host) bind(path string, target int, readOnly bool) error {
+// bind mounts a directory of the host, with all that is mounted below it, on an open one of the container. The first four
+// flags of mount(2) have the same values in mount_setattr(2).
+func (h *host) bind(path string, target int, flags uintptr) error {
 	fd, err := h.clone(path)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	attr := &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
-	if !readOnly { // as all is since enterRootfs
-		attr = &unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY}
-	}
+	attr := &unix.MountAttr{Attr_set: uint64(flags & (noSuidExecDev | unix.MS_RDONLY))}
+	attr.Attr_clr = unix.MOUNT_ATTR_RDONLY &^ attr.Attr_set // as all is since enterRootfs
 	if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, attr); err != nil {
 		return err
 	}

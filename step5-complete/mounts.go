@@ -68,7 +68,7 @@ func (m mount) do(h *host) error {
 	if m.host == "" || !errors.Is(err, unix.EPERM) {
 		return err
 	}
-	return h.bind(m.host, target, m.flags&unix.MS_RDONLY != 0)
+	return h.bind(m.host, target, m.flags)
 }
 
 // devptsOptions gives the terminals to the group tty, which is 5 everywhere, if the user namespace has it.
