@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -75,7 +76,7 @@ func mapIDs(pid int) error {
 		args := append([]string{strconv.Itoa(pid)}, strings.Fields(m.ids.String())...)
 		trace("%s %s", m.program, strings.Join(args, " "))
 		if out, err := exec.Command(m.program, args...).CombinedOutput(); err != nil {
-			return fmt.Errorf("%s %s: %s", m.program, m.ids, bytes.TrimSpace(out))
+			return fmt.Errorf("%s %s: %s", m.program, m.ids, cmp.Or(string(bytes.TrimSpace(out)), err.Error()))
 		}
 	}
 	return nil

@@ -3,8 +3,10 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -71,4 +73,15 @@ func namespaceNames() string {
 	}
 	slices.Sort(names)
 	return strings.Join(names, ",")
+}
+
+// cloneHint says what to do about an error of clone(2), or of the execve(2) that follows it.
+func cloneHint(err error) string {
+	switch {
+	case errors.Is(err, unix.EPERM) && os.Geteuid() != 0:
+		return " (without root it takes user namespaces)"
+	case errors.Is(err, unix.EACCES): // root of the container is another user
+		return " (others must be allowed to execute this program: chmod go+rx)"
+	}
+	return ""
 }

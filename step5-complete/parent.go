@@ -76,14 +76,14 @@ func startChild(group *cgroup) (pid int, control *os.File, err error) {
 	group.cloneInto(attr.Sys)
 	// A time namespace is for the children of the one who makes it (time_namespaces(7)).
 	if err := unix.Unshare(int(namespaces & unix.CLONE_NEWTIME)); err != nil {
-		return 0, nil, fmt.Errorf("unshare %q: %w", "time", err)
+		return 0, nil, fmt.Errorf("unshare %q: %w (it takes root)", "time", err)
 	}
 	if err := newSessionKeyring(); err != nil {
 		return 0, nil, err
 	}
 	trace("clone %s", namespaceNames())
 	if pid, err = syscall.ForkExec(path, args, attr); err != nil {
-		return 0, nil, fmt.Errorf("clone %s: %w (without root it takes user namespaces)", namespaceNames(), err)
+		return 0, nil, fmt.Errorf("clone %s: %w%s", namespaceNames(), err, cloneHint(err))
 	}
 	return pid, control, nil
 }
