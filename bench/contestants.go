@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,6 +20,9 @@ var limits = []string{"-memory", "64M", "-pids", "32", "-cpus", "0.5"}
 // prepare builds the steps, makes a root file system, and names the contestants that the machine has.
 func prepare(dir string) (all []contestant, err error) {
 	if err := unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""); err != nil {
+		return nil, err
+	}
+	if err := replaceNull(filepath.Join(dir, "dev")); err != nil {
 		return nil, err
 	}
 	// crun refuses a machine that has both versions of cgroups(7), so none of them sees the second here.
@@ -90,4 +94,13 @@ func writeSpecs(dir, rootfs string) error {
 		}
 	}
 	return nil
+}
+
+// replaceNull mounts another /dev/null over the machine's: crun gives the standard streams to root of its container,
+// and the owner of a device is the same wherever it is seen.
+func replaceNull(dir string) error {
+	null := filepath.Join(dir, "null")
+	return errors.Join(os.Mkdir(dir, 0o755), unix.Mount("tmpfs", dir, "tmpfs", 0, ""),
+		unix.Mknod(null, unix.S_IFCHR, int(unix.Mkdev(1, 3))), os.Chmod(null, 0o666),
+		unix.Mount(null, "/dev/null", "", unix.MS_BIND, ""))
 }
