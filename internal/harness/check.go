@@ -50,9 +50,19 @@ type Failure struct {
 	Stdout  string // what that program wrote
 	Stderr  string
 	Diff    string // if the command compared two texts
-	Waiting string // the time was up: what was still running, and what it was waiting for
-	Left    []string
-	Tasks   int // how many processes and threads there were, one after another or at once
+	// Background are the programs in the background, in the order of the script.
+	Background []Background
+	Waiting    string // the time was up: what was still running, and what it was waiting for
+	Left       []string
+	Tasks      int // how many processes and threads there were, one after another or at once
+}
+
+// Background is a program that a script that failed had in the background.
+type Background struct {
+	Command string // the words of its command line, with a blank between them
+	State   string // how it had ended, as in "exit status 1"; empty if it still ran, and was killed then
+	Stdout  string
+	Stderr  string
 }
 
 // A Host is a throw-away host, prepared once for any number of checks.
@@ -231,11 +241,11 @@ func tell(e any) error {
 // check runs one script, with the command stage in it if it is played.
 func check(script Script, play bool) (Event, error) {
 	start := time.Now()
-	t := &checkT{asker: asker{name: script.ID()}}
 	v, err := beginVisit(script.Name)
 	if err != nil {
 		return Event{}, err
 	}
+	t := &checkT{asker: asker{name: script.ID()}, visit: v}
 	p := params(script.File, t.condition)
 	if play {
 		p.Cmds["stage"] = stage
@@ -261,6 +271,7 @@ func check(script Script, play bool) (Event, error) {
 // checkT is what testscript takes for a test when it is none.
 type checkT struct {
 	asker
+	visit   *visit
 	log     strings.Builder
 	failed  bool
 	skipped string // why
@@ -269,7 +280,12 @@ type checkT struct {
 func (t *checkT) Parallel()       {}
 func (t *checkT) Verbose() bool   { return false }
 func (t *checkT) Log(args ...any) { fmt.Fprintln(&t.log, args...) }
-func (t *checkT) FailNow()        { t.failed = true; runtime.Goexit() }
+
+func (t *checkT) FailNow() {
+	t.failed = true
+	t.visit.fail()
+	runtime.Goexit()
+}
 
 func (t *checkT) Fatal(args ...any) {
 	t.Log(args...)
@@ -303,8 +319,8 @@ func explain(log string) (f Failure) {
 		return f
 	}
 	f.Line, _ = strconv.Atoi(log[match[2]:match[3]])
-	message, _, _ := strings.Cut(log[match[4]:match[5]], "\n[background] ")
-	f.Message = strings.TrimSpace(message)
+	message, background, _ := strings.Cut(log[match[4]:match[5]]+"\n", "\n[background] ")
+	f.Message, f.Background = strings.TrimSpace(message), inBackground(background)
 	into := (*string)(nil)
 	for line := range strings.Lines(log[:match[0]]) {
 		switch text := strings.TrimSuffix(line, "\n"); {
@@ -333,6 +349,35 @@ func explain(log string) (f Failure) {
 	}
 	return f
 }
+
+// inBackground reads what the log has, after the failure, of the programs in the background: a line with the command and
+// how it ended, and what it wrote.
+func inBackground(log string) (all []Background) {
+	into := (*string)(nil)
+	for line := range strings.Lines("[background] " + log) {
+		text := strings.TrimSuffix(line, "\n")
+		if m := backgroundLine.FindStringSubmatch(text); m != nil {
+			b := Background{Command: m[1], State: m[2]}
+			if b.State == "signal: killed" { // by fail
+				b.State = ""
+			}
+			all, into = append(all, b), nil
+			continue
+		}
+		switch {
+		case len(all) == 0:
+		case text == "[stdout]":
+			into = &all[len(all)-1].Stdout
+		case text == "[stderr]":
+			into = &all[len(all)-1].Stderr
+		case into != nil:
+			*into += line
+		}
+	}
+	return all
+}
+
+var backgroundLine = regexp.MustCompile(`^\[background\] (.*): ((?:exit status|signal:) .*)$`)
 
 // ended matches the line that tells how a program ended, or why it did not start.
 var ended = regexp.MustCompile(`^\[(exit status |signal: |fork/exec |exec: ).*\]$`)

@@ -35,22 +35,31 @@ func TestCheck(t *testing.T) {
 	host, err := NewHost(root)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, host.Close()) }()
+	check := func(t *testing.T, s Script, body string, timeout time.Duration) Event {
+		var events []Event
+		ctx, cancel := context.WithTimeout(context.Background(), 10*timeout) // or a script that does not end is not found out
+		defer cancel()
+		err := host.Check(ctx, Options{Program: program(t, body), Timeout: timeout}, []Script{s}, func(e Event) { events = append(events, e) })
+		require.NoError(t, err)
+		require.Len(t, events, 2)
+		require.Equal(t, Started, events[0].Status)
+		return events[1]
+	}
 	one := func(t *testing.T, id, body string) Event {
 		scripts, err := Scripts(root, filepath.Dir(id))
 		require.NoError(t, err)
 		for _, s := range scripts {
 			if s.ID() == id {
-				var events []Event
-				err := host.Check(context.Background(), Options{Program: program(t, body), Timeout: patience()},
-					[]Script{s}, func(e Event) { events = append(events, e) })
-				require.NoError(t, err)
-				require.Len(t, events, 2)
-				require.Equal(t, Started, events[0].Status)
-				return events[1]
+				return check(t, s, body, patience())
 			}
 		}
 		require.Fail(t, "no such script", id)
 		return Event{}
+	}
+	own := func(t *testing.T, text, body string, timeout time.Duration) Event {
+		file := filepath.Join(t.TempDir(), "own.txtar")
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
+		return check(t, Script{"step1-skeleton", "own", file}, body, timeout)
 	}
 
 	t.Run("right", func(t *testing.T) {
@@ -78,6 +87,29 @@ func TestCheck(t *testing.T) {
 		require.Equal(t, Failed, e.Status)
 		e = one(t, "step1-skeleton/exit-status", `exec sleep 6200`)
 		require.Equal(t, "`sleep 6200` was in clock_nanosleep(2), waiting for time to pass", e.Waiting)
+	})
+	t.Run("hangs at each line", func(t *testing.T) {
+		e := own(t, "! exec container run a\n! exec container run b\n! exec container run c\nexec container run d\n", `exec sleep 6200`, time.Second)
+		require.Equal(t, Failed, e.Status)
+		require.Contains(t, e.Waiting, "sleep 6200")
+	})
+	t.Run("a failure with something in the background", func(t *testing.T) {
+		script := "! exec container run sleep 6200 &it&\nrunning 'sleep 6200'\nexec false\nwait it\n"
+		e := own(t, script, usage+`echo "I am here" >&2; "$@"`, patience())
+		require.Equal(t, Failed, e.Status)
+		require.Equal(t, 3, e.Line)
+		require.Empty(t, e.Waiting)
+		require.Less(t, e.Took, patience(), "it was ended when the time was up")
+		require.Equal(t, []Background{{Command: "container run sleep 6200", Stderr: "I am here\n"}}, e.Background)
+	})
+	t.Run("what is in the background has ended", func(t *testing.T) {
+		script := "! exec container run one 'and two' &it&\n! exec container run sleep 6200 &other&\nrunning 'sleep 6200'\nexec sleep 0.3\nexec false\n"
+		e := own(t, script, usage+`test $1 = one || exec "$@"; echo out; echo "container: no such flag" >&2; exit 2`, patience())
+		require.Equal(t, 5, e.Line)
+		require.Equal(t, []Background{
+			{Command: "container run one and two", State: "exit status 2", Stdout: "out\n", Stderr: "container: no such flag\n"},
+			{Command: "container run sleep 6200"},
+		}, e.Background)
 	})
 	t.Run("starts itself for ever", func(t *testing.T) {
 		e := one(t, "step1-skeleton/exit-status", `container "$@"; :`)

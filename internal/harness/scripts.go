@@ -120,6 +120,7 @@ type asker struct {
 type scriptT struct {
 	*testing.T
 	asker
+	visit *visit
 }
 
 func (s *scriptT) Parallel()     {}
@@ -139,9 +140,15 @@ func (s *scriptT) Run(name string, f func(testscript.T)) {
 				record(s.name, "ran")
 			}
 		}()
-		s.T = t
+		s.T, s.visit = t, v
 		f(s)
 	})
+}
+
+// FailNow is called when a line has failed, before what is in the background is awaited.
+func (s *scriptT) FailNow() {
+	s.visit.fail()
+	s.T.FailNow()
 }
 
 // Skip skips the script, unless the machine has all that it needs and CI=true asks for all that can run.

@@ -22,22 +22,51 @@ type visit struct {
 	lastPid  int
 	timer    *time.Timer
 	timedOut atomic.Bool
-	waiting  string   // what was still running when the time was up
-	left     []string // what is on the host that was not, and the other way round
+	failed   atomic.Bool   // a line of the script has
+	over     chan struct{} // closed at the end
+	quiet    chan struct{} // closed when nothing is killed any more
+	waiting  string        // what was still running when the time was up
+	left     []string      // what is on the host that was not, and the other way round
 }
 
-// beginVisit looks at the host, and starts the clock after which all that the script started is killed.
+// beginVisit looks at the host, and starts the clock after which all that the script starts is killed.
 func beginVisit(name string) (*visit, error) {
 	before, err := hostState()
-	v := &visit{name: name, before: before, lastPid: lastPid()}
+	v := &visit{name: name, before: before, lastPid: lastPid(), over: make(chan struct{}), quiet: make(chan struct{})}
 	v.timer = time.AfterFunc(scriptTimeout(), func() {
-		v.waiting = whoWaits()
-		v.timedOut.Store(true)
-		// All of them: one that was left behind may hold the pipe on which its output is awaited.
-		_ = unix.Kill(-1, unix.SIGKILL)
+		if !v.failed.Load() {
+			v.waiting = whoWaits()
+			v.timedOut.Store(true)
+		}
+		v.killUntilOver()
 	})
 	return v, err
 }
+
+// killUntilOver kills again and again: a script that expects a failure takes the first kill for one, and goes on with
+// a line that may hang as well.
+func (v *visit) killUntilOver() {
+	defer close(v.quiet)
+	for {
+		killAll()
+		select {
+		case <-v.over:
+			return
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// fail ends what the script has in the background, because a line of it has failed: testscript only interrupts that, and
+// waits for it. A program that passes no signal on leaves the container behind, which holds the pipe of its output.
+func (v *visit) fail() {
+	v.failed.Store(true)
+	killAll()
+}
+
+// killAll kills all processes of the throw-away host but this one (kill(2), "pid equals -1"): one that was left behind
+// may hold the pipe on which its output is awaited.
+func killAll() { _ = unix.Kill(-1, unix.SIGKILL) }
 
 // tasks is how many processes and threads there were since the beginning. The host gives pids one after another.
 func (v *visit) tasks() int { return lastPid() - v.lastPid }
@@ -56,7 +85,10 @@ func lastPid() int {
 // end says what is wrong with the host after the script, and makes the host as it was before. What a
 // script that failed left behind is no news.
 func (v *visit) end(failed bool) (complaints []string, err error) {
-	v.timer.Stop()
+	close(v.over)
+	if !v.timer.Stop() {
+		<-v.quiet
+	}
 	if v.timedOut.Load() {
 		complaints = append(complaints, fmt.Sprintf("not done after %s: %s", scriptTimeout(), v.waiting))
 	}
