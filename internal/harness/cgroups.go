@@ -223,7 +223,8 @@ func mountCgroups() error {
 			}
 		}
 	}
-	return nil
+	// As systemd does: no program is to take a directory in the tmpfs for a cgroup.
+	return unix.Mount("", cgroupFS, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, "")
 }
 
 // mountV2 mounts version 2 and moves this process on into a leaf, because a cgroup of version 2 that has processes cannot

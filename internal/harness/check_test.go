@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -110,6 +111,19 @@ func TestCheck(t *testing.T) {
 			{Command: "container run one and two", State: "exit status 2", Stdout: "out\n", Stderr: "container: no such flag\n"},
 			{Command: "container run sleep 6200"},
 		}, e.Background)
+	})
+	t.Run("a directory that is no cgroup", func(t *testing.T) {
+		e := own(t, "exec container run true\n", usage+`mount -t tmpfs no-cgroups /sys/fs/cgroup && mkdir /sys/fs/cgroup/mine && echo >/sys/fs/cgroup/mine/memory.max; "$@"`, patience())
+		require.Equal(t, Failed, e.Status)
+		require.Contains(t, strings.Join(e.Left, "\n"), "/sys/fs/cgroup")
+	})
+	t.Run("version 2 on a machine of version 1", func(t *testing.T) {
+		if _, err := os.Stat(filepath.Join(cgroupFS, "cgroup.controllers")); err == nil || os.Geteuid() != 0 {
+			t.Skip("asks for version 1, and root")
+		}
+		e := own(t, "exec container run true\n", usage+`mkdir /sys/fs/cgroup/mine && echo 64M >/sys/fs/cgroup/mine/memory.max && "$@"`, patience())
+		require.Equal(t, Failed, e.Status)
+		require.Contains(t, e.Stderr, "Read-only file system")
 	})
 	t.Run("starts itself for ever", func(t *testing.T) {
 		e := one(t, "step1-skeleton/exit-status", `container "$@"; :`)

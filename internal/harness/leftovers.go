@@ -121,16 +121,19 @@ func restore(before state) error {
 	err := errors.Join(unix.Sethostname([]byte(hostname)), forwardingOff())
 	now, stateErr := hostState()
 	err = errors.Join(err, stateErr)
+	for line := range now { // the mounts first: there may be what looks like a cgroup on one of them
+		if mount, ok := strings.CutPrefix(line, "mount "); ok && !before[line] {
+			_, path, _ := strings.Cut(mount, " ")
+			path = path[:strings.LastIndex(path, " (")]
+			_ = unix.Unmount(path, unix.MNT_DETACH) // gone with one above it, perhaps
+		}
+	}
 	for line := range now {
 		kind, rest, _ := strings.Cut(line, " ")
 		if before[line] {
 			continue
 		}
 		switch kind {
-		case "mount":
-			_, path, _ := strings.Cut(rest, " ")
-			path = path[:strings.LastIndex(path, " (")]
-			_ = unix.Unmount(path, unix.MNT_DETACH) // gone with one above it, perhaps
 		case "cgroup":
 			err = errors.Join(err, removeCgroups(rest))
 		case "interface":
