@@ -25,6 +25,7 @@ type explanation struct {
 	stdout   string // what the command wrote, where that says more than seen
 	stderr   string
 	diff     string
+	ended    string // what was in the background and had ended by itself
 	panicked string // the first line of it, and the place in the program
 	kernel   string
 	clue     string    // what the words of the kernel mean here
@@ -118,7 +119,7 @@ func pattern(re string) string {
 	if re == "." {
 		return "anything"
 	}
-	return "a match for the regular expression " + re
+	return "a match for the regular expression `" + re + "`"
 }
 
 var streamNames = map[string]string{"stdout": "standard output", "stderr": "standard error"}
@@ -133,6 +134,7 @@ func explain(e harness.Event) (x explanation, err error) {
 	}
 	x.ran = commandLine(e.Ran)
 	x.stdout, x.stderr, x.diff = e.Stdout, e.Stderr, e.Diff
+	x.background(e)
 	if rest, ok := strings.CutSuffix(x.promise, ","); ok { // it goes on in a part that was not reached
 		x.promise = rest + " ..."
 	}
@@ -151,14 +153,14 @@ func explain(e harness.Event) (x explanation, err error) {
 		x.stdout, x.stderr = "", ""
 	case c.name == "exits":
 		if m := exitStatus.FindStringSubmatch(e.Message); m != nil {
-			x.expected, x.seen = "exit status "+meaning(m[2]), "exit status "+meaning(m[1])
+			x.expected, x.seen = "exit status "+meaning(m[2]), "exit status "+meaningOf(m[1], e.Stderr)
 		}
 	case c.name == "exec" && c.negated:
 		x.expected, x.seen = "that it fails (an exit status other than 0)", "exit status 0"
 	case c.name == "exec":
 		x.expected = "that it succeeds (exit status 0)"
 		if m := regexp.MustCompile(`exit status (\d+)`).FindStringSubmatch(e.Message); m != nil {
-			x.seen = "exit status " + meaning(m[1])
+			x.seen = "exit status " + meaningOf(m[1], e.Stderr)
 		}
 	case (c.name == "stdout" || c.name == "stderr") && len(c.args) > 0:
 		stream := streamNames[c.name]
@@ -190,8 +192,30 @@ func explain(e harness.Event) (x explanation, err error) {
 			x.expected = fmt.Sprintf("that %s and %s differ", streamOr(c.args[0]), streamOr(c.args[1]))
 			x.seen = "they are the same"
 		}
+	case c.name == "grep" && len(c.args) > 1:
+		file := c.args[len(c.args)-1]
+		x.expected, x.seen = fmt.Sprintf("%s in %s", pattern(c.args[len(c.args)-2]), file), "it is not there"
+		if c.negated {
+			x.expected = fmt.Sprintf("%s without %s", file, pattern(c.args[len(c.args)-2]))
+			x.seen = "there is one"
+			if _, found, ok := strings.Cut(e.Message, " found in "+file+": "); ok && found != "" {
+				x.seen = "it is there: " + found
+			}
+		}
 	case c.name == "wait":
-		x.expected = "that the program in the background ends as it should"
+		x.expected = "that the program in the background ends with an exit status other than 0"
+		if line := startOf(e, c.args); line.name != "" {
+			x.ran = commandLine(line.text)
+			if !line.negated {
+				x.expected = "that the program in the background succeeds (exit status 0)"
+			}
+			for _, b := range e.Background {
+				if b.State != "" && b.Command == strings.Join(line.args[:len(line.args)-1], " ") {
+					x.seen = b.State
+				}
+			}
+			x.ended = ""
+		}
 	case c.name == "running" && len(c.args) > 0:
 		x.expected = fmt.Sprintf("a process that runs `%s`", c.args[0])
 		x.seen = "there is none"
@@ -199,10 +223,12 @@ func explain(e harness.Event) (x explanation, err error) {
 		x.expected = fmt.Sprintf("a cgroup whose file %s says %s", c.args[0], c.args[1])
 	case c.name == "exists" && c.negated:
 		x.expected = "that there is no " + strings.Join(c.args, " ")
+	case c.negated:
+		x.expected = "that this fails: " + c.text
 	case c.text != "":
 		x.expected = "that this succeeds: " + c.text
 	}
-	x.panicked = panicked(e.Stderr)
+	x.panicked = panicked(x.stderr)
 	x.clue = clue(e)
 	if archive, err := txtar.ParseFile(e.Script.File); err == nil {
 		for _, f := range archive.Files {
@@ -212,6 +238,40 @@ func explain(e harness.Event) (x explanation, err error) {
 		}
 	}
 	return x, nil
+}
+
+// background tells of the programs in the background that had ended by themselves: one that failed is why the line that
+// waited for it, or for what it was to do, has failed.
+func (x *explanation) background(e harness.Event) {
+	if e.Waiting != "" {
+		return // they were ended with all others
+	}
+	var lines []string
+	for _, b := range e.Background {
+		what := "`" + b.Command + "`"
+		if b.Command == x.ran {
+			what = "it"
+		}
+		if status, ok := strings.CutPrefix(b.State, "exit status "); ok {
+			lines = append(lines, what+" had ended: exit status "+meaningOf(status, b.Stderr))
+		} else if b.State != "" {
+			lines = append(lines, what+" had ended: "+b.State)
+		}
+		if x.stderr == "" {
+			x.stderr = b.Stderr
+		}
+	}
+	x.ended = strings.Join(lines, "\n")
+}
+
+// startOf is the line before the one that failed that started what `wait NAME` waits for.
+func startOf(e harness.Event, wait []string) (start command) {
+	for n := 1; n < e.Line && len(wait) == 1; n++ {
+		if c := parseCommand(e.Script.Line(n)); strings.HasSuffix(c.text, " &"+wait[0]+"&") {
+			start = c
+		}
+	}
+	return start
 }
 
 // runsOf are the command lines of the script that run the program.
@@ -233,7 +293,11 @@ func runsOf(s harness.Script) (lines []string) {
 
 // clue says what an error that does not explain itself means for a container program.
 func clue(e harness.Event) string {
-	all := strings.ToLower(e.Stdout + e.Stderr + e.Message)
+	text := e.Stdout + e.Stderr + e.Message
+	for _, b := range e.Background {
+		text += b.Stderr
+	}
+	all := strings.ToLower(text)
 	if e.Tasks >= harness.MaxTasks() && !strings.Contains(e.Script.Name, "pids") {
 		return fmt.Sprintf("The throw-away host allows %d processes and threads at once, and there were %d in all: does the second "+
 			"copy of the program start a copy again, instead of the command?", harness.MaxTasks(), e.Tasks)
@@ -241,6 +305,10 @@ func clue(e harness.Event) string {
 	if regexp.MustCompile(pivotRootEINVAL).MatchString(e.Stderr) {
 		return "pivot_root(2) says so if the new root is no mount point (bind it on itself first), or if mounts are still shared with the " +
 			"host (make / private, with MS_REC, before all else)."
+	}
+	if regexp.MustCompile(cgroupEROFS).MatchString(all) && !harness.HasCgroup2() {
+		return "This machine has version 1 of cgroups, where /sys/fs/cgroup is no cgroup but a tmpfs with a hierarchy for each controller: " +
+			"make the directory in /sys/fs/cgroup/memory, pids or cpu. The files are memory.limit_in_bytes, pids.max and cpu.cfs_quota_us there."
 	}
 	for _, c := range []struct{ words, meaning string }{
 		{"exec format error", "The kernel does not know this format: a script has to begin with #!, as in #!/bin/sh."},
@@ -266,6 +334,20 @@ func streamOr(name string) string {
 	return "the file " + name
 }
 
+// meaningOf adds to the exit status of a program that wrote this on its standard error what it stands for.
+func meaningOf(status, stderr string) string {
+	n, err := strconv.Atoi(status)
+	switch {
+	case status == "2" && panicked(stderr) != "":
+		return "2 (a panic)"
+	case status == "255":
+		return "255 (-1 as a byte: Go's ExitCode says so of a command that a signal ended)"
+	case err == nil && n > 256-32:
+		return fmt.Sprintf("%s (%d as a byte: in many languages that stands for signal %d)", status, n-256, 256-n)
+	}
+	return meaning(status)
+}
+
 // meaning adds to an exit status what it stands for.
 func meaning(status string) string {
 	what := map[string]string{
@@ -273,9 +355,6 @@ func meaning(status string) string {
 		"137": "ended by signal 9, KILL", "143": "ended by signal 15, TERM", "130": "ended by signal 2, INT",
 		"134": "ended by signal 6, ABRT", "139": "ended by signal 11, SEGV",
 	}[status]
-	if n, err := strconv.Atoi(status); what == "" && err == nil && n > 256-32 {
-		what = fmt.Sprintf("%d as a byte: in many languages that stands for signal %d", n-256, 256-n)
-	}
 	if what == "" {
 		return status
 	}
@@ -308,7 +387,11 @@ var subjects = []struct {
 	{left: ": mount ", script: "step3-rootfs/host-mounts-unchanged"},
 	{left: ": cgroup ", script: "step4-cgroups/gone"},
 	{says: pivotRootEINVAL, script: "step3-rootfs/root-is-rootfs"},
+	{says: cgroupEROFS, script: "step4-cgroups/memory-file"},
 }
+
+// cgroupEROFS is what the kernel says to one who makes a directory, or a file in it, beside the hierarchies of version 1.
+const cgroupEROFS = `(?i)/sys/fs/cgroup/.*read-only file system|read-only file system.*/sys/fs/cgroup/`
 
 const pivotRootEINVAL = `(?i)pivot_root.*invalid argument`
 
@@ -373,10 +456,11 @@ func (x explanation) rows() (rows [][2]string) {
 	}
 	add("ran", x.ran)
 	if x.helper[0] != "" {
-		add(x.helper[0], verbatim(x.helper[1], 12))
+		add(x.helper[0], verbatim(x.helper[1], 18))
 	}
 	add("expected", x.expected)
 	add("seen", x.seen)
+	add("before", x.ended)
 	if x.panicked != "" {
 		add("panic", x.panicked)
 		add("stdout", verbatim(x.stdout, 8))

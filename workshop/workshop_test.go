@@ -12,6 +12,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
+
+	"container.example/workshop/internal/harness"
 )
 
 func TestMain(m *testing.M) {
@@ -146,6 +148,69 @@ func TestParseCommand(t *testing.T) {
 	require.Equal(t, "container run true", commandLine("exits 0 container run true"))
 	require.Equal(t, "container run sleep 1", commandLine("! exec container run sleep 1 &container&"))
 	require.Equal(t, "container run ''", commandLine("exits 2 container run ''"))
+}
+
+// TestExplain requires that the words for a failure say what the script wanted and what was seen.
+func TestExplain(t *testing.T) {
+	root, err := moduleRoot()
+	require.NoError(t, err)
+	// event is that of the line of a script that begins so.
+	event := func(id, line string, f harness.Failure) harness.Event {
+		s, err := findScript(root, id)
+		require.NoError(t, err)
+		for f.Line = 1; !strings.HasPrefix(s.Line(f.Line), line); f.Line++ {
+			require.Less(t, f.Line, 100, "no such line")
+		}
+		return harness.Event{Script: s, Status: harness.Failed, Failure: f}
+	}
+	rows := func(e harness.Event) string {
+		x, err := explain(e)
+		require.NoError(t, err)
+		var lines []string
+		for _, row := range x.rows() {
+			lines = append(lines, row[0]+": "+row[1])
+		}
+		return strings.Join(lines, "\n")
+	}
+	ended := []harness.Background{{Command: "container run -pids 24 sleep 6100", State: "exit status 2", Stderr: "container: no flag -pids"}}
+
+	text := rows(event("pids-file", "cgroup pids.max", harness.Failure{
+		Ran: "! exec container run -pids 24 sleep 6100 &container&", Background: ended, Message: "no cgroup has 24 in pids.max",
+	}))
+	require.Contains(t, text, "ran: container run -pids 24 sleep 6100\nexpected: a cgroup whose file pids.max says 24\n")
+	require.Contains(t, text, "before: it had ended: exit status 2 (wrong usage)\nstderr: container: no flag -pids")
+
+	text = rows(event("pids-file", "wait container", harness.Failure{
+		Ran: "exec pkill -KILL -x -f 'sleep 6100'", Message: "unexpected command success",
+		Background: []harness.Background{{Command: "container run -pids 24 sleep 6100", State: "exit status 0"}},
+	}))
+	require.Contains(t, text, "ran: container run -pids 24 sleep 6100\n")
+	require.Contains(t, text, "expected: that the program in the background ends with an exit status other than 0\nseen: exit status 0")
+
+	text = rows(event("mounts-out", "! grep", harness.Failure{
+		Ran:     "exec container run sh -c 'mount -t tmpfs from-the-container /mnt; true'",
+		Message: "unexpected match for `from-the-container` found in /proc/self/mountinfo: from-the-container",
+	}))
+	require.Contains(t, text, `expected: /proc/self/mountinfo without "from-the-container"`)
+	require.Contains(t, text, "seen: it is there")
+
+	panics := "panic: no\n\ngoroutine 1 [running]:\nmain.main()\n\t/home/me/main.go:9 +0x1d\n"
+	text = rows(event("step1-skeleton/exit-status", "exits 42", harness.Failure{Message: "container run: exit status 2, want 42", Stderr: panics}))
+	require.Contains(t, text, "seen: exit status 2 (a panic)")
+	text = rows(event("exit-status-signal", "exits 137", harness.Failure{Message: "sh killed.sh: exit status 255, want 137"}))
+	require.Contains(t, text, "expected: exit status 137 (ended by signal 9, KILL)\nseen: exit status 255 (-1 as a byte: Go's ExitCode")
+	text = rows(event("exit-status-signal", "exits 137", harness.Failure{Message: "sh killed.sh: exit status 247, want 137"}))
+	require.Contains(t, text, "seen: exit status 247 (-9 as a byte: in many languages that stands for signal 9)")
+
+	text = rows(event("ps-alone", "stdout '^ *1 '", harness.Failure{Message: "no match", Stdout: "PID"}))
+	require.Contains(t, text, "expected: a match for the regular expression `^ *1 ` on standard output")
+
+	if !harness.HasCgroup2() {
+		e := event("memory-file", "[!cgroup2] cgroup", harness.Failure{Background: []harness.Background{
+			{Stderr: "container: mkdir /sys/fs/cgroup/mine: read-only file system\n"},
+		}})
+		require.Contains(t, rows(e), "clue: This machine has version 1 of cgroups")
+	}
 }
 
 func TestTwoDashes(t *testing.T) {

@@ -146,8 +146,7 @@ func makeDelegated(name string) (subtrees, error) {
 
 // ownCgroup returns the directory of the cgroup of this process on version 2.
 func ownCgroup() (string, error) {
-	var fs unix.Statfs_t
-	if unix.Statfs(cgroupFS, &fs) != nil || fs.Type != unix.CGROUP2_SUPER_MAGIC {
+	if !HasCgroup2() {
 		return "", errors.New("only root may make cgroups of version 1")
 	}
 	text, err := os.ReadFile("/proc/self/cgroup")
@@ -244,6 +243,12 @@ func mountV2() error {
 func hostCgroups() (trees subtrees) {
 	_ = json.Unmarshal([]byte(os.Getenv(cgroupEnv)), &trees) // the reason why there are none is not JSON
 	return trees
+}
+
+// HasCgroup2 tells whether the machine has version 2 of cgroups(7) mounted where programs look for it.
+func HasCgroup2() bool {
+	var fs unix.Statfs_t
+	return unix.Statfs(cgroupFS, &fs) == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC
 }
 
 // missingCgroups tells why the throw-away host has no cgroups, if it has none.
