@@ -3,10 +3,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -42,14 +43,14 @@ type verdict struct {
 func (c *checker) build(ctx context.Context) (path string, err error) {
 	source := c.program()
 	info, err := os.Stat(source)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && source == c.dir:
-		return "", fmt.Errorf("%s: there is no program yet (make one: %s start)", relative(source), self())
+	switch missing := c.missing(); {
+	case missing != nil:
+		return "", missing
 	case err != nil:
 		return "", fmt.Errorf("program %q: %w", relative(source), errors.Unwrap(err))
 	case !info.IsDir() && !strings.HasSuffix(source, ".go"):
 		if info.Mode()&0o111 == 0 {
-			return "", fmt.Errorf("program %q: not executable (chmod +x)", relative(source))
+			return "", fmt.Errorf("program %q: %s", relative(source), notExecutable(source))
 		}
 		return source, nil
 	}
@@ -58,6 +59,19 @@ func (c *checker) build(ctx context.Context) (path string, err error) {
 		return "", err
 	}
 	return path, harness.Build(ctx, path, source)
+}
+
+// notExecutable says what to do about a file without the x bit.
+func notExecutable(file string) string {
+	start := make([]byte, 4)
+	if f, err := os.Open(file); err == nil {
+		_, _ = io.ReadFull(f, start) // what is shorter is no program
+		f.Close()
+	}
+	if bytes.HasPrefix(start, []byte("#!")) || string(start) == "\x7fELF" {
+		return "not executable (chmod +x)"
+	}
+	return "not executable (name what your compiler makes of it, or begin a script with #! and chmod +x)"
 }
 
 // check builds the program and runs the scripts up to the step, those with the lowest rank first. It keeps the
@@ -215,12 +229,49 @@ func (c *checker) keep(v verdict) error {
 			return err
 		}
 		for _, step := range steps {
-			if _, ok := s.Passed[step]; !ok && step <= v.step {
-				s.Passed[step] = time.Now().Truncate(time.Second)
+			if _, ok := s.Passed[step]; ok || step > v.step {
+				continue
 			}
+			if f := v.shortfall(step); f.most() {
+				s.Unchecked[step] = strings.Join(f.why, "; ")
+				continue
+			}
+			s.Passed[step] = time.Now().Truncate(time.Second)
+			delete(s.Unchecked, step)
+		}
+	}
+	for id, e := range v.events {
+		if e.Status == harness.Passed && !e.Script.NotYet() {
+			s.Kept[id] = time.Now().Truncate(time.Second)
 		}
 	}
 	return c.save()
+}
+
+// shortfall is how many of the promises of a step itself were not checked, for what the machine or the user lacks.
+type shortfall struct {
+	own, lacking int
+	why          []string // what is lacking
+}
+
+// most tells that the step cannot count as passed: the few that were checked may be such as the program of the step before
+// keeps too.
+func (s shortfall) most() bool { return 2*s.lacking > s.own }
+
+func (v verdict) shortfall(step string) (f shortfall) {
+	for _, s := range v.scripts {
+		if s.Step != step || s.NotYet() {
+			continue
+		}
+		f.own++
+		if e := v.events[s.ID()]; e.Lacking {
+			f.lacking++
+			if !slices.Contains(f.why, e.Reason) {
+				f.why = append(f.why, e.Reason)
+			}
+		}
+	}
+	return f
 }
 
 func (c *checker) close() error {
@@ -249,9 +300,13 @@ func (a *app) checker(program string, timeout time.Duration) (*checker, error) {
 		if program, err = filepath.Abs(program); err != nil {
 			return nil, err
 		}
-		if p.state.Program = program; program == p.dir {
-			p.state.Program = ""
+		if program == p.dir {
+			program = ""
 		}
+		if p.state.Program != program {
+			p.state.Kept = map[string]time.Time{} // by another
+		}
+		p.state.Program = program
 	}
 	return &checker{place: p, timeout: timeout}, nil
 }
@@ -264,7 +319,7 @@ func (a *app) check() *cobra.Command {
 		Short: "Try the promises of the steps on your program",
 		Long: `Build your program and run the scripts of the steps up to STEP on a throw-away host: by default up to the first
 step that is not passed yet. A line tells what became of each promise; the first that is broken is explained.
-The exit status is 0 if all are kept and 1 if not.`,
+The exit status is 0 if all are kept, and 1 if not or if most of those of the step could not be checked here.`,
 		Example: `  workshop check
   workshop check 3
   workshop check -program ./my-container.sh 1`,
@@ -336,7 +391,13 @@ func (a *app) runCheck(ctx context.Context, c *checker, step string) error {
 		}
 		return errFailed
 	}
-	return a.congratulate(c, v)
+	if err := a.congratulate(c, v); err != nil {
+		return err
+	}
+	if v.shortfall(step).most() {
+		return errFailed
+	}
+	return nil
 }
 
 // promiseLine tells in one line what became of a promise.
@@ -396,6 +457,29 @@ func (a *app) explainBuild(b *harness.BuildError, next string) {
 	out.printf("\nNext: mend the first of these lines, then %s\n", out.note.Render(next))
 }
 
+// tellLacking says which promises of a step were not checked, and what to do about it.
+func (a *app) tellLacking(v verdict, step string) {
+	out := a.out
+	f := v.shortfall(step)
+	if f.lacking == 0 {
+		return
+	}
+	if f.most() {
+		out.printf("\n%s %s\n", out.bad.Render("-"), out.bold.Render(fmt.Sprintf("Step %s does not count as passed by this check: %d of its %d promises could not be checked here.",
+			number(step), f.lacking, f.own)))
+	} else {
+		out.printf("%d of its %d promises could not be checked here.\n", f.lacking, f.own)
+	}
+	for _, reason := range f.why {
+		out.printf("  %s\n", out.wrap(reason, 2))
+	}
+	if os.Geteuid() != 0 {
+		out.printf("As root there is more: %s\n", out.note.Render(`sudo env "PATH=$PATH" `+self()+" check "+number(step)))
+	} else {
+		out.printf("What this machine lacks: %s\n", out.note.Render(self()+" doctor"))
+	}
+}
+
 // congratulate says what comes next.
 func (a *app) congratulate(c *checker, v verdict) error {
 	out := a.out
@@ -403,7 +487,19 @@ func (a *app) congratulate(c *checker, v verdict) error {
 	if err != nil {
 		return err
 	}
-	out.printf("\n%s %s\n", out.good.Render("✓"), out.bold.Render(fmt.Sprintf("Step %s is passed: %s.", number(v.step), title(c.root, v.step))))
+	steps, err := harness.Steps(c.root)
+	if err != nil {
+		return err
+	}
+	for _, step := range steps {
+		if step < v.step && c.unchecked(step) != "" {
+			a.tellLacking(v, step)
+		}
+	}
+	if !v.shortfall(v.step).most() {
+		out.printf("\n%s %s\n", out.good.Render("✓"), out.bold.Render(fmt.Sprintf("Step %s is passed: %s.", number(v.step), title(c.root, v.step))))
+	}
+	a.tellLacking(v, v.step)
 	if all {
 		out.printf("\nThat was the last step: you have built a container runtime. Look at what it makes:\n  %s\n",
 			out.note.Render(self()+" inspect -- CONTAINER run CMD"))

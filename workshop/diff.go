@@ -64,6 +64,9 @@ explanation; by default, for the first step that you have not passed. With -mine
 
 // diffMine shows what the program of the participant lacks against a step.
 func (a *app) diffMine(p *place, step string) error {
+	if err := p.missing(); err != nil {
+		return err
+	}
 	if info, err := os.Stat(p.program()); err != nil || !info.IsDir() && !strings.HasSuffix(p.program(), ".go") {
 		return fmt.Errorf("%s: only Go programs can be compared with ours", relative(p.program()))
 	}

@@ -490,11 +490,12 @@ func (a *app) explainFailure(p *place, e harness.Event) error {
 		out.printf("  %s%s\n", out.faint.Render(fmt.Sprintf("%-10s", row[0])), out.wrap(row[1], 12))
 	}
 	p.mutex.Lock()
-	when, ok := p.state.Passed[e.Script.Step]
+	_, passed := p.state.Passed[e.Script.Step]
+	when, kept := p.state.Kept[e.Script.ID()] // one that was skipped is not broken by a change
 	p.mutex.Unlock()
-	if ok {
+	if passed && kept {
 		out.printf("  %s%s\n", out.faint.Render(fmt.Sprintf("%-10s", "note")),
-			out.wrap(fmt.Sprintf("step %s was passed at %s: what you changed since then broke this.", number(e.Script.Step), when.Format("15:04")), 12))
+			out.wrap(fmt.Sprintf("this was kept on %s: look at what you changed since then.", when.Format("2 January at 15:04")), 12))
 	}
 	place := relative(e.Script.File)
 	if e.Line > 0 {

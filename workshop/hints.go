@@ -162,6 +162,13 @@ exact: the last one shows the lines of the workshop's own step.`,
 			if len(args) > 0 {
 				id = args[0]
 			}
+			if err := p.missing(); id == "" && err != nil {
+				return err
+			}
+			if id == "" && p.state.Checks == 0 {
+				a.out.printf("Nothing was checked yet: %s check\n", self())
+				return nil
+			}
 			if id == "" {
 				a.out.printf("Nothing failed at the last check. To check again: %s check\n", self())
 				return nil

@@ -26,7 +26,7 @@ type screen struct {
 	events  map[string]harness.Event
 	last    done
 	running bool
-	praise  string // the step that was passed just now
+	praise  string // the step that was done just now
 	text    string // what is shown below the marks
 	top     int    // the first line of the text that is shown
 }
@@ -199,7 +199,11 @@ func (s *screen) View() string {
 	}
 	fmt.Fprintf(&b, "  %s\n", out.faint.Render(status))
 	if s.praise != "" {
-		fmt.Fprintf(&b, "  %s\n", out.good.Bold(true).Render(fmt.Sprintf("✓ Step %s is passed. On with step %s.", number(s.praise), number(s.now.step))))
+		mark, what := "✓", "is passed"
+		if s.c.unchecked(s.praise) != "" {
+			mark, what = "-", "cannot be checked here"
+		}
+		fmt.Fprintf(&b, "  %s\n", out.good.Bold(true).Render(fmt.Sprintf("%s Step %s %s. On with step %s.", mark, number(s.praise), what, number(s.now.step))))
 	}
 	b.WriteString("\n")
 	head := strings.Split(b.String(), "\n")

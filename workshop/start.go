@@ -26,10 +26,10 @@ func (a *app) start() *cobra.Command {
 	return &cobra.Command{
 		Use:   "start [DIR]",
 		Short: "Make ./mine, with a main.go that compiles and does nothing yet",
-		Long: `Make a directory for your program, ./mine or DIR, with a main.go that compiles and does nothing yet. The plan of
-step 1 is in its comments. Nothing that is there already is overwritten.`,
+		Long: `Make a directory for your program, ./mine or DIR below the workshop's own, with a main.go that compiles and does
+nothing yet. The plan of step 1 is in its comments. Nothing that is there already is overwritten.`,
 		Example: `  workshop start
-  workshop start ~/container && cd ~/container`,
+  workshop start another && cd another`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -104,6 +104,8 @@ func (a *app) showProgress(p *place) error {
 		mark, note := out.faint.Render("·"), ""
 		if ok {
 			mark, note = out.good.Render("✓"), "passed "+when.Format("2 January 15:04")
+		} else if p.unchecked(step) != "" {
+			mark, note = out.faint.Render("-"), "not checked here, "+p.unchecked(step)
 		}
 		out.printf("  %s %-18s %-28s %s\n", mark, step, title(p.root, step), out.faint.Render(note))
 	}

@@ -26,11 +26,14 @@ type place struct {
 type state struct {
 	Program string               `json:"program,omitempty"` // if it is not the Go package in the directory itself
 	Passed  map[string]time.Time `json:"passed"`            // step: when first
-	Failing string               `json:"failing,omitempty"` // the script that failed at the last check: step/name
-	Promise string               `json:"promise,omitempty"` // the sentence that was broken
-	Subject string               `json:"subject,omitempty"` // the script whose hints help, if it is another: see subject
-	Hints   map[string]int       `json:"hints"`             // script: how many were given
-	Checks  int                  `json:"checks"`
+	// Unchecked are the steps of which most promises could not be checked on this machine, or by this user, with the reason.
+	Unchecked map[string]string    `json:"unchecked,omitempty"`
+	Kept      map[string]time.Time `json:"kept,omitempty"`    // script: when it passed last
+	Failing   string               `json:"failing,omitempty"` // the script that failed at the last check: step/name
+	Promise   string               `json:"promise,omitempty"` // the sentence that was broken
+	Subject   string               `json:"subject,omitempty"` // the script whose hints help, if it is another: see subject
+	Hints     map[string]int       `json:"hints"`             // script: how many were given
+	Checks    int                  `json:"checks"`
 }
 
 // open finds the place: -dir, or the working directory if it is one, or mine at the root of the module.
@@ -64,6 +67,12 @@ func (a *app) open() (*place, error) {
 	if p.state.Passed == nil {
 		p.state.Passed = map[string]time.Time{}
 	}
+	if p.state.Unchecked == nil {
+		p.state.Unchecked = map[string]string{}
+	}
+	if p.state.Kept == nil {
+		p.state.Kept = map[string]time.Time{}
+	}
 	if p.state.Hints == nil {
 		p.state.Hints = map[string]int{}
 	}
@@ -94,7 +103,7 @@ func (p *place) program() string {
 	return p.dir
 }
 
-// nextStep is the first step that is not passed; the last one if all are.
+// nextStep is the first step that is not passed and can be checked here; the last one if there is none.
 func (p *place) nextStep() (step string, all bool, err error) {
 	steps, err := harness.Steps(p.root)
 	if err != nil {
@@ -103,11 +112,27 @@ func (p *place) nextStep() (step string, all bool, err error) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	for _, step := range steps {
-		if _, ok := p.state.Passed[step]; !ok {
+		_, passed := p.state.Passed[step]
+		if _, unchecked := p.state.Unchecked[step]; !passed && !unchecked {
 			return step, false, nil
 		}
 	}
 	return steps[len(steps)-1], true, nil
+}
+
+// unchecked says why a step could not be checked here, if that is so.
+func (p *place) unchecked(step string) (why string) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	return p.state.Unchecked[step]
+}
+
+// missing is an error if there is no program yet.
+func (p *place) missing() error {
+	if _, err := os.Stat(p.program()); errors.Is(err, os.ErrNotExist) && p.program() == p.dir {
+		return fmt.Errorf("%s: there is no program yet (make one: %s start)", relative(p.dir), self())
+	}
+	return nil
 }
 
 // relative shortens a path for reading.

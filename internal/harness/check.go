@@ -38,7 +38,9 @@ type Event struct {
 	Script Script
 	Status Status
 	Reason string // why it was skipped
-	Took   time.Duration
+	// Lacking tells that it was skipped for what the machine or the user lacks, and not for what the program does not offer.
+	Lacking bool
+	Took    time.Duration
 	Failure
 }
 
@@ -263,7 +265,7 @@ func check(script Script, play bool) (Event, error) {
 			e.Left = v.left
 		}
 	case t.skipped != "":
-		e.Status, e.Reason = Skipped, t.skipped
+		e.Status, e.Reason, e.Lacking = Skipped, t.skipped, !t.ofProgram
 	}
 	return e, err
 }

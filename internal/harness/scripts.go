@@ -113,6 +113,8 @@ func params(script string, condition func(string) (bool, error)) testscript.Para
 type asker struct {
 	name    string   // step/script
 	missing []string // what the conditions of the script found missing on the machine
+	// ofProgram tells that it was the program in which the last of them found something missing.
+	ofProgram bool
 }
 
 // scriptT is a test that runs one script at a time, because they share the host, and looks at the host
@@ -173,7 +175,7 @@ func (s *asker) condition(name string) (bool, error) {
 	}
 	why := check()
 	if why != "" {
-		s.missing = append(s.missing, why)
+		s.missing, s.ofProgram = append(s.missing, why), name == "ours" || name == "flags"
 	}
 	return why == "", nil
 }
