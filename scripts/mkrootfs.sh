@@ -206,7 +206,7 @@ force='' out=rootfs
 while getopts :fho: opt; do
     case $opt in
     f) force=yes ;;
-    h) echo "$usage"; exit 0 ;;
+    h) echo "$usage"; sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; exit 0 ;;
     o) out=$OPTARG ;;
     :) misuse "-$OPTARG: needs a directory" ;;
     *) misuse "-$OPTARG: no such option" ;;

@@ -22,6 +22,18 @@ die() {
     exit 1
 }
 
+case "$# ${1-}" in
+'0 ') ;;
+'1 -h' | '1 --help')
+    echo 'usage: sudo scripts/provision.sh'
+    sed -n '2,/^set/s/^# \{0,1\}//p' "$0"
+    exit 0
+    ;;
+*)
+    echo "provision.sh: $*: it takes no arguments (-h tells what it does)" >&2
+    exit 2
+    ;;
+esac
 [ "$(id -u)" -eq 0 ] || die 'only root may (sudo scripts/provision.sh)'
 command -v apt-get >/dev/null || die 'this is neither Debian nor Ubuntu'
 workshop=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
