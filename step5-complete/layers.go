@@ -12,10 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var (
-	layers = flag.String("layers", "overlay", "`HOW` the rootfs is used: overlay (written to a layer above it), copy, or bind (written to)")
-	keep   = flag.String("keep", "", "`DIR` for what the container writes, to be kept and used again")
-)
+var layers = flag.String("layers", "overlay", "`HOW` the rootfs is used: overlay (written to a layer above it), copy, or bind (written to)")
 
 // stage is where the root is put together, in a mount namespace that nobody else sees: a tmpfs, which is
 // gone, with what the container wrote, when its last process is.
@@ -56,24 +53,6 @@ func assembleRoot(trees []int) (root string, err error) {
 		options += ",userxattr"
 	}
 	return root, mountOn(root, "overlay", unix.MS_NODEV, options)
-}
-
-// makeKept makes the directory for -keep. What the container writes belongs to its user namespace.
-func makeKept(dir string, chown bool) error {
-	for _, d := range []string{dir, filepath.Join(dir, "upper"), filepath.Join(dir, "work")} {
-		err := os.Mkdir(d, 0o755)
-		if errors.Is(err, os.ErrExist) {
-			continue
-		}
-		if err == nil && chown {
-			uid, gid := rootOnHost()
-			err = os.Chown(d, uid, gid)
-		}
-		if err != nil {
-			return errors.Unwrap(err)
-		}
-	}
-	return os.Chmod(dir, 0o700) // a setuid file of the container is none for the users of the host
 }
 
 // mountOn mounts a new file system on a path of the host.

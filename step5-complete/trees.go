@@ -32,6 +32,9 @@ func sources() []source {
 // openTreesFor opens the sources in place of the child where only root of the host can: to idmap them, or
 // because nobody else may enter the directories above them.
 func openTreesFor(pid int) (trees []int, err error) {
+	if err := takeKept(); err != nil {
+		return nil, err
+	}
 	if !has(unix.CLONE_NEWNS) || !has(unix.CLONE_NEWUSER) || !hasRange() {
 		return nil, nil
 	}
@@ -60,11 +63,6 @@ func openTrees(userns int) (trees []int, err error) {
 }
 
 func (s source) open(userns int) (fd int, err error) {
-	if s.what == "keep" {
-		if err := makeKept(s.path, userns != -1); err != nil {
-			return -1, err
-		}
-	}
 	recursive := uint(0)
 	if s.recursive {
 		recursive = unix.AT_RECURSIVE
