@@ -4,7 +4,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -18,32 +17,15 @@ import (
 type copier struct {
 	from, to *os.Root
 	shift    func(uid, gid uint32) (int, int)
-	seen     map[uint64]string // the first name of each file that has several
+	seen     map[fileID]string // the first name of each file that has several
 }
 
-// shiftedCopy copies a root file system to a tmpfs with the owners that the user namespace has for them,
-// and returns it as a detached mount. It is gone when nobody uses it any more.
-func shiftedCopy(dir string) (fd int, err error) {
-	trace("copy %s, with other owners", dir)
-	fs, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
-	if err != nil {
-		return -1, fmt.Errorf("fsopen tmpfs: %w", err)
-	}
-	defer unix.Close(fs)
-	if err = unix.FsconfigCreate(fs); err == nil {
-		fd, err = unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NODEV)
-	}
-	if err != nil {
-		return -1, fmt.Errorf("fsmount tmpfs: %w", err)
-	}
-	uids, gids := idMaps()
-	return fd, copyTree(dir, fmt.Sprintf("/proc/self/fd/%d", fd), func(uid, gid uint32) (int, int) {
-		return uids.onHost(uid), gids.onHost(gid)
-	})
-}
+// fileID tells files apart. By their numbers alone it does not: a tree may be of several file systems, as an overlay is,
+// and each has numbers of its own (inode(7)).
+type fileID struct{ device, inode uint64 }
 
 func copyTree(from, to string, shift func(uid, gid uint32) (int, int)) (err error) {
-	c := copier{shift: shift, seen: map[uint64]string{}}
+	c := copier{shift: shift, seen: map[fileID]string{}}
 	if c.from, err = os.OpenRoot(from); err != nil {
 		return err
 	}
@@ -66,10 +48,10 @@ func copyTree(from, to string, shift func(uid, gid uint32) (int, int)) (err erro
 
 func (c *copier) copy(name string, info fs.FileInfo) error {
 	stat := info.Sys().(*syscall.Stat_t)
-	if first := c.seen[stat.Ino]; first != "" && !info.IsDir() {
+	id := fileID{stat.Dev, stat.Ino}
+	if first := c.seen[id]; first != "" {
 		return c.to.Link(first, name)
 	}
-	c.seen[stat.Ino] = name
 	var err error
 	switch info.Mode().Type() {
 	case fs.ModeDir:
@@ -86,6 +68,9 @@ func (c *copier) copy(name string, info fs.FileInfo) error {
 	}
 	if err != nil {
 		return err
+	}
+	if stat.Nlink > 1 && !info.IsDir() {
+		c.seen[id] = name
 	}
 	uid, gid := c.shift(stat.Uid, stat.Gid)
 	if err := c.to.Lchown(name, uid, gid); err != nil && !errors.Is(err, unix.EINVAL) { // not in the user namespace

@@ -63,11 +63,7 @@ func openTrees(userns int) (trees []int, err error) {
 }
 
 func (s source) open(userns int) (fd int, err error) {
-	recursive := uint(0)
-	if s.recursive {
-		recursive = unix.AT_RECURSIVE
-	}
-	fd, err = unix.OpenTree(unix.AT_FDCWD, s.path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|recursive)
+	fd, err = unix.OpenTree(unix.AT_FDCWD, s.path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|s.recursion())
 	if err != nil {
 		return -1, err
 	}
@@ -78,33 +74,12 @@ func (s source) open(userns int) (fd int, err error) {
 	if s.what == "rootfs" && stat.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return -1, unix.ENOTDIR
 	}
-	// No device works that lies around in there, and what is mounted on the host later does not appear.
-	attr := &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NODEV, Propagation: unix.MS_PRIVATE}
-	if s.readOnly {
-		attr.Attr_set |= unix.MOUNT_ATTR_RDONLY
-	}
-	if s.idmapped && userns != -1 {
-		attr.Attr_set |= unix.MOUNT_ATTR_IDMAP
-		attr.Userns_fd = uint64(userns)
-	}
-	trace("open_tree %s, mount_setattr %s", s.path, attrNames(attr.Attr_set))
-	err = unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|recursive, attr)
-	if s.what == "rootfs" && userns != -1 && *layers != "bind" && errors.Is(err, unix.EINVAL) {
-		return shiftedCopy(s.path) // of a file system that does not know idmapped mounts
-	}
-	if err != nil {
-		return -1, fmt.Errorf("mount_setattr %s: %w", attrNames(attr.Attr_set), err)
-	}
-	return fd, nil
+	return s.setAttributes(fd, userns)
 }
 
-func attrNames(attr uint64) (names string) {
-	names = "nodev"
-	if attr&unix.MOUNT_ATTR_RDONLY != 0 {
-		names += ",ro"
+func (s source) recursion() uint {
+	if s.recursive {
+		return unix.AT_RECURSIVE
 	}
-	if attr&unix.MOUNT_ATTR_IDMAP != 0 {
-		names += ",idmap"
-	}
-	return names
+	return 0
 }
