@@ -3,7 +3,6 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -41,18 +40,37 @@ func assembleRoot(trees []int) (root string, err error) {
 		}
 	}
 	if *layers == "copy" {
-		trace("copy %s", *rootfs)
-		same := func(uid, gid uint32) (int, int) { return int(uid), int(gid) }
-		if err := copyTree(lower, layer+"/upper", same); err != nil && !(*keep != "" && errors.Is(err, os.ErrExist)) {
+		if err := copyOnce(lower, layer+"/copy"); err != nil {
 			return "", fmt.Errorf("copy %q: %w", *rootfs, err)
 		}
-		return root, unix.Mount(layer+"/upper", root, "", unix.MS_BIND, "")
+		return root, unix.Mount(layer+"/copy", root, "", unix.MS_BIND, "")
 	}
 	options := fmt.Sprintf("lowerdir=%s,upperdir=%s/upper,workdir=%s/work", lower, layer, layer)
 	if has(unix.CLONE_NEWUSER) { // trusted attributes are for root of the host: see overlayfs.rst, userxattr
 		options += ",userxattr"
 	}
 	return root, mountOn(root, "overlay", unix.MS_NODEV, options)
+}
+
+// copyOnce copies a tree, or leaves it at the copy that was kept. Only what is complete has its name (rename(2)).
+func copyOnce(from, to string) error {
+	if _, err := os.Lstat(to); err == nil {
+		return nil
+	}
+	trace("copy %s", *rootfs)
+	part := to + ".part"
+	if err := os.RemoveAll(part); err != nil { // of a container that was killed
+		return err
+	}
+	defer os.RemoveAll(part) // what has failed takes no room
+	if err := os.Mkdir(part, 0o755); err != nil {
+		return err
+	}
+	same := func(uid, gid uint32) (int, int) { return int(uid), int(gid) }
+	if err := copyTree(from, part, same); err != nil {
+		return err
+	}
+	return os.Rename(part, to)
 }
 
 // mountOn mounts a new file system on a path of the host.
