@@ -14,6 +14,9 @@ import (
 
 var keep = flag.String("keep", "", "`DIR` for what the container writes, to be kept and used again")
 
+// kept is the directory, with the lock of this container: flock(2) holds as long as it is open, and the parent lives.
+var kept *os.File
+
 // takeKept makes the directory for -keep, or takes an empty one. It belongs to root of the container, and nobody else
 // on the host has a way into it: a setuid file of the container is none for the users of the host.
 func takeKept() error {
@@ -23,12 +26,15 @@ func takeKept() error {
 	if err := unix.Mkdir(*keep, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("keep %q: %w", *keep, err)
 	}
-	dir, err := os.Open(*keep)
-	if err != nil {
-		return fmt.Errorf("keep %q: %w", *keep, errors.Unwrap(err))
+	var err error
+	kept, err = lock(*keep+"/", unix.LOCK_EX|unix.LOCK_NB) // the slash: a pipe would be waited for
+	if errors.Is(err, unix.EWOULDBLOCK) {                  // what two overlays do with one upper layer is undefined (overlayfs.rst)
+		return fmt.Errorf("keep %q: in use by another container", *keep)
 	}
-	defer dir.Close()
-	if err := prepareKept(dir); err != nil {
+	if err == nil {
+		err = prepareKept(kept)
+	}
+	if err != nil {
 		return fmt.Errorf("keep %q: %w", *keep, err)
 	}
 	return nil
@@ -42,7 +48,7 @@ func prepareKept(dir *os.File) error {
 	}
 	names, err := dir.Readdirnames(-1)
 	if err != nil {
-		return errors.Unwrap(err) // ENOTDIR
+		return err
 	}
 	uid, gid := rootOnHost()
 	switch {
