@@ -23,8 +23,9 @@ func (s source) setAttributes(fd, userns int) (int, error) {
 	}
 	trace("open_tree %s, mount_setattr %s", s.path, attrNames(attr.Attr_set))
 	err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|s.recursion(), attr)
-	if s.what == "rootfs" && userns != -1 && *layers != "bind" && errors.Is(err, unix.EINVAL) {
-		trace("copy %s, with other owners", s.path) // its file system does not know idmapped mounts
+	// Its file system does not know idmapped mounts, or belongs to a user namespace above (as in a container).
+	if s.what == "rootfs" && userns != -1 && *layers != "bind" && (errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EPERM)) {
+		trace("copy %s, with other owners", s.path)
 		return shiftedCopy(fd)
 	}
 	if err != nil {
