@@ -23,15 +23,19 @@ func (s source) setAttributes(fd, userns int) (int, error) {
 	}
 	trace("open_tree %s, mount_setattr %s", s.path, attrNames(attr.Attr_set))
 	err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|s.recursion(), attr)
+	if err == nil {
+		return fd, nil
+	}
 	// Its file system does not know idmapped mounts, or belongs to a user namespace above (as in a container).
-	if s.what == "rootfs" && userns != -1 && *layers != "bind" && (errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EPERM)) {
-		trace("copy %s, with other owners", s.path)
-		return shiftedCopy(fd)
+	hint := ""
+	if attr.Attr_set&unix.MOUNT_ATTR_IDMAP != 0 && (errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EPERM)) {
+		if s.what == "rootfs" && *layers != "bind" {
+			trace("copy %s, with other owners", s.path)
+			return shiftedCopy(fd)
+		}
+		hint = " (no idmapped mount of it or of what is mounted below: use -ns without user)"
 	}
-	if err != nil {
-		return -1, fmt.Errorf("mount_setattr %s: %w", attrNames(attr.Attr_set), err)
-	}
-	return fd, nil
+	return -1, fmt.Errorf("mount_setattr %s: %w%s", attrNames(attr.Attr_set), err, hint)
 }
 
 func attrNames(attr uint64) (names string) {
