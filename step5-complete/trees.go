@@ -51,11 +51,7 @@ func openTrees(userns int) (trees []int, err error) {
 	for _, s := range sources() {
 		fd, err := s.open(userns)
 		if err != nil {
-			hint := ""
-			if s.what == "rootfs" && errors.Is(err, os.ErrNotExist) {
-				hint = " (make one with scripts/mkrootfs.sh)"
-			}
-			return nil, fmt.Errorf("%s %q: %w%s", s.what, s.path, err, hint)
+			return nil, fmt.Errorf("%s %q: %w", s.what, s.path, err)
 		}
 		trees = append(trees, fd)
 	}
@@ -64,7 +60,12 @@ func openTrees(userns int) (trees []int, err error) {
 
 func (s source) open(userns int) (fd int, err error) {
 	fd, err = unix.OpenTree(unix.AT_FDCWD, s.path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|s.recursion())
-	if err != nil {
+	switch {
+	case s.what == "rootfs" && errors.Is(err, os.ErrNotExist):
+		return -1, fmt.Errorf("%w (make one with scripts/mkrootfs.sh)", err)
+	case s.what == "rootfs" && errors.Is(err, unix.EINVAL): // a user namespace keeps mounts together: mount_namespaces(7)
+		return -1, fmt.Errorf("%w (without root, what is mounted below it cannot be left out: use -layers bind)", err)
+	case err != nil:
 		return -1, err
 	}
 	var stat unix.Stat_t
