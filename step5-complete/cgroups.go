@@ -32,9 +32,8 @@ func (c *cgroup) make() error {
 	if err != nil || len(limits) == 0 {
 		return err
 	}
-	if err := removeStale(base); err != nil {
-		return fmt.Errorf("cgroup: %w", err)
-	}
+	removeStale(base)
+	name := newCgroupName()
 	for _, l := range limits {
 		dir, file := base, l.v2
 		if !cgroupV2() {
@@ -43,7 +42,7 @@ func (c *cgroup) make() error {
 		if file == "" {
 			continue
 		}
-		dir = filepath.Join(dir, fmt.Sprint("container-", os.Getpid()))
+		dir = filepath.Join(dir, name)
 		if err := c.makeDir(dir); err != nil {
 			return fmt.Errorf("cgroup: %w", err)
 		}

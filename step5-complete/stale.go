@@ -4,7 +4,9 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,46 +15,53 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A runtime that was killed could not remove its cgroup, so the next one does. It knows a stale one by
-// its lock: flock(2) holds as long as its runtime lives.
+// A runtime that was killed could not remove its cgroup, so a later one does. It knows a stale one by its lock, which
+// flock(2) holds as long as its runtime lives. The number of a process would not tell: it is used again, and two pid
+// namespaces have the same ones. So the names are random, and of a form that no other program has.
 
-// makeLocked makes a directory and locks it. Nobody may take it for stale when it is made and not locked yet.
+func newCgroupName() string { return fmt.Sprintf("container-%016x", rand.Uint64()) }
+
+var cgroupNames = "container-" + strings.Repeat("[0-9a-f]", 16) // as a pattern (glob(7))
+
+// makeLocked makes a directory and locks it. Another runtime may be faster and take it for stale: then it is made again.
+// Until it is locked only this user may open it: who can open a directory can lock it, and make others wait.
 func makeLocked(dir string) (*os.File, error) {
-	root, err := lock(cgroupRoot, unix.LOCK_EX)
-	if err != nil {
-		return nil, err
+	for {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return nil, err
+		}
+		f, err := lock(dir, unix.LOCK_EX)
+		if err == nil {
+			err = os.Chmod(dir, 0o755) // the container may look at it
+		}
+		if err == nil {
+			return f, nil
+		}
+		f.Close()
+		_ = unix.Rmdir(dir)
+		if !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
 	}
-	defer root.Close()
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return nil, err
-	}
-	return lock(dir, unix.LOCK_EX)
 }
 
-// removeStale removes those that are stale: below base, and in all hierarchies of version 1.
-func removeStale(base string) error {
-	root, err := lock(cgroupRoot, unix.LOCK_EX)
+// removeStale removes those that are stale: below base, and in all hierarchies of version 1. One runtime at a time is
+// enough for that, and the others do not wait for it.
+func removeStale(base string) {
+	root, err := lock(cgroupRoot, unix.LOCK_EX|unix.LOCK_NB)
 	if err != nil {
-		return err
+		return
 	}
 	defer root.Close()
-	for _, pattern := range []string{base + "/container-*", cgroupRoot + "/*/container-*"} {
-		found, err := filepath.Glob(pattern)
-		if err != nil {
-			return err
-		}
+	for _, above := range []string{base, cgroupRoot + "/*"} {
+		found, _ := filepath.Glob(filepath.Join(above, cgroupNames)) // the pattern is well-formed
 		for _, dir := range found {
-			pid := strings.TrimPrefix(filepath.Base(dir), "container-")
-			if unix.Access("/proc/"+pid, unix.F_OK) == nil { // most of them, when there are many
-				continue
-			}
 			if f, err := lock(dir, unix.LOCK_EX|unix.LOCK_NB); err == nil {
 				_ = unix.Rmdir(dir) // busy with a process that is about to go, or with one of another program
 				f.Close()
 			}
 		}
 	}
-	return nil
 }
 
 func lock(dir string, how int) (*os.File, error) {
