@@ -3,14 +3,10 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
-	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // cgroup is the container's: one directory on version 2 of cgroups(7), one for each controller on
@@ -92,19 +88,4 @@ func (c *cgroup) cloneInto(attr *syscall.SysProcAttr) {
 	if len(c.dirs) > 0 && cgroupV2() {
 		attr.UseCgroupFD, attr.CgroupFD = true, int(c.dirs[0].Fd())
 	}
-}
-
-// remove removes the cgroup. A process is left in it only where there is no pid namespace to end with
-// the command; it is killed. The last ones take a moment to go.
-func (c *cgroup) remove() (err error) {
-	for _, dir := range c.dirs {
-		for range 500 {
-			if err = unix.Rmdir(dir.Name()); !errors.Is(err, unix.EBUSY) {
-				break
-			}
-			killAll(dir.Name())
-			time.Sleep(10 * time.Millisecond)
-		}
-	}
-	return err
 }

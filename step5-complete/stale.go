@@ -3,13 +3,11 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -57,7 +55,7 @@ func removeStale(base string) {
 		found, _ := filepath.Glob(filepath.Join(above, cgroupNames)) // the pattern is well-formed
 		for _, dir := range found {
 			if f, err := lock(dir, unix.LOCK_EX|unix.LOCK_NB); err == nil {
-				_ = unix.Rmdir(dir) // busy with a process that is about to go, or with one of another program
+				_ = removeTree(dir) // busy with a process that is about to go, or with one of another program
 				f.Close()
 			}
 		}
@@ -74,14 +72,4 @@ func lock(dir string, how int) (*os.File, error) {
 		return nil, fmt.Errorf("flock %s: %w", dir, err)
 	}
 	return f, nil
-}
-
-// killAll kills the processes in a cgroup. It may have to be repeated: they fork.
-func killAll(dir string) {
-	procs, _ := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
-	for field := range bytes.FieldsSeq(procs) {
-		if pid, err := strconv.Atoi(string(field)); err == nil && pid > 0 {
-			_ = unix.Kill(pid, unix.SIGKILL)
-		}
-	}
 }
