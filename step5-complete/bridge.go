@@ -35,7 +35,7 @@ func joinBridge(pid int) (b *bridge, err error) {
 	if err := b.enter(rt); err != nil {
 		return b, fmt.Errorf("network: make bridge %q: %w", bridgeName, err)
 	}
-	index, gateway, _, err := findBridge(rt)
+	index, gateway, err := findBridge(rt)
 	if err != nil {
 		return b, fmt.Errorf("network: find bridge %q: %w", bridgeName, err)
 	}

@@ -12,28 +12,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	bridgeName  = "container0"
-	forwardFile = "/proc/sys/net/ipv4/ip_forward"
-)
+const bridgeName = "container0"
 
-// alias is what `ip link` shows beside the bridge: its address, and how forwarding was before. The kernel keeps it as
-// long as the bridge, so no file can be out of date.
-const alias = "%s ip_forward=%s"
-
-// findBridge returns the index, the address and the alias of the bridge; ENODEV if there is none.
-func findBridge(rt netlink) (index int, gateway netip.Prefix, forward string, err error) {
+// findBridge returns the index and the address of the bridge; ENODEV if there is none. The address is also its alias,
+// which `ip link` shows and the kernel keeps as long as the bridge, so no file can be out of date.
+func findBridge(rt netlink) (index int, gateway netip.Prefix, err error) {
 	link, err := rt.do(getLink(bridgeName))
 	if err != nil {
-		return 0, gateway, "", err
+		return 0, gateway, err
 	}
-	var address string
-	text := strings.TrimRight(string(attribute(link[0], 16, unix.IFLA_IFALIAS)), "\x00")
-	if _, err := fmt.Sscanf(text, alias, &address, &forward); err != nil {
-		return 0, gateway, "", errors.New("made by another program: it has no such alias")
+	alias := strings.TrimRight(string(attribute(link[0], 16, unix.IFLA_IFALIAS)), "\x00")
+	if gateway, err = netip.ParsePrefix(alias); err != nil {
+		return 0, gateway, errors.New("made by another program: it has no such alias")
 	}
-	gateway, err = netip.ParsePrefix(address)
-	return linkIndex(link), gateway, forward, err
+	return linkIndex(link), gateway, nil
 }
 
 // makeBridge makes the bridge in a free subnet, and this host the router between it and all else.
@@ -43,21 +35,16 @@ func makeBridge(rt netlink) (err error) {
 			_ = removeBridge() // what there is of it; the first error counts
 		}
 	}()
-	forward, err := os.ReadFile(forwardFile)
-	if err != nil {
-		return err
-	}
 	gateway, err := freeSubnet(rt)
 	if err != nil {
 		return err
 	}
 	trace("bridge %s %s", bridgeName, gateway)
 	// One call for both: there is no bridge of ours without the alias, even if this process is killed.
-	text := fmt.Sprintf(alias, gateway, strings.TrimSpace(string(forward)))
-	if _, err := rt.do(addBridge(bridgeName, gateway.Addr()), setAlias(bridgeName, text)); err != nil {
+	if _, err := rt.do(addBridge(bridgeName, gateway.Addr()), setAlias(bridgeName, gateway.String())); err != nil {
 		return err
 	}
-	index, _, _, err := findBridge(rt)
+	index, _, err := findBridge(rt)
 	if err != nil {
 		return err
 	}
@@ -70,7 +57,7 @@ func makeBridge(rt netlink) (err error) {
 	if err := masquerade(gateway); err != nil {
 		return err
 	}
-	return setForwarding("1")
+	return changeForwarding("0", forwardForUs)
 }
 
 // removeBridge takes back all that there is of it, the bridge last: as long as it is there, what a killed runtime left
@@ -81,7 +68,7 @@ func removeBridge() error {
 	if err != nil {
 		return err
 	}
-	index, _, forward, err := findBridge(rt)
+	index, _, err := findBridge(rt)
 	if errors.Is(err, unix.ENODEV) {
 		return nil
 	}
@@ -89,17 +76,23 @@ func removeBridge() error {
 		return err
 	}
 	trace("remove bridge %s", bridgeName)
-	if err := errors.Join(removeMasquerade(), setForwarding(forward)); err != nil {
+	if err := errors.Join(removeMasquerade(), changeForwarding(forwardForUs, "0")); err != nil {
 		return err
 	}
 	_, err = rt.do(newRequest(unix.RTM_DELLINK, unix.NLM_F_ACK, linkBody(index)))
 	return err
 }
 
-// setForwarding makes the host a router or not (net.ipv4.ip_forward). Where /proc/sys is read-only it may be right already.
-func setForwarding(value string) error {
-	if now, err := os.ReadFile(forwardFile); err == nil && strings.TrimSpace(string(now)) == value {
-		return nil
+// forwardForUs makes the host a router (net.ipv4.ip_forward): for the kernel any number but 0 does. Other programs write
+// 1, as Docker does, also when they find a 2. So a 2 that is still there is ours to take back, and a 1 is not.
+const forwardForUs = "2"
+
+// changeForwarding changes one value to another, and leaves a third one alone.
+func changeForwarding(from, to string) error {
+	const file = "/proc/sys/net/ipv4/ip_forward"
+	now, err := os.ReadFile(file)
+	if err != nil || strings.TrimSpace(string(now)) != from {
+		return err
 	}
-	return os.WriteFile(forwardFile, []byte(value), 0)
+	return os.WriteFile(file, []byte(to), 0)
 }
