@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -39,10 +40,12 @@ func init() {
 	})
 }
 
+// addLimits adds what a flag asks for, in place of what the same flag asked for before.
 func addLimits(n int64, err error, more ...limit) error {
 	if err != nil || n <= 0 {
 		return errors.New("not a limit")
 	}
+	limits = slices.DeleteFunc(limits, func(l limit) bool { return l.controller == more[0].controller })
 	limits = append(limits, more...)
 	return nil
 }
