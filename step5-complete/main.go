@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strings"
 )
 
 const usage = "usage: container run|spec [FLAG...] CMD [ARG...] (container -h explains the flags)"
@@ -41,14 +42,19 @@ func main() {
 		os.Exit(0)
 	}
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "container: %s: %v\n", usage, err)
+		printError(fmt.Errorf("%s: %w", usage, err))
 		os.Exit(statusUsage)
 	}
 	status, err := stage()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "container:", err)
+		printError(err)
 	}
 	os.Exit(status)
+}
+
+// printError prints one line, whatever errors.Join made of several errors.
+func printError(err error) {
+	fmt.Fprintln(os.Stderr, "container:", strings.ReplaceAll(err.Error(), "\n", "; "))
 }
 
 // parseArgs parses the command line, which parent and child have in common, and returns the one to run.
