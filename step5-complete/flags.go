@@ -20,6 +20,7 @@ var namespaceOf = map[string]uintptr{
 	"volume":    unix.CLONE_NEWNS,
 	"read-only": unix.CLONE_NEWNS,
 	"tty":       unix.CLONE_NEWNS,
+	"net":       unix.CLONE_NEWNET,
 }
 
 // checkFlags finds what is wrong with the command line as a whole.
@@ -27,12 +28,14 @@ func checkFlags() (err error) {
 	if *network == "host" {
 		namespaces &^= unix.CLONE_NEWNET
 	}
+	bad := func(name, value, why string) { err = errors.Join(err, fmt.Errorf("-%s %q: %s", name, value, why)) }
+	// These values ask for nothing inside.
+	idle := map[string]bool{"net": *network == "host", "read-only": !*readOnlyRoot, "tty": ttyFlag != nil && !*ttyFlag}
 	flag.Visit(func(f *flag.Flag) {
-		if needed := namespaceOf[f.Name]; needed != 0 && !has(needed) {
-			err = fmt.Errorf("-%s %q: the namespace for it is not in -ns", f.Name, f.Value)
+		if needed := namespaceOf[f.Name]; needed != 0 && !has(needed) && !idle[f.Name] {
+			err = errors.Join(err, fmt.Errorf("-%s: the namespace for it is not in -ns", f.Name))
 		}
 	})
-	bad := func(name, value, why string) { err = errors.Join(err, fmt.Errorf("-%s %q: %s", name, value, why)) }
 	if *hostname == "" || len(*hostname) > 64 { // sethostname(2), the kernel's __NEW_UTS_LEN
 		bad("hostname", *hostname, "not of 1 to 64 bytes")
 	}
@@ -48,11 +51,8 @@ func checkFlags() (err error) {
 	if *oomScoreAdj < -1000 || *oomScoreAdj > 1000 { // proc_pid_oom_score_adj(5)
 		bad("oom-score-adj", fmt.Sprint(*oomScoreAdj), "not in -1000 to 1000")
 	}
-	switch {
-	case *network != "none" && *network != "bridge" && *network != "host":
+	if *network != "none" && *network != "bridge" && *network != "host" {
 		bad("net", *network, "not none, bridge or host")
-	case *network == "bridge" && !has(unix.CLONE_NEWNET):
-		bad("net", *network, "the namespace for it is not in -ns")
 	}
 	for _, l := range limits {
 		if *withInit && l.controller == "pids" && l.value < 16 {
