@@ -7,6 +7,8 @@ import (
 	"flag"
 	"fmt"
 	"path/filepath"
+	"strings"
+	"unicode"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,6 +40,10 @@ func checkFlags() (err error) {
 	})
 	if *hostname == "" || len(*hostname) > 64 { // sethostname(2), the kernel's __NEW_UTS_LEN
 		bad("hostname", *hostname, "not of 1 to 64 bytes")
+	}
+	// Or else it would be several names in /etc/hosts, or several lines.
+	if strings.ContainsFunc(*hostname, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
+		bad("hostname", *hostname, "with white space or a control character")
 	}
 	if *workdir != "" && !filepath.IsAbs(*workdir) {
 		bad("workdir", *workdir, "not an absolute path")
