@@ -25,6 +25,9 @@ var namespaceOf = map[string]uintptr{
 	"net":       unix.CLONE_NEWNET,
 }
 
+// maxVolumes are as many as fit into one message to the child, with a few other descriptors (unix(7), SCM_MAX_FD).
+const maxVolumes = 240
+
 // checkFlags finds what is wrong with the command line as a whole.
 func checkFlags() (err error) {
 	if *network == "host" {
@@ -59,6 +62,9 @@ func checkFlags() (err error) {
 	}
 	if *network != "none" && *network != "bridge" && *network != "host" {
 		bad("net", *network, "not none, bridge or host")
+	}
+	if len(volumes) > maxVolumes {
+		bad("volume", fmt.Sprint(len(volumes)), fmt.Sprintf("more than %d", maxVolumes))
 	}
 	for _, l := range limits {
 		if *withInit && l.controller == "pids" && l.value < 16 {
