@@ -71,5 +71,10 @@ func checkFlags() (err error) {
 			bad("pids", fmt.Sprint(l.value), "fewer than the threads of -init, which takes 16")
 		}
 	}
+	for _, u := range ulimits {
+		if needs := initNeeds[u.name]; *withInit && u.soft < needs {
+			bad("ulimit", u.name, fmt.Sprintf("too low for -init, which takes %d", needs))
+		}
+	}
 	return err
 }

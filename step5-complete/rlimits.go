@@ -20,6 +20,9 @@ var resources = map[string]int{
 	"rttime": unix.RLIMIT_RTTIME, "sigpending": unix.RLIMIT_SIGPENDING, "stack": unix.RLIMIT_STACK,
 }
 
+// initNeeds is what -init takes, as a Go program, of those that it could not live with.
+var initNeeds = map[string]uint64{"data": 64 << 20, "nofile": 16, "nproc": 16, "stack": 64 << 10}
+
 // ulimit is what one flag -ulimit asks for.
 type ulimit struct {
 	name       string
