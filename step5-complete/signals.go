@@ -23,6 +23,8 @@ func catchSignals() (caught signals, ready chan struct{}) {
 	go func() {
 		signal.Notify(caught, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2,
 			unix.SIGWINCH, unix.SIGCONT)
+		// Caught and dropped: write(2) to a pipe without a reader returns EPIPE then, and does not end the runtime.
+		signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
 		close(ready)
 	}()
 	return caught, ready
@@ -58,11 +60,24 @@ func (caught signals) forward(pid int, resize func()) {
 	}
 }
 
-// handles tells whether a process has a handler for a signal (proc_pid_status(5), SigCgt).
-func handles(pid int, s unix.Signal) bool {
+// hangUp tells the command that its terminal is gone. If it has nothing to say about that it ends, as it would outside of
+// a pid namespace.
+func hangUp(pid int) {
+	s := unix.SIGHUP
+	if !handles(pid, s) && !ignores(pid, s) {
+		s = unix.SIGKILL
+	}
+	_ = unix.Kill(pid, s) // an error: it is gone
+}
+
+// handles tells whether a process has a handler for a signal, and ignores whether it ignores it (proc_pid_status(5)).
+func handles(pid int, s unix.Signal) bool { return signalSet(pid, "SigCgt")>>(s-1)&1 == 1 }
+func ignores(pid int, s unix.Signal) bool { return signalSet(pid, "SigIgn")>>(s-1)&1 == 1 }
+
+func signalSet(pid int, name string) (set uint64) {
 	status, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
-	_, mask, _ := strings.Cut(string(status), "SigCgt:\t")
+	_, mask, _ := strings.Cut(string(status), name+":\t")
 	mask, _, _ = strings.Cut(mask, "\n")
-	caught, _ := strconv.ParseUint(mask, 16, 64)
-	return caught>>(s-1)&1 == 1
+	set, _ = strconv.ParseUint(mask, 16, 64)
+	return set
 }

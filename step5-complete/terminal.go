@@ -3,7 +3,6 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -50,7 +49,7 @@ func attend(pid int, control *os.File, caught signals) (restore func(), err erro
 		if len(fds) > 0 { // none: the child failed before, and says so
 			master := os.NewFile(uintptr(fds[0]), "terminal")
 			resize = func() { copySize(fds[0]) }
-			restore = connect(master)
+			restore = connect(pid, master)
 		}
 	}
 	go func() {
@@ -64,7 +63,7 @@ func attend(pid int, control *os.File, caught signals) (restore func(), err erro
 
 // connect copies between the standard streams and the terminal of the command. What the caller types goes
 // through as it is (raw mode, termios(3)): the other terminal makes lines and signals of it.
-func connect(master *os.File) (restore func()) {
+func connect(pid int, master *os.File) (restore func()) {
 	before, err := unix.IoctlGetTermios(0, unix.TCGETS)
 	if err == nil {
 		raw := *before
@@ -78,14 +77,23 @@ func connect(master *os.File) (restore func()) {
 		_, _ = io.Copy(master, os.Stdin)
 		_, _ = master.Write([]byte{4}) // the end of the input, as one types it: ^D
 	}()
-	copied := make(chan error)
+	copied := make(chan struct{})
 	go func() {
-		_, err := io.Copy(os.Stdout, master)
-		if err == nil || errors.Is(err, unix.EIO) { // EIO: no process has the other end open any more
-			err = nil
+		defer close(copied)
+		buffer := make([]byte, 32*1024)
+		var writeErr error
+		for {
+			n, err := master.Read(buffer)
+			if err != nil { // EIO: no process has the other end open any more
+				return
+			}
+			if writeErr != nil {
+				continue // nobody reads the output: the command need not stop for that
+			}
+			if _, writeErr = os.Stdout.Write(buffer[:n]); writeErr != nil {
+				hangUp(pid)
+			}
 		}
-		_, _ = io.Copy(io.Discard, master) // nobody reads the output: the command need not stop for that
-		copied <- err
 	}()
 	return func() {
 		<-copied
