@@ -10,7 +10,7 @@ import (
 )
 
 // openTerminal gives the command a pseudo-terminal of the container's own devpts (pty(7)) for its standard
-// streams, and the other end of it, the master, to the parent.
+// streams, and the other end of it, the master, to the parent. With it goes one more descriptor of this end: see copyOutput.
 func openTerminal(*job) error {
 	if !wantTerminal() {
 		return nil
@@ -37,7 +37,7 @@ func openTerminal(*job) error {
 	if err := bindConsole(name); err != nil {
 		return err
 	}
-	if err := unix.Sendmsg(controlFd, []byte("terminal"), unix.UnixRights(master), nil, unix.MSG_NOSIGNAL); err != nil {
+	if err := unix.Sendmsg(controlFd, []byte("terminal"), unix.UnixRights(master, slave), nil, unix.MSG_NOSIGNAL); err != nil {
 		return fmt.Errorf("hand over terminal: %w", err)
 	}
 	unix.Close(master)

@@ -46,10 +46,8 @@ func parent() (status int, err error) {
 		_, _ = wait(pid)
 		return statusFailed, err
 	}
-	restore, err := attend(pid, control, caught)
-	defer restore()
-	status, waitErr := wait(pid)
-	return status, errors.Join(err, waitErr, group.explain(status))
+	status, err = attend(pid, control, caught)
+	return status, errors.Join(err, group.explain(status))
 }
 
 // startChild starts this program a second time, in new namespaces.

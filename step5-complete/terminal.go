@@ -3,9 +3,9 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 
@@ -36,76 +36,64 @@ func isTerminal(fd int) bool {
 	return err == nil
 }
 
+// terminal is that of the command, seen from outside (pty(7)).
+type terminal struct {
+	pid           int // of the command
+	master, slave *os.File
+	before        *unix.Termios // of the caller's terminal, if there is one
+	copied        chan error
+}
+
 // attend passes on what the command gets from outside as long as it runs: signals, and input and output if it has a
-// terminal of its own. The caller calls restore at the end.
-func attend(pid int, control *os.File, caught signals) (restore func(), err error) {
-	restore = func() {}
-	resize := func() {}
+// terminal of its own. It returns the exit status.
+func attend(pid int, control *os.File, caught signals) (status int, err error) {
+	var t *terminal // without one its methods do nothing
 	if wantTerminal() {
-		_, fds, err := receive(int(control.Fd()))
-		if err != nil {
-			return restore, fmt.Errorf("terminal: %w", err)
-		}
-		if len(fds) > 0 { // none: the child failed before, and says so
-			master := os.NewFile(uintptr(fds[0]), "terminal")
-			resize = func() { copySize(fds[0]) }
-			restore = connect(pid, master)
+		if t, err = receiveTerminal(pid, control); err != nil {
+			_ = unix.Kill(pid, unix.SIGKILL) // an error: it is gone
 		}
 	}
 	go func() {
-		// Earlier, a signal would meet the child and not the command. The end of the socket is what counts.
+		// Earlier, a signal or a key would meet the child and not the command. The end of the socket is what counts.
 		_, _, _ = receive(int(control.Fd()))
 		control.Close()
-		caught.forward(pid, resize)
+		go t.copyInput()
+		caught.forward(pid, t.resize)
 	}()
-	return restore, nil
+	status, waitErr := wait(pid)
+	if closeErr := t.close(); closeErr != nil {
+		status, err = statusFailed, errors.Join(err, closeErr)
+	}
+	return status, errors.Join(err, waitErr)
 }
 
-// connect copies between the standard streams and the terminal of the command. What the caller types goes
-// through as it is (raw mode, termios(3)): the other terminal makes lines and signals of it.
-func connect(pid int, master *os.File) (restore func()) {
-	before, err := unix.IoctlGetTermios(0, unix.TCGETS)
-	if err == nil {
-		raw := *before
-		raw.Iflag &^= unix.IGNBRK | unix.BRKINT | unix.PARMRK | unix.ISTRIP | unix.INLCR | unix.IGNCR | unix.ICRNL | unix.IXON
-		raw.Oflag &^= unix.OPOST
-		raw.Lflag &^= unix.ECHO | unix.ECHONL | unix.ICANON | unix.ISIG | unix.IEXTEN
-		raw.Cc[unix.VMIN], raw.Cc[unix.VTIME] = 1, 0
-		_ = unix.IoctlSetTermios(0, unix.TCSETS, &raw) // a terminal that went away meanwhile
+func receiveTerminal(pid int, control *os.File) (*terminal, error) {
+	_, fds, err := receive(int(control.Fd()))
+	if err != nil {
+		return nil, fmt.Errorf("terminal: %w", err)
 	}
-	go func() {
-		_, _ = io.Copy(master, os.Stdin)
-		_, _ = master.Write([]byte{4}) // the end of the input, as one types it: ^D
-	}()
-	copied := make(chan struct{})
-	go func() {
-		defer close(copied)
-		buffer := make([]byte, 32*1024)
-		var writeErr error
-		for {
-			n, err := master.Read(buffer)
-			if err != nil { // EIO: no process has the other end open any more
-				return
-			}
-			if writeErr != nil {
-				continue // nobody reads the output: the command need not stop for that
-			}
-			if _, writeErr = os.Stdout.Write(buffer[:n]); writeErr != nil {
-				hangUp(pid)
-			}
-		}
-	}()
-	return func() {
-		<-copied
-		if before != nil {
-			_ = unix.IoctlSetTermios(0, unix.TCSETS, before)
-		}
+	if len(fds) < 2 { // the child failed before, and says so
+		return nil, nil
 	}
+	t := &terminal{pid: pid, master: os.NewFile(uintptr(fds[0]), "terminal"), slave: os.NewFile(uintptr(fds[1]), "terminal")}
+	t.copied = make(chan error, 1)
+	t.before = makeRaw()
+	go t.copyOutput()
+	return t, nil
 }
 
-// copySize tells the terminal of the command how large the caller's is (ioctl_tty(2)).
-func copySize(master int) {
-	if size, err := unix.IoctlGetWinsize(0, unix.TIOCGWINSZ); err == nil {
-		_ = unix.IoctlSetWinsize(master, unix.TIOCSWINSZ, size)
+// close copies the rest of the output and leaves the caller's terminal as it was.
+func (t *terminal) close() error {
+	if t == nil {
+		return nil
 	}
+	t.slave.Close()
+	err := <-t.copied
+	if t.before != nil {
+		_ = unix.IoctlSetTermios(0, unix.TCSETS, t.before)
+	}
+	if err != nil && !errors.Is(err, unix.EPIPE) { // who closes a pipe does so on purpose
+		return fmt.Errorf("terminal: %w", err)
+	}
+	return nil
 }
