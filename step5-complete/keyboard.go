@@ -30,6 +30,42 @@ func (t *terminal) copyInput() {
 	if t == nil {
 		return
 	}
-	_, _ = io.Copy(t.master, os.Stdin)
-	_, _ = t.master.Write([]byte{4}) // the end of the input, as one types it: ^D
+	_, _ = io.Copy(&keyboard{t, map[unix.Signal]bool{}}, os.Stdin)
+	// The end of the input, as one types it: ^D twice, because in the middle of a line the first only ends the line.
+	_, _ = t.master.Write([]byte{4, 4})
+}
+
+// keyboard writes to the terminal, and notices who asks for the end of the command there.
+type keyboard struct {
+	*terminal
+	asked map[unix.Signal]bool
+}
+
+func (k *keyboard) Write(typed []byte) (int, error) {
+	settings, err := unix.IoctlGetTermios(int(k.master.Fd()), unix.TCGETS) // those of the other end
+	if err == nil && settings.Lflag&unix.ISIG != 0 {
+		for _, key := range typed {
+			switch key {
+			case 0: // turned off
+			case settings.Cc[unix.VINTR]:
+				k.ask(unix.SIGINT)
+			case settings.Cc[unix.VQUIT]:
+				k.ask(unix.SIGQUIT)
+			}
+		}
+	}
+	return k.master.Write(typed)
+}
+
+// ask does for a key what forward does for a signal: the second time it is KILL. The signal itself comes from the
+// terminal. It is not for process 1 if a shell runs another job in the foreground (tcgetpgrp(3)).
+func (k *keyboard) ask(s unix.Signal) {
+	group, err := unix.IoctlGetInt(int(k.master.Fd()), unix.TIOCGPGRP)
+	if err != nil || group != k.pid || handles(k.pid, s) || ignores(k.pid, s) {
+		return
+	}
+	if k.asked[s] {
+		_ = unix.Kill(k.pid, unix.SIGKILL) // an error: it is gone
+	}
+	k.asked[s] = true
 }
