@@ -10,10 +10,10 @@ import (
 )
 
 // makeRaw lets through what the caller types as it is (raw mode, termios(3)): the command's terminal makes lines and
-// signals of it. It returns how the caller's terminal was before, or nil if there is none.
+// signals of it. It returns how the caller's terminal was before, or nil if there is none to change.
 func makeRaw() (before *unix.Termios) {
 	before, err := unix.IoctlGetTermios(0, unix.TCGETS)
-	if err != nil {
+	if err != nil || inBackground() {
 		return nil
 	}
 	raw := *before
@@ -25,12 +25,21 @@ func makeRaw() (before *unix.Termios) {
 	return before
 }
 
-// copyInput copies the standard input to the command's terminal.
+// inBackground tells whether the caller's terminal is for another job of the shell. Who reads from it or changes it then
+// is stopped by SIGTTIN or SIGTTOU (setpgid(2)).
+func inBackground() bool {
+	group, err := unix.IoctlGetInt(0, unix.TIOCGPGRP)
+	return err == nil && group != unix.Getpgrp()
+}
+
+// copyInput copies the standard input to the command's terminal. A job in the background has none.
 func (t *terminal) copyInput() {
 	if t == nil {
 		return
 	}
-	_, _ = io.Copy(&keyboard{t, map[unix.Signal]bool{}}, os.Stdin)
+	if !inBackground() {
+		_, _ = io.Copy(&keyboard{t, map[unix.Signal]bool{}}, os.Stdin)
+	}
 	// The end of the input, as one types it: ^D twice, because in the middle of a line the first only ends the line.
 	_, _ = t.master.Write([]byte{4, 4})
 }

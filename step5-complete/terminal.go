@@ -89,7 +89,7 @@ func (t *terminal) close() error {
 	}
 	t.slave.Close()
 	err := <-t.copied
-	if t.before != nil {
+	if t.before != nil && !inBackground() {
 		_ = unix.IoctlSetTermios(0, unix.TCSETS, t.before)
 	}
 	if err != nil && !errors.Is(err, unix.EPIPE) { // who closes a pipe does so on purpose
