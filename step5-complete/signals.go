@@ -21,8 +21,10 @@ type signals chan os.Signal
 func catchSignals() (caught signals, ready chan struct{}) {
 	caught, ready = make(signals, 64), make(chan struct{})
 	go func() {
-		signal.Notify(caught, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2,
-			unix.SIGWINCH, unix.SIGCONT)
+		signal.Notify(caught, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGWINCH, unix.SIGCONT)
+		if !signal.Ignored(unix.SIGHUP) { // as under nohup(1), which is for the command too
+			signal.Notify(caught, unix.SIGHUP)
+		}
 		// Caught and dropped: write(2) to a pipe without a reader returns EPIPE then, and does not end the runtime.
 		signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
 		close(ready)
@@ -30,14 +32,16 @@ func catchSignals() (caught signals, ready chan struct{}) {
 	return caught, ready
 }
 
-// defaultSignals has the command begin with the default action for each signal. Those that the caller
-// ignores, as a shell does for a background command, would stay ignored (execve(2)), and traps of a shell
-// would not work.
+// defaultSignals has the command begin with the default action for each signal, and with none blocked. Those that the
+// caller ignores, as a shell does for a background command, or blocks would stay so (execve(2)), and traps of a shell would
+// not work.
 func defaultSignals() {
 	var action [4]uintptr // a struct sigaction of zeros: SIG_DFL
 	for s := uintptr(1); s < 32; s++ {
 		_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGACTION, s, uintptr(unsafe.Pointer(&action)), 0, 8, 0, 0) // EINVAL: KILL and STOP
 	}
+	var none uint64 // a signal set
+	_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&none)), 0, 8, 0, 0)
 }
 
 // forward passes signals on to a process, for ever. Process 1 of a pid namespace is not ended by a signal
