@@ -39,6 +39,9 @@ func Main(m *testing.M) int {
 		err = setupHost()
 	default:
 		unix.CloseOnExec(reportFd)
+		if signal.Ignored(unix.SIGHUP) { // under nohup(1): caught and dropped it is not ignored by what the tests start
+			signal.Notify(make(chan os.Signal, 1), unix.SIGHUP)
+		}
 		return m.Run()
 	}
 	if err != nil {
