@@ -4,7 +4,7 @@
 // side with other runtimes in one run, the memory of the runtime while its container sleeps, and many at once.
 // Ratios are what counts; the numbers of another machine, or of another hour, are others.
 //
-//	sudo env PATH=$PATH go run ./bench [-n ROUNDS] [-many 1,10,50,200]
+//	sudo env PATH=$PATH go run ./bench [-n ROUNDS] [-many 1,10,50,200] [-v1]
 package main
 
 import (
@@ -36,6 +36,7 @@ type contestant struct {
 var (
 	rounds = flag.Int("n", 100, "rounds of all contestants in turn")
 	many   = flag.String("many", "1,10,50,200", "how many containers at once")
+	onlyV1 = flag.Bool("v1", false, "of both versions of cgroups show them only the first: crun refuses both at once")
 )
 
 func main() {
