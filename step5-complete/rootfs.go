@@ -63,8 +63,8 @@ func furnish(mounts []mount, host *host) error {
 	return hidePaths()
 }
 
-// share mounts what may come from anywhere, last of all: nothing is looked up by a path that it could change, and the
-// root of the host is closed.
+// share mounts what may come from anywhere, last of all: no mask and no device is looked up by a path any more that it
+// could change, and the root of the host is closed.
 func share(names, volumes []int) error {
 	if err := bindNames(names); err != nil {
 		return err
