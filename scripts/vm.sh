@@ -268,11 +268,7 @@ fi
         echo "export TERM=${TERM:-dumb}"
     fi
 } >"$KEEP/env"
-mkdisk "$payload" "$work/workshop" "$(($(du -sm "$payload" | cut -f 1) * 5 / 4 + 64))M"
-
 mkfifo "$work/out"
-: >"$work/status"
-: >"$work/report"
 set -- -M "$machine" -smp 2 -m 2048 -nodefaults -no-user-config -display none -no-reboot -nic none -device virtio-rng-pci \
     -drive "file=$cache/disk-$key,format=raw,if=none,id=root,snapshot=on,cache=unsafe" -device virtio-blk-pci,drive=root \
     -drive "file=$work/workshop,format=raw,if=none,id=workshop,cache=unsafe" -device virtio-blk-pci,drive=workshop \
@@ -280,21 +276,38 @@ set -- -M "$machine" -smp 2 -m 2048 -nodefaults -no-user-config -display none -n
     -chardev "file,id=status,path=$work/status" -device virtserialport,chardev=status,name=status \
     -chardev "file,id=report,path=$work/report" -device virtserialport,chardev=report,name=report \
     -kernel "$kernel" -initrd "$work/initrd" -append "console=$console quiet loglevel=3 panic=-1 $fast"
-# shellcheck disable=SC2086
-if [ -n "$shell" ]; then
-    # The terminal is the machine's, Ctrl-C too; Ctrl-A X ends it.
-    TMPDIR=$work "$qemu" $accel "$@" -serial mon:stdio
-else
+# boot starts the machine with these arguments and shows what it prints, until it ends.
+boot() {
+    rm -f "$work/workshop"
+    mkdisk "$payload" "$work/workshop" "$(($(du -sm "$payload" | cut -f 1) * 5 / 4 + 64))M"
+    : >"$work/status"
+    : >"$work/report"
+    # shellcheck disable=SC2086
+    if [ -n "$shell" ]; then
+        # The terminal is the machine's, Ctrl-C too; Ctrl-A X ends it.
+        TMPDIR=$work "$qemu" $accel "$@" -serial mon:stdio
+        return
+    fi
     # With the standard output itself as its file, qemu would truncate that.
+    # shellcheck disable=SC2086
     TMPDIR=$work "$qemu" $accel "$@" -chardev "file,id=out,path=$work/out" -serial chardev:out </dev/null >"$work/log" 2>&1 &
     pid=$!
-    # One that never opens the pipe must not leave cat waiting.
+    # One that never opens the pipe must not leave tee waiting.
     { while kill -0 "$pid" 2>/dev/null; do sleep 0.2; done; : >"$work/out"; } 2>/dev/null &
     opener=$!
-    cat "$work/out"
+    tee "$work/console" <"$work/out"
     kill "$opener" 2>/dev/null || :
     wait "$pid" || cat "$work/log" >&2
     pid=
+}
+
+: >"$work/console"
+boot "$@"
+# While one emulated processor patches the kernel's code, another sometimes runs into the breakpoint of a patch that is done,
+# and the kernel gives up. No program in the machine is at fault: there is a second machine, and no third.
+if [ ! -s "$work/status" ] && [ -z "$accelerated" ] && grep -q 'Oops: int3' "$work/console"; then
+    echo 'vm.sh: the emulated kernel met a breakpoint of its own (Oops: int3): once more, in a new machine'
+    boot "$@"
 fi
 [ -z "${WORKSHOP_REPORT-}" ] || cat "$work/report" >>"$WORKSHOP_REPORT"
 status=$(tr -dc 0-9 <"$work/status")
