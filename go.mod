@@ -3,7 +3,7 @@ module container.example/workshop
 go 1.26.0
 
 require (
-	github.com/moby/profiles/seccomp v0.2.4
+	github.com/moby/profiles/seccomp v0.3.0
 	github.com/moby/sys/capability v0.5.0
 	github.com/moby/sys/mountinfo v0.7.3
 	github.com/opencontainers/runtime-spec v1.3.0

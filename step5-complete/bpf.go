@@ -43,8 +43,7 @@ func jump(condition uint16, k uint32, then, otherwise int) unix.SockFilter {
 const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC |
 	unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNET
 
-// programs returns the instructions for a verdict. Those that look at the first argument end in two results,
-// for no and for yes.
+// programs returns the instructions for a verdict. Those that look at the first argument end in two results.
 func programs(v verdict) []unix.SockFilter {
 	yes, no := result(unix.SECCOMP_RET_ALLOW), result(unix.SECCOMP_RET_ERRNO|uint32(unix.EPERM))
 	switch v {
@@ -60,13 +59,22 @@ func programs(v verdict) []unix.SockFilter {
 			ifEqual(0, 5, 0), ifEqual(linux32, 4, 0), ifEqual(uname26, 3, 0),
 			ifEqual(linux32|uname26, 2, 0), ifEqual(0xffffffff, 1, 0), no, yes,
 		}
-	case bySocketFamily: // those that Docker knows, but for AF_ALG and AF_VSOCK
-		return []unix.SockFilter{
-			load(offsetArgUp), ifEqual(0, 0, 4), load(offsetArgLow),
-			ifAtLeast(unix.AF_MCTP+1, 2, 0), ifEqual(unix.AF_ALG, 1, 0), ifEqual(unix.AF_VSOCK, 0, 1), no, yes,
+	case bySocketFamily: // those that Docker allows: not AF_ALG and AF_VSOCK, nor what the kernel has given up
+		n := len(refusedFamilies)
+		program := []unix.SockFilter{
+			load(offsetArgUp), ifEqual(0, 0, n+3), load(offsetArgLow), ifAtLeast(unix.AF_MCTP+1, n+1, 0),
 		}
+		for i, family := range refusedFamilies {
+			program = append(program, ifEqual(family, n-i, 0))
+		}
+		return append(program, yes, no)
 	}
 	return []unix.SockFilter{no}
+}
+
+var refusedFamilies = []uint32{
+	unix.AF_AX25, unix.AF_IPX, unix.AF_APPLETALK, unix.AF_NETROM, unix.AF_ROSE, unix.AF_DECnet, unix.AF_ECONET, unix.AF_ATMSVC,
+	unix.AF_IRDA, unix.AF_WANPIPE, unix.AF_ISDN, unix.AF_CAIF, unix.AF_ALG, unix.AF_VSOCK,
 }
 
 // Execution domains of personality(2), where they have the names PER_LINUX32 and UNAME26.
