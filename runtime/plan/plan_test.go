@@ -1,0 +1,87 @@
+//go:build linux
+
+package plan
+
+import (
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// start runs a list to its end, and returns the exit status.
+func start(t *testing.T, p *Plan) int {
+	require.NoError(t, p.Release())
+	pid, err := p.Start(0, -1)
+	require.NoError(t, err)
+	p.Executed()
+	var ws unix.WaitStatus
+	_, err = unix.Wait4(pid, &ws, 0, nil)
+	require.NoError(t, err)
+	return ws.ExitStatus()
+}
+
+func TestListIsMade(t *testing.T) {
+	dir := t.TempDir()
+	p, err := New(nil)
+	require.NoError(t, err)
+	p.Chdir(dir)
+	p.Mkdirat(CWD, "a", 0o700)
+	a := p.Openat2(CWD, "a", unix.O_PATH, unix.RESOLVE_NO_SYMLINKS)
+	p.Mkdirat(a, "b", 0o700)
+	p.Mkdirat(a, "b", 0o700)
+	p.Allow(unix.EEXIST)
+	p.Openat2(a, "nowhere", unix.O_PATH, 0)
+	p.Unless(func() { p.Mkdirat(a, "left-out", 0o700) }, unix.ENOENT)
+	env := p.Array(nil)
+	p.UnblockSignals()
+	p.Command()
+	p.Execve("/bin/sh", p.Array([]string{"sh", "-c", "exit 7"}), env)
+	require.Equal(t, 7, start(t, p))
+	require.NoError(t, p.Failed())
+	require.DirExists(t, dir+"/a/b")
+	require.NoDirExists(t, dir+"/a/left-out")
+}
+
+func TestErrorEndsTheList(t *testing.T) {
+	p, err := New(nil)
+	require.NoError(t, err)
+	p.Asked("workdir", "/nowhere")
+	p.Chdir("/nowhere")
+	require.Equal(t, 125, start(t, p))
+	require.EqualError(t, p.Failed(), `workdir "/nowhere": no such file or directory`)
+}
+
+func TestChecks(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		must  func(p *Plan, null FD)
+		fails bool
+	}{
+		{"device", func(p *Plan, null FD) { p.Must(p.Statx(null), StatxDevice, ^uint64(0), Device(1, 3)) }, false},
+		{"other device", func(p *Plan, null FD) { p.Must(p.Statx(null), StatxDevice, ^uint64(0), Device(1, 5)) }, true},
+		{"type", func(p *Plan, null FD) { p.Must(p.Statx(null), StatxMode, ModeMask, Mode(unix.S_IFCHR)) }, false},
+		{"not this type", func(p *Plan, null FD) { p.MustNot(p.Statx(null), StatxMode, ModeMask, Mode(unix.S_IFCHR)) }, true},
+		{"same mount", func(p *Plan, null FD) { b := p.Statx(null); p.MustMatch(p.Statx(null), b, StatxMount) }, false},
+		{"result", func(p *Plan, null FD) { p.Poll(null); p.MustReturn(1) }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			null, err := os.Open("/dev/null")
+			require.NoError(t, err)
+			defer null.Close()
+			p, err := New(nil)
+			require.NoError(t, err)
+			c.must(p, p.Open(int(null.Fd()), "null"))
+			p.Chdir("/")
+			p.Execve("/bin/true", p.Array([]string{"true"}), p.Array(nil))
+			if status := start(t, p); c.fails {
+				require.Equal(t, 125, status)
+				require.ErrorIs(t, p.Failed(), ErrCheck)
+			} else {
+				require.Equal(t, 0, status)
+				require.NoError(t, p.Failed())
+			}
+		})
+	}
+}

@@ -1,0 +1,333 @@
+//go:build linux
+
+package plan
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// cloneArgs is the kernel's struct clone_args (clone3(2)).
+type cloneArgs struct {
+	flags, pidFD, childTID, parentTID, exitSignal uint64
+	stack, stackSize, tls, setTID, setTIDSize     uint64
+	cgroup                                        uint64
+}
+
+// Start clones the child into new namespaces, which flags name (CLONE_NEW*), and into a cgroup of
+// version 2 if cgroup is not -1. It makes the calls that have been released, and waits for more.
+// Until execve(2) it shares the memory and the descriptors of this process, as a thread does:
+// nothing is copied, and the parent sees what comes of each call.
+//
+// All signals are blocked in the child. None of the caller's handlers is left there
+// (CLONE_CLEAR_SIGHAND), because a handler of Go's would find no Go.
+func (p *Plan) Start(flags uintptr, cgroup int) (pid int, err error) {
+	const always = unix.CLONE_VM | unix.CLONE_FILES | unix.CLONE_CLEAR_SIGHAND |
+		unix.CLONE_CHILD_CLEARTID
+	args := &cloneArgs{
+		flags:      uint64(flags) | always,
+		childTID:   uint64(uintptr(unsafe.Pointer(&p.at))),
+		exitSignal: uint64(unix.SIGCHLD),
+		stack:      uint64(uintptr(unsafe.Pointer(&p.stack[0]))),
+		stackSize:  stackSize,
+	}
+	if cgroup != -1 {
+		args.flags |= unix.CLONE_INTO_CGROUP
+		args.cgroup = uint64(cgroup)
+	}
+	if p.dumpable, err = unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return 0, fmt.Errorf("prctl dumpable: %w", err)
+	}
+	pid, errno := clone(args, p.shared)
+	if errno != 0 {
+		return 0, errno
+	}
+	p.child = pid
+	return pid, nil
+}
+
+// clone calls clone3(2) with all signals blocked, which the child inherits. Nothing here may
+// allocate or grow the stack.
+//
+//go:nosplit
+//go:norace
+func clone(args *cloneArgs, list *shared) (pid int, errno syscall.Errno) {
+	all, before := ^uint64(0), uint64(0)
+	setMask, old := uintptr(unsafe.Pointer(&all)), uintptr(unsafe.Pointer(&before))
+	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, setMask, old, 8, 0, 0)
+	r := clone3(args, unsafe.Sizeof(*args), list)
+	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, old, 0, 8, 0, 0)
+	if r < 0 {
+		return 0, syscall.Errno(-r)
+	}
+	return r, 0
+}
+
+// clone3 returns what the system call does, in the parent. The child, on its own stack, calls run.
+//
+//go:noescape
+func clone3(args *cloneArgs, size uintptr, list *shared) int
+
+// load and store read and write a word that the other process looks at: after load all is seen that
+// was written before the other's store. The functions of sync/atomic do not do in the child: a race
+// detector wants to know of them.
+//
+//go:noescape
+func load(word *uint32) uint32
+
+//go:noescape
+func store(word *uint32, value uint32)
+
+// run is all that the child does. It must not allocate or grow its stack, nor panic: there is
+// nothing that would help it.
+//
+//go:nosplit
+//go:norace
+func run(list *shared) {
+	for i := uint32(0); ; i++ {
+		for {
+			ready := load(&list.ready)
+			if i < ready {
+				break
+			}
+			store(&list.at, i+1)
+			futex(&list.at, futexWake, 1)
+			futex(&list.ready, futexWait, ready)
+		}
+		c := list.call(uintptr(i))
+		c.make(list)
+		if c.errno != 0 && !c.allows(c.errno) {
+			break
+		}
+		if c.errno != 0 {
+			i += uint32(c.skip)
+		}
+	}
+	for {
+		syscall.RawSyscall(unix.SYS_EXIT_GROUP, exitFailed, 0, 0)
+	}
+}
+
+// exitFailed is the exit status of a runtime that could not make the container.
+const exitFailed = 125
+
+// call is list.calls[i] without the check of the index, which would panic.
+//
+//go:nosplit
+//go:norace
+func (list *shared) call(i uintptr) *call {
+	return (*call)(unsafe.Add(unsafe.Pointer(&list.calls), i*unsafe.Sizeof(call{})))
+}
+
+// make makes the call.
+//
+//go:nosplit
+//go:norace
+func (c *call) make(list *shared) {
+	var args [6]uintptr
+	for i := range args {
+		args[i] = c.args[i]
+		if c.later>>i&1 == 1 {
+			args[i] = list.call(args[i]).result
+		}
+	}
+	c.made = true
+	if c.errno = uint32(c.fault); c.errno != 0 {
+		return
+	}
+	r, _, errno := syscall.RawSyscall6(uintptr(c.number), args[0], args[1], args[2], args[3],
+		args[4], args[5])
+	c.result, c.errno = r, uint32(errno)
+	if errno == 0 && c.check != nil && !c.check.holds() {
+		c.errno = uint32(ErrCheck)
+	}
+}
+
+//go:nosplit
+//go:norace
+func (c *check) holds() bool {
+	return (*c.word&c.mask == *c.against) != c.differ
+}
+
+// futex wakes the process that waits for a word to change, or waits as long as the word has a
+// value. An error is a reason to look at the word again.
+//
+//go:nosplit
+//go:norace
+func futex(word *uint32, operation uintptr, value uint32) {
+	address := uintptr(unsafe.Pointer(word))
+	syscall.RawSyscall6(unix.SYS_FUTEX, address, operation, uintptr(value), 0, 0, 0)
+}
+
+// Operations of futex(2). The kernel's own wake-up at the end of the child is not one of
+// FUTEX_PRIVATE_FLAG.
+const (
+	futexWait = 0
+	futexWake = 1
+)
+
+// Release lets the child make all calls that the list has by now. If somebody watches, that is
+// after Start.
+func (p *Plan) Release() error {
+	if p.err != nil {
+		return p.err
+	}
+	switch {
+	case p.watch == nil:
+		p.release(p.n)
+	case p.child != 0:
+		return p.releaseWatched()
+	default: // the child is not to wait before it would die with its parent
+		p.release(p.groupEnd(0))
+	}
+	return nil
+}
+
+// A Watch sees the calls as they are made.
+type Watch interface {
+	// Before gets a call, in print, that is about to be made, and whether it is one that executes
+	// the command, which it may not come back from. After an error the child stays where it is.
+	Before(call string, executes bool) error
+	// After gets the result, in print.
+	After(result string)
+}
+
+// releaseWatched lets the child make the calls one by one, or those that are made together.
+func (p *Plan) releaseWatched() error {
+	for p.watched < p.n && load(&p.at) != gone {
+		first, end := p.watched, p.groupEnd(p.watched)
+		if err := p.watch.Before(p.Line(first), first >= p.command); err != nil {
+			return err
+		}
+		if end > int(p.ready) {
+			p.release(end)
+		}
+		p.watched = p.awaitBehind(end)
+		for i := first; i < end && p.calls[i].made; i++ {
+			switch {
+			case i > first:
+				p.watch.After(p.Line(i) + p.result(i))
+			case p.watched != executed || p.calls[i].errno != 0:
+				p.watch.After(p.result(i))
+			}
+		}
+	}
+	return nil
+}
+
+// executed is what awaitBehind returns when the child does not wait any more.
+const executed = math.MaxInt
+
+// awaitBehind waits until the child waits behind n calls, or some that it leaves out, and returns
+// the next one.
+func (p *Plan) awaitBehind(n int) (next int) {
+	at := load(&p.at)
+	for at != gone && (at == running || at <= uint32(n)) {
+		at = p.awaitChange(at)
+	}
+	if at == gone {
+		return executed
+	}
+	return int(at) - 1
+}
+
+func (p *Plan) release(n int) {
+	store(&p.ready, uint32(n))
+	// An error is out of the question: the word is there.
+	futex(&p.ready, futexWake, 1)
+}
+
+// Await waits until the child has made all calls that were released. An error says which one
+// failed. There is nothing to wait for without a child.
+func (p *Plan) Await() error {
+	if p.child == 0 {
+		return nil
+	}
+	if p.await(int(p.ready)); load(&p.at) != gone {
+		return nil
+	}
+	if err := p.Failed(); err != nil {
+		return err
+	}
+	return errGone
+}
+
+// Executed waits until the child has become the command, or is dead.
+//
+// When the child changed its ids, the kernel took the permission to look at it away from the memory
+// that it shared with this process, and so from this process (PR_SET_DUMPABLE of prctl(2)). It gets
+// back what it had.
+func (p *Plan) Executed() {
+	p.await(-1)
+	// The kernel says so a moment before the child has memory of its own.
+	for shares := true; shares; {
+		var err error
+		if shares, err = sameMemory(os.Getpid(), p.child); err != nil {
+			time.Sleep(time.Millisecond) // the kernel does not tell: the moment has passed by then
+		}
+	}
+	if p.dumpable == 1 {
+		// An error is out of the question: 1 is a value that it takes.
+		_ = unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0)
+	}
+}
+
+// sameMemory tells whether two processes share their memory (kcmp(2)).
+func sameMemory(a, b int) (bool, error) {
+	const kcmpVM = 1
+	r, _, errno := unix.Syscall6(unix.SYS_KCMP, uintptr(a), uintptr(b), kcmpVM, 0, 0, 0)
+	if errno != 0 {
+		return false, errno
+	}
+	return r == 0, nil
+}
+
+// await waits until the child waits behind n calls, or is gone. It may have left out calls, but not
+// those behind n.
+func (p *Plan) await(n int) {
+	for at := load(&p.at); at != gone && at != uint32(n+1); {
+		at = p.awaitChange(at)
+	}
+}
+
+// awaitChange waits until the child is no longer where it was, and returns where it is.
+func (p *Plan) awaitChange(was uint32) (at uint32) {
+	for at = load(&p.at); at == was; at = load(&p.at) {
+		// An error, EINTR or EAGAIN, is a reason to look again.
+		_, _, _ = unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&p.at)), futexWait,
+			uintptr(was), 0, 0, 0)
+	}
+	return at
+}
+
+// DieWithParent has the kernel kill the child when this process ends (PR_SET_PDEATHSIG of
+// prctl(2)), and the child end by itself if that was before. The kernel forgets it when the child
+// changes its ids: then it is to be called again.
+//
+// Until it is called the end of this process is not noticed. So it is the first thing, and Together
+// with a change of ids.
+func (p *Plan) DieWithParent(parent FD) {
+	p.Together(func() {
+		p.About("die with parent", "")
+		p.Hint(ErrCheck, "the runtime was killed")
+		p.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL))
+		p.Poll(parent)
+		p.MustReturn(0)
+	})
+}
+
+// OpenSelf opens a descriptor of this process, for DieWithParent. It is readable when the process
+// has ended.
+func OpenSelf() (pidfd int, err error) {
+	pidfd, err = unix.PidfdOpen(os.Getpid(), 0)
+	if err != nil {
+		return -1, fmt.Errorf("pidfd_open %d: %w", os.Getpid(), err)
+	}
+	return pidfd, nil
+}
