@@ -1,0 +1,385 @@
+//go:build linux
+
+// Package cgroup limits what a container uses (cgroups(7)). The container's cgroup is one directory
+// on version 2, and one for each controller on version 1. There is none as long as nothing is
+// limited.
+package cgroup
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"container.example/workshop/runtime/config"
+	"container.example/workshop/runtime/files"
+	"container.example/workshop/runtime/plan"
+)
+
+// root is where the hierarchies are mounted.
+const root = "/sys/fs/cgroup"
+
+// A Cgroup is that of one container.
+type Cgroup struct {
+	dirs  []directory
+	tasks []int // version 1: descriptors of the files by which the child joins
+	trace func(what string)
+}
+
+// A directory is one that was made, with a lock on it: see makeLocked.
+type directory struct {
+	path string
+	lock int // a descriptor
+}
+
+// limit is a number in a file of a cgroup. Version 2 keeps the files of all controllers in one
+// directory; version 1 has a tree for each controller, and other file names.
+type limit struct {
+	flag       string // that asked for it, with its value
+	controller string
+	v2, v1     string // file names; empty where the version has no such file
+	value      int64
+	optional   bool   // the kernel may be built or started without it
+	accepted   string // a hint
+}
+
+// limits are those that a container asks for.
+func limits(c *config.Container) (all []limit) {
+	if c.Memory > 0 {
+		flag := fmt.Sprint("memory ", c.Memory)
+		// Otherwise the pages would go to swap. Version 2 counts swap apart, version 1 memory and
+		// swap together.
+		memory := limit{
+			flag:       flag,
+			controller: "memory",
+			v2:         "memory.max",
+			v1:         "memory.limit_in_bytes",
+			value:      c.Memory,
+		}
+		swap := limit{flag: flag, controller: "memory", v2: "memory.swap.max", optional: true}
+		both := memory
+		both.v2, both.v1, both.optional = "", "memory.memsw.limit_in_bytes", true
+		all = append(all, memory, swap, both)
+	}
+	if c.Pids > 0 {
+		all = append(all, limit{
+			flag:       fmt.Sprint("pids ", c.Pids),
+			controller: "pids",
+			v2:         "pids.max",
+			v1:         "pids.max",
+			value:      c.Pids,
+		})
+	}
+	if c.CPUs > 0 {
+		all = append(all, limit{
+			flag:       fmt.Sprint("cpus ", c.CPUs),
+			controller: "cpu",
+			v2:         "cpu.max",
+			v1:         "cpu.cfs_quota_us",
+			value:      Quota(c.CPUs),
+			accepted:   "the kernel takes 0.01 and more, and no more than a cgroup above has",
+		})
+	}
+	return all
+}
+
+// Period is that of a limit of processor time, in microseconds: cpu.max counts the time in each.
+const Period = 100_000
+
+// Quota is how much of each period a number of processors is, in microseconds. It is rounded: 0.29
+// times the period is a bit less than 29000.
+func Quota(cpus float64) int64 { return int64(math.Round(min(cpus, 1e6) * Period)) }
+
+// controllers are those of the limits.
+func controllers(c *config.Container) (names []string) {
+	for _, l := range limits(c) {
+		if len(names) == 0 || names[len(names)-1] != l.controller {
+			names = append(names, l.controller)
+		}
+	}
+	return names
+}
+
+// IsLimited tells whether the container has a cgroup.
+func IsLimited(c *config.Container) bool { return len(limits(c)) > 0 }
+
+// JoinsLate tells whether the child joins its cgroup only after it is born: those of version 1.
+// Then it unshares the cgroup namespace itself, because that takes the cgroup of its maker for its
+// root (cgroup_namespaces(7)).
+func JoinsLate(c *config.Container) bool { return IsLimited(c) && !isV2() }
+
+func isV2() bool {
+	var fs unix.Statfs_t
+	return unix.Statfs(root, &fs) == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC
+}
+
+// Make makes the cgroup and sets its limits; trace, if not nil, hears of each. What it made it
+// returns even with an error.
+func Make(c *config.Container, trace func(what string)) (*Cgroup, error) {
+	g := &Cgroup{trace: trace}
+	v2 := isV2()
+	base, err := findBase(c, v2)
+	if err != nil {
+		return g, err
+	}
+	removeStale(base)
+	name := newName()
+	for _, l := range limits(c) {
+		dir, file := base, l.v2
+		if !v2 {
+			dir, file = filepath.Join(base, l.controller), l.v1
+		}
+		if file == "" {
+			continue
+		}
+		dir = filepath.Join(dir, name)
+		if err := g.makeDirectory(dir, v2); err != nil {
+			return g, fmt.Errorf("cgroup: %w", err)
+		}
+		if err := g.set(l, filepath.Join(dir, file)); err != nil {
+			return g, err
+		}
+	}
+	return g, nil
+}
+
+// findBase finds the directory in which the container's cgroup is to be made. On version 2 that is
+// the first one which passes on the controllers of the limits: for root the root of the hierarchy,
+// for others a cgroup above their own that was delegated to them (cgroups(7), cgroups delegation).
+// Their own has processes, and so cannot pass any on.
+func findBase(c *config.Container, v2 bool) (dir string, err error) {
+	if !v2 {
+		return root, nil
+	}
+	wanted := controllers(c)
+	if err = passOn(root, wanted); err == nil {
+		return root, nil
+	}
+	own, _ := files.Read("/proc/self/cgroup") // none: no cgroups
+	_, path, _ := strings.Cut(strings.TrimSpace(own), "::")
+	for dir := filepath.Join(root, path); len(dir) > len(root); dir = filepath.Dir(dir) {
+		if passOn(dir, wanted) == nil {
+			return dir, nil
+		}
+	}
+	return "", fmt.Errorf("cgroup: %w (no cgroup with the controllers was delegated to this user)",
+		err)
+}
+
+// passOn makes sure that the cgroups in dir can have limits of these controllers, and that one can
+// be made there.
+func passOn(dir string, controllers []string) error {
+	file := filepath.Join(dir, "cgroup.subtree_control")
+	for _, controller := range controllers {
+		err := files.Write(file, "+"+controller)
+		if err == nil {
+			continue
+		}
+		if enabled, _ := files.Read(file); !slices.Contains(strings.Fields(enabled), controller) {
+			return err
+		}
+	}
+	return unix.Access(dir, unix.W_OK)
+}
+
+func (g *Cgroup) set(l limit, file string) error {
+	if l.optional && errors.Is(unix.Access(file, unix.F_OK), unix.ENOENT) {
+		return nil
+	}
+	if g.trace != nil {
+		g.trace(fmt.Sprintf("write %s: %d", file, l.value))
+	}
+	if err := files.Write(file, strconv.FormatInt(l.value, 10)); err != nil {
+		hint := ""
+		if l.accepted != "" {
+			hint = " (" + l.accepted + ")"
+		}
+		return fmt.Errorf("%s: write %s: %w%s", l.flag, filepath.Base(file), err, hint)
+	}
+	return nil
+}
+
+// makeDirectory makes one directory, if this container has not made it yet.
+func (g *Cgroup) makeDirectory(path string, v2 bool) error {
+	for _, d := range g.dirs {
+		if d.path == path {
+			return nil
+		}
+	}
+	lock, err := makeLocked(path)
+	if err != nil {
+		return err
+	}
+	g.dirs = append(g.dirs, directory{path, lock})
+	if v2 {
+		return nil
+	}
+	// Writing to tasks moves the thread that writes, and costs less than moving another process
+	// does.
+	fd, err := unix.Open(filepath.Join(path, "tasks"), unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", filepath.Join(path, "tasks"), err)
+	}
+	g.tasks = append(g.tasks, fd)
+	return nil
+}
+
+// FD is a descriptor of the cgroup, for the child to be born into (CLONE_INTO_CGROUP of clone(2)),
+// on version 2; or -1.
+func (g *Cgroup) FD() int {
+	if len(g.dirs) == 0 || len(g.tasks) > 0 {
+		return -1
+	}
+	return g.dirs[0].lock
+}
+
+// Join adds the calls by which the child joins its cgroups of version 1, and makes them the root of
+// what the container sees.
+func (g *Cgroup) Join(p *plan.Plan, c *config.Container) {
+	p.About("join cgroup", "")
+	for i, fd := range g.tasks {
+		p.Write(p.Open(fd, g.dirs[i].path+"/tasks"), "0")
+	}
+	if c.Namespaces.Has(unix.CLONE_NEWCGROUP) {
+		p.Unshare(unix.CLONE_NEWCGROUP)
+	}
+}
+
+// Example is a cgroup that was not made, for a plan that will not be.
+func Example(c *config.Container) *Cgroup {
+	g := &Cgroup{}
+	if JoinsLate(c) {
+		for i, name := range controllers(c) {
+			g.dirs = append(g.dirs, directory{path: filepath.Join(root, name, namePrefix+"...")})
+			g.tasks = append(g.tasks, exampleFD+i)
+		}
+	}
+	return g
+}
+
+const exampleFD = 1 << 16
+
+// A Mount is a file system that shows the container its cgroup.
+type Mount struct{ Type, Target, Options string }
+
+// Mounts are those file systems; only a cgroup namespace makes the cgroup the root of what they
+// show. On version 1 it is one for each hierarchy, those with limits.
+func Mounts(c *config.Container) ([]Mount, error) {
+	switch {
+	case !c.Namespaces.Has(unix.CLONE_NEWCGROUP):
+		return nil, nil
+	case isV2():
+		return []Mount{{Type: "cgroup2", Target: root}}, nil
+	}
+	var mounts []Mount
+	text, err := files.ReadIfThere("/proc/self/cgroup") // none: the kernel has no cgroups
+	wanted := controllers(c)
+	for line := range strings.Lines(text) {
+		fields := strings.Split(line, ":")
+		for _, controller := range wanted {
+			if strings.Contains(","+fields[1]+",", ","+controller+",") {
+				mounts = append(mounts, Mount{
+					Type:    "cgroup",
+					Target:  filepath.Join(root, fields[1]),
+					Options: fields[1],
+				})
+				break
+			}
+		}
+	}
+	return mounts, err
+}
+
+// Explain tells why a command was killed, if it was for the limit of memory: the kernel says
+// nothing to it. The count of such kills is in memory.events, on version 1 in memory.oom_control.
+func (g *Cgroup) Explain(status int) error {
+	if status != 128+int(unix.SIGKILL) {
+		return nil
+	}
+	for _, d := range g.dirs {
+		for _, file := range []string{"memory.events", "memory.oom_control"} {
+			// One of them is there, in one of the directories.
+			text, _ := files.Read(filepath.Join(d.path, file))
+			if kills := field(text, "oom_kill"); kills != "" && kills != "0" {
+				return errors.New("memory: the kernel killed the command, or a process of it, " +
+					"at the limit (-memory)")
+			}
+		}
+	}
+	return nil
+}
+
+// field is the value behind a name in a file with a line for each.
+func field(text, name string) string {
+	for line := range strings.Lines(text) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// Remove removes the cgroup. A process is left in it only where there is no pid namespace to end
+// with the command; it is killed. The last ones take a moment to go.
+func (g *Cgroup) Remove() (err error) {
+	for _, fd := range g.tasks {
+		unix.Close(fd)
+	}
+	for _, d := range g.dirs {
+		removeErr := removeTree(d.path)
+		for tries := 0; errors.Is(removeErr, unix.EBUSY) && tries < 500; tries++ {
+			killTree(d.path)
+			time.Sleep(10 * time.Millisecond)
+			removeErr = removeTree(d.path)
+		}
+		if removeErr != nil {
+			err = errors.Join(err, fmt.Errorf("cgroup: remove %s: %w", d.path, removeErr))
+		}
+		unix.Close(d.lock)
+	}
+	return err
+}
+
+// removeTree removes a cgroup, and before that those that somebody made below it.
+func removeTree(dir string) error {
+	err := unix.Rmdir(dir)
+	if !errors.Is(err, unix.EBUSY) {
+		return err
+	}
+	for _, below := range tree(dir) {
+		err = unix.Rmdir(below)
+	}
+	return err // the last was dir itself
+}
+
+// killTree kills the processes in a cgroup and below it. It may have to be repeated: they fork.
+func killTree(dir string) {
+	for _, below := range tree(dir) {
+		procs, _ := os.ReadFile(filepath.Join(below, "cgroup.procs"))
+		for field := range bytes.FieldsSeq(procs) {
+			if pid, err := strconv.Atoi(string(field)); err == nil && pid > 0 {
+				_ = unix.Kill(pid, unix.SIGKILL)
+			}
+		}
+	}
+}
+
+// tree lists a cgroup and those below it, each after those below itself.
+func tree(dir string) (dirs []string) {
+	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() {
+			dirs = append([]string{path}, dirs...)
+		}
+		return nil
+	})
+	return dirs
+}

@@ -1,0 +1,101 @@
+//go:build linux
+
+package users
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"container.example/workshop/runtime/config"
+	"container.example/workshop/runtime/plan"
+)
+
+// A User is who the command runs as.
+type User struct {
+	UID, GID int
+	Home     string
+}
+
+// NeedsFiles tells whether the user of the container is in its passwd(5), or to be looked for
+// there.
+func NeedsFiles(c *config.Container) bool { return c.User != "0" }
+
+// OpenFiles adds the calls that open passwd(5) and group(5) of the container. They need not be
+// there, and may be anything if a container brought them: a link that leads out of its root, a pipe
+// that nobody writes to.
+func OpenFiles(p *plan.Plan) (passwd, group plan.FD) {
+	p.About("look up user", "")
+	open := func(name string) plan.FD {
+		fd := p.Openat2(plan.CWD, name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY,
+			unix.RESOLVE_NO_MAGICLINKS)
+		p.Allow(unix.ENOENT, unix.ENOTDIR) // without the file there are no names
+		return fd
+	}
+	return open("/etc/passwd"), open("/etc/group")
+}
+
+// LookUp finds the user of the container in the texts of its passwd(5) and group(5).
+func LookUp(c *config.Container, passwd, group string) (u User, err error) {
+	if !NeedsFiles(c) {
+		return User{Home: "/root"}, nil
+	}
+	name, groupName, hasGroup := strings.Cut(c.User, ":")
+	u.Home = "/"
+	if fields := named(passwd, name); len(fields) > 5 {
+		name, u.Home = fields[2], fields[5]
+		if !hasGroup {
+			groupName, hasGroup = fields[3], true
+		}
+	}
+	if u.UID, err = parseID(name); err != nil {
+		return u, fmt.Errorf("user %q: not in the container's /etc/passwd", c.User)
+	}
+	if fields := named(group, groupName); fields != nil {
+		groupName = fields[2]
+	}
+	if hasGroup {
+		if u.GID, err = parseID(groupName); err != nil {
+			return u, fmt.Errorf("group %q: not in the container's /etc/group", groupName)
+		}
+	}
+	return u, nil
+}
+
+// CheckMapped makes sure that the ids of a user are in the id maps of the container.
+func CheckMapped(c *config.Container, u User) error {
+	if !has(c.UIDs, "/proc/self/uid_map", u.UID) || !HasGroup(c, u.GID) {
+		return fmt.Errorf("user %q: not mapped in the user namespace "+
+			"(see /etc/subuid and newuidmap)", c.User)
+	}
+	return nil
+}
+
+// named finds the line of a user in passwd(5), or of a group in group(5). A number is an id and
+// never a name: otherwise the file could give it the rights of another.
+func named(text, name string) []string {
+	if _, err := parseID(name); err == nil {
+		return entry(text, 2, name)
+	}
+	return entry(text, 0, name)
+}
+
+// entry finds the line of a text in the form of passwd(5) whose field number i is value: nil if
+// there is none.
+func entry(text string, i int, value string) []string {
+	for line := range strings.Lines(text) {
+		fields := strings.Split(strings.TrimSpace(line), ":")
+		if len(fields) > 2 && fields[i] == value {
+			return fields
+		}
+	}
+	return nil
+}
+
+// parseID parses an id; the highest number means none (setresuid(2)).
+func parseID(s string) (int, error) {
+	id, err := strconv.ParseUint(s, 10, 31)
+	return int(id), err
+}
