@@ -1,0 +1,118 @@
+//go:build linux
+
+package rights
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"container.example/workshop/runtime/config"
+	"container.example/workshop/runtime/plan"
+)
+
+// resources are the limits of setrlimit(2), as Docker and ulimit(1) name them.
+var resources = []struct {
+	name   string
+	number int
+}{
+	{"core", unix.RLIMIT_CORE},
+	{"cpu", unix.RLIMIT_CPU},
+	{"data", unix.RLIMIT_DATA},
+	{"fsize", unix.RLIMIT_FSIZE},
+	{"locks", unix.RLIMIT_LOCKS},
+	{"memlock", unix.RLIMIT_MEMLOCK},
+	{"msgqueue", unix.RLIMIT_MSGQUEUE},
+	{"nice", unix.RLIMIT_NICE},
+	{"nofile", unix.RLIMIT_NOFILE},
+	{"nproc", unix.RLIMIT_NPROC},
+	{"rss", unix.RLIMIT_RSS},
+	{"rtprio", unix.RLIMIT_RTPRIO},
+	{"rttime", unix.RLIMIT_RTTIME},
+	{"sigpending", unix.RLIMIT_SIGPENDING},
+	{"stack", unix.RLIMIT_STACK},
+}
+
+func resource(name string) (number int, known bool) {
+	for _, r := range resources {
+		if r.name == name {
+			return r.number, true
+		}
+	}
+	return 0, false
+}
+
+// ParseUlimit parses NAME=SOFT[:HARD].
+func ParseUlimit(s string) (u config.Ulimit, err error) {
+	name, values, _ := strings.Cut(s, "=")
+	if _, known := resource(name); !known {
+		return u, fmt.Errorf("unknown limit %q", name)
+	}
+	soft, hard, both := strings.Cut(values, ":")
+	if !both {
+		hard = soft
+	}
+	u.Name = name
+	var softErr, hardErr error
+	u.Soft, softErr = parseLimit(soft)
+	u.Hard, hardErr = parseLimit(hard)
+	if softErr != nil || hardErr != nil {
+		return u, errors.New("must be NAME=SOFT[:HARD], with numbers or unlimited")
+	}
+	if u.Soft > u.Hard {
+		return u, errors.New("the soft limit is above the hard one")
+	}
+	return u, nil
+}
+
+func parseLimit(s string) (uint64, error) {
+	if s == "unlimited" || s == "-1" {
+		return unix.RLIM_INFINITY, nil
+	}
+	return strconv.ParseUint(s, 10, 63)
+}
+
+// CheckDescriptors makes sure that this process may have enough descriptors. The Go runtime takes
+// all that the hard limit allows, and does not survive it when there are none.
+func CheckDescriptors() error {
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
+		return fmt.Errorf("getrlimit nofile: %w", err)
+	}
+	if files.Max < 64 {
+		return fmt.Errorf("ulimit nofile %d: too low for the runtime, which takes 64 "+
+			"(a container can have less: -ulimit)", files.Max)
+	}
+	return nil
+}
+
+// RaiseHardLimits raises those of the child. It is for the parent to do, because root of a user
+// namespace may not. The child lowers them, when it has no more use for what they limit.
+func RaiseHardLimits(pid int, ulimits []config.Ulimit) error {
+	for _, u := range ulimits {
+		number, _ := resource(u.Name)
+		var now unix.Rlimit
+		if err := unix.Prlimit(pid, number, nil, &now); err != nil {
+			return fmt.Errorf("ulimit %q: %w", u.Name, err)
+		}
+		if u.Hard > now.Max {
+			raised := &unix.Rlimit{Cur: now.Cur, Max: u.Hard}
+			if err := unix.Prlimit(pid, number, raised, nil); err != nil {
+				return fmt.Errorf("ulimit %q: hard limit %d above %d: %w",
+					u.Name, u.Hard, now.Max, err)
+			}
+		}
+	}
+	return nil
+}
+
+func setUlimits(p *plan.Plan, ulimits []config.Ulimit) {
+	for _, u := range ulimits {
+		p.About("ulimit", u.Name)
+		number, _ := resource(u.Name)
+		p.Setrlimit(number, unix.Rlimit{Cur: u.Soft, Max: u.Hard})
+	}
+}

@@ -1,0 +1,162 @@
+//go:build linux
+
+package rights
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/moby/profiles/seccomp"
+	"github.com/moby/sys/capability"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+
+	"container.example/workshop/runtime/config"
+)
+
+// TestSeccomp compares the verdicts of the filter with those of Docker's default profile, for every system
+// call and for arguments around the profile's conditions, with each set of capabilities that makes a
+// difference.
+func TestSeccomp(t *testing.T) {
+	sets := map[string]uint64{"none": 0, "default": uint64(config.DefaultCapabilities), "all": ^uint64(0) >> (63 - unix.CAP_LAST_CAP)}
+	for _, c := range capability.ListKnown() {
+		sets[c.String()] = 1 << c
+	}
+	numbers := callNumbers(t)
+	for name, set := range sets {
+		t.Run(name, func(t *testing.T) {
+			profile := dockerProfile(t, set)
+			filter := virtualMachine(t, Filter(config.Capabilities(set)))
+			for number := range uint32(600) {
+				for _, arg := range arguments {
+					want := profile.verdict(numbers[number], arg)
+					if number > unix.SYS_REMOVEXATTRAT { // runc puts that before any profile
+						want = errno(unix.ENOSYS)
+					}
+					require.Equal(t, want, run(t, filter, auditArch, number, arg), "call %d %v, argument %#x", number, numbers[number], arg)
+				}
+			}
+			// Those of the x32 kind, and those of another architecture.
+			require.Equal(t, errno(unix.EPERM), run(t, filter, auditArch, 0x40000000, 0))
+			require.Equal(t, uint32(unix.SECCOMP_RET_KILL_PROCESS), run(t, filter, unix.AUDIT_ARCH_I386, 1, 0))
+		})
+	}
+}
+
+// arguments are values for the first one: socket families, personalities and flags of clone.
+var arguments = func() (all []uint64) {
+	for i := range uint64(50) {
+		all = append(all, i)
+	}
+	for bit := range 64 {
+		all = append(all, 1<<bit)
+	}
+	return append(all, 0x20008, 0x20009, 0xffffffff, 0xfffffffe, 0xffffffffffffffff, 0x1_0000_0008, 0x7e020000, 0x3d0f00)
+}()
+
+type profile []specs.LinuxSyscall
+
+// dockerProfile is the one that Docker makes of its default profile for these capabilities.
+func dockerProfile(t *testing.T, set uint64) profile {
+	var names []string
+	for _, c := range capability.ListKnown() {
+		if set>>c&1 == 1 {
+			names = append(names, "CAP_"+strings.ToUpper(c.String()))
+		}
+	}
+	spec := &specs.Spec{Process: &specs.Process{Capabilities: &specs.LinuxCapabilities{Bounding: names}}}
+	p, err := seccomp.GetDefaultProfile(spec)
+	require.NoError(t, err)
+	require.Equal(t, specs.ActErrno, p.DefaultAction)
+	require.EqualValues(t, unix.EPERM, *p.DefaultErrnoRet)
+	return p.Syscalls
+}
+
+// verdict is what the profile says to a call by any of its names: the most permissive rule that fits.
+func (p profile) verdict(names []string, arg uint64) uint32 {
+	result := errno(unix.EPERM)
+	for _, rule := range p {
+		for _, ruleName := range rule.Names {
+			for _, name := range names {
+				if name != ruleName || !fits(rule.Args, arg) {
+					continue
+				}
+				if rule.Action == specs.ActAllow {
+					return unix.SECCOMP_RET_ALLOW
+				}
+				result = errno(unix.Errno(*rule.ErrnoRet))
+			}
+		}
+	}
+	return result
+}
+
+func fits(conditions []specs.LinuxSeccompArg, arg uint64) bool {
+	for _, c := range conditions {
+		switch {
+		case c.Index != 0:
+			return false
+		case c.Op == specs.OpEqualTo && arg != c.Value,
+			c.Op == specs.OpLessThan && arg >= c.Value,
+			c.Op == specs.OpMaskedEqual && arg&c.Value != c.ValueTwo:
+			return false
+		case c.Op != specs.OpEqualTo && c.Op != specs.OpLessThan && c.Op != specs.OpMaskedEqual:
+			panic("a condition that this test does not know: " + c.Op)
+		}
+	}
+	return true
+}
+
+func errno(e unix.Errno) uint32 { return unix.SECCOMP_RET_ERRNO | uint32(e) }
+
+// callNumbers are the names of system calls by number, from the source of golang.org/x/sys.
+func callNumbers(t *testing.T) map[uint32][]string {
+	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "golang.org/x/sys").Output()
+	if err != nil && os.Getenv("SYS") != "" {
+		dir, err = []byte(os.Getenv("SYS")), nil // where there is no Go
+	}
+	require.NoError(t, err)
+	source, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(dir)), "unix", fmt.Sprintf("zsysnum_linux_%s.go", runtime.GOARCH)))
+	require.NoError(t, err)
+	numbers := map[uint32][]string{}
+	for _, match := range regexp.MustCompile(`(?m)^\s+SYS_(\w+)\s+= (\d+)`).FindAllStringSubmatch(string(source), -1) {
+		number, err := strconv.ParseUint(match[2], 10, 32)
+		require.NoError(t, err)
+		numbers[uint32(number)] = append(numbers[uint32(number)], strings.ToLower(match[1]))
+	}
+	require.Greater(t, len(numbers), 300)
+	return numbers
+}
+
+func virtualMachine(t *testing.T, filter []unix.SockFilter) *bpf.VM {
+	var program []bpf.Instruction
+	for _, f := range filter {
+		program = append(program, bpf.RawInstruction{Op: f.Code, Jt: f.Jt, Jf: f.Jf, K: f.K}.Disassemble())
+	}
+	vm, err := bpf.NewVM(program)
+	require.NoError(t, err)
+	return vm
+}
+
+// run runs the filter for a call. The machine is one for packets, whose words have the most significant byte
+// first.
+func run(t *testing.T, vm *bpf.VM, arch, number uint32, arg uint64) uint32 {
+	data := make([]byte, 64)
+	binary.BigEndian.PutUint32(data[offsetNumber:], number)
+	binary.BigEndian.PutUint32(data[offsetArch:], arch)
+	binary.BigEndian.PutUint32(data[offsetArgLow:], uint32(arg))
+	binary.BigEndian.PutUint32(data[offsetArgHigh:], uint32(arg>>32))
+	result, err := vm.Run(data)
+	require.NoError(t, err)
+	return uint32(result)
+}

@@ -1,0 +1,479 @@
+//go:build linux
+
+package rootfs
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"container.example/workshop/runtime/config"
+	"container.example/workshop/runtime/users"
+)
+
+// isolated runs the test that calls it once more, in a mount namespace of its own, where it can put
+// other files over those of the host. There it returns true.
+func isolated(t *testing.T) bool {
+	const env = "TEST_ISOLATED"
+	if os.Getenv(env) == t.Name() {
+		require.NoError(t, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
+		return true
+	}
+	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), env+"="+t.Name())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP}
+	if os.Geteuid() != 0 {
+		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Geteuid(), Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getegid(), Size: 1}}
+	}
+	said, err := cmd.CombinedOutput()
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSPC) {
+		t.Skipf("no mount namespace for this user here: %v", err)
+	}
+	require.NoError(t, err, string(said))
+	if strings.Contains(string(said), "--- SKIP") {
+		t.Skip(string(said))
+	}
+	return false
+}
+
+// cover puts an empty file system over a directory.
+func cover(t *testing.T, dir string) {
+	require.NoError(t, unix.Mount("tmpfs", dir, "tmpfs", 0, ""), dir)
+}
+
+func writeFile(t *testing.T, name, text string) {
+	require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o755))
+	require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
+}
+
+// cgroupStory is what is mounted in /sys/fs/cgroup, and after what.
+func cgroupStory(t *testing.T, change func(c *config.Container)) []string {
+	story := mounts(list(t, container(func(c *config.Container) {
+		c.Namespaces |= unix.CLONE_NEWCGROUP
+		change(c)
+	})))
+	end := slices.Index(story, "leave host:/")
+	first := slices.IndexFunc(story,
+		func(s string) bool { return strings.HasPrefix(s, "/sys/fs/") })
+	if first == -1 {
+		return nil
+	}
+	require.Contains(t, story[first-1], "size=0", "the last mask comes before")
+	return story[first:end]
+}
+
+const (
+	tmpfsCover = "/sys/fs/cgroup: tmpfs " + secure + " mode=755,size=64k"
+	cgroup2    = "/sys/fs/cgroup: cgroup2 MS_RDONLY|" + secure
+)
+
+func limited(c *config.Container) { c.Memory, c.CPUs = 1<<20, 1 }
+
+// On version 2 it is one file system, and nobody's but the container's: with the network of the
+// host /sys is the host's, with all its cgroups, so they are covered first.
+func TestCgroupVersion2(t *testing.T) {
+	if !isolated(t) {
+		return
+	}
+	if err := unix.Mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, ""); err != nil {
+		t.Skip("mount cgroup2:", err)
+	}
+	withoutNet := func(c *config.Container) { c.Namespaces &^= unix.CLONE_NEWNET }
+	require.Equal(t, []string{cgroup2}, cgroupStory(t, func(*config.Container) {}))
+	require.Equal(t, []string{cgroup2}, cgroupStory(t, limited))
+	require.Equal(t, []string{tmpfsCover, cgroup2}, cgroupStory(t, withoutNet))
+	require.Empty(t,
+		cgroupStory(t, func(c *config.Container) { c.Namespaces &^= unix.CLONE_NEWCGROUP }))
+
+	// The descriptor that the second mount is put on is one of the cover.
+	calls := list(t, container(func(c *config.Container) {
+		c.Namespaces |= unix.CLONE_NEWCGROUP
+		withoutNet(c)
+	}))
+	const open = `openat2(</sys>, "fs/cgroup", O_PATH|O_DIRECTORY|O_CLOEXEC, RESOLVE_NO_SYMLINKS)`
+	first := find(t, calls,
+		`mount("tmpfs", ".", "tmpfs", MS_NOSUID|MS_NODEV|MS_NOEXEC, "mode=755,size=64k")`)
+	second := find(t, calls, `mount("cgroup2"`)
+	require.Contains(t, lines(calls)[first:second], open)
+}
+
+// On version 1 each controller with a limit has a file system, in a directory for which there has
+// to be room.
+func TestCgroupVersion1(t *testing.T) {
+	if !isolated(t) {
+		return
+	}
+	cover(t, "/sys/fs/cgroup")
+	text := filepath.Join(t.TempDir(), "cgroup")
+	writeFile(t, text, `12:pids:/
+4:memory:/a
+3:cpu,cpuacct:/a
+2:cpuset:/
+1:name=systemd:/
+0::/
+`)
+	if err := unix.Mount(text, "/proc/self/cgroup", "", unix.MS_BIND, ""); err != nil {
+		t.Skip("mount over /proc/self/cgroup:", err)
+	}
+	hierarchy := func(name string) string {
+		return "/sys/fs/cgroup/" + name + ": cgroup MS_RDONLY|" + secure + " " + name
+	}
+	want := []string{tmpfsCover, hierarchy("memory"), hierarchy("cpu,cpuacct")}
+	withoutNet := func(c *config.Container) { c.Namespaces &^= unix.CLONE_NEWNET }
+	require.Equal(t, want, cgroupStory(t, limited))
+	require.Equal(t, want, cgroupStory(t, func(c *config.Container) {
+		limited(c)
+		withoutNet(c)
+	}))
+	require.Empty(t, cgroupStory(t, func(*config.Container) {}))
+	require.Equal(t, []string{tmpfsCover}, cgroupStory(t, withoutNet))
+	require.Empty(t, cgroupStory(t, func(c *config.Container) {
+		limited(c)
+		c.Namespaces &^= unix.CLONE_NEWCGROUP
+	}))
+}
+
+// Servers on the loopback interface of the host are out of reach in a network namespace.
+func TestResolvers(t *testing.T) {
+	if !isolated(t) {
+		return
+	}
+	cover(t, "/etc")
+	cover(t, "/run")
+	const stub, behind = "/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"
+	resolvers := func(r *Root) string {
+		text, err := r.resolvers()
+		require.NoError(t, err)
+		return text
+	}
+	own, host := &Root{c: container(nil)}, &Root{c: without(unix.CLONE_NEWNET)}
+	require.Empty(t, resolvers(own), "there need not be one")
+	require.Empty(t, resolvers(host))
+
+	writeFile(
+		t,
+		stub,
+		"search a.example\nnameserver 127.0.0.1\nnameserver\t::1\n nameserver 10.0.0.1\n"+
+			"# nameserver 127.0.0.1\nnameserver\nnameserver 8.8.8.8",
+	)
+	require.Equal(t, "search a.example\n nameserver 10.0.0.1\n# nameserver 127.0.0.1\nnameserver\n"+
+		"nameserver 8.8.8.8", resolvers(own))
+	require.Contains(t, resolvers(host), "nameserver 127.0.0.1\n")
+
+	// systemd-resolved keeps the servers behind its own in a file (systemd-resolved.service(8)).
+	writeFile(t, behind, "nameserver 9.9.9.9\n")
+	require.Contains(t, resolvers(own), "10.0.0.1", "only where it is the server")
+	writeFile(t, stub, "nameserver 127.0.0.53\noptions edns0\n")
+	require.Equal(t, "nameserver 9.9.9.9\n", resolvers(own))
+	require.Equal(t, "nameserver 127.0.0.53\noptions edns0\n", resolvers(host))
+	writeFile(t, behind, "")
+	require.Equal(t, "options edns0\n", resolvers(own))
+
+	// A pipe may be waited for forever.
+	require.NoError(t, os.Remove(stub))
+	require.NoError(t, unix.Mkfifo(stub, 0o600))
+	require.Empty(t, inTime(t, func() string { return resolvers(own) }))
+}
+
+// inTime fails the test if a function waits.
+func inTime(t *testing.T, f func() string) (text string) {
+	done := make(chan string, 1)
+	go func() { done <- f() }()
+	select {
+	case text = <-done:
+	case <-time.After(time.Minute):
+		require.Fail(t, "it waits for a pipe")
+	}
+	return text
+}
+
+// Each processor that can come has its own; a virtual one has none.
+func TestThrottles(t *testing.T) {
+	if !isolated(t) {
+		return
+	}
+	const cpu = "/sys/devices/system/cpu"
+	cover(t, cpu)
+	require.Equal(
+		t,
+		[]string{"devices/system/cpu/cpu0/thermal_throttle"},
+		throttles(),
+		"a kernel that does not say how many there are has one, and what is not there can be hidden",
+	)
+	for _, n := range []string{"0", "2", "11"} {
+		require.NoError(t, os.MkdirAll(cpu+"/cpu"+n+"/thermal_throttle", 0o755))
+	}
+	for possible, want := range map[string][]string{
+		"0\n":     {"0"},
+		"0-1\n":   {"0"},
+		"0-2\n":   {"0", "2"},
+		"0-10\n":  {"0", "2"},
+		"0-11\n":  {"0", "2", "11"},
+		"0,2-3\n": {"0", "2"},
+	} {
+		writeFile(t, cpu+"/possible", possible)
+		var names []string
+		for _, n := range want {
+			names = append(names, "devices/system/cpu/cpu"+n+"/thermal_throttle")
+		}
+		require.Equal(t, names, throttles(), possible)
+	}
+	writeFile(t, cpu+"/possible", "0-2\n")
+	story := mounts(list(t, container(nil)))
+	require.Contains(t, story, "/sys/devices/system/cpu/cpu2/thermal_throttle: "+
+		"tmpfs MS_RDONLY|"+secure+" size=0,nr_inodes=1")
+	require.Contains(t, MaskedPaths(), "/sys/devices/system/cpu/cpu2/thermal_throttle")
+}
+
+// The files of a container are read as the container would: its links lead to a place inside.
+func TestReadInside(t *testing.T) {
+	dir := t.TempDir()
+	outside := filepath.Join(dir, "outside")
+	root := filepath.Join(dir, "rootfs")
+	writeFile(t, outside, "the host's")
+	writeFile(t, filepath.Join(root, "etc/passwd"), "the container's")
+	for link, target := range map[string]string{
+		"absolute": "/etc/passwd",
+		"relative": "etc/passwd",
+		"out":      outside,
+		"loop":     "loop",
+		"magic":    "/proc/self/exe",
+	} {
+		require.NoError(t, os.Symlink(target, filepath.Join(root, link)))
+	}
+	require.NoError(t, unix.Mkfifo(filepath.Join(root, "pipe"), 0o600))
+	for name, want := range map[string]string{
+		"etc/passwd": "the container's",
+		"absolute":   "the container's",
+		"relative":   "the container's",
+		"out":        "",
+		"magic":      "",
+		"pipe":       "",
+		"etc":        "",
+		"nowhere":    "",
+	} {
+		got := inTime(t, func() string { return inside(t, root, name) })
+		require.Equal(t, want, got, name)
+	}
+	_, err := ReadInside(root, "loop")
+	require.ErrorIs(t, err, unix.ELOOP)
+	_, err = ReadInside(filepath.Join(dir, "nowhere"), "etc/passwd")
+	require.ErrorIs(t, err, unix.ENOENT)
+	here, err := os.ReadFile("/etc/passwd")
+	require.NoError(t, err)
+	require.Equal(t, string(here), inside(t, "", "etc/passwd"),
+		"without a root file system: the host's")
+}
+
+// What a copy has is what the tree has, but for devices, sockets and pipes; a link is copied and
+// not followed, and a file with two names stays one file.
+func TestCopyOnce(t *testing.T) {
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+	writeFile(t, filepath.Join(from, "a/file"), "text")
+	require.NoError(t, os.Chmod(filepath.Join(from, "a/file"), 0o4751|os.ModeSetuid))
+	require.NoError(t, os.Mkdir(filepath.Join(from, "sticky"), 0o700))
+	require.NoError(t, os.Chmod(filepath.Join(from, "sticky"), 0o777|os.ModeSticky))
+	require.NoError(t, os.Link(filepath.Join(from, "a/file"), filepath.Join(from, "b")))
+	require.NoError(t, os.Symlink("/etc/passwd", filepath.Join(from, "link")))
+	require.NoError(t, os.Symlink("/nowhere", filepath.Join(from, "dangling")))
+	require.NoError(t, unix.Mkfifo(filepath.Join(from, "pipe"), 0o600))
+	require.NoError(t, os.MkdirAll(to+".part/left/over", 0o755)) // of a container that was killed
+
+	before := unix.Umask(0o77)
+	err := CopyOnce(from, to)
+	require.Equal(t, 0o77, unix.Umask(before), "the mask is what it was")
+	require.NoError(t, err)
+
+	text, err := os.ReadFile(filepath.Join(to, "a/file"))
+	require.NoError(t, err)
+	require.Equal(t, "text", string(text))
+	stat := func(name string) (s unix.Stat_t) {
+		require.NoError(t, unix.Lstat(filepath.Join(to, name), &s), name)
+		return s
+	}
+	require.EqualValues(t, unix.S_IFREG|0o4751, stat("a/file").Mode)
+	require.EqualValues(t, unix.S_IFDIR|0o1777, stat("sticky").Mode)
+	require.EqualValues(t, unix.S_IFDIR|0o755, stat("a").Mode)
+	require.Equal(t, stat("a/file").Ino, stat("b").Ino)
+	for link, want := range map[string]string{"link": "/etc/passwd", "dangling": "/nowhere"} {
+		target, err := os.Readlink(filepath.Join(to, link))
+		require.NoError(t, err)
+		require.Equal(t, want, target)
+	}
+	require.NoFileExists(t, filepath.Join(to, "pipe"))
+	require.NoDirExists(t, to+".part")
+
+	// What was kept is left as the container left it.
+	require.NoError(t, os.Remove(filepath.Join(to, "b")))
+	require.NoError(t, CopyOnce(from, to))
+	require.NoFileExists(t, filepath.Join(to, "b"))
+}
+
+// Only what is complete has its name, and what has failed takes no room.
+func TestCopyThatFails(t *testing.T) {
+	dir := t.TempDir()
+	to := filepath.Join(dir, "to")
+	require.Error(t, CopyOnce(filepath.Join(dir, "nowhere"), to))
+	require.NoDirExists(t, to)
+	require.NoDirExists(t, to+".part")
+}
+
+// canGiveAway tells whether who runs the tests may give files to the ids of a container.
+func canGiveAway() bool {
+	return os.Geteuid() == 0 && users.HasGroup(&config.Container{}, 165535)
+}
+
+// Owners are shifted to those that the user namespace has for them.
+func TestCopyShiftsOwners(t *testing.T) {
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+	writeFile(t, filepath.Join(from, "file"), "")
+	require.NoError(t, os.Symlink("file", filepath.Join(from, "link")))
+	require.NoError(t, os.Mkdir(to, 0o755))
+	uid, gid := os.Geteuid(), os.Getegid()
+	if canGiveAway() {
+		uid, gid = 100007, 100008
+	}
+	var shifted []uint32
+	require.NoError(t, copyTree(from, to, func(u, g uint32) (int, int) {
+		shifted = append(shifted, u, g)
+		return uid, gid
+	}))
+	require.Len(t, shifted, 6)
+	for _, name := range []string{".", "file", "link"} {
+		var s unix.Stat_t
+		require.NoError(t, unix.Lstat(filepath.Join(to, name), &s))
+		require.EqualValues(t, uid, s.Uid, name)
+		require.EqualValues(t, gid, s.Gid, name)
+	}
+}
+
+// keeping is a container of the caller's that keeps what it writes in a directory.
+func keeping(dir string) *config.Container {
+	return container(func(c *config.Container) {
+		c.Namespaces &^= unix.CLONE_NEWUSER
+		c.UIDs, c.GIDs, c.Keep = nil, nil, dir
+	})
+}
+
+// release drops the locks that TakeKept holds as long as the runtime lives, as its end does.
+func release(t *testing.T, dir string) {
+	fds, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	for _, fd := range fds {
+		if target, _ := os.Readlink("/proc/self/fd/" + fd.Name()); target == dir {
+			number, err := strconv.Atoi(fd.Name())
+			require.NoError(t, err)
+			require.NoError(t, unix.Close(number))
+		}
+	}
+}
+
+// The directory is made or taken, and nobody else has a way into it: a setuid file of the container
+// is none for the users of the host. One container at a time has it.
+func TestKeep(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "kept")
+	require.NoError(t, TakeKept(&config.Container{}), "nothing to keep")
+
+	// The modes are those of a root directory, whatever the caller has for a mask.
+	before := unix.Umask(0o77)
+	err := TakeKept(keeping(dir))
+	require.Equal(t, 0o77, unix.Umask(before), "the mask is what it was")
+	require.NoError(t, err)
+	for name, mode := range map[string]uint32{"": 0o700, "upper": 0o755, "work": 0o755} {
+		var s unix.Stat_t
+		require.NoError(t, unix.Stat(filepath.Join(dir, name), &s))
+		require.Equal(t, mode|unix.S_IFDIR, s.Mode, name)
+		require.EqualValues(t, os.Geteuid(), s.Uid)
+	}
+	require.EqualError(t, TakeKept(keeping(dir)), `keep "`+dir+`": in use by another container`)
+	release(t, dir)
+
+	// The next container finds what the first one wrote.
+	writeFile(t, filepath.Join(dir, "upper/file"), "text")
+	require.NoError(t, TakeKept(keeping(dir)))
+	require.FileExists(t, filepath.Join(dir, "upper/file"))
+	release(t, dir)
+
+	// An empty directory is taken.
+	empty := t.TempDir()
+	require.NoError(t, os.Chmod(empty, 0o755))
+	require.NoError(t, TakeKept(keeping(empty)))
+	require.DirExists(t, filepath.Join(empty, "upper"))
+	release(t, empty)
+}
+
+// What may be of use to somebody else is left alone.
+func TestKeepTakesNothingFromAnybody(t *testing.T) {
+	home, shared, file := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "file")
+	writeFile(t, filepath.Join(home, "letter"), "")
+	half := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(half, "upper"), 0o755))
+	require.NoError(t, os.Chmod(shared, 0o777))
+	writeFile(t, file, "")
+	const refused = "neither an empty directory"
+	for dir, want := range map[string]string{
+		home:           refused,
+		half:           refused,
+		shared:         refused,
+		file:           "not a directory",
+		file + "/a":    "not a directory",
+		home + "/a/b":  "no such file or directory",
+		"/proc/self/a": "no such file or directory",
+	} {
+		err := TakeKept(keeping(dir))
+		require.ErrorContains(t, err, want, dir)
+		require.ErrorContains(t, err, `keep "`+dir+`": `)
+	}
+	var s unix.Stat_t
+	require.NoError(t, unix.Stat(shared, &s))
+	require.EqualValues(t, unix.S_IFDIR|0o777, s.Mode)
+	require.NoDirExists(t, filepath.Join(shared, "upper"))
+	require.NoDirExists(t, filepath.Join(home, "upper"))
+}
+
+// With other ids what was kept would be somebody else's: it is not for this container.
+func TestKeepIsForTheSameIDs(t *testing.T) {
+	if !canGiveAway() {
+		t.Skip("only root has more than its own ids")
+	}
+	dir := filepath.Join(t.TempDir(), "kept")
+	require.NoError(t, TakeKept(keeping(dir)))
+	release(t, dir)
+	other := keeping(dir)
+	other.Namespaces |= unix.CLONE_NEWUSER
+	other.UIDs, other.GIDs = ids, ids
+	require.ErrorContains(t, TakeKept(other), "neither an empty directory")
+	release(t, dir)
+
+	dir += "2"
+	other.Keep = dir
+	require.NoError(t, TakeKept(other))
+	release(t, dir)
+	for _, name := range []string{"", "upper", "work"} {
+		var s unix.Stat_t
+		require.NoError(t, unix.Stat(filepath.Join(dir, name), &s))
+		require.EqualValues(t, 100000, s.Uid, name)
+		require.EqualValues(t, 100000, s.Gid, name)
+	}
+}
+
+// inside is ReadInside of a file that can be read or is not there.
+func inside(t *testing.T, root, name string) string {
+	text, err := ReadInside(root, name)
+	require.NoError(t, err)
+	return text
+}

@@ -1,0 +1,986 @@
+//go:build linux
+
+package rootfs
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"container.example/workshop/runtime/config"
+	"container.example/workshop/runtime/plan"
+	"container.example/workshop/runtime/users"
+)
+
+// The tests look at the list of calls, which is not made: they need neither root nor a root file
+// system.
+
+// ids are those of a container whose root is nobody on the host, and own those of one whose root is
+// the caller.
+var (
+	ids = config.IDMap{{Inside: 0, Outside: 100000, Size: 65536}}
+	own = config.IDMap{{Inside: 0, Outside: os.Geteuid(), Size: 1}}
+)
+
+// container is one with all defaults, but for what change changes, and without a cgroup namespace:
+// what that has to show depends on the version of cgroups(7), for which there is a test of its own.
+func container(change func(c *config.Container)) *config.Container {
+	c := &config.Container{
+		Command:    []string{"sh"},
+		Namespaces: config.DefaultNamespaces &^ unix.CLONE_NEWCGROUP,
+		Hostname:   "box",
+		Rootfs:     "/srv/rootfs",
+		Layers:     config.Overlay,
+		UIDs:       ids,
+		GIDs:       ids,
+		Network:    config.NoNetwork,
+	}
+	if change != nil {
+		change(c)
+	}
+	return c
+}
+
+// without is a container without some of the namespaces.
+func without(namespaces config.Namespaces) *config.Container {
+	return container(func(c *config.Container) {
+		c.Namespaces &^= namespaces
+		if namespaces.Has(unix.CLONE_NEWUSER) {
+			c.UIDs, c.GIDs = nil, nil
+		}
+	})
+}
+
+// list is what a whole root adds, in the order of the list of the runtime.
+func list(t *testing.T, c *config.Container) []plan.Call {
+	p, err := plan.New(nil)
+	require.NoError(t, err)
+	defer p.Free()
+	root := Assemble(p, c, ExampleTrees(c, p))
+	root.Enter()
+	root.Furnish(p.Open(1<<16, "null"))
+	require.NoError(t, root.WriteNames(c.Hostname, ""))
+	require.NoError(t, root.MountCgroups())
+	root.LeaveHost()
+	root.Share()
+	require.NoError(t, p.Err())
+	return p.Calls()
+}
+
+func lines(calls []plan.Call) (lines []string) {
+	for _, c := range calls {
+		lines = append(lines, c.Line)
+	}
+	return lines
+}
+
+// find is the index of the only call whose line begins with the text.
+func find(t *testing.T, calls []plan.Call, beginning string) int {
+	t.Helper()
+	found := -1
+	for i, c := range calls {
+		if strings.HasPrefix(c.Line, beginning) {
+			require.Equal(t, -1, found, "twice in the list: %s", beginning)
+			found = i
+		}
+	}
+	require.NotEqual(t, -1, found, "not in the list: %s", beginning)
+	return found
+}
+
+// containers are those for which the rules have to hold, by names.
+func containers() map[string]*config.Container {
+	volumes := []config.Volume{
+		{Source: "/tmp", Target: "/data"},
+		{Source: "/etc/passwd", Target: "/srv/a/b", ReadOnly: true},
+	}
+	return map[string]*config.Container{
+		"default": container(nil),
+		"bind":    container(func(c *config.Container) { c.Layers = config.Bind }),
+		"copy":    container(func(c *config.Container) { c.Layers = config.Copy }),
+		"keep":    container(func(c *config.Container) { c.Keep = "/srv/kept" }),
+		"copy and keep": container(func(c *config.Container) {
+			c.Layers, c.Keep = config.Copy, "/srv/kept"
+		}),
+		"volumes":        container(func(c *config.Container) { c.Volumes = volumes }),
+		"read-only":      container(func(c *config.Container) { c.ReadOnly = true }),
+		"without user":   without(unix.CLONE_NEWUSER),
+		"without pid":    without(unix.CLONE_NEWPID),
+		"without net":    without(unix.CLONE_NEWNET),
+		"without ipc":    without(unix.CLONE_NEWIPC),
+		"without either": without(unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNET),
+		"own ids":        container(func(c *config.Container) { c.UIDs, c.GIDs = own, own }),
+		"cgroups": container(func(c *config.Container) {
+			c.Namespaces |= unix.CLONE_NEWCGROUP
+			c.Memory, c.Pids = 1<<20, 5
+		}),
+		"all": container(func(c *config.Container) {
+			c.Namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUSER
+			c.UIDs, c.GIDs, c.Volumes, c.Keep, c.ReadOnly = own, own, volumes, "/srv/kept", true
+			c.Memory, c.CPUs = 1<<20, 1
+		}),
+	}
+}
+
+// forEach tests a rule for all of them.
+func forEach(t *testing.T, test func(t *testing.T, calls []plan.Call)) {
+	for name, c := range containers() {
+		t.Run(name, func(t *testing.T) { test(t, list(t, c)) })
+	}
+}
+
+// A walker goes through a list, and knows where the descriptors lead and where the child is: a path
+// of the container, or one of the host, which begins with "host:".
+type walker struct {
+	places  map[string]string
+	cwd     string
+	pivoted bool
+}
+
+func newWalker() *walker { return &walker{places: map[string]string{}, cwd: "host:/"} }
+
+var (
+	givenName = regexp.MustCompile(`\) as (<[^>]*>)`)
+	absolute  = regexp.MustCompile(`^(host:)?/`)
+)
+
+// unquote is a path as it was before it was printed.
+func unquote(quoted string) string {
+	s, err := strconv.Unquote(quoted)
+	if err != nil { // a source that is a descriptor
+		return quoted
+	}
+	return s
+}
+
+// place is where a path leads from a directory: a descriptor, or AT_FDCWD.
+func (w *walker) place(dir, name string) string {
+	name = unquote(name)
+	if strings.HasPrefix(name, "/") {
+		if w.pivoted {
+			return path.Clean(name)
+		}
+		return "host:" + path.Clean(name)
+	}
+	at, known := w.places[dir]
+	if dir == "AT_FDCWD" {
+		at, known = w.cwd, true
+	}
+	if !known {
+		return dir + "/" + name
+	}
+	if host, isHost := strings.CutPrefix(at, "host:"); isHost {
+		return "host:" + path.Join(host, name)
+	}
+	return path.Join(at, name)
+}
+
+// opened is the name of the descriptor that a call opens, or "".
+func opened(c plan.Call) string {
+	if match := givenName.FindStringSubmatch(c.Line); match != nil {
+		return match[1]
+	}
+	if c.Name == "openat2" {
+		return "<" + unquote(c.Args[1]) + ">"
+	}
+	return ""
+}
+
+// walk goes on to behind a call.
+func (w *walker) walk(c plan.Call) {
+	if name := opened(c); name != "" {
+		w.places[name] = w.place(c.Args[0], c.Args[1])
+	}
+	switch c.Name {
+	case "chdir":
+		w.cwd = w.place("AT_FDCWD", c.Args[0])
+	case "fchdir":
+		w.cwd = w.places[c.Args[0]]
+	case "pivot_root":
+		w.cwd, w.pivoted = "/", true
+	}
+}
+
+// mounts tells the story of a list: what is mounted where, in the order in which it is, and when
+// the host is left.
+func mounts(calls []plan.Call) (story []string) {
+	w := newWalker()
+	for _, c := range calls {
+		switch c.Name {
+		case "mount":
+			source, target, options := c.Args[0], w.place("AT_FDCWD", c.Args[1]), ""
+			if c.Args[4] != "NULL" {
+				options = " " + unquote(c.Args[4])
+			}
+			story = append(story, target+": "+unquote(source)+" "+c.Args[3]+options)
+		case "move_mount":
+			story = append(story, w.place(c.Args[2], c.Args[3])+": "+c.Args[0])
+		case "umount2":
+			story = append(story, "leave "+w.cwd)
+		}
+		w.walk(c)
+	}
+	return story
+}
+
+const secure = "MS_NOSUID|MS_NODEV|MS_NOEXEC"
+
+// What a container has besides its root file system, as Docker does it.
+var (
+	stageMounts = []string{"host:/tmp: tmpfs MS_NOSUID|MS_NODEV mode=0755"}
+
+	overlayMounts = []string{
+		"host:/tmp/lower: <rootfs /srv/rootfs>",
+		"host:/tmp/root: overlay MS_NODEV " +
+			"lowerdir=lower,upperdir=layer/upper,workdir=layer/work,userxattr",
+	}
+	newProc = []string{"/proc: proc " + secure}
+	newSys  = []string{"/sys: sysfs MS_RDONLY|" + secure}
+	dev     = []string{
+		"/dev: tmpfs MS_NOSUID|MS_NODEV|MS_STRICTATIME mode=755,size=65536k",
+		"/dev/pts: devpts MS_NOSUID|MS_NOEXEC newinstance,ptmxmode=0666,mode=0620,gid=5",
+		"/dev/shm: tmpfs " + secure + " mode=1777,size=65536k",
+	}
+	mqueue      = []string{"/dev/mqueue: mqueue " + secure}
+	deviceFiles = []string{
+		"/dev/null: <tree dev/null>",
+		"/dev/zero: <tree dev/zero>",
+		"/dev/full: <tree dev/full>",
+		"/dev/random: <tree dev/random>",
+		"/dev/urandom: <tree dev/urandom>",
+		"/dev/tty: <tree dev/tty>",
+	}
+	leave = []string{"leave host:/"}
+	names = []string{
+		"/etc/hosts: <tree etc/hosts>",
+		"/etc/hostname: <tree etc/hostname>",
+		"/etc/resolv.conf: <tree etc/resolv.conf>",
+	}
+)
+
+// masks are what is hidden of the kernel, and what can only be read: all that isolation-standard.md
+// and the OCI runtimes have.
+func masks(t *testing.T) []string {
+	const nothing = ": tmpfs MS_RDONLY|" + secure + " size=0,nr_inodes=1"
+	const null = ": self/fd/<null> MS_BIND"
+	all := []string{
+		"/proc/acpi" + nothing,
+		"/proc/asound" + nothing,
+		"/proc/interrupts" + null,
+		"/proc/kcore" + null,
+		"/proc/keys" + null,
+		"/proc/latency_stats" + null,
+		"/proc/timer_list" + null,
+		"/proc/timer_stats" + null,
+		"/proc/sched_debug" + null,
+		"/proc/scsi" + nothing,
+		"/proc/bus: <tree bus>",
+		"/proc/fs: <tree fs>",
+		"/proc/irq: <tree irq>",
+		"/proc/sys: <tree sys>",
+		"/proc/sysrq-trigger: <tree sysrq-trigger>",
+		"/sys/firmware" + nothing,
+		"/sys/devices/virtual/powercap" + nothing,
+	}
+	// One for each processor, of which virtual ones have none.
+	throttles, err := filepath.Glob("/sys/devices/system/cpu/cpu[0-9]*/thermal_throttle")
+	require.NoError(t, err)
+	for _, dir := range throttles {
+		all = append(all, dir+nothing)
+	}
+	return all
+}
+
+// What is mounted, with which flags, in which order: the root file system, the kernel's own, the
+// devices, the masks; then the host is left; and only then comes what the root file system and the
+// user have a say in, because a link of theirs could lead a mask elsewhere.
+func TestMounts(t *testing.T) {
+	all := func(parts ...[]string) []string { return slices.Concat(parts...) }
+	rootfsOf := func(target string) []string { return []string{target + ": <rootfs /srv/rootfs>"} }
+	kept := []string{"host:/tmp/layer: <keep /srv/kept>"}
+	copied := []string{"host:/tmp/root: layer/copy MS_BIND"}
+	withoutTTY := slices.Clone(dev)
+	withoutTTY[1] = strings.TrimSuffix(withoutTTY[1], ",gid=5")
+	// Without a user namespace the ids are those of whoever runs the test.
+	callers, trusted := dev, slices.Clone(overlayMounts)
+	if !users.HasGroup(without(unix.CLONE_NEWUSER), 5) {
+		callers = withoutTTY
+	}
+	trusted[1] = strings.TrimSuffix(trusted[1], ",userxattr")
+	behindDev := all(mqueue, deviceFiles, masks(t), leave, names)
+	rest := func() []string { return all(newProc, newSys, dev, behindDev) }
+
+	for _, c := range []struct {
+		name string
+		c    *config.Container
+		want []string
+	}{
+		{"overlay", container(nil), all(stageMounts, overlayMounts, rest())},
+		{
+			"bind", container(func(c *config.Container) { c.Layers = config.Bind }),
+			all(stageMounts, rootfsOf("host:/tmp/root"), rest()),
+		},
+		{
+			"copy", container(func(c *config.Container) { c.Layers = config.Copy }),
+			all(stageMounts, rootfsOf("host:/tmp/lower"), copied, rest()),
+		},
+		{
+			"keep", container(func(c *config.Container) { c.Keep = "/srv/kept" }),
+			all(stageMounts, rootfsOf("host:/tmp/lower"), kept, overlayMounts[1:], rest()),
+		},
+		{
+			"copy and keep",
+			container(func(c *config.Container) { c.Layers, c.Keep = config.Copy, "/srv/kept" }),
+			all(stageMounts, rootfsOf("host:/tmp/lower"), kept, copied, rest()),
+		},
+		{
+			// Extended attributes of the name trusted are for root of the host (overlayfs.rst).
+			"without user", without(unix.CLONE_NEWUSER),
+			all(stageMounts, trusted, newProc, newSys, callers, behindDev),
+		},
+		{
+			// A user namespace may not mount what would show another one's processes.
+			"without pid", without(unix.CLONE_NEWPID),
+			all(stageMounts, overlayMounts, []string{"/proc: <tree proc>"}, newSys, dev, behindDev),
+		},
+		{
+			"without net", without(unix.CLONE_NEWNET),
+			all(stageMounts, overlayMounts, newProc, []string{"/sys: <tree sys>"}, dev, behindDev),
+		},
+		{
+			"without user and pid", without(unix.CLONE_NEWUSER | unix.CLONE_NEWPID),
+			all(stageMounts, trusted, newProc, newSys, callers, behindDev),
+		},
+		{
+			"without user and net", without(unix.CLONE_NEWUSER | unix.CLONE_NEWNET),
+			all(stageMounts, trusted, newProc, newSys, callers, behindDev),
+		},
+		{
+			// The queues are those of an ipc namespace (mq_overview(7)).
+			"without ipc", without(unix.CLONE_NEWIPC),
+			all(stageMounts, overlayMounts, newProc, newSys, dev, behindDev[1:]),
+		},
+		{
+			// There is no group 5 to give the terminals to.
+			"own ids", container(func(c *config.Container) { c.UIDs, c.GIDs = own, own }),
+			all(stageMounts, overlayMounts, newProc, newSys, withoutTTY, behindDev),
+		},
+		{
+			"volumes", container(func(c *config.Container) {
+				c.Volumes = []config.Volume{
+					{Source: "/tmp", Target: "/data"},
+					{Source: "/etc/passwd", Target: "/etc/a/b", ReadOnly: true},
+				}
+			}),
+			all(stageMounts, overlayMounts, rest(),
+				[]string{"/data: <volume /tmp>", "/etc/a/b: <volume /etc/passwd>"}),
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) { require.Equal(t, c.want, mounts(list(t, c.c))) })
+	}
+}
+
+// What others say about the container, as container spec, is what is mounted.
+func TestPathsAreThoseThatAreMounted(t *testing.T) {
+	var masked, readOnly []string
+	for _, mount := range masks(t) {
+		name, what, _ := strings.Cut(mount, ": ")
+		if strings.HasPrefix(what, "<tree ") {
+			readOnly = append(readOnly, name)
+		} else {
+			masked = append(masked, name)
+		}
+	}
+	require.Equal(t, masked, MaskedPaths())
+	require.Equal(t, readOnly, ReadOnlyPaths())
+}
+
+// A kernel need not have all that is hidden. Whatever else goes wrong there is an error.
+func TestOnlyWhatIsNotThereGoesWithoutAMask(t *testing.T) {
+	calls := list(t, container(nil))
+	first := find(t, calls, "dup3(<null>")
+	last := find(t, calls, `openat2(<stage>, "etc/hosts"`)
+	for _, c := range calls[first:last] {
+		if c.Name == "mount" || c.Name == "open_tree" {
+			require.Equal(t, []unix.Errno{unix.ENOENT}, c.Allowed, c.Line)
+		} else {
+			require.Empty(t, c.Allowed, c.Line)
+		}
+	}
+}
+
+// What can only be read is a mount of itself, with all that is mounted below it.
+func TestReadOnlyPaths(t *testing.T) {
+	all := lines(list(t, container(nil)))
+	for _, name := range []string{"bus", "fs", "irq", "sys", "sysrq-trigger"} {
+		want := []string{
+			`open_tree(</proc>, "NAME", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC|AT_RECURSIVE) ` +
+				`as <tree NAME> or ENOENT: leaves out 3`,
+			`mount_setattr(<tree NAME>, "", AT_EMPTY_PATH|AT_RECURSIVE, {set: MOUNT_ATTR_RDONLY})`,
+			`move_mount(<tree NAME>, "", </proc>, "NAME", MOVE_MOUNT_F_EMPTY_PATH)`,
+			`close(<tree NAME>)`,
+		}
+		for i := range want {
+			want[i] = strings.ReplaceAll(want[i], "NAME", name)
+		}
+		i := slices.Index(all, want[0])
+		require.NotEqual(t, -1, i, want[0])
+		require.Equal(t, want, all[i:i+len(want)])
+	}
+}
+
+// A mount that was just made must be what its path leads to: otherwise somebody changed the root
+// file system meanwhile, and all that is reached by the descriptor would be of their making.
+func TestMountsAreVerified(t *testing.T) {
+	forEach(t, func(t *testing.T, calls []plan.Call) {
+		all := lines(calls)
+		for name, fstype := range map[string]string{"proc": "proc", "sys": "sysfs", "dev": "tmpfs"} {
+			open := fmt.Sprintf(`openat2(<root>, %q, O_PATH|O_DIRECTORY|O_CLOEXEC, `+
+				`RESOLVE_NO_SYMLINKS)`, name)
+			target := slices.Index(all, open)
+			require.Equal(t, []string{
+				fmt.Sprintf(
+					`mkdirat(<root>, %q, 0755) or EEXIST`,
+					name,
+				), open, `fchdir(<` + name + `>)`,
+			}, all[target-1:target+2])
+			mounted := find(t, calls, open+` as </`+name+`>`)
+			require.Equal(t, `fstatfs(</`+name+`>) must: `+fstype, all[mounted+1])
+			require.Greater(t, mounted, target)
+			// Nothing is between but what mounts it.
+			require.Regexp(t, `^(mount|close)\(`, all[mounted-1])
+			for i, line := range all[:mounted] {
+				require.NotContains(t, line, `</`+name+`>`, "call %d uses it before it is verified",
+					i)
+			}
+		}
+	})
+}
+
+// A directory of the host keeps no flag that would be the host's, and gets those of the new mount.
+// All of the host is read-only by then, and proc is not to be.
+func TestBindFromHost(t *testing.T) {
+	const secure = "MOUNT_ATTR_NOSUID|MOUNT_ATTR_NODEV|MOUNT_ATTR_NOEXEC"
+	for name, attributes := range map[string]string{
+		"proc": "{set: " + secure + ", clear: MOUNT_ATTR_RDONLY}",
+		"sys":  "{set: MOUNT_ATTR_RDONLY|" + secure + "}",
+	} {
+		calls := list(t, without(unix.CLONE_NEWPID|unix.CLONE_NEWNET))
+		first := find(t, calls, `open_tree(<host>, "`+name+`"`)
+		require.Equal(t, []string{
+			`open_tree(<host>, "` + name + `", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC|AT_RECURSIVE) ` +
+				`as <tree ` + name + `>`,
+			`mount_setattr(<tree ` + name + `>, "", AT_EMPTY_PATH|AT_RECURSIVE, ` + attributes + `)`,
+			`move_mount(<tree ` + name + `>, "", <` + name + `>, "", ` +
+				`MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)`,
+			`close(<tree ` + name + `>)`,
+		}, lines(calls)[first:first+4])
+	}
+}
+
+// Before anything else the host is out of reach: no mount appears there (mount_namespaces(7)), and
+// nothing of it can be written to.
+func TestHostIsPrivateAndReadOnly(t *testing.T) {
+	forEach(t, func(t *testing.T, calls []plan.Call) {
+		private := find(t, calls, `mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, `+
+			`{set: MOUNT_ATTR_RDONLY, propagation: MS_PRIVATE})`)
+		for _, c := range calls[:private] {
+			require.Contains(t, []string{"open_tree", "statx", "mount_setattr"}, c.Name)
+			if c.Name == "mount_setattr" { // of a tree, which is mounted nowhere yet
+				require.Equal(t, `""`, c.Args[1])
+			}
+		}
+		require.Equal(t, `openat2(AT_FDCWD, "/", O_PATH|O_DIRECTORY|O_CLOEXEC, 0) as <host>`,
+			calls[private+1].Line)
+	})
+}
+
+// The trees that the child opens itself: where root of the container is the caller, only the child
+// has the rights of its user namespace. No device works in them, nothing that the host mounts later
+// appears, and what is not to be written to is not.
+func TestTreesOfTheChild(t *testing.T) {
+	volumes := []config.Volume{
+		{Source: "/a", Target: "/data"},
+		{Source: "/b", Target: "/b", ReadOnly: true},
+	}
+	const directory = `statx(<rootfs /srv/rootfs>, "", AT_EMPTY_PATH|AT_NO_AUTOMOUNT, ` +
+		`STATX_BASIC_STATS|STATX_MNT_ID) must: directory`
+	tree := func(what, path, recursive, readOnly string) []string {
+		name := what + " " + path
+		return []string{
+			fmt.Sprintf(`open_tree(AT_FDCWD, %q, OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC%s) as <%s>`,
+				path, recursive, name),
+			fmt.Sprintf(`mount_setattr(<%s>, "", AT_EMPTY_PATH%s, `+
+				`{set: %sMOUNT_ATTR_NODEV, propagation: MS_PRIVATE})`, name, recursive, readOnly),
+		}
+	}
+	const recursive, readOnly = "|AT_RECURSIVE", "MOUNT_ATTR_RDONLY|"
+	for _, c := range []struct {
+		layers config.Layers
+		keep   string
+		rootfs []string
+	}{
+		{config.Overlay, "", tree("rootfs", "/srv/rootfs", "", "")},
+		{config.Overlay, "/srv/kept", tree("rootfs", "/srv/rootfs", "", "")},
+		// Only there does what is mounted below the directory belong to it.
+		{config.Bind, "", tree("rootfs", "/srv/rootfs", recursive, "")},
+		{config.Copy, "", tree("rootfs", "/srv/rootfs", "", "")},
+	} {
+		t.Run(fmt.Sprint(c.layers, c.keep), func(t *testing.T) {
+			want := slices.Insert(slices.Clone(c.rootfs), 1, directory)
+			if c.keep != "" {
+				want = append(want, tree("keep", c.keep, "", "")...)
+			}
+			want = append(want, tree("volume", "/a", recursive, "")...)
+			want = append(want, tree("volume", "/b", recursive, readOnly)...)
+			for name, ids := range map[string]config.IDMap{"own": own, "no user namespace": nil} {
+				calls := list(t, container(func(k *config.Container) {
+					k.Layers, k.Keep, k.Volumes, k.UIDs, k.GIDs = c.layers, c.keep, volumes, ids, ids
+					if ids == nil {
+						k.Namespaces &^= unix.CLONE_NEWUSER
+					}
+				}))
+				require.Equal(t, want, lines(calls)[:len(want)], name)
+				for _, call := range calls[:len(want)] {
+					require.Empty(t, call.Allowed, call.Line)
+				}
+			}
+		})
+	}
+}
+
+// Where root of the container is somebody else on the host the trees are the parent's to open: it
+// gives them their attributes, and the list has none of it.
+func TestTreesOfTheParent(t *testing.T) {
+	c := container(func(c *config.Container) {
+		c.Keep, c.Volumes = "/srv/kept", []config.Volume{{Source: "/a", Target: "/a"}}
+	})
+	require.Contains(t, lines(list(t, c))[0], `mount_setattr(AT_FDCWD, "/"`)
+	p, err := plan.New(nil)
+	require.NoError(t, err)
+	defer p.Free()
+	require.Len(t, ExampleTrees(c, p), 3)
+	c.UIDs = own
+	require.Empty(t, ExampleTrees(c, p))
+	c.Namespaces = unix.CLONE_NEWUSER
+	c.UIDs = ids
+	require.Empty(t, ExampleTrees(c, p), "no mount namespace")
+}
+
+func TestAttributesOfSources(t *testing.T) {
+	c := container(func(c *config.Container) {
+		c.Layers, c.Keep = config.Copy, "/srv/kept"
+		c.Volumes = []config.Volume{
+			{Source: "/a", Target: "/a"},
+			{Source: "/b", Target: "/b", ReadOnly: true},
+		}
+	})
+	rootfs := source{what: "rootfs", path: "/srv/rootfs", idmapped: true}
+	keep := source{
+		what: "keep",
+		path: "/srv/kept",
+	} // its files have the owners of the container's ids
+	a := source{what: "volume", path: "/a", recursive: true, idmapped: true}
+	b := source{what: "volume", path: "/b", recursive: true, idmapped: true, readOnly: true}
+	require.Equal(t, []source{rootfs, keep, a, b}, sources(c))
+	c.Layers, c.Keep, rootfs.recursive = config.Bind, "", true
+	require.Equal(t, []source{rootfs, a, b}, sources(c))
+
+	const private = unix.MS_PRIVATE
+	require.Equal(t, unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NODEV, Propagation: private},
+		a.attributes())
+	require.Equal(t, unix.MountAttr{
+		Attr_set:    unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_RDONLY,
+		Propagation: private,
+	}, b.attributes())
+}
+
+// Each device is one of the host's, and is made sure to be that device before it is mounted: the
+// host may be a container too, with anything in its /dev.
+func TestDevices(t *testing.T) {
+	const check = `statx(<tree dev/NAME>, "", AT_EMPTY_PATH|AT_NO_AUTOMOUNT, ` +
+		`STATX_BASIC_STATS|STATX_MNT_ID) must: `
+	var want []string
+	for _, d := range []struct{ name, number string }{
+		{"null", "1:3"},
+		{"zero", "1:5"},
+		{"full", "1:7"},
+		{"random", "1:8"},
+		{"urandom", "1:9"},
+		{"tty", "5:0"},
+	} {
+		for _, line := range []string{
+			`open_tree(<host>, "dev/NAME", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC|AT_RECURSIVE) ` +
+				`as <tree dev/NAME>`,
+			check + `character device`,
+			check + `device ` + d.number,
+			`mknodat(</dev>, "NAME", S_IFREG|0666)`,
+			`move_mount(<tree dev/NAME>, "", </dev>, "NAME", MOVE_MOUNT_F_EMPTY_PATH)`,
+			`close(<tree dev/NAME>)`,
+		} {
+			want = append(want, strings.ReplaceAll(line, "NAME", d.name))
+		}
+	}
+	want = append(want,
+		`symlinkat("pts/ptmx", </dev>, "ptmx")`,
+		`symlinkat("/proc/self/fd", </dev>, "fd")`,
+		`symlinkat("/proc/self/fd/0", </dev>, "stdin")`,
+		`symlinkat("/proc/self/fd/1", </dev>, "stdout")`,
+		`symlinkat("/proc/self/fd/2", </dev>, "stderr")`,
+		// What masks files is this one, under a number that is known when the list is written.
+		`openat2(</dev>, "null", O_PATH|O_CLOEXEC, RESOLVE_NO_SYMLINKS)`,
+		`dup3(<null>, <null>, O_CLOEXEC)`,
+	)
+	forEach(t, func(t *testing.T, calls []plan.Call) {
+		first := find(t, calls, `open_tree(<host>, "dev/null"`)
+		require.Equal(t, want, lines(calls)[first:first+len(want)])
+	})
+}
+
+// After the host is left nothing is open that leads there: no working directory, no descriptor, but
+// for the trees that the container is to get.
+func TestHostIsClosed(t *testing.T) {
+	forEach(t, func(t *testing.T, calls []plan.Call) {
+		i := find(t, calls, "umount2(")
+		require.Equal(t, []string{
+			`fchdir(<host>)`,
+			`umount2(".", MNT_DETACH)`,
+			`chdir("/")`,
+			`close(<host>)`,
+			`close(<stage>)`,
+		}, lines(calls)[i-1:i+4])
+		end := i + 4
+		for _, c := range calls[end:] {
+			require.NotContains(t, c.Line, "<host>")
+			require.NotContains(t, c.Line, "<stage>")
+		}
+
+		w := newWalker()
+		open := map[string]int{} // how often a name is open
+		for _, c := range calls[:end] {
+			w.walk(c)
+			if name := opened(c); name != "" {
+				open[name]++
+			}
+			if c.Name == "close" {
+				open[c.Args[0]]--
+			}
+		}
+		// Texts of the runtime's own, on a tmpfs that the container gets; and what it was asked
+		// for.
+		given := regexp.MustCompile(
+			`^<(tree etc/(hosts|hostname|resolv.conf)|(rootfs|keep|volume) .*)>$`,
+		)
+		for name, times := range open {
+			if times > 0 && strings.HasPrefix(w.places[name], "host:") {
+				require.Regexp(t, given, name, "open, and leads to %s", w.places[name])
+			}
+		}
+	})
+}
+
+// After pivot_root(2) no path is looked up in which the root file system could have a say: what
+// lies in it is opened below it, without following links before the host is left, and as the
+// container sees it after that; and all else is relative to a mount of the container's own, which
+// was made sure to be that.
+func TestNoPathLeadsThroughTheRootFileSystem(t *testing.T) {
+	forEach(t, func(t *testing.T, calls []plan.Call) {
+		pivot := find(t, calls, "pivot_root(")
+		umount := find(t, calls, "umount2(")
+		require.Equal(t, `pivot_root(".", ".")`, calls[pivot].Line)
+		require.Equal(t, `openat2(AT_FDCWD, "/", O_PATH|O_DIRECTORY|O_CLOEXEC, 0) as <root>`,
+			calls[pivot+1].Line)
+
+		trusted := map[string]bool{"<host>": true, "<stage>": true} // descriptors: see below
+		beneath := map[string]bool{}                                // opened without following links
+		cwd := ""                                                   // a descriptor, or none
+		single := func(name string) bool {
+			name = unquote(name)
+			return name != "" && name != "." && name != ".." && !strings.Contains(name, "/")
+		}
+		for i, c := range calls[pivot+2:] {
+			i += pivot + 2
+			hostIsLeft := i > umount
+			switch c.Name {
+			case "openat2":
+				dir, resolve := c.Args[0], c.Args[2]
+				switch {
+				case dir == "<stage>": // the runtime's own, and new
+					require.False(t, hostIsLeft, c.Line)
+					require.Contains(t, resolve, "O_CREAT|O_EXCL", c.Line)
+				case trusted[dir]:
+					require.Contains(t, resolve, "RESOLVE_NO_SYMLINKS", c.Line)
+					trusted[opened(c)] = true
+				case hostIsLeft:
+					require.Equal(t, "<root>", dir, c.Line)
+					require.Contains(t, resolve, "RESOLVE_IN_ROOT", c.Line)
+				default:
+					require.Equal(t, "<root>", dir, c.Line)
+					require.Contains(t, resolve, "RESOLVE_NO_SYMLINKS", c.Line)
+					beneath[opened(c)] = true
+				}
+			case "fstatfs": // the file system of a descriptor is the kernel's, or a tmpfs of ours
+				if strings.Contains(c.Line, ") must: ") && beneath[c.Args[0]] {
+					trusted[c.Args[0]] = true
+				}
+			case "mkdirat", "mknodat": // they do not follow a link in the last part
+				require.True(t, single(c.Args[1]), c.Line)
+				require.NotEqual(t, "AT_FDCWD", c.Args[0], c.Line)
+				require.NotEqual(t, "<host>", c.Args[0], c.Line)
+			case "symlinkat":
+				require.True(t, single(c.Args[2]) && c.Args[1] == "</dev>", c.Line)
+			case "open_tree":
+				require.True(t, trusted[c.Args[0]], c.Line)
+			case "move_mount":
+				require.Equal(t, `""`, c.Args[1], c.Line)
+				if c.Args[3] != `""` {
+					require.True(t, trusted[c.Args[2]] && single(c.Args[3]), c.Line)
+				}
+			case "mount_setattr":
+				require.Equal(t, `""`, c.Args[1], c.Line)
+			case "fchdir":
+				require.True(t, trusted[c.Args[0]] || beneath[c.Args[0]], c.Line)
+				cwd = c.Args[0]
+			case "chdir":
+				require.Equal(t, `chdir("/")`, c.Line)
+				cwd = ""
+			case "mount":
+				require.False(t, hostIsLeft, c.Line)
+				require.NotEqual(t, "<host>", cwd, c.Line)
+				if !trusted[cwd] { // on the directory itself: it was opened for that
+					require.True(t, beneath[cwd] && c.Args[1] == `"."`, c.Line)
+				}
+				if c.Args[0] == "self/fd/<null>" {
+					require.Equal(t, "</proc>", cwd)
+				} else {
+					require.NotContains(t, c.Args[3], "MS_BIND", c.Line)
+				}
+			case "umount2":
+				require.Equal(t, "<host>", cwd)
+			case "close", "dup3", "write":
+			case "statx":
+				require.Equal(t, `""`, c.Args[1], c.Line)
+			default:
+				require.Fail(t, "a call that this test does not know", c.Line)
+			}
+		}
+		require.Equal(t, []bool{true, true, true},
+			[]bool{trusted["</proc>"], trusted["</sys>"], trusted["</dev>"]})
+	})
+}
+
+// What is left out after an allowed error is all that would use what is not there, and nothing
+// else.
+func TestOnlyWhatDependsIsLeftOut(t *testing.T) {
+	forEach(t, func(t *testing.T, calls []plan.Call) {
+		uses := func(c plan.Call, name string) bool { return slices.Contains(c.Args, name) }
+		for i, c := range calls {
+			name := opened(c)
+			if name == "" || len(c.Allowed) == 0 {
+				continue
+			}
+			require.NotZero(t, c.Skip, c.Line)
+			for _, later := range calls[i+1+c.Skip:] {
+				require.False(t, uses(later, name), "%s: not left out without %s", later.Line, name)
+			}
+			require.True(t, uses(calls[i+c.Skip], name) || name == "<etc>", calls[i+c.Skip].Line)
+		}
+	})
+}
+
+// A volume is mounted where the container's own links lead, but on no file of the kernel's and not
+// on /dev (CVE-2021-30465, CVE-2025-52881).
+func TestVolumes(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	const statx = `AT_EMPTY_PATH|AT_NO_AUTOMOUNT, STATX_BASIC_STATS|STATX_MNT_ID)`
+	mounted := func(source, target string) []string {
+		return []string{
+			`fstatfs(<` + target + `>) must not: proc`,
+			`fstatfs(<` + target + `>) must not: sysfs`,
+			`statx(<` + target + `>, "", ` + statx +
+				` must: same mount as </dev>, or refused: leaves out 1`,
+			`statx(<` + target + `>, "", ` + statx + ` must not: mount root`,
+			`move_mount(<volume ` + source + `>, "", <` + target + `>, "", ` +
+				`MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)`,
+			`close(<` + target + `>)`,
+		}
+	}
+	open := func(name string) string {
+		return fmt.Sprintf(`openat2(<root>, %q, O_PATH|O_CLOEXEC, RESOLVE_IN_ROOT)`, name)
+	}
+	for _, c := range []struct {
+		name, source, target string
+		want                 []string
+	}{
+		{"directory", "/tmp", "/data", append([]string{
+			`mkdirat(<root>, "data", 0755) or EEXIST`,
+			open("data"),
+		}, mounted("/tmp", "data")...)},
+		{"file", file, "/data", append([]string{
+			`mknodat(<root>, "data", S_IFREG|0644) or EEXIST`,
+			open("data"),
+		}, mounted(file, "data")...)},
+		{"directory below others", "/tmp", "/a/b/c", append([]string{
+			`mkdirat(<root>, "a", 0755) or EEXIST`,
+			open("a"),
+			`mkdirat(<a>, "b", 0755) or EEXIST`,
+			open("a/b"),
+			`close(<a>)`,
+			`mkdirat(<a/b>, "c", 0755) or EEXIST`,
+			open("a/b/c"),
+			`close(<a/b>)`,
+		}, mounted("/tmp", "a/b/c")...)},
+		{"file below others", file, "/a/b", append([]string{
+			`mkdirat(<root>, "a", 0755) or EEXIST`,
+			open("a"),
+			`mknodat(<a>, "b", S_IFREG|0644) or EEXIST`,
+			open("a/b"),
+			`close(<a>)`,
+		}, mounted(file, "a/b")...)},
+		{"what is not there", "/nowhere/at/all", "/data", append([]string{
+			`mknodat(<root>, "data", S_IFREG|0644) or EEXIST`,
+			open("data"),
+		}, mounted("/nowhere/at/all", "data")...)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			calls := list(t, container(func(k *config.Container) {
+				k.Volumes = []config.Volume{{Source: c.source, Target: c.target}}
+			}))
+			want := append([]string{`statx(</dev>, "", ` + statx}, c.want...)
+			require.Equal(t, want, lines(calls)[len(calls)-len(want):])
+		})
+	}
+}
+
+// Each volume gets its own tree, whatever comes before it in the list of sources.
+func TestVolumesKeepTheirOrder(t *testing.T) {
+	for _, keep := range []string{"", "/srv/kept"} {
+		for _, ids := range []config.IDMap{ids, own} {
+			calls := list(t, container(func(c *config.Container) {
+				c.Keep, c.UIDs, c.GIDs = keep, ids, ids
+				c.Volumes = []config.Volume{
+					{Source: "/1", Target: "/one"},
+					{Source: "/2", Target: "/two"},
+				}
+			}))
+			story := mounts(calls)
+			require.Equal(t, []string{"/one: <volume /1>", "/two: <volume /2>"},
+				story[len(story)-2:])
+			require.Contains(t, story, "host:/tmp/lower: <rootfs /srv/rootfs>")
+			require.Equal(t, keep != "",
+				slices.Contains(story, "host:/tmp/layer: <keep /srv/kept>"))
+		}
+	}
+}
+
+// The last that happens to the root, which volumes and names were still mounted in. It is for the
+// root alone: /dev/shm and volumes are what the flags say of them.
+func TestReadOnlyIsLast(t *testing.T) {
+	const readOnly = `mount_setattr(<root>, "", AT_EMPTY_PATH, {set: MOUNT_ATTR_RDONLY})`
+	for _, c := range containers() {
+		all := lines(list(t, c))
+		require.Equal(t, c.ReadOnly, all[len(all)-1] == readOnly)
+		require.NotContains(t, all[:len(all)-1], readOnly)
+	}
+}
+
+// Names are mounted over those of the root file system, if these are regular files, or none. A link
+// leads to a place inside; to the kernel's own files it must not lead.
+func TestNames(t *testing.T) {
+	calls := list(t, container(func(c *config.Container) { c.Namespaces |= unix.CLONE_NEWUSER }))
+	want := []string{
+		`mkdirat(<root>, "etc", 0755) or EEXIST, EROFS`,
+		`openat2(<root>, "etc", O_PATH|O_DIRECTORY|O_CLOEXEC, RESOLVE_IN_ROOT) ` +
+			`or ENOENT, ENOTDIR: leaves out 18`,
+	}
+	for _, name := range []string{"hosts", "hostname", "resolv.conf"} {
+		for _, line := range []string{
+			`mknodat(<etc>, "NAME", S_IFREG|0644) or EEXIST, EROFS`,
+			`openat2(<root>, "etc/NAME", O_PATH|O_CLOEXEC, RESOLVE_IN_ROOT) ` +
+				`or ENOENT, ENOTDIR: leaves out 4`,
+			`fstatfs(<etc/NAME>) must not: proc`,
+			`fstatfs(<etc/NAME>) must not: sysfs`,
+			`statx(<etc/NAME>, "", AT_EMPTY_PATH|AT_NO_AUTOMOUNT, STATX_BASIC_STATS|STATX_MNT_ID) ` +
+				`must: regular file, or refused: leaves out 1`,
+			`move_mount(<tree etc/NAME>, "", <etc/NAME>, "", ` +
+				`MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)`,
+		} {
+			want = append(want, strings.ReplaceAll(line, "NAME", name))
+		}
+	}
+	require.Equal(t, want, lines(calls)[len(calls)-len(want):])
+}
+
+// The texts are written to the stage before the host is left, each in a new file and as a whole.
+func TestTextsOfNames(t *testing.T) {
+	for _, c := range []struct{ address, hosts string }{
+		{"", `write(<etc/hosts>, "127.0.0.1 localhost\n` +
+			`::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 b\n", 73) must: 73`},
+		{"10.0.0.2", `write(<etc/hosts>, "127.0.0.1 localhost\n` +
+			`::1 localhost ip6-localhost ip6-loopback\n10.0.0.2 b\n", 72) must: 72`},
+	} {
+		p, err := plan.New(nil)
+		require.NoError(t, err)
+		defer p.Free()
+		k := container(nil)
+		root := Assemble(p, k, ExampleTrees(k, p))
+		before := p.Len()
+		require.NoError(t, root.WriteNames("b", c.address))
+		want := []string{c.hosts, `write(<etc/hostname>, "b\n", 2) must: 2`}
+		calls := p.Calls()[before:]
+		for i, name := range []string{"hosts", "hostname", "resolv.conf"} {
+			file := calls[4*i : 4*i+4]
+			require.Equal(t, `openat2(<stage>, "etc/`+name+
+				`", O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC, 0644, 0)`, file[0].Line)
+			if i < len(want) {
+				require.Equal(t, want[i], file[1].Line)
+			}
+			require.Regexp(t, `^write\(<etc/`+name+`>, .*, (\d+)\) must: (\d+)$`, file[1].Line)
+			require.Equal(t, `close(<etc/`+name+`>)`, file[2].Line)
+			require.Equal(t, `open_tree(<stage>, "etc/`+name+
+				`", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC) as <tree etc/`+name+`>`, file[3].Line)
+		}
+		require.Len(t, calls, 12)
+	}
+}
+
+// No directory of the host is handed to the copier, and the copy is entered where it was made.
+func TestCopyIsMadeOnTheStage(t *testing.T) {
+	require.Equal(t, "/tmp/lower", CopyFrom)
+	require.Equal(t, "/tmp/layer/copy", CopyTo)
+	calls := list(t, container(func(c *config.Container) { c.Layers = config.Copy }))
+	i := find(t, calls, `mount("layer/copy"`)
+	require.Equal(t, []string{
+		`mount("layer/copy", "root", NULL, MS_BIND, NULL)`,
+		`chdir("root")`,
+		`pivot_root(".", ".")`,
+	}, lines(calls)[i:i+3])
+}
+
+// The stage is the same for all: without it a root file system would have to have all directories.
+func TestStage(t *testing.T) {
+	forEach(t, func(t *testing.T, calls []plan.Call) {
+		i := find(t, calls, `mount("tmpfs", "/tmp"`)
+		require.Equal(t, []string{
+			`mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID|MS_NODEV, "mode=0755")`,
+			`chdir("/tmp")`,
+			`openat2(AT_FDCWD, ".", O_PATH|O_DIRECTORY|O_CLOEXEC, 0) as <stage>`,
+			`mkdirat(<stage>, "root", 0755)`,
+			`mkdirat(<stage>, "lower", 0755)`,
+			`mkdirat(<stage>, "layer", 0755)`,
+			`mkdirat(<stage>, "layer/upper", 0755)`,
+			`mkdirat(<stage>, "layer/work", 0755)`,
+			`mkdirat(<stage>, "etc", 0755)`,
+		}, lines(calls)[i:i+9])
+	})
+}

@@ -1,0 +1,172 @@
+//go:build linux
+
+// Package rootfs makes the root of the container's mount namespace: from what sources, with what
+// mounted in it, and what hidden.
+package rootfs
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"container.example/workshop/runtime/config"
+	"container.example/workshop/runtime/plan"
+	"container.example/workshop/runtime/users"
+)
+
+// source is what a container takes from the host: the rootfs, the directory of -keep, and volumes.
+type source struct {
+	what, path string // for errors: rootfs, keep or volume
+	readOnly   bool
+	recursive  bool // with what is mounted below it
+	idmapped   bool // its files have the same owners inside as outside
+}
+
+// sources are those of a container, the rootfs first, then the directory of -keep if there is one,
+// then the volumes.
+func sources(c *config.Container) []source {
+	all := []source{
+		{what: "rootfs", path: c.Rootfs, recursive: c.Layers == config.Bind, idmapped: true},
+	}
+	if c.Keep != "" {
+		all = append(all, source{what: "keep", path: c.Keep})
+	}
+	for _, v := range c.Volumes {
+		all = append(all, source{
+			what:      "volume",
+			path:      v.Source,
+			readOnly:  v.ReadOnly,
+			recursive: true,
+			idmapped:  true,
+		})
+	}
+	return all
+}
+
+func (s source) recursion() uint {
+	if s.recursive {
+		return unix.AT_RECURSIVE
+	}
+	return 0
+}
+
+// Trees are detached mounts of the sources, in their order.
+type Trees []plan.FD
+
+func (t Trees) rootfs() plan.FD { return t[0] }
+func (t Trees) keep() plan.FD   { return t[1] }
+
+// volumes are the last.
+func (t Trees) volumes(c *config.Container) []plan.FD { return t[len(t)-len(c.Volumes):] }
+
+// Open makes the trees in place of the child where only root of the host can: because it is to
+// idmap them, or because nobody else may enter the directories above them. pid is the child. It
+// returns none where the child opens them itself.
+func Open(c *config.Container, pid int, p *plan.Plan) (trees Trees, err error) {
+	if !c.Namespaces.Has(unix.CLONE_NEWNS) || !users.IsOther(c) {
+		return nil, nil
+	}
+	userns, err := unix.Open(fmt.Sprintf("/proc/%d/ns/user", pid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open user namespace: %w", err)
+	}
+	defer unix.Close(userns)
+	for _, s := range sources(c) {
+		fd, err := s.open(c, userns)
+		if err != nil {
+			return nil, fmt.Errorf("%s %q: %w", s.what, s.path, err)
+		}
+		trees = append(trees, p.Open(fd, s.what+" "+s.path))
+	}
+	return trees, nil
+}
+
+// ExampleTrees are trees that are not open, for a plan that will not be made.
+func ExampleTrees(c *config.Container, p *plan.Plan) (trees Trees) {
+	if !c.Namespaces.Has(unix.CLONE_NEWNS) || !users.IsOther(c) {
+		return nil
+	}
+	const first = 1 << 17
+	for i, s := range sources(c) {
+		trees = append(trees, p.Open(first+i, s.what+" "+s.path))
+	}
+	return trees
+}
+
+func (s source) open(c *config.Container, userns int) (fd int, err error) {
+	fd, err = unix.OpenTree(unix.AT_FDCWD, s.path,
+		unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|s.recursion())
+	if s.what == "rootfs" && errors.Is(err, unix.ENOENT) {
+		return -1, fmt.Errorf("%w (%s)", err, noRootfs)
+	}
+	if err != nil {
+		return -1, err
+	}
+	var stat unix.Stat_t
+	if err := unix.Fstat(fd, &stat); err != nil {
+		return -1, err
+	}
+	if s.what == "rootfs" && stat.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return -1, unix.ENOTDIR
+	}
+	return s.setAttributes(c, fd, userns)
+}
+
+const noRootfs = "make one with scripts/mkrootfs.sh"
+
+// attributes are those of the mount. No device works that lies in it, and what is mounted on the
+// host later does not appear.
+func (s source) attributes() unix.MountAttr {
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NODEV, Propagation: unix.MS_PRIVATE}
+	if s.readOnly {
+		attr.Attr_set |= unix.MOUNT_ATTR_RDONLY
+	}
+	return attr
+}
+
+// setAttributes restricts the detached mount of a source, and gives its files other owners
+// (mount_setattr(2)). It returns the mount to use instead.
+func (s source) setAttributes(c *config.Container, fd, userns int) (int, error) {
+	attr := s.attributes()
+	if s.idmapped {
+		attr.Attr_set |= unix.MOUNT_ATTR_IDMAP
+		attr.Userns_fd = uint64(userns)
+	}
+	err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|s.recursion(), &attr)
+	if err == nil {
+		return fd, nil
+	}
+	// Its file system does not know idmapped mounts, or belongs to a user namespace above (as in a
+	// container).
+	hint := ""
+	if s.idmapped && (errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EPERM)) {
+		if s.what == "rootfs" && c.Layers != config.Bind {
+			return shiftedCopy(c, fd)
+		}
+		hint = " (no idmapped mount of it or of what is mounted below: use -ns without user)"
+	}
+	return -1, fmt.Errorf("mount_setattr nodev,idmap: %w%s", err, hint)
+}
+
+// openInChild adds the calls by which the child makes the trees itself.
+func openInChild(p *plan.Plan, c *config.Container) (trees Trees) {
+	for _, s := range sources(c) {
+		p.Asked(s.what, s.path)
+		if s.what == "rootfs" {
+			p.Hint(unix.ENOENT, noRootfs)
+			// A user namespace keeps mounts together: mount_namespaces(7).
+			p.Hint(unix.EINVAL,
+				"without root, what is mounted below it cannot be left out: use -layers bind")
+			p.Hint(plan.ErrCheck, "not a directory")
+		}
+		tree := p.Name(p.OpenTree(plan.CWD, s.path, s.recursion()), s.what+" "+s.path)
+		if s.what == "rootfs" {
+			p.Must(p.Statx(tree), plan.StatxMode, plan.ModeMask, plan.Mode(unix.S_IFDIR))
+		}
+		p.About(s.what, s.path)
+		p.MountSetattr(tree, int(s.recursion()), s.attributes())
+		trees = append(trees, tree)
+	}
+	return trees
+}

@@ -1,0 +1,146 @@
+//go:build linux
+
+// Package terminal gives the command a terminal of its own, and connects it with that of the caller
+// (pty(7)).
+package terminal
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"container.example/workshop/runtime/config"
+	"container.example/workshop/runtime/plan"
+	"container.example/workshop/runtime/signals"
+)
+
+// IsWanted tells whether the command gets a terminal of its own.
+func IsWanted(c *config.Container) bool {
+	switch c.Terminal {
+	case config.TerminalYes:
+		return true
+	case config.TerminalNo:
+		return false
+	}
+	return c.Namespaces.Has(unix.CLONE_NEWNS) && term.IsTerminal(0) && term.IsTerminal(1) &&
+		term.IsTerminal(2)
+}
+
+// A Terminal is that of the command, seen from outside.
+type Terminal struct {
+	opened        opened
+	pid           int // of the command
+	master, slave *os.File
+	before        *term.State // of the caller's terminal, if it was changed
+	copied        chan error
+}
+
+// opened are the descriptors that the child opens: both ends of the terminal. The parent has them
+// too.
+type opened struct{ master, slave plan.FD }
+
+// Open adds the calls that open a terminal of the container's own devpts and make it the console.
+// The first one of a new devpts is number 0.
+func Open(p *plan.Plan) *Terminal {
+	const name = "/dev/pts/0"
+	p.About("open terminal", "/dev/pts/ptmx")
+	const flags = unix.O_RDWR | unix.O_NOCTTY
+	master := p.Name(p.Openat2(plan.CWD, "/dev/pts/ptmx", flags, unix.RESOLVE_NO_SYMLINKS),
+		"master")
+	p.Unlock(master)
+	p.About("open terminal", name)
+	slave := p.Name(p.Openat2(plan.CWD, name, flags, unix.RESOLVE_NO_SYMLINKS), "terminal")
+	if size, err := unix.IoctlGetWinsize(0, unix.TIOCGWINSZ); err == nil {
+		p.SetWinsize(slave, *size) // otherwise no size is known
+	}
+	p.About("make console", "/dev/console")
+	p.Fchdir(p.Openat2(plan.CWD, "/dev", unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_NO_SYMLINKS))
+	p.Mknodat(plan.CWD, "console", 0o600)
+	p.Bind("pts/0", "console")
+	p.Chdir("/")
+	return &Terminal{opened: opened{master, slave}}
+}
+
+// Take adds the calls that make the terminal that of the child, which leads a session, and its
+// standard streams. From here on the child has descriptors of its own: 0 to 2 of the runtime stay
+// what they are.
+func (t *Terminal) Take(p *plan.Plan, uid int) {
+	p.About("take terminal", "/dev/pts/0")
+	p.Fchown(t.opened.slave, uid, -1) // the group is tty: only it may write to somebody's terminal
+	p.Unshare(unix.CLONE_FILES)
+	p.Ioctl(t.opened.slave, unix.TIOCSCTTY, 0)
+	for fd := range 3 {
+		p.Dup3(t.opened.slave, p.Open(fd, [...]string{"stdin", "stdout", "stderr"}[fd]), 0)
+	}
+}
+
+// Connect takes over the ends of the terminal that the child has opened, and copies the output of
+// the command, which has that pid. The input follows with CopyInput.
+func (t *Terminal) Connect(p *plan.Plan, pid int) {
+	if t == nil {
+		return
+	}
+	master, err := p.Result(t.opened.master)
+	slave, slaveErr := p.Result(t.opened.slave)
+	if err != nil || slaveErr != nil {
+		return // the list tells
+	}
+	t.pid = pid
+	t.master = os.NewFile(uintptr(master), "terminal")
+	t.slave = os.NewFile(uintptr(slave), "terminal")
+	t.copied = make(chan error, 1)
+	if !inBackground() && term.IsTerminal(0) {
+		t.before, _ = term.MakeRaw(0) // an error: a terminal that went away meanwhile
+	}
+	go t.copyOutput()
+}
+
+// copyOutput copies to the standard output until no process has the other end open any more: then
+// it gets EIO. The slave that is open here lets that happen only when the command has ended, even
+// if it closes the terminal and opens it again.
+func (t *Terminal) copyOutput() {
+	buffer := make([]byte, 32*1024)
+	var writeErr error
+	for {
+		n, err := t.master.Read(buffer)
+		if err != nil {
+			t.copied <- writeErr
+			return
+		}
+		if writeErr != nil {
+			continue // the command need not stop for that
+		}
+		if _, writeErr = os.Stdout.Write(buffer[:n]); writeErr != nil {
+			signals.HangUp(t.pid)
+		}
+	}
+}
+
+// Resize tells the terminal of the command how large the caller's is (ioctl_tty(2)).
+func (t *Terminal) Resize() {
+	if t == nil || t.master == nil {
+		return
+	}
+	if size, err := unix.IoctlGetWinsize(0, unix.TIOCGWINSZ); err == nil {
+		_ = unix.IoctlSetWinsize(int(t.master.Fd()), unix.TIOCSWINSZ, size)
+	}
+}
+
+// Close copies the rest of the output and leaves the caller's terminal as it was.
+func (t *Terminal) Close() error {
+	if t == nil || t.master == nil {
+		return nil
+	}
+	t.slave.Close()
+	err := <-t.copied
+	if t.before != nil && !inBackground() {
+		_ = term.Restore(0, t.before)
+	}
+	if err != nil && !errors.Is(err, unix.EPIPE) { // whoever closes a pipe does so on purpose
+		return fmt.Errorf("terminal: %w", err)
+	}
+	return nil
+}
