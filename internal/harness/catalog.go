@@ -39,7 +39,10 @@ func Steps(root string) (steps []string, err error) {
 	return steps, err
 }
 
-// Scripts lists what a program of the step promises: the scripts of this step and of those before it. One
+// Runtime is the program that the steps grow into. It keeps their promises, and has its own scripts besides.
+const Runtime = "runtime"
+
+// Scripts lists what a program of the step, or the runtime, promises: its own scripts and those of the steps before it. One
 // of an earlier step holds until a later one has a script of the same name, which takes its place, and not at
 // all if it shows what is not isolated yet.
 func Scripts(root, step string) (scripts []Script, err error) {
@@ -47,6 +50,7 @@ func Scripts(root, step string) (scripts []Script, err error) {
 	if err != nil {
 		return nil, err
 	}
+	steps = append(steps, Runtime)
 	if !slices.Contains(steps, step) {
 		return nil, fmt.Errorf("step %q: there is none (%s)", step, strings.Join(steps, ", "))
 	}

@@ -1,0 +1,85 @@
+//go:build linux
+
+package main
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"container.example/workshop/runtime/config"
+	"container.example/workshop/runtime/plan"
+	"container.example/workshop/runtime/rootfs"
+	"container.example/workshop/runtime/users"
+)
+
+// printPlan prints the list of system calls for a container and makes nothing.
+func printPlan(r *request) (status int, err error) {
+	p, err := planOnPaper(r.Container)
+	if err != nil {
+		return statusFailed, err
+	}
+	return 0, p.Print(os.Stdout)
+}
+
+// planOnPaper writes the list for a container that is not made.
+func planOnPaper(c *config.Container) (*plan.Plan, error) {
+	if err := users.FindMaps(c); err != nil {
+		return nil, err
+	}
+	p, err := plan.New(nil)
+	if err != nil {
+		return nil, err
+	}
+	_, err = writeList(p, c, &paper{c: c, plan: p})
+	if err == nil {
+		err = p.Err()
+	}
+	return p, err
+}
+
+// paper is a host on which nothing is made. What a call would be given that is not there has a
+// name, or is an example.
+type paper struct {
+	c    *config.Container
+	plan *plan.Plan
+	last int // the number of the descriptor that was given out last
+}
+
+func (h *paper) free(name string) plan.FD {
+	const none = 1 << 18 // higher than descriptors can be
+	h.last++
+	return h.plan.Open(none+h.last, name)
+}
+
+func (h *paper) pidfd() plan.FD { return h.free("runtime") }
+
+func (h *paper) ignored() []unix.Signal { return nil }
+
+func (h *paper) start(int) error { return nil }
+
+func (h *paper) onHost(func(int, func(string)) (func() error, error)) error { return nil }
+
+func (h *paper) copyRootfs() error { return nil }
+
+func (h *paper) trees() (rootfs.Trees, error) { return rootfs.ExampleTrees(h.c, h.plan), nil }
+
+func (h *paper) self() (plan.FD, error) { return h.free("this program"), nil }
+
+func (h *paper) ready() (plan.FD, error) { return h.free("ready"), nil }
+
+// lookUpUser looks in the rootfs as it is on the host.
+func (h *paper) lookUpUser(plan.FD, plan.FD) (users.User, error) {
+	if !users.NeedsFiles(h.c) {
+		return users.LookUp(h.c, "", "")
+	}
+	passwd, err := rootfs.ReadInside(h.c.Rootfs, "etc/passwd")
+	if err != nil {
+		return users.User{}, err
+	}
+	group, err := rootfs.ReadInside(h.c.Rootfs, "etc/group")
+	if err != nil {
+		return users.User{}, err
+	}
+	return users.LookUp(h.c, passwd, group)
+}

@@ -1,0 +1,378 @@
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"container.example/workshop/runtime/cgroup"
+	"container.example/workshop/runtime/config"
+	"container.example/workshop/runtime/files"
+	"container.example/workshop/runtime/plan"
+	"container.example/workshop/runtime/rights"
+	"container.example/workshop/runtime/rootfs"
+	"container.example/workshop/runtime/signals"
+	"container.example/workshop/runtime/users"
+)
+
+// exitError is an error with the exit status that it asks for.
+type exitError struct {
+	status int
+	error
+}
+
+func (e exitError) Unwrap() error { return e.error }
+
+// run makes the container, waits for its end, and takes back what it made on the host. It returns
+// the exit status.
+func run(r *request) (status int, err error) {
+	c := r.Container
+	if err := rights.CheckDescriptors(); err != nil {
+		return statusFailed, err
+	}
+	if err := checkTime(c); err != nil {
+		return statusFailed, err
+	}
+	h := &thisHost{c: c}
+	var watch plan.Watch
+	if r.verbose || r.step {
+		h.catchSignals()
+		w := &onlooker{step: r.step, interrupt: h.signals}
+		watch, h.trace = w, w.say
+	}
+	if h.plan, err = plan.New(watch); err != nil {
+		return statusFailed, err
+	}
+	defer func() {
+		if takeBackErr := h.takeBack(); takeBackErr != nil {
+			status, err = statusFailed, errors.Join(err, takeBackErr)
+		}
+	}()
+	status, err = h.run()
+	if asked := (exitError{}); errors.As(err, &asked) {
+		status = asked.status
+	}
+	return status, err
+}
+
+// thisHost is the host on which the runtime runs, and what it has made there for one container.
+type thisHost struct {
+	c     *config.Container
+	plan  *plan.Plan
+	trace func(what string) // hears of what is made, if not nil
+	pid   int               // of the child, or 0
+
+	takeBacks []func() error
+	signals   *signals.Caught
+
+	own      int    // a pidfd of the runtime
+	isReady  [2]int // a pipe whose end the init closes: see ready
+	oomScore string // what oom_score_adj of the runtime was, if it was changed
+}
+
+func (h *thisHost) run() (status int, err error) {
+	p := h.plan
+	if h.own, err = plan.OpenSelf(); err != nil {
+		return statusFailed, err
+	}
+	made, err := writeList(p, h.c, h)
+	if err == nil {
+		err = p.Release()
+	}
+	if err != nil {
+		return statusFailed, h.abandon(err)
+	}
+	p.Executed()
+	h.restoreOOMScore()
+	if err := p.Failed(); err != nil {
+		_, _ = wait(h.pid)
+		h.pid = 0
+		return h.failedToExecute(err, made.terminal != nil)
+	}
+	if err := h.checkCommand(); err != nil {
+		return statusFailed, h.abandon(err)
+	}
+	made.terminal.Connect(p, h.pid)
+	go func() {
+		h.awaitReady()
+		go made.terminal.CopyInput()
+		h.signals.Forward(h.pid, made.terminal.Resize)
+	}()
+	if h.runsLonger(forgetAfter) {
+		h.forget()
+	}
+	status, err = wait(h.pid)
+	h.pid = 0
+	if closeErr := made.terminal.Close(); closeErr != nil {
+		status, err = statusFailed, errors.Join(err, closeErr)
+	}
+	return status, errors.Join(err, made.group.Explain(status))
+}
+
+// abandon ends the child when something went wrong. An error of the list came first.
+func (h *thisHost) abandon(err error) error {
+	if h.pid == 0 {
+		return err
+	}
+	_ = unix.Kill(h.pid, unix.SIGKILL) // an error: it is gone
+	_, _ = wait(h.pid)
+	h.pid = 0
+	if listErr := h.plan.Failed(); listErr != nil {
+		return listErr
+	}
+	return err
+}
+
+// failedToExecute returns what a list that failed means for the exit status. That the command could
+// not be executed stands on its terminal, if it was to have one.
+func (h *thisHost) failedToExecute(err error, onTerminal bool) (status int, _ error) {
+	status, err = execStatus(err)
+	if onTerminal && status != statusFailed {
+		fmt.Println("container:", err)
+		return status, nil
+	}
+	return status, err
+}
+
+// execStatus returns the status, as in a shell, for a command that could not be executed, and 125
+// for all other errors.
+func execStatus(err error) (status int, _ error) {
+	failure := (*plan.Error)(nil)
+	switch {
+	case !errors.As(err, &failure) || failure.What != "exec":
+		return statusFailed, err
+	case failure.Cause == unix.ENOENT || failure.Cause == unix.ENOTDIR:
+		return statusNotFound, err
+	}
+	return statusNotExecutable, err
+}
+
+// takeBack takes back what was made on the host, the last first.
+func (h *thisHost) takeBack() (err error) {
+	for _, takeBack := range slices.Backward(h.takeBacks) {
+		err = errors.Join(err, takeBack())
+	}
+	return err
+}
+
+func (h *thisHost) pidfd() plan.FD { return h.plan.Open(h.own, "runtime") }
+
+func (h *thisHost) free(name string) plan.FD {
+	fd, err := unix.FcntlInt(uintptr(h.own), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil { // there is no descriptor left, as the calls that use it will find
+		fd = h.own
+	}
+	return h.plan.Open(fd, name)
+}
+
+func (h *thisHost) start(cgroup int) (err error) {
+	if err := h.setOOMScore(); err != nil {
+		return err
+	}
+	if err := h.plan.Release(); err != nil {
+		return err
+	}
+	if err := h.clone(cgroup); err != nil {
+		return err
+	}
+	if err := h.plan.Release(); err != nil { // if somebody watches
+		return err
+	}
+	// From here on the child is busy with a network namespace.
+	h.catchSignals()
+	if err := users.FindMaps(h.c); err != nil {
+		return err
+	}
+	if err := users.WriteMaps(h.pid, h.c); err != nil {
+		return err
+	}
+	if err := users.GivePipesToRoot(h.c); err != nil {
+		return err
+	}
+	return rights.RaiseHardLimits(h.pid, h.c.Ulimits)
+}
+
+// catchSignals begins to collect signals. Until then one ends the runtime, and the child with it,
+// and nothing was made that would have to be taken back.
+func (h *thisHost) catchSignals() {
+	if h.signals == nil {
+		h.signals = signals.Catch()
+	}
+}
+
+func (h *thisHost) ignored() []unix.Signal {
+	<-h.signals.Ready
+	return h.signals.Ignored
+}
+
+// clone starts the child, with a keyring that the thread has for it.
+func (h *thisHost) clone(cgroupFD int) (err error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := rights.NewSessionKeyring(); err != nil {
+		return err
+	}
+	namespaces := h.c.Namespaces &^ (unix.CLONE_NEWNET | unix.CLONE_NEWTIME) // see begin
+	if cgroup.JoinsLate(h.c) {
+		namespaces &^= unix.CLONE_NEWCGROUP
+	}
+	if h.trace != nil {
+		h.trace("clone3 " + namespaces.String())
+	}
+	h.pid, err = h.plan.Start(uintptr(namespaces), cgroupFD)
+	if errors.Is(err, unix.EPERM) && os.Geteuid() != 0 {
+		return fmt.Errorf("clone %s: %w (without root it takes user namespaces)", h.c.Namespaces,
+			err)
+	}
+	if err != nil {
+		return fmt.Errorf("clone %s: %w", h.c.Namespaces, err)
+	}
+	return nil
+}
+
+// setOOMScore changes oom_score_adj of the runtime, which the child inherits: to be spared takes
+// rights on the host. As long as the two share their memory, the kernel keeps it the same for both
+// (proc_pid_oom_score_adj(5)).
+func (h *thisHost) setOOMScore() error {
+	want := 0
+	if h.c.OOMScoreAdj != nil {
+		want = *h.c.OOMScoreAdj
+	}
+	own, err := files.Read(oomScoreFile)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", oomScoreFile, err)
+	}
+	if own = strings.TrimSpace(own); own == strconv.Itoa(want) {
+		return nil
+	}
+	switch err := files.Write(oomScoreFile, strconv.Itoa(want)); {
+	case err == nil:
+		h.oomScore = own
+	case h.c.OOMScoreAdj != nil:
+		return fmt.Errorf("oom_score_adj %d: %w", want, err)
+	}
+	return nil
+}
+
+const oomScoreFile = "/proc/self/oom_score_adj"
+
+func (h *thisHost) restoreOOMScore() {
+	if h.oomScore != "" {
+		// An error: the runtime has that of the command, which does no harm.
+		_ = files.Write(oomScoreFile, h.oomScore)
+	}
+}
+
+func (h *thisHost) trees() (rootfs.Trees, error) {
+	if err := rootfs.TakeKept(h.c); err != nil {
+		return nil, err
+	}
+	return rootfs.Open(h.c, h.pid, h.plan)
+}
+
+func (h *thisHost) onHost(
+	do func(pid int, trace func(string)) (takeBack func() error, err error),
+) error {
+	h.catchSignals()
+	<-h.signals.Ready
+	takeBack, err := do(h.pid, h.trace)
+	h.takeBacks = append(h.takeBacks, takeBack)
+	return err
+}
+
+func (h *thisHost) lookUpUser(passwd, group plan.FD) (user users.User, err error) {
+	if err := errors.Join(h.plan.Release(), h.plan.Await()); err != nil {
+		return user, err
+	}
+	passwdText, err := h.readOpened(passwd)
+	groupText, groupErr := h.readOpened(group)
+	if err := errors.Join(err, groupErr); err != nil {
+		return user, err
+	}
+	if user, err = users.LookUp(h.c, passwdText, groupText); err != nil {
+		return user, err
+	}
+	return user, users.CheckMapped(h.c, user)
+}
+
+// readOpened returns the text of a file that the list has opened, if it was there.
+func (h *thisHost) readOpened(file plan.FD) (string, error) {
+	fd, err := h.plan.Result(file)
+	if err != nil {
+		return "", nil // an error that the list allows
+	}
+	text, err := files.ReadRegular(fd)
+	if err != nil {
+		return "", fmt.Errorf("user %q: read: %w", h.c.User, err)
+	}
+	return text, nil
+}
+
+// checkCommand makes sure that the command is not this program, before it can do anything. The file
+// may be in the container, but not by a mount of the host: see checkLink. An interpreter in the
+// first line of a script can lead there too.
+func (h *thisHost) checkCommand() error {
+	if !h.c.Namespaces.Has(unix.CLONE_NEWNS) || h.c.Init {
+		return nil
+	}
+	if sameMount("/proc/self/exe", "/proc/"+strconv.Itoa(h.pid)+"/exe") {
+		return exitError{
+			statusNotExecutable,
+			fmt.Errorf("exec %q: leads to the runtime's own program", h.c.Command[0]),
+		}
+	}
+	return nil
+}
+
+func sameMount(a, b string) bool {
+	var one, other unix.Statx_t
+	err := unix.Statx(unix.AT_FDCWD, a, 0, unix.STATX_MNT_ID, &one)
+	otherErr := unix.Statx(unix.AT_FDCWD, b, 0, unix.STATX_MNT_ID, &other)
+	return err == nil && otherErr == nil && one.Mnt_id == other.Mnt_id
+}
+
+// checkTime makes sure that the kernel has execve(2) enter a time namespace (time_namespaces(7)).
+func checkTime(c *config.Container) error {
+	var name unix.Utsname
+	if !c.Namespaces.Has(unix.CLONE_NEWTIME) || unix.Uname(&name) != nil {
+		return nil
+	}
+	release := unix.ByteSliceToString(name.Release[:])
+	major, minor := 0, 0
+	_, err := fmt.Sscanf(release, "%d.%d", &major, &minor)
+	if err == nil && (major < 6 || major == 6 && minor < 2) {
+		return fmt.Errorf("-ns time: on Linux %s execve does not enter a time namespace "+
+			"(it does since 6.2)", release)
+	}
+	return nil
+}
+
+// wait waits for the child to end and returns its exit status.
+func wait(pid int) (status int, err error) {
+	var ws unix.WaitStatus
+	for {
+		if _, err = unix.Wait4(pid, &ws, 0, nil); !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		return statusFailed, fmt.Errorf("wait4 %d: %w", pid, err)
+	}
+	return exitStatus(ws), nil
+}
+
+// exitStatus is what a shell makes of a status of wait(2).
+func exitStatus(ws unix.WaitStatus) int {
+	if ws.Signaled() {
+		return 128 + int(ws.Signal())
+	}
+	return ws.ExitStatus()
+}
