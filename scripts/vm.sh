@@ -13,7 +13,7 @@
 # virtme-ng starts a kernel like this too, on the files of the machine at hand: by 9p, which the cloud kernel has not, or by
 # virtiofs, which takes a daemon. Here the machine is the same everywhere, and its disk is one that can be idmapped.
 #
-# The packages are all steps if none is named. The harness's own test compiles what it tests, and is not for here.
+# The packages are all steps and the runtime if none is named. The harness's own test compiles what it tests, and is not for here.
 set -eu
 
 usage='usage: vm.sh [-kernel FILE] [-user] [-shell] [GO TEST FLAGS] [PACKAGES]'
@@ -23,7 +23,7 @@ die() {
 }
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
-kernel='' as=root shell='' packages=./step...
+kernel='' as=root shell='' packages="./step... ./runtime"
 while [ $# -gt 0 ]; do
     case $1 in
     -kernel | --kernel)
@@ -226,7 +226,7 @@ go test -count=1 -run '^TestPromises$' -exec "$work/keep" "$@" $packages >"$work
     cat "$work/log" >&2
     die 'no tests'
 }
-for dir in step*/ internal/harness/probe/; do
+for dir in step*/ runtime/ internal/harness/probe/; do
     mkdir -p "$KEEP/programs/$dir"
     go build -o "$KEEP/programs/$dir/program" "./$dir"
 done
