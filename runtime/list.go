@@ -24,7 +24,7 @@ import (
 type host interface {
 	// pidfd is a descriptor of the runtime, and free one that calls may give a meaning.
 	pidfd() plan.FD
-	free(name string) plan.FD
+	free(name string) (plan.FD, error)
 	// start clones the child, which makes the calls so far, into a cgroup of version 2 if that is
 	// not -1.
 	start(cgroup int) error
@@ -144,8 +144,12 @@ func makeRoot(p *plan.Plan, c *config.Container, h host) (*rootfs.Root, error) {
 			return nil, err
 		}
 	}
+	null, err := h.free("null")
+	if err != nil {
+		return nil, err
+	}
 	root.Enter()
-	root.Furnish(h.free("null"))
+	root.Furnish(null)
 	return root, nil
 }
 

@@ -46,13 +46,16 @@ type paper struct {
 	last int // the number of the descriptor that was given out last
 }
 
-func (h *paper) free(name string) plan.FD {
+// open returns a descriptor that is not open.
+func (h *paper) open(name string) plan.FD {
 	const none = 1 << 18 // higher than descriptors can be
 	h.last++
 	return h.plan.Open(none+h.last, name)
 }
 
-func (h *paper) pidfd() plan.FD { return h.free("runtime") }
+func (h *paper) pidfd() plan.FD { return h.open("runtime") }
+
+func (h *paper) free(name string) (plan.FD, error) { return h.open(name), nil }
 
 func (h *paper) ignored() []unix.Signal { return nil }
 
@@ -64,9 +67,9 @@ func (h *paper) copyRootfs() error { return nil }
 
 func (h *paper) trees() (rootfs.Trees, error) { return rootfs.ExampleTrees(h.c, h.plan), nil }
 
-func (h *paper) self() (plan.FD, error) { return h.free("this program"), nil }
+func (h *paper) self() (plan.FD, error) { return h.open("this program"), nil }
 
-func (h *paper) ready() (plan.FD, error) { return h.free("ready"), nil }
+func (h *paper) ready() (plan.FD, error) { return h.open("ready"), nil }
 
 // lookUpUser looks in the rootfs as it is on the host.
 func (h *paper) lookUpUser(plan.FD, plan.FD) (users.User, error) {

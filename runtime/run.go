@@ -165,12 +165,12 @@ func (h *thisHost) takeBack() (err error) {
 
 func (h *thisHost) pidfd() plan.FD { return h.plan.Open(h.own, "runtime") }
 
-func (h *thisHost) free(name string) plan.FD {
+func (h *thisHost) free(name string) (plan.FD, error) {
 	fd, err := unix.FcntlInt(uintptr(h.own), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil { // there is no descriptor left, as the calls that use it will find
-		fd = h.own
+	if err != nil {
+		return plan.FD{}, fmt.Errorf("dup: %w", err)
 	}
-	return h.plan.Open(fd, name)
+	return h.plan.Open(fd, name), nil
 }
 
 func (h *thisHost) start(cgroup int) (err error) {

@@ -335,16 +335,21 @@ func (g *Cgroup) Remove() (err error) {
 		unix.Close(fd)
 	}
 	for _, d := range g.dirs {
-		removeErr := removeTree(d.path)
-		for tries := 0; errors.Is(removeErr, unix.EBUSY) && tries < 500; tries++ {
-			killTree(d.path)
-			time.Sleep(10 * time.Millisecond)
-			removeErr = removeTree(d.path)
-		}
-		if removeErr != nil {
+		if removeErr := killAndRemove(d.path); removeErr != nil {
 			err = errors.Join(err, fmt.Errorf("cgroup: remove %s: %w", d.path, removeErr))
 		}
 		unix.Close(d.lock)
+	}
+	return err
+}
+
+// killAndRemove removes a cgroup, and before that the processes in it. The last ones take a moment.
+func killAndRemove(dir string) error {
+	err := removeTree(dir)
+	for tries := 0; errors.Is(err, unix.EBUSY) && tries < 500; tries++ {
+		killTree(dir)
+		time.Sleep(10 * time.Millisecond)
+		err = removeTree(dir)
 	}
 	return err
 }

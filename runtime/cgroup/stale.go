@@ -68,9 +68,9 @@ func removeStale(base string) {
 			}
 			stale := filepath.Join(dir, name)
 			if fd, err := lock(stale, unix.LOCK_EX|unix.LOCK_NB); err == nil {
-				// An error: busy with a process that is about to go, or with one of another
-				// program.
-				_ = removeTree(stale)
+				// A process in it outlived its runtime, or is about to go. An error is for the
+				// next one to see.
+				_ = killAndRemove(stale)
 				unix.Close(fd)
 			}
 		}
