@@ -3,13 +3,9 @@
 package main
 
 import (
-	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -17,41 +13,62 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"container.example/workshop/runtime/config"
+	"container.example/workshop/runtime/rights"
 )
 
-// runcFilter writes the seccomp filter of a container of runc to a file, in the form that bubblewrap takes: Docker's
-// default profile as libseccomp compiles it, for whoever has no compiler of his own.
-func runcFilter(dir string) (file string, err error) {
-	pidFile := filepath.Join(dir, "pid")
-	cmd := exec.Command("runc", "--root", filepath.Join(dir, "runc"), "run", "--pid-file", pidFile, "filter")
-	cmd.Dir = filepath.Join(dir, "bundle", "sleep")
-	if err := cmd.Start(); err != nil {
+// bubblewrap has no filter of its own, and takes one in the form of the kernel. It gets that of a
+// container of ours, and, as most programs would have it, Docker's default profile as libseccomp
+// compiles it, which has six times as many instructions.
+
+// writeOurFilter writes the filter of a container of ours to a file.
+func (b *bench) writeOurFilter() (file string, err error) {
+	file = b.path("filter-ours")
+	return file, writeFilter(file, rights.Filter(config.DefaultCapabilities))
+}
+
+// writeRuncFilter writes the filter of a container of runc to a file.
+func (b *bench) writeRuncFilter() (file string, err error) {
+	file = b.path("filter-runc")
+	pidFile := b.path("pid")
+	c := b.oci("", "runc")
+	c.args = append(c.args[:len(c.args)-1], "--pid-file", pidFile, "ID")
+	p, err := b.prepare(c, sleep...)
+	if err != nil {
 		return "", err
 	}
-	defer func() { _ = cmd.Wait() }()
+	if err := p.start(); err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, p.wait()) }()
 	pid := 0
-	for range 100 { // the filter is the last thing before the command
+	for range 40 { // the filter is the last thing before the command
+		time.Sleep(10 * time.Millisecond)
 		text, _ := os.ReadFile(pidFile)
 		pid, _ = strconv.Atoi(string(text))
 		name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-		if strings.TrimSpace(string(name)) == "sleep" {
+		if strings.TrimSpace(string(name)) == sleep[0] {
 			break
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 	filter, err := filterOf(pid)
 	if err != nil {
 		return "", err
 	}
-	var text bytes.Buffer
-	if err := binary.Write(&text, binary.NativeEndian, filter); err != nil {
-		return "", err
-	}
-	file = filepath.Join(dir, "seccomp.bpf")
-	return file, os.WriteFile(file, text.Bytes(), 0o644)
+	return file, writeFilter(file, filter)
 }
 
-// filterOf asks the kernel for the filter that a process got last (ptrace(2), PTRACE_SECCOMP_GET_FILTER).
+func writeFilter(file string, filter []unix.SockFilter) error {
+	if len(filter) == 0 {
+		return errors.New("no filter")
+	}
+	size := len(filter) * int(unsafe.Sizeof(filter[0]))
+	return os.WriteFile(file, unsafe.Slice((*byte)(unsafe.Pointer(&filter[0])), size), 0o644)
+}
+
+// filterOf asks the kernel for the filter that a process got last (PTRACE_SECCOMP_GET_FILTER of
+// ptrace(2)).
 func filterOf(pid int) (filter []unix.SockFilter, err error) {
 	runtime.LockOSThread() // a tracer is a thread
 	defer runtime.UnlockOSThread()
@@ -63,7 +80,8 @@ func filterOf(pid int) (filter []unix.SockFilter, err error) {
 		return nil, fmt.Errorf("wait: %w", err)
 	}
 	get := func(to unsafe.Pointer) (n int, err error) {
-		length, _, errno := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_SECCOMP_GET_FILTER, uintptr(pid), 0, uintptr(to), 0, 0)
+		length, _, errno := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_SECCOMP_GET_FILTER,
+			uintptr(pid), 0, uintptr(to), 0, 0)
 		if errno != 0 {
 			return 0, fmt.Errorf("ptrace seccomp_get_filter %d: %w", pid, errno)
 		}

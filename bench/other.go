@@ -8,6 +8,7 @@ import (
 )
 
 func main() {
-	fmt.Fprintln(os.Stderr, "bench: containers are the Linux kernel's (use the workshop's VM: vagrant up)")
+	fmt.Fprintln(os.Stderr,
+		"bench: containers are the Linux kernel's (use the workshop's VM: vagrant up)")
 	os.Exit(125)
 }
