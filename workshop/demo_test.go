@@ -19,13 +19,13 @@ import (
 
 // broken are changes to the steps, one for each demo, that take away what it shows: file, old and new.
 var broken = map[string][3]string{
-	"uts":    {"main.go", `"uts": unix.CLONE_NEWUTS`, `"uts": unix.CLONE_NEWIPC`},
-	"pid":    {"main.go", `"uts,pid,mnt"`, `"uts,mnt"`},
+	"uts":    {"flags.go", `unix.CLONE_NEWUTS`, `unix.CLONE_NEWIPC`},
+	"pid":    {"flags.go", `"uts,pid,mnt"`, `"uts,mnt"`},
 	"mnt":    {"main.go", `unix.MS_PRIVATE|unix.MS_REC`, `unix.MS_SHARED|unix.MS_REC`},
-	"net":    {"main.go", `"net": unix.CLONE_NEWNET`, `"net": unix.CLONE_NEWIPC`},
-	"ipc":    {"main.go", `"ipc": unix.CLONE_NEWIPC`, `"ipc": unix.CLONE_NEWNET`},
-	"user":   {"main.go", `{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}`, `{{ContainerID: 7, HostID: os.Getuid(), Size: 1}}`},
-	"time":   {"main.go", `"time": unix.CLONE_NEWTIME`, `"time": unix.CLONE_NEWCGROUP`},
+	"net":    {"flags.go", `unix.CLONE_NEWNET`, `unix.CLONE_NEWIPC`},
+	"ipc":    {"flags.go", `unix.CLONE_NEWIPC`, `unix.CLONE_NEWNET`},
+	"user":   {"main.go", `ContainerID: 0, HostID: os.Getuid()`, `ContainerID: 7, HostID: os.Getuid()`},
+	"time":   {"flags.go", `unix.CLONE_NEWTIME`, `unix.CLONE_NEWCGROUP`},
 	"rootfs": {"main.go", `pivotRoot(*rootfs)`, ``},
 	"memory": {"cgroups.go", `return n * unit, err`, `return 4 * n * unit, err`},
 	"cpu":    {"cgroups.go", `min(cpus, 1e6) * 100_000`, `min(cpus, 1e6) * 20_000`},
