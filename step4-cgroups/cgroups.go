@@ -4,111 +4,70 @@ package main
 
 import (
 	"errors"
-	"flag"
 	"fmt"
-	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// limit is a number in a file of a cgroup. Version 2 of cgroups(7) keeps the files of all controllers in
-// one directory; version 1 has a tree for each controller, and other file names.
-type limit struct {
-	controller, v2, v1 string // file names; empty where the version has no such file
-	value              int64
-	optional           bool // the kernel may be built or started without it
-}
-
-// limits are the ones that the flags ask for.
-var limits []limit
-
-func init() {
-	flag.Func("memory", "bytes, as in 64M", func(s string) error {
-		n, err := parseSize(s)
-		// Or else the pages would go to swap. Version 2 counts swap apart, version 1 memory and swap together.
-		return add(n, err, limit{"memory", "memory.max", "memory.limit_in_bytes", n, false},
-			limit{"memory", "memory.swap.max", "", 0, true}, limit{"memory", "", "memory.memsw.limit_in_bytes", n, true})
-	})
-	flag.Func("pids", "processes and threads", func(s string) error {
-		n, err := strconv.ParseInt(s, 10, 64)
-		if err == nil && n < 16 {
-			return errors.New("less than the threads of the child need")
-		}
-		return add(n, err, limit{"pids", "pids.max", "pids.max", n, false})
-	})
-	flag.Func("cpus", "processors, as in 0.5", func(s string) error {
-		cpus, err := strconv.ParseFloat(s, 64)
-		quota := int64(min(cpus, 1e6) * 100_000) // µs of processor time in each period of 100 ms
-		return add(quota, err, limit{"cpu", "cpu.max", "cpu.cfs_quota_us", quota, false})
-	})
-}
-
-func add(n int64, err error, more ...limit) error {
-	if err != nil || n <= 0 {
-		return errors.New("not a limit")
+// place returns the directory of the cgroup with this name, and the file of the limit in it.
+func (l limit) place(name string) (dir, file string) {
+	if version2() {
+		return filepath.Join("/sys/fs/cgroup", name), l.v2
 	}
-	limits = append(limits, more...)
-	return nil
+	return filepath.Join("/sys/fs/cgroup", l.controller, name), l.v1
 }
 
-func parseSize(s string) (int64, error) {
-	digits := strings.TrimRight(s, "KMG")
-	unit := map[string]int64{"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}[s[len(digits):]]
-	n, err := strconv.ParseInt(digits, 10, 64)
-	if unit == 0 || n > math.MaxInt64/unit {
-		return 0, strconv.ErrRange
-	}
-	return n * unit, err
-}
-
-// place returns the cgroup of the container whose first process is pid, and the file of the limit in it.
-func (l limit) place(pid string) (cgroup, file string) {
+func version2() bool {
 	var fs unix.Statfs_t
-	if unix.Statfs("/sys/fs/cgroup", &fs) == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC {
-		return filepath.Join("/sys/fs/cgroup/container-" + pid), l.v2
-	}
-	return filepath.Join("/sys/fs/cgroup", l.controller, "container-"+pid), l.v1
+	err := unix.Statfs("/sys/fs/cgroup", &fs)
+	return err == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC
 }
 
-// joinCgroup makes the cgroup, limits it and moves this process there: all that it starts is born there.
-func joinCgroup() {
-	pid, err := os.Readlink("/proc/self") // as the host counts: its /proc is still mounted
-	must(125, err, "cgroup")
+// joinCgroup makes the cgroup, sets its limits and moves this process there. What this process
+// starts from now on is born there too. Without limits there is no cgroup.
+func joinCgroup(name string) {
 	for _, l := range limits {
-		cgroup, file := l.place(pid)
+		dir, file := l.place(name)
 		if file == "" {
 			continue
 		}
-		// In version 2 a controller works where the cgroup above passes it on.
-		above := filepath.Join(filepath.Dir(cgroup), "cgroup.subtree_control")
-		if _, err := os.Stat(above); err == nil {
-			must(125, os.WriteFile(above, []byte("+"+l.controller), 0), "cgroup")
+		if version2() {
+			// A cgroup has the files of the controllers that the cgroup above passes on.
+			above := filepath.Join(filepath.Dir(dir), "cgroup.subtree_control")
+			must(write(above, "+"+l.controller), "cgroup")
 		}
-		if err := os.Mkdir(cgroup, 0o755); !errors.Is(err, os.ErrExist) {
-			must(125, err, "cgroup")
+		if err := os.Mkdir(dir, 0o755); !errors.Is(err, os.ErrExist) { // made for another limit
+			must(err, "cgroup")
 		}
-		if _, err := os.Stat(filepath.Join(cgroup, file)); err == nil || !l.optional {
-			must(125, os.WriteFile(filepath.Join(cgroup, file), fmt.Append(nil, l.value), 0), "limit %d", l.value)
+		err := write(filepath.Join(dir, file), l.value)
+		if !l.optional || !errors.Is(err, os.ErrNotExist) {
+			must(err, "%s", l.flag)
 		}
-		must(125, os.WriteFile(filepath.Join(cgroup, "cgroup.procs"), []byte("0"), 0), "cgroup")
+		must(write(filepath.Join(dir, "cgroup.procs"), 0), "cgroup") // 0 is the process that writes
 	}
 }
 
-// runLimited runs the child, and when it is gone, and all that was in its cgroup with it, removes that.
-func runLimited(cmd *exec.Cmd) (status int, err error) {
-	status, err = run(cmd)
+// write writes to a file that is there. os.WriteFile would make a missing file, and nothing would
+// be limited where no cgroups are mounted.
+func write(file string, value any) error {
+	f, err := os.OpenFile(file, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = fmt.Fprint(f, value)
+	return err
+}
+
+// removeCgroup removes the cgroup. It succeeds when no process is left there: process 1 of a pid
+// namespace takes all others with it.
+func removeCgroup(name string) {
 	for _, l := range limits {
-		if err == nil {
-			cgroup, _ := l.place(strconv.Itoa(cmd.Process.Pid))
-			if err := os.Remove(cgroup); !errors.Is(err, os.ErrNotExist) {
-				must(125, err, "cgroup")
-			}
+		dir, _ := l.place(name)
+		if err := os.Remove(dir); !errors.Is(err, os.ErrNotExist) { // removed for another limit
+			must(err, "cgroup")
 		}
 	}
-	return status, err
 }

@@ -1,129 +1,108 @@
 //go:build linux
 
-// Step 4: control groups. The container may use only so much memory, so much of the processors and so
-// many processes: see cgroups.go.
+// Step 4: control groups. The container has limits on memory, processes and processors: limits.go
+// has what the flags ask for, and cgroups.go what the kernel is told.
 package main
 
 import (
-	"errors"
+	"crypto/rand"
 	"flag"
-	"fmt"
-	"io"
 	"os"
 	"os/exec"
-	"os/signal"
 	"runtime"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// The eight namespaces(7), by the names of their links in /proc/PID/ns.
-var namespaces = map[string]uintptr{
-	"uts": unix.CLONE_NEWUTS, "pid": unix.CLONE_NEWPID, "mnt": unix.CLONE_NEWNS, "ipc": unix.CLONE_NEWIPC,
-	"net": unix.CLONE_NEWNET, "user": unix.CLONE_NEWUSER, "cgroup": unix.CLONE_NEWCGROUP, "time": unix.CLONE_NEWTIME,
-}
+// later are the namespaces that child makes with unshare(2): clone(2) cannot, or it is too early.
+const later = unix.CLONE_NEWTIME | unix.CLONE_NEWCGROUP
 
-var (
-	ns       = flag.String("ns", "uts,pid,mnt", "namespaces to make")
-	hostname = flag.String("hostname", "container", "host name in the uts namespace")
-	rootfs   = flag.String("rootfs", "rootfs", "directory that becomes / in the mnt namespace")
-)
-
-// signals are those that the command is to get.
-var signals = make(chan os.Signal, 8)
-
-// main runs twice, first as parent and then as child, and parses the same flags both times.
+// main runs in both processes. The first argument says which of the two this is.
 func main() {
-	signal.Notify(signals, unix.SIGINT, unix.SIGTERM)
-	flag.CommandLine.Init("container", flag.ContinueOnError)
-	flag.CommandLine.SetOutput(io.Discard) // must prints errors
-	flags, err := uintptr(0), flag.CommandLine.Parse(os.Args[min(2, len(os.Args)):])
-	for name := range strings.SplitSeq(*ns, ",") {
-		if namespaces[name] == 0 {
-			err = fmt.Errorf("-ns %q: unknown namespace %q", *ns, name)
-		}
-		flags |= namespaces[name]
+	catchSignals()
+	if len(os.Args) < 2 {
+		fail(2, "no command to run (%s)", usage)
 	}
-	stage := map[string]func(uintptr){"run": parent, "child": child}[os.Args[min(1, len(os.Args)-1)]]
-	if err == nil && (stage == nil || flag.Arg(0) == "") {
-		err = errors.New("no command")
+	switch os.Args[1] {
+	case "run":
+		parent(os.Args[2:])
+	case "child":
+		child(os.Args[2:])
+	default:
+		fail(2, "unknown command %q (%s)", os.Args[1], usage)
 	}
-	must(2, err, "usage: container run [-ns LIST] [-hostname NAME] [-rootfs DIR] [-memory SIZE] [-pids N] [-cpus N] CMD [ARG...]")
-	stage(flags)
 }
 
 // parent starts this program again: clone(2) makes the namespaces, and the child is born in them.
-func parent(flags uintptr) {
-	cmd := exec.Command("/proc/self/exe", append([]string{"child"}, os.Args[2:]...)...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags &^ (unix.CLONE_NEWTIME | unix.CLONE_NEWCGROUP)}
-	if flags&unix.CLONE_NEWUSER != 0 { // user_namespaces(7): root inside is the caller outside
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
+func parent(args []string) {
+	cloneFlags, _ := parse(args)
+	// The name is unique on the machine. A process id is unique only in its pid namespace.
+	name := "container-" + rand.Text()
+	cmd := exec.Command("/proc/self/exe", append([]string{"child", "-cgroup", name}, args...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: cloneFlags &^ later,
 	}
-	status, err := runLimited(cmd)
-	must(125, errors.Unwrap(err), "clone %s (by root, or with user)", *ns)
+	if cloneFlags&unix.CLONE_NEWUSER != 0 {
+		// Root inside is the caller outside, and nobody else has an id inside (user_namespaces(7)).
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{
+			{ContainerID: 0, HostID: os.Getuid(), Size: 1},
+		}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{
+			{ContainerID: 0, HostID: os.Getgid(), Size: 1},
+		}
+	}
+	status, err := run(cmd)
+	removeCgroup(name)
+	if err != nil {
+		fail(125, "clone %s: %v (needs root, or user in -ns)", *ns, err)
+	}
 	os.Exit(status)
 }
 
-// child is process 1 of the container: it changes what the new namespaces copied from the host, then
-// starts the command.
-func child(flags uintptr) {
-	joinCgroup()
-	if flags&unix.CLONE_NEWUTS != 0 {
-		must(125, unix.Sethostname([]byte(*hostname)), "sethostname %q", *hostname)
+// child is process 1 of the container: it changes what the new namespaces copied from the host, and
+// then starts the command.
+func child(args []string) {
+	name := flag.String("cgroup", "", "name of the cgroup, from parent")
+	cloneFlags, command := parse(args)
+	joinCgroup(*name)
+	if cloneFlags&unix.CLONE_NEWUTS != 0 {
+		if err := unix.Sethostname([]byte(*hostname)); err != nil {
+			fail(125, "sethostname %q: %v (must be at most 64 bytes)", *hostname, err)
+		}
 	}
-	if flags&unix.CLONE_NEWNS != 0 {
-		// Where / is shared, as on every systemd host, mounts made here would appear there (mount_namespaces(7)).
-		must(125, unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""), "make / private")
+	if cloneFlags&unix.CLONE_NEWNS != 0 {
+		// On a host with systemd / is shared: mounts made here would appear there, and mounts made
+		// there would appear here (mount_namespaces(7)).
+		must(unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""), "make / private")
 		pivotRoot(*rootfs)
 	}
-	// A cgroup namespace takes the cgroup of its maker for its root, so it waits until there is one. A time
-	// namespace cannot be cloned: in clone(2) its bit belongs to the exit signal. Both belong to this thread.
+	// clone(2) cannot make a time namespace: the bit of CLONE_NEWTIME belongs to its exit signal.
+	// The root of a cgroup namespace is the cgroup of its maker, so that cgroup has to come first.
+	// unshare(2) acts on the calling thread alone, so the same thread has to start the command.
 	runtime.LockOSThread()
-	must(125, unix.Unshare(int(flags&(unix.CLONE_NEWTIME|unix.CLONE_NEWCGROUP))), "unshare %s", *ns)
-	status, err := run(exec.Command(flag.Arg(0), flag.Args()[1:]...))
-	must(status, errors.Unwrap(err), "exec %q", flag.Arg(0))
+	must(unix.Unshare(int(cloneFlags&later)), "unshare %s", *ns)
+	cmd := exec.Command(command[0], command[1:]...)
+	status, err := run(cmd)
+	if err != nil {
+		fail(status, "exec %q: %v", command[0], err)
+	}
 	os.Exit(status)
 }
 
 // pivotRoot makes dir the root of the mount namespace.
 func pivotRoot(dir string) {
-	// pivot_root(2) takes only a mount point: a bind mount of the directory on itself is one.
-	must(125, unix.Mount(dir, dir, "", unix.MS_BIND|unix.MS_REC, ""), "rootfs %q (make one with scripts/mkrootfs.sh)", dir)
-	must(125, unix.Chdir(dir), "rootfs %q", dir)
-	// With "." for both, the old root comes to lie on top of the new one: no directory is needed to put it in.
-	must(125, unix.PivotRoot(".", "."), "pivot_root %q", dir)
-	must(125, unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""), "mount proc on /proc")
-	must(125, unix.Unmount(".", unix.MNT_DETACH), "unmount the old root")
-}
-
-// run starts cmd on our standard streams, passes signals on and returns its exit status in the way of a
-// shell: 128+N when signal N ended it, 127 with an error when it is not found, 126 when it does not start.
-func run(cmd *exec.Cmd) (status int, err error) {
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	if err := cmd.Start(); errors.Is(err, exec.ErrNotFound) || errors.Is(err, os.ErrNotExist) {
-		return 127, err
-	} else if err != nil {
-		return 126, err
+	// pivot_root(2) takes only a mount point, and a bind mount of dir on itself is one. With MS_REC
+	// the mounts below dir come along.
+	if err := unix.Mount(dir, dir, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		fail(125, "rootfs %q: %v (make one with scripts/mkrootfs.sh)", dir, err)
 	}
-	go func() {
-		for s := range signals {
-			cmd.Process.Signal(s)
-		}
-	}()
-	cmd.Wait()
-	if ws := cmd.ProcessState.Sys().(syscall.WaitStatus); ws.Signaled() {
-		return 128 + int(ws.Signal()), nil
-	}
-	return cmd.ProcessState.ExitCode(), nil
-}
-
-// must ends the program with an exit status and one line, "container: WHAT OBJECT: CAUSE", if err is one.
-func must(status int, err error, what string, args ...any) {
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "container: "+what+": %v\n", append(args, err)...)
-		os.Exit(status)
-	}
+	must(unix.Chdir(dir), "rootfs %q", dir)
+	// With "." for both, the old root lies on top of the new one and needs no directory of its own.
+	must(unix.PivotRoot(".", "."), "pivot_root %q", dir)
+	// A new proc(5) shows the pid namespace of this process. In a user namespace it can be mounted
+	// only while another proc is in sight, such as that of the old root.
+	const flags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
+	must(unix.Mount("proc", "/proc", "proc", flags, ""), "mount proc on /proc")
+	must(unix.Unmount(".", unix.MNT_DETACH), "unmount the old root")
 }

@@ -27,10 +27,10 @@ var broken = map[string][3]string{
 	"user":   {"main.go", `ContainerID: 0, HostID: os.Getuid()`, `ContainerID: 7, HostID: os.Getuid()`},
 	"time":   {"flags.go", `unix.CLONE_NEWTIME`, `unix.CLONE_NEWCGROUP`},
 	"rootfs": {"main.go", `pivotRoot(*rootfs)`, ``},
-	"memory": {"cgroups.go", `return n * unit, err`, `return 4 * n * unit, err`},
-	"cpu":    {"cgroups.go", `min(cpus, 1e6) * 100_000`, `min(cpus, 1e6) * 20_000`},
-	"pids":   {"cgroups.go", `"pids.max", "pids.max", n, false`, `"pids.max", "pids.max", n + 200, false`},
-	"cgroup": {"main.go", `unix.Unshare(int(flags&(unix.CLONE_NEWTIME|unix.CLONE_NEWCGROUP)))`, `unix.Unshare(int(flags&unix.CLONE_NEWTIME))`},
+	"memory": {"limits.go", `return n * unit, nil`, `return 4 * n * unit, nil`},
+	"cpu":    {"limits.go", `min(cpus, 1e6) * 100_000`, `min(cpus, 1e6) * 20_000`},
+	"pids":   {"limits.go", `v1: "pids.max", value: n`, `v1: "pids.max", value: n + 200`},
+	"cgroup": {"main.go", `unix.Unshare(int(cloneFlags&later))`, `unix.Unshare(int(cloneFlags & unix.CLONE_NEWTIME))`},
 	"layers": {"layers.go", `flag.String("layers", "overlay"`, `flag.String("layers", "bind"`},
 }
 
