@@ -35,7 +35,7 @@ func (r *request) flags() *flag.FlagSet {
 
 	f.Func(
 		"ns",
-		"`LIST` of namespaces to make: uts, pid, mnt, ipc, net, user, cgroup, time (default: not time)",
+		"`LIST` of namespaces: uts, pid, mnt, ipc, net, user, cgroup, time (default all but time)",
 		set(&c.Namespaces, config.ParseNamespaces),
 	)
 	f.StringVar(&c.Hostname, "hostname", "container", "host `NAME` in the uts namespace")

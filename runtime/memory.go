@@ -21,8 +21,8 @@ import (
 // once does not have to pay for it.
 const forgetAfter = 100 * time.Millisecond
 
-// runsLonger waits for the end of the child, but not for longer than that. (A timer of Go would take a
-// thread.)
+// runsLonger waits for the end of the child, but not for longer than that. (A timer of Go would
+// take a thread.)
 func (h *thisHost) runsLonger(than time.Duration) bool {
 	pidfd, err := unix.PidfdOpen(h.pid, 0)
 	if err != nil {

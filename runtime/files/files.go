@@ -16,8 +16,8 @@ import (
 // maxSize is more than any of them has.
 const maxSize = 1 << 20
 
-// Read returns the text of a file. One that is not a regular file has none: a pipe may be waited for
-// forever.
+// Read returns the text of a file. One that is not a regular file has none: a pipe may be waited
+// for forever.
 func Read(path string) (string, error) {
 	const flags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
 	fd, err := unix.Open(path, flags, 0)

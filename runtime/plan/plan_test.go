@@ -54,17 +54,45 @@ func TestErrorEndsTheList(t *testing.T) {
 }
 
 func TestChecks(t *testing.T) {
+	const all = ^uint64(0)
 	for _, c := range []struct {
 		name  string
 		must  func(p *Plan, null FD)
 		fails bool
 	}{
-		{"device", func(p *Plan, null FD) { p.Must(p.Statx(null), StatxDevice, ^uint64(0), Device(1, 3)) }, false},
-		{"other device", func(p *Plan, null FD) { p.Must(p.Statx(null), StatxDevice, ^uint64(0), Device(1, 5)) }, true},
-		{"type", func(p *Plan, null FD) { p.Must(p.Statx(null), StatxMode, ModeMask, Mode(unix.S_IFCHR)) }, false},
-		{"not this type", func(p *Plan, null FD) { p.MustNot(p.Statx(null), StatxMode, ModeMask, Mode(unix.S_IFCHR)) }, true},
-		{"same mount", func(p *Plan, null FD) { b := p.Statx(null); p.MustMatch(p.Statx(null), b, StatxMount) }, false},
-		{"result", func(p *Plan, null FD) { p.Poll(null); p.MustReturn(1) }, false},
+		{
+			name: "device",
+			must: func(p *Plan, null FD) { p.Must(p.Statx(null), StatxDevice, all, Device(1, 3)) },
+		},
+		{
+			name:  "other device",
+			must:  func(p *Plan, null FD) { p.Must(p.Statx(null), StatxDevice, all, Device(1, 5)) },
+			fails: true,
+		},
+		{
+			name: "type",
+			must: func(p *Plan, null FD) {
+				p.Must(p.Statx(null), StatxMode, ModeMask, Mode(unix.S_IFCHR))
+			},
+		},
+		{
+			name: "not this type",
+			must: func(p *Plan, null FD) {
+				p.MustNot(p.Statx(null), StatxMode, ModeMask, Mode(unix.S_IFCHR))
+			},
+			fails: true,
+		},
+		{
+			name: "same mount",
+			must: func(p *Plan, null FD) {
+				first := p.Statx(null)
+				p.MustMatch(p.Statx(null), first, StatxMount)
+			},
+		},
+		{
+			name: "result",
+			must: func(p *Plan, null FD) { p.Poll(null); p.MustReturn(1) },
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			null, err := os.Open("/dev/null")

@@ -464,7 +464,12 @@ chdir("/a") or EIO
 			Skip:    1,
 		},
 		{Name: "setsid", Line: "setsid()"},
-		{Name: "chdir", Args: []string{`"/a"`}, Line: `chdir("/a") or EIO`, Allowed: []unix.Errno{unix.EIO}},
+		{
+			Name:    "chdir",
+			Args:    []string{`"/a"`},
+			Line:    `chdir("/a") or EIO`,
+			Allowed: []unix.Errno{unix.EIO},
+		},
 	}, p.Calls())
 }
 

@@ -15,9 +15,15 @@ import (
 
 // cloneArgs is the kernel's struct clone_args (clone3(2)).
 type cloneArgs struct {
-	flags, pidFD, childTID, parentTID, exitSignal uint64
-	stack, stackSize, tls, setTID, setTIDSize     uint64
-	cgroup                                        uint64
+	flags      uint64
+	_          uint64 // pidfd
+	childTID   uint64
+	_          uint64 // parent_tid
+	exitSignal uint64
+	stack      uint64
+	stackSize  uint64
+	_          [3]uint64 // tls, set_tid, set_tid_size
+	cgroup     uint64
 }
 
 // Start clones the child into new namespaces, which flags name (CLONE_NEW*), and into a cgroup of
@@ -87,6 +93,7 @@ func store(word *uint32, value uint32)
 // run is all that the child does. It must not allocate or grow its stack, nor panic: there is
 // nothing that would help it.
 //
+//lint:ignore U1000 clone3 calls it, in assembly
 //go:nosplit
 //go:norace
 func run(list *shared) {

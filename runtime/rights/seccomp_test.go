@@ -24,11 +24,15 @@ import (
 	"container.example/workshop/runtime/config"
 )
 
-// TestSeccomp compares the verdicts of the filter with those of Docker's default profile, for every system
-// call and for arguments around the profile's conditions, with each set of capabilities that makes a
-// difference.
+// TestSeccomp compares the verdicts of the filter with those of Docker's default profile, for every
+// system call and for arguments around the profile's conditions, with each set of capabilities that
+// makes a difference.
 func TestSeccomp(t *testing.T) {
-	sets := map[string]uint64{"none": 0, "default": uint64(config.DefaultCapabilities), "all": ^uint64(0) >> (63 - unix.CAP_LAST_CAP)}
+	sets := map[string]uint64{
+		"none":    0,
+		"default": uint64(config.DefaultCapabilities),
+		"all":     ^uint64(0) >> (63 - unix.CAP_LAST_CAP),
+	}
 	for _, c := range capability.ListKnown() {
 		sets[c.String()] = 1 << c
 	}
@@ -43,12 +47,14 @@ func TestSeccomp(t *testing.T) {
 					if number > unix.SYS_REMOVEXATTRAT { // runc puts that before any profile
 						want = errno(unix.ENOSYS)
 					}
-					require.Equal(t, want, run(t, filter, auditArch, number, arg), "call %d %v, argument %#x", number, numbers[number], arg)
+					require.Equal(t, want, run(t, filter, auditArch, number, arg),
+						"call %d %v, argument %#x", number, numbers[number], arg)
 				}
 			}
 			// Those of the x32 kind, and those of another architecture.
 			require.Equal(t, errno(unix.EPERM), run(t, filter, auditArch, 0x40000000, 0))
-			require.Equal(t, uint32(unix.SECCOMP_RET_KILL_PROCESS), run(t, filter, unix.AUDIT_ARCH_I386, 1, 0))
+			require.Equal(t, uint32(unix.SECCOMP_RET_KILL_PROCESS),
+				run(t, filter, unix.AUDIT_ARCH_I386, 1, 0))
 		})
 	}
 }
@@ -61,20 +67,22 @@ var arguments = func() (all []uint64) {
 	for bit := range 64 {
 		all = append(all, 1<<bit)
 	}
-	return append(all, 0x20008, 0x20009, 0xffffffff, 0xfffffffe, 0xffffffffffffffff, 0x1_0000_0008, 0x7e020000, 0x3d0f00)
+	return append(all, 0x20008, 0x20009, 0xffffffff, 0xfffffffe, 0xffffffffffffffff, 0x1_0000_0008,
+		0x7e020000, 0x3d0f00)
 }()
 
 type profile []specs.LinuxSyscall
 
 // dockerProfile is the one that Docker makes of its default profile for these capabilities.
-func dockerProfile(t *testing.T, set uint64) profile {
+func dockerProfile(t *testing.T, capabilities uint64) profile {
 	var names []string
 	for _, c := range capability.ListKnown() {
-		if set>>c&1 == 1 {
+		if capabilities>>c&1 == 1 {
 			names = append(names, "CAP_"+strings.ToUpper(c.String()))
 		}
 	}
-	spec := &specs.Spec{Process: &specs.Process{Capabilities: &specs.LinuxCapabilities{Bounding: names}}}
+	set := &specs.LinuxCapabilities{Bounding: names}
+	spec := &specs.Spec{Process: &specs.Process{Capabilities: set}}
 	p, err := seccomp.GetDefaultProfile(spec)
 	require.NoError(t, err)
 	require.Equal(t, specs.ActErrno, p.DefaultAction)
@@ -82,7 +90,8 @@ func dockerProfile(t *testing.T, set uint64) profile {
 	return p.Syscalls
 }
 
-// verdict is what the profile says to a call by any of its names: the most permissive rule that fits.
+// verdict is what the profile says to a call by any of its names: the most permissive rule that
+// fits.
 func (p profile) verdict(names []string, arg uint64) uint32 {
 	result := errno(unix.EPERM)
 	for _, rule := range p {
@@ -126,10 +135,12 @@ func callNumbers(t *testing.T) map[uint32][]string {
 		dir, err = []byte(os.Getenv("SYS")), nil // where there is no Go
 	}
 	require.NoError(t, err)
-	source, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(dir)), "unix", fmt.Sprintf("zsysnum_linux_%s.go", runtime.GOARCH)))
+	file := fmt.Sprintf("unix/zsysnum_linux_%s.go", runtime.GOARCH)
+	source, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(dir)), file))
 	require.NoError(t, err)
 	numbers := map[uint32][]string{}
-	for _, match := range regexp.MustCompile(`(?m)^\s+SYS_(\w+)\s+= (\d+)`).FindAllStringSubmatch(string(source), -1) {
+	constant := regexp.MustCompile(`(?m)^\s+SYS_(\w+)\s+= (\d+)`)
+	for _, match := range constant.FindAllStringSubmatch(string(source), -1) {
 		number, err := strconv.ParseUint(match[2], 10, 32)
 		require.NoError(t, err)
 		numbers[uint32(number)] = append(numbers[uint32(number)], strings.ToLower(match[1]))
@@ -141,15 +152,16 @@ func callNumbers(t *testing.T) map[uint32][]string {
 func virtualMachine(t *testing.T, filter []unix.SockFilter) *bpf.VM {
 	var program []bpf.Instruction
 	for _, f := range filter {
-		program = append(program, bpf.RawInstruction{Op: f.Code, Jt: f.Jt, Jf: f.Jf, K: f.K}.Disassemble())
+		raw := bpf.RawInstruction{Op: f.Code, Jt: f.Jt, Jf: f.Jf, K: f.K}
+		program = append(program, raw.Disassemble())
 	}
 	vm, err := bpf.NewVM(program)
 	require.NoError(t, err)
 	return vm
 }
 
-// run runs the filter for a call. The machine is one for packets, whose words have the most significant byte
-// first.
+// run runs the filter for a call. The machine is one for packets, whose words have the most
+// significant byte first.
 func run(t *testing.T, vm *bpf.VM, arch, number uint32, arg uint64) uint32 {
 	data := make([]byte, 64)
 	binary.BigEndian.PutUint32(data[offsetNumber:], number)
