@@ -52,7 +52,8 @@ func TestFlags(t *testing.T) {
 	}{
 		{"", func(*config.Container) {}},
 		{"-ns uts,pid,mnt,net", func(c *config.Container) {
-			c.Namespaces = unix.CLONE_NEWUTS | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET
+			c.Namespaces = unix.CLONE_NEWUTS | unix.CLONE_NEWPID | unix.CLONE_NEWNS |
+				unix.CLONE_NEWNET
 		}},
 		{"-hostname box", func(c *config.Container) { c.Hostname = "box" }},
 		{"-rootfs /srv", func(c *config.Container) { c.Rootfs = "/srv" }},
@@ -71,7 +72,9 @@ func TestFlags(t *testing.T) {
 		{"-cpus 0.5", func(c *config.Container) { c.CPUs = 0.5 }},
 		{"-oom-score-adj -1000", func(c *config.Container) { c.OOMScoreAdj = &score }},
 		{"-user 1000:5", func(c *config.Container) { c.User = "1000:5" }},
-		{"-cap-add NET_ADMIN", func(c *config.Container) { c.Capabilities |= 1 << unix.CAP_NET_ADMIN }},
+		{"-cap-add NET_ADMIN", func(c *config.Container) {
+			c.Capabilities |= 1 << unix.CAP_NET_ADMIN
+		}},
 		{"-cap-drop KILL", func(c *config.Container) { c.Capabilities &^= 1 << unix.CAP_KILL }},
 		// In their order: that is how everything but one is taken away.
 		{"-cap-drop ALL -cap-add KILL", func(c *config.Container) {
@@ -86,13 +89,19 @@ func TestFlags(t *testing.T) {
 		{"-tty", func(c *config.Container) { c.Terminal = config.TerminalYes }},
 		{"-tty=false", func(c *config.Container) { c.Terminal = config.TerminalNo }},
 		{"-env A=1 -env B= -env A=x=y", func(c *config.Container) {
-			c.Env = []config.Variable{{Name: "A", Value: "1"}, {Name: "B"}, {Name: "A", Value: "x=y"}}
+			c.Env = []config.Variable{
+				{Name: "A", Value: "1"},
+				{Name: "B"},
+				{Name: "A", Value: "x=y"},
+			}
 		}},
 		{"-workdir /srv", func(c *config.Container) { c.Workdir = "/srv" }},
 		{"-init", func(c *config.Container) { c.Init = true }},
 		{"--", func(*config.Container) {}},
 		// Two dashes do too.
-		{"--hostname=box --init=true", func(c *config.Container) { c.Hostname, c.Init = "box", true }},
+		{"--hostname=box --init=true", func(c *config.Container) {
+			c.Hostname, c.Init = "box", true
+		}},
 	} {
 		t.Run(c.flags, func(t *testing.T) {
 			require.Equal(t, defaults(c.want), asked(t, append(strings.Fields(c.flags), "sh")...))
@@ -310,8 +319,8 @@ func TestSubcommands(t *testing.T) {
 		}
 	}
 	// Only the runtime starts what is for the inside of a container.
-	for _, args := range [][]string{{"child"}, {"child", "init", "sh"}, {"child", "copy", "/a", "/b"}} {
-		status, err := dispatch(args)
+	for _, args := range []string{"child", "child init sh", "child copy /a /b"} {
+		status, err := dispatch(strings.Fields(args))
 		require.Equal(t, statusFailed, status)
 		require.EqualError(t, err, "child: only the runtime itself starts it")
 	}

@@ -230,7 +230,7 @@ func (r *reader) written(to ast.Expr) {
 			to = e.X
 		case *ast.Ident:
 			if v, ok := r.Uses[e].(*types.Var); ok && v.Parent() == r.pkg.Scope() {
-				r.note(filepath.Clean(r.pkg.Path())+"."+e.Name, e.Pos())
+				r.note(r.pkg.Name()+"."+e.Name, e.Pos())
 			}
 			return
 		default:

@@ -64,7 +64,9 @@ func TestCheckAccepts(t *testing.T) {
 				{"core", 0, 0},
 			}
 		}),
-		"few pids":            valid(func(c *Container) { c.Pids, c.Ulimits = 1, []Ulimit{{"nofile", 3, 3}} }),
+		"few pids": valid(func(c *Container) {
+			c.Pids, c.Ulimits = 1, []Ulimit{{"nofile", 3, 3}}
+		}),
 		"init without limits": valid(func(c *Container) { c.Init = true }),
 	} {
 		require.NoError(t, c.Check(), name)
@@ -215,7 +217,7 @@ func TestParseNamespaces(t *testing.T) {
 		require.Equal(t, got, again, "what is printed can be given")
 	}
 	for list, name := range map[string]string{
-		"": "", "uts,": "", ",uts": "", "UTS": "UTS", "uts, pid": " pid", "uts,filesystem": "filesystem",
+		"": "", "uts,": "", ",uts": "", "UTS": "UTS", "uts, pid": " pid", "uts,disk": "disk",
 	} {
 		got, err := ParseNamespaces(list)
 		require.ErrorContains(t, err, `unknown namespace "`+name+`"`, list)
@@ -255,7 +257,8 @@ func TestParseVolume(t *testing.T) {
 		require.Equal(t, want, got, text)
 	}
 	for _, text := range []string{
-		"", ":", "/a", "/a:", ":/b", "/a:b", "/a:/b:", "/a:/b:rx", "/a:/b:ro:", "/a::ro", "/a:/b:RO",
+		"", ":", "/a", "/a:", ":/b", "/a:b", "/a:/b:", "/a:/b:rx", "/a:/b:ro:", "/a::ro",
+		"/a:/b:RO",
 	} {
 		_, err := ParseVolume(text)
 		require.EqualError(t, err, "must be SRC:DST[:ro] with an absolute DST", text)

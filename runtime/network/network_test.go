@@ -239,8 +239,8 @@ func TestRequests(t *testing.T) {
 		},
 		{
 			name: "ip link set container0 up alias 10.200.0.1/16",
-			r:    setAlias("container0", "10.200.0.1/16"), kind: unix.RTM_NEWLINK, flags: acknowledge,
-			body: up,
+			r:    setAlias("container0", "10.200.0.1/16"),
+			kind: unix.RTM_NEWLINK, flags: acknowledge, body: up,
 			attributes: []string{
 				"3 " + hex.EncodeToString([]byte("container0\x00")),
 				"20 " + hex.EncodeToString([]byte("10.200.0.1/16\x00")), // IFLA_IFALIAS
@@ -269,7 +269,7 @@ func TestRequests(t *testing.T) {
 			name: "ip addr add 10.200.0.1/16 dev container0",
 			r:    addAddress(3, prefix{[4]byte{10, 200, 0, 1}, 16}),
 			kind: unix.RTM_NEWADDR, flags: makeOne,
-			body:       "0210000003000000",                   // struct ifaddrmsg: AF_INET, 16 bits, index 3
+			body:       "0210000003000000",                   // struct ifaddrmsg
 			attributes: []string{"2 0ac80001", "1 0ac80001"}, // IFA_LOCAL, IFA_ADDRESS
 		},
 		{
@@ -341,8 +341,11 @@ func TestAttribute(t *testing.T) {
 	require.Empty(t, attribute(request(nil).add(5, nil), 0, 5))
 	require.NotNil(t, attribute(request(nil).add(5, nil), 0, 5))
 	for end := range body {
-		require.NotPanics(t, func() { attribute(body[:end], 4, 3) })
-		require.Nil(t, attribute(body[:end], 4, 3))
+		part := body[:end:end]
+		for kind := range uint16(4) {
+			require.NotPanics(t, func() { attribute(part, 4, kind) }, "%d of %d", kind, end)
+		}
+		require.Nil(t, attribute(part, 4, 3))
 	}
 	require.Nil(t, attribute([]byte{3, 0, 1, 0, 8, 0, 1, 0}, 0, 1), "a length that leads nowhere")
 	require.Nil(t, attribute(make([]byte, 64), 0, 0), "nor does none")
@@ -503,8 +506,9 @@ func TestJoinAndLeave(t *testing.T) {
 	if r := rules(); r != "" {
 		require.Equal(
 			t,
-			"table ip container0 { chain postrouting { type nat hook postrouting priority "+
-				`srcnat; policy accept; ip saddr 10.200.0.0/16 oifname != "container0" masquerade } }`,
+			"table ip container0 { chain postrouting { type nat hook postrouting "+
+				"priority srcnat; policy accept; "+
+				`ip saddr 10.200.0.0/16 oifname != "container0" masquerade } }`,
 			r,
 		)
 	}

@@ -210,7 +210,7 @@ func TestThrottles(t *testing.T) {
 		t,
 		[]string{"devices/system/cpu/cpu0/thermal_throttle"},
 		throttles(),
-		"a kernel that does not say how many there are has one, and what is not there can be hidden",
+		"a kernel that does not say how many there are has one",
 	)
 	for _, n := range []string{"0", "2", "11"} {
 		require.NoError(t, os.MkdirAll(cpu+"/cpu"+n+"/thermal_throttle", 0o755))
@@ -329,6 +329,22 @@ func TestCopyThatFails(t *testing.T) {
 	require.Error(t, CopyOnce(filepath.Join(dir, "nowhere"), to))
 	require.NoDirExists(t, to)
 	require.NoDirExists(t, to+".part")
+}
+
+// A copy that was begun is taken back: a full disk gets no fuller.
+func TestCopyToFullDisk(t *testing.T) {
+	if !isolated(t) {
+		return
+	}
+	from, disk := t.TempDir(), t.TempDir()
+	writeFile(t, filepath.Join(from, "a/first"), "text")
+	writeFile(t, filepath.Join(from, "b"), strings.Repeat("a", 1<<20))
+	require.NoError(t, unix.Mount("tmpfs", disk, "tmpfs", 0, "size=64k"))
+	require.ErrorIs(t, CopyOnce(from, filepath.Join(disk, "to")), unix.ENOSPC)
+	left, err := os.ReadDir(disk)
+	require.NoError(t, err)
+	require.Empty(t, left)
+	require.NoError(t, unix.Unmount(disk, 0))
 }
 
 // canGiveAway tells whether who runs the tests may give files to the ids of a container.

@@ -148,10 +148,7 @@ type walker struct {
 
 func newWalker() *walker { return &walker{places: map[string]string{}, cwd: "host:/"} }
 
-var (
-	givenName = regexp.MustCompile(`\) as (<[^>]*>)`)
-	absolute  = regexp.MustCompile(`^(host:)?/`)
-)
+var givenName = regexp.MustCompile(`\) as (<[^>]*>)`)
 
 // unquote is a path as it was before it was printed.
 func unquote(quoted string) string {
@@ -443,15 +440,15 @@ func TestReadOnlyPaths(t *testing.T) {
 func TestMountsAreVerified(t *testing.T) {
 	forEach(t, func(t *testing.T, calls []plan.Call) {
 		all := lines(calls)
-		for name, fstype := range map[string]string{"proc": "proc", "sys": "sysfs", "dev": "tmpfs"} {
+		types := map[string]string{"proc": "proc", "sys": "sysfs", "dev": "tmpfs"}
+		for name, fstype := range types {
 			open := fmt.Sprintf(`openat2(<root>, %q, O_PATH|O_DIRECTORY|O_CLOEXEC, `+
 				`RESOLVE_NO_SYMLINKS)`, name)
 			target := slices.Index(all, open)
 			require.Equal(t, []string{
-				fmt.Sprintf(
-					`mkdirat(<root>, %q, 0755) or EEXIST`,
-					name,
-				), open, `fchdir(<` + name + `>)`,
+				fmt.Sprintf(`mkdirat(<root>, %q, 0755) or EEXIST`, name),
+				open,
+				`fchdir(<` + name + `>)`,
 			}, all[target-1:target+2])
 			mounted := find(t, calls, open+` as </`+name+`>`)
 			require.Equal(t, `fstatfs(</`+name+`>) must: `+fstype, all[mounted+1])
@@ -479,7 +476,8 @@ func TestBindFromHost(t *testing.T) {
 		require.Equal(t, []string{
 			`open_tree(<host>, "` + name + `", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC|AT_RECURSIVE) ` +
 				`as <tree ` + name + `>`,
-			`mount_setattr(<tree ` + name + `>, "", AT_EMPTY_PATH|AT_RECURSIVE, ` + attributes + `)`,
+			`mount_setattr(<tree ` + name + `>, "", AT_EMPTY_PATH|AT_RECURSIVE, ` +
+				attributes + `)`,
 			`move_mount(<tree ` + name + `>, "", <` + name + `>, "", ` +
 				`MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)`,
 			`close(<tree ` + name + `>)`,
@@ -544,7 +542,8 @@ func TestTreesOfTheChild(t *testing.T) {
 			want = append(want, tree("volume", "/b", recursive, readOnly)...)
 			for name, ids := range map[string]config.IDMap{"own": own, "no user namespace": nil} {
 				calls := list(t, container(func(k *config.Container) {
-					k.Layers, k.Keep, k.Volumes, k.UIDs, k.GIDs = c.layers, c.keep, volumes, ids, ids
+					k.Layers, k.Keep, k.Volumes = c.layers, c.keep, volumes
+					k.UIDs, k.GIDs = ids, ids
 					if ids == nil {
 						k.Namespaces &^= unix.CLONE_NEWUSER
 					}
@@ -585,10 +584,7 @@ func TestAttributesOfSources(t *testing.T) {
 		}
 	})
 	rootfs := source{what: "rootfs", path: "/srv/rootfs", idmapped: true}
-	keep := source{
-		what: "keep",
-		path: "/srv/kept",
-	} // its files have the owners of the container's ids
+	keep := source{what: "keep", path: "/srv/kept"} // its files have the container's owners
 	a := source{what: "volume", path: "/a", recursive: true, idmapped: true}
 	b := source{what: "volume", path: "/b", recursive: true, idmapped: true, readOnly: true}
 	require.Equal(t, []source{rootfs, keep, a, b}, sources(c))
@@ -700,9 +696,9 @@ func TestNoPathLeadsThroughTheRootFileSystem(t *testing.T) {
 		require.Equal(t, `openat2(AT_FDCWD, "/", O_PATH|O_DIRECTORY|O_CLOEXEC, 0) as <root>`,
 			calls[pivot+1].Line)
 
-		trusted := map[string]bool{"<host>": true, "<stage>": true} // descriptors: see below
-		beneath := map[string]bool{}                                // opened without following links
-		cwd := ""                                                   // a descriptor, or none
+		trusted := map[string]bool{"<host>": true, "<stage>": true}
+		beneath := map[string]bool{} // opened without following links, but not verified yet
+		cwd := ""                    // a descriptor, or none
 		single := func(name string) bool {
 			name = unquote(name)
 			return name != "" && name != "." && name != ".." && !strings.Contains(name, "/")
@@ -910,8 +906,8 @@ func TestNames(t *testing.T) {
 				`or ENOENT, ENOTDIR: leaves out 4`,
 			`fstatfs(<etc/NAME>) must not: proc`,
 			`fstatfs(<etc/NAME>) must not: sysfs`,
-			`statx(<etc/NAME>, "", AT_EMPTY_PATH|AT_NO_AUTOMOUNT, STATX_BASIC_STATS|STATX_MNT_ID) ` +
-				`must: regular file, or refused: leaves out 1`,
+			`statx(<etc/NAME>, "", AT_EMPTY_PATH|AT_NO_AUTOMOUNT, ` +
+				`STATX_BASIC_STATS|STATX_MNT_ID) must: regular file, or refused: leaves out 1`,
 			`move_mount(<tree etc/NAME>, "", <etc/NAME>, "", ` +
 				`MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)`,
 		} {

@@ -52,9 +52,11 @@ func TestOpen(t *testing.T) {
 		}
 	}
 	require.Equal(t, []string{
-		`openat2(AT_FDCWD, "/dev/pts/ptmx", O_RDWR|O_NOCTTY|O_CLOEXEC, RESOLVE_NO_SYMLINKS) as <master>`,
+		`openat2(AT_FDCWD, "/dev/pts/ptmx", O_RDWR|O_NOCTTY|O_CLOEXEC, ` +
+			`RESOLVE_NO_SYMLINKS) as <master>`,
 		`ioctl(<master>, TIOCSPTLCK, {0})`,
-		`openat2(AT_FDCWD, "/dev/pts/0", O_RDWR|O_NOCTTY|O_CLOEXEC, RESOLVE_NO_SYMLINKS) as <terminal>`,
+		`openat2(AT_FDCWD, "/dev/pts/0", O_RDWR|O_NOCTTY|O_CLOEXEC, ` +
+			`RESOLVE_NO_SYMLINKS) as <terminal>`,
 		`openat2(AT_FDCWD, "/dev", O_PATH|O_DIRECTORY|O_CLOEXEC, RESOLVE_NO_SYMLINKS)`,
 		`fchdir(</dev>)`,
 		`mknodat(AT_FDCWD, "console", S_IFREG|0600)`,
@@ -204,28 +206,36 @@ func TestWithoutTerminal(t *testing.T) {
 // not one of each, and not what another program made of the keys.
 func TestKeys(t *testing.T) {
 	const intr, quit = 3, 28
+	reads := []string{"head", "-n", "1"}
+	handles := []string{"sh", "-c", "trap : INT; echo ready; until read line; do :; done"}
+	ignores := []string{"sh", "-c", "trap '' INT; echo ready; exec head -n 1"}
 	for _, c := range []struct {
-		name  string
-		typed string
-		raw   bool // the program gets keys, not signals
-		off   bool // no key is for interrupting
-		want  string
+		name    string
+		typed   []byte
+		raw     bool // the program gets keys, not signals
+		off     bool // no key is for interrupting
+		command []string
+		killed  bool
 	}{
-		{"once", string(rune(intr)), false, false, ""},
-		{"twice", string([]byte{intr, intr}), false, false, "killed"},
-		{"twice in a text", string([]byte{'a', intr, 'b', intr}), false, false, "killed"},
-		{"one of each", string([]byte{intr, quit}), false, false, ""},
-		{"quit twice", string([]byte{quit, 'x', quit}), false, false, "killed"},
-		{"a program that reads keys", string([]byte{intr, intr}), true, false, ""},
-		{"zero is no key", "\x00\x00", false, true, ""},
+		{"once", []byte{intr}, false, false, reads, false},
+		{"twice", []byte{intr, intr}, false, false, reads, true},
+		{"twice in a text", []byte{'a', intr, 'b', intr}, false, false, reads, true},
+		{"one of each", []byte{intr, quit}, false, false, reads, false},
+		{"quit twice", []byte{quit, 'x', quit}, false, false, reads, true},
+		{"a program that reads keys", []byte{intr, intr}, true, false, reads, false},
+		{"a handler", []byte{intr, intr}, false, false, handles, false},
+		{"ignored", []byte{intr, intr}, false, false, ignores, false},
+		{"zero is no key", []byte{0, 0}, false, true, reads, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			master, slave := pair(t)
 			defer master.Close()
 			defer slave.Close()
 			// Process 1 of a pid namespace is not ended by a signal for which it has no handler.
-			cmd := exec.Command("sleep", "60")
+			cmd := exec.Command(c.command[0], c.command[1:]...)
 			cmd.Stdin = slave
+			out, err := cmd.StdoutPipe()
+			require.NoError(t, err)
 			cmd.SysProcAttr = &syscall.SysProcAttr{
 				Setsid:      true,
 				Setctty:     true,
@@ -235,6 +245,10 @@ func TestKeys(t *testing.T) {
 			}
 			if err := cmd.Start(); err != nil {
 				t.Skip("no pid namespace for this user here:", err)
+			}
+			if c.command[0] == "sh" {
+				_, err = out.Read(make([]byte, len("ready\n")))
+				require.NoError(t, err)
 			}
 			settings, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
 			require.NoError(t, err)
@@ -247,16 +261,49 @@ func TestKeys(t *testing.T) {
 			require.NoError(t, unix.IoctlSetTermios(int(slave.Fd()), unix.TCSETS, settings))
 
 			k := &keyboard{&Terminal{pid: cmd.Process.Pid, master: master}, map[unix.Signal]bool{}}
-			n, err := k.Write([]byte(c.typed))
+			n, err := k.Write(c.typed)
 			require.NoError(t, err)
 			require.Equal(t, len(c.typed), n)
-			if c.want == "" {
-				require.NoError(t, cmd.Process.Signal(unix.Signal(0)))
-				require.NoError(t, cmd.Process.Kill())
-				_ = cmd.Wait()
-				return
+			_, err = master.WriteString("\n") // it ends by itself, if it is still there
+			require.NoError(t, err)
+			if c.killed {
+				require.EqualError(t, cmd.Wait(), "signal: killed")
+			} else {
+				require.NoError(t, cmd.Wait())
 			}
-			require.EqualError(t, cmd.Wait(), "signal: "+c.want)
 		})
 	}
+}
+
+// A shell that runs another job in the foreground is not asked for its end by keys for that job
+// (tcgetpgrp(3)).
+func TestKeysOfAnotherJob(t *testing.T) {
+	master, slave := pair(t)
+	defer master.Close()
+	defer slave.Close()
+	inNamespace := func() *exec.Cmd {
+		cmd := exec.Command("head", "-n", "1")
+		cmd.SysProcAttr = &syscall.SysProcAttr{
+			Setsid:      true,
+			Cloneflags:  unix.CLONE_NEWPID | unix.CLONE_NEWUSER,
+			UidMappings: []syscall.SysProcIDMap{{HostID: os.Geteuid(), Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{HostID: os.Getegid(), Size: 1}},
+		}
+		return cmd
+	}
+	job, shell := inNamespace(), inNamespace()
+	job.Stdin = slave
+	job.SysProcAttr.Setctty = true
+	toShell, err := shell.StdinPipe()
+	require.NoError(t, err)
+	if err := job.Start(); err != nil {
+		t.Skip("no pid namespace for this user here:", err)
+	}
+	require.NoError(t, shell.Start())
+	k := &keyboard{&Terminal{pid: shell.Process.Pid, master: master}, map[unix.Signal]bool{}}
+	_, err = k.Write([]byte{3, 3, '\n'})
+	require.NoError(t, err)
+	require.NoError(t, job.Wait())
+	require.NoError(t, toShell.Close())
+	require.NoError(t, shell.Wait())
 }
