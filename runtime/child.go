@@ -23,12 +23,16 @@ import (
 // `container child init CMD...` and `container child copy FROM TO`.
 
 // childPipe is the descriptor of a pipe to the runtime in such a program. The init closes it when
-// it is ready for signals; the copy writes what went wrong to it.
+// it is ready for signals. The standard error of the copy is that pipe too, and so it is the
+// runtime that reports what went wrong.
 const childPipe = 3
 
 func child(args []string) (status int, err error) {
 	var fs unix.Statfs_t
-	if unix.Fstatfs(childPipe, &fs) != nil || fs.Type != unix.PIPEFS_MAGIC || len(args) < 2 {
+	if err := unix.Fstatfs(childPipe, &fs); err != nil && err != unix.EBADF {
+		return statusFailed, fmt.Errorf("child: fstatfs %d: %w", childPipe, err)
+	}
+	if fs.Type != unix.PIPEFS_MAGIC || len(args) < 2 {
 		return statusFailed, errors.New("child: only the runtime itself starts it")
 	}
 	unix.CloseOnExec(childPipe)
@@ -37,8 +41,7 @@ func child(args []string) (status int, err error) {
 		return runInit(args[1:])
 	case args[0] == "copy" && len(args) == 3:
 		if err := rootfs.CopyOnce(args[1], args[2]); err != nil {
-			_, _ = unix.Write(childPipe, []byte(err.Error()))
-			return statusFailed, nil
+			return statusFailed, err
 		}
 		return 0, nil
 	}
@@ -80,14 +83,22 @@ func lookPath(command string) (path string, err error) {
 	cause := error(unix.ENOENT)
 	for _, path := range paths {
 		var stat unix.Stat_t
-		if unix.Stat(path, &stat) != nil {
-			continue
+		err := unix.Stat(path, &stat)
+		if err == nil {
+			err = unix.Faccessat(unix.AT_FDCWD, path, unix.X_OK, unix.AT_EACCESS)
 		}
-		executable := unix.Faccessat(unix.AT_FDCWD, path, unix.X_OK, unix.AT_EACCESS) == nil
-		if executable && stat.Mode&unix.S_IFMT != unix.S_IFDIR {
+		if err == nil && stat.Mode&unix.S_IFMT == unix.S_IFDIR {
+			err = unix.EACCES
+		}
+		switch err {
+		case nil:
 			return path, nil
+		case unix.ENOENT, unix.ENOTDIR:
+		case unix.EACCES:
+			cause = err
+		default:
+			return "", execError(command, err)
 		}
-		cause = unix.EACCES
 	}
 	return "", execError(command, cause)
 }
@@ -196,7 +207,7 @@ func (h *thisHost) runInside(args ...string) error {
 	case err != nil:
 		return err
 	case said != "":
-		return errors.New(strings.TrimSpace(said))
+		return errors.New(strings.TrimPrefix(strings.TrimSpace(said), "container: "))
 	case status != 0:
 		return fmt.Errorf("exit status %d", status)
 	}
@@ -228,5 +239,6 @@ func writeInside(
 	p.CloseRange(childPipe)
 	p.Unshare(unix.CLONE_FILES)
 	p.Dup3(pipe, p.Open(childPipe, "child's pipe"), 0)
+	p.Dup3(pipe, p.Open(2, "stderr"), 0)
 	p.Execveat(self, p.Array(append([]string{"container", "child"}, args...)), p.Array(nil))
 }

@@ -180,13 +180,12 @@ func (b *Place) enter(rt netlink) (err error) {
 		return fmt.Errorf("open /proc/self/ns/net: %w", err)
 	}
 	defer func() {
-		if err == nil {
+		if err == nil { // an error leaves the lock, and Leave has work to do
 			err = unix.Flock(b.host, unix.LOCK_UN)
+			return
 		}
-		if err != nil {
-			unix.Close(b.host)
-			b.host = -1
-		}
+		unix.Close(b.host)
+		b.host = -1
 	}()
 	if err := b.lock(); err != nil {
 		return err

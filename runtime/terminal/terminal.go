@@ -106,8 +106,13 @@ func (t *Terminal) copyOutput() {
 	var writeErr error
 	for {
 		n, err := t.master.Read(buffer)
-		if err != nil {
+		if errors.Is(err, unix.EIO) {
 			t.copied <- writeErr
+			return
+		}
+		if err != nil {
+			signals.HangUp(t.pid) // nobody reads what it writes any more
+			t.copied <- errors.Join(err, writeErr)
 			return
 		}
 		if writeErr != nil {
