@@ -42,7 +42,9 @@ func Run(t *testing.T) {
 		_ = os.Getenv(name)
 	}
 	// The program is among that: the test binary contains next to nothing of it.
-	for _, pattern := range []string{"scripts/mkrootfs.sh", "internal/harness/probe/*.go", filepath.Base(wd) + "/*.go"} {
+	for _, pattern := range []string{
+		"scripts/mkrootfs.sh", "internal/harness/probe/*.go", filepath.Base(wd) + "/*.go", filepath.Base(wd) + "/*/*.[gs]*",
+	} {
 		files, err := filepath.Glob(filepath.Join(root, pattern))
 		require.NoError(t, err)
 		for _, file := range files {
@@ -360,15 +362,26 @@ func printReport(file string) error {
 	}
 	defer f.Close()
 	var lines, skipped []string
+	tried := 0
 	for scanner := bufio.NewScanner(f); scanner.Scan(); {
+		script, result, _ := strings.Cut(scanner.Text(), " ")
+		if number, ok := strings.CutPrefix(result, "tried "); ok {
+			n, _ := strconv.Atoi(number) // as Tried wrote it
+			tried += n
+			continue
+		}
 		lines = append(lines, scanner.Text())
-		if script, result, _ := strings.Cut(scanner.Text(), " "); strings.HasPrefix(result, "skipped") {
+		if strings.HasPrefix(result, "skipped") {
 			skipped = append(skipped, "  "+script+" "+result)
 		}
 	}
 	wd, _ := os.Getwd()
 	slices.Sort(skipped)
-	summary := fmt.Sprintf("%s: %d scripts ran, %d skipped\n", filepath.Base(wd), len(lines)-len(skipped), len(skipped))
+	summary := fmt.Sprintf("%s: %d scripts ran, %d skipped", filepath.Base(wd), len(lines)-len(skipped), len(skipped))
+	if tried > 0 {
+		summary += fmt.Sprintf(", %d faults tried", tried)
+	}
+	summary += "\n"
 	if len(skipped) > 0 {
 		summary += strings.Join(skipped, "\n") + "\n"
 	}

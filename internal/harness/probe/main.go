@@ -18,7 +18,7 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		fail(fmt.Errorf("usage: probe true | breakout FILE | hog MIB | spin SECONDS | leave | signals | segfault | ATTEMPT [ARG...]"))
+		fail(fmt.Errorf("usage: probe true | wait | breakout FILE | hog MIB | spin SECONDS | leave | signals | segfault | isolation | ATTEMPT [ARG...]"))
 	}
 	arg := func() string {
 		if len(os.Args) < 3 {
@@ -33,6 +33,8 @@ func main() {
 	}
 	switch os.Args[1] {
 	case "true":
+	case "wait":
+		time.Sleep(time.Hour)
 	case "breakout":
 		breakout(arg())
 	case "hog":
@@ -45,6 +47,8 @@ func main() {
 		signals()
 	case "segfault":
 		segfault()
+	case "isolation":
+		isolation()
 	default:
 		try := attempts[os.Args[1]]
 		if try == nil {

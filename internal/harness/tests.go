@@ -1,0 +1,66 @@
+//go:build linux
+
+package harness
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A Place is the throw-away host, for a test that is no script.
+type Place struct {
+	Program string // the program under test
+	Probe   string // internal/harness/probe
+	Rootfs  string // a root file system, not to be changed
+	Work    string // a directory for the files of the test
+}
+
+// Visit lets a test have the throw-away host to itself. What it leaves behind fails it.
+func Visit(t *testing.T) *Place {
+	t.Helper()
+	before, err := hostState()
+	require.NoError(t, err)
+	dir := os.Getenv(dirEnv)
+	h := &Place{
+		Program: filepath.Join(dir, "bin", "container"),
+		Probe:   filepath.Join(dir, "bin", "probe"),
+		Rootfs:  filepath.Join(dir, "rootfs"),
+	}
+	h.Work, err = os.MkdirTemp(filepath.Join(dir, "work"), "test-")
+	require.NoError(t, err)
+	require.NoError(t, os.Chmod(h.Work, 0o755))
+	t.Cleanup(func() {
+		left, err := leftovers(before)
+		assert.NoError(t, err)
+		assert.Empty(t, left, "the host is not as it was before")
+		assert.NoError(t, restore(before))
+		assert.NoError(t, os.RemoveAll(h.Work))
+		if !t.Skipped() {
+			record(t.Name(), "ran")
+		}
+	})
+	return h
+}
+
+// Missing says what a condition of the scripts, such as cgroups, finds missing here; "" for
+// nothing.
+func Missing(condition string) string { return conditions[condition]() }
+
+// Skip skips a test, and says so in the report.
+func Skip(t *testing.T, why string) {
+	t.Helper()
+	record(t.Name(), "skipped "+why)
+	t.Skip(why)
+}
+
+// Tried adds to the report that a test has tried so many faults.
+func Tried(t *testing.T, n int) {
+	t.Helper()
+	record(t.Name(), fmt.Sprintf("tried %d", n))
+	t.Logf("%d faults tried", n)
+}

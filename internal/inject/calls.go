@@ -1,0 +1,154 @@
+//go:build linux
+
+package inject
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// about is the path that a call is about, or what it asks for if it is several calls in one.
+func (p *process) about(tid int, c *Call) string {
+	switch c.Number {
+	case unix.SYS_CLONE, unix.SYS_PRCTL, unix.SYS_KEYCTL:
+		return fmt.Sprint(c.Args[0])
+	case unix.SYS_FCNTL, unix.SYS_FLOCK, unix.SYS_IOCTL:
+		return fmt.Sprint(p.file(c.Args[0]), " ", c.Args[1])
+	case unix.SYS_MMAP:
+		return fmt.Sprint(c.Args[3])
+	case unix.SYS_PPOLL:
+		if p.hasWaited { // on a slow machine only
+			return AfterWait
+		}
+	case unix.SYS_CLOSE:
+		file := p.file(c.Args[0])
+		delete(p.files, c.Args[0])
+		return file
+	}
+	switch {
+	case onFile[c.Number]:
+		return p.file(c.Args[0])
+	case onPath[c.Number]:
+		return numbers.ReplaceAllString(readText(tid, c.Args[1]), "N")
+	}
+	return ""
+}
+
+// AfterWait is what a call is about that is made because a process has waited for long.
+const AfterWait = "after a wait"
+
+// onFile are calls whose first argument is an open file, and onPath those whose second is a path.
+var (
+	onFile = map[int]bool{
+		unix.SYS_CLOSE:      true,
+		unix.SYS_FSTAT:      true,
+		unix.SYS_FSTATFS:    true,
+		unix.SYS_GETDENTS64: true,
+		unix.SYS_PREAD64:    true,
+		unix.SYS_READ:       true,
+		unix.SYS_WRITE:      true,
+	}
+	onPath = map[int]bool{
+		unix.SYS_FACCESSAT:  true,
+		unix.SYS_FACCESSAT2: true,
+		unix.SYS_FCHMODAT:   true,
+		unix.SYS_FCHOWNAT:   true,
+		unix.SYS_MKDIRAT:    true,
+		unix.SYS_NEWFSTATAT: true,
+		unix.SYS_OPENAT:     true,
+		unix.SYS_OPENAT2:    true,
+		unix.SYS_READLINKAT: true,
+		unix.SYS_STATX:      true,
+		unix.SYS_UNLINKAT:   true,
+	}
+)
+
+// numbers are what differs from one run to the next: those of processes, and random names.
+var numbers = regexp.MustCompile(`[0-9a-f]*[0-9][0-9a-f]*`)
+
+// file is the path of an open file, or the number of a standard stream.
+func (p *process) file(fd uint64) string {
+	if fd < 3 {
+		return fmt.Sprint(fd)
+	}
+	return p.files[fd]
+}
+
+// print returns a call in the manner of strace(1). What may be the address of a text is shown as
+// one. The thread is in the call.
+func (c *Call) print(tid int) string {
+	var args []string
+	for _, arg := range c.Args {
+		if text := readText(tid, arg); text != "" {
+			args = append(args, fmt.Sprintf("%q", text))
+		} else if n := int64(arg); n >= -4096 && n < 1<<20 {
+			args = append(args, fmt.Sprint(n))
+		} else {
+			args = append(args, "...")
+		}
+	}
+	if onFile[c.Number] && strings.HasPrefix(c.About, "/") {
+		args[0] = "<" + c.About + ">"
+	}
+	n := len(args)
+	for n > 1 && (args[n-1] == "0" || args[n-1] == "...") {
+		n--
+	}
+	return Name(c.Number) + "(" + strings.Join(args[:n], ", ") + ")"
+}
+
+// readText returns a text that a thread has at an address, or "" if there is none.
+func readText(tid int, address uint64) string {
+	const most, pageSize = 256, 4096
+	if address < 1<<16 || address >= 1<<47 {
+		return ""
+	}
+	text := make([]byte, min(most, pageSize-address%pageSize)) // the next page may not be there
+	local := unix.Iovec{Base: &text[0]}
+	local.SetLen(len(text))
+	remote := unix.RemoteIovec{Base: uintptr(address), Len: len(text)}
+	n, err := unix.ProcessVMReadv(tid, []unix.Iovec{local}, []unix.RemoteIovec{remote}, 0)
+	if err != nil {
+		return ""
+	}
+	s, _, ended := strings.Cut(string(text[:n]), "\x00")
+	if !ended && n < most {
+		return ""
+	}
+	for _, c := range s {
+		if (c < ' ' || c > '~') && c != '\n' {
+			return ""
+		}
+	}
+	return s
+}
+
+// info is the kernel's struct ptrace_syscall_info. data is the number and the arguments of the
+// call, or its result.
+type info struct {
+	op   uint8
+	_    [3]uint8
+	arch uint32
+	_    [2]uint64
+	data [7]uint64
+}
+
+const opEntry, opExit = 1, 2
+
+func syscallInfo(tid int) (i info, err error) {
+	err = ptrace(unix.PTRACE_GET_SYSCALL_INFO, tid, unsafe.Sizeof(i), unsafe.Pointer(&i))
+	return i, err
+}
+
+func ptrace(request, tid int, address uintptr, data unsafe.Pointer) error {
+	_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, uintptr(request), uintptr(tid), address,
+		uintptr(data), 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}

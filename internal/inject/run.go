@@ -1,0 +1,426 @@
+//go:build linux
+
+package inject
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Point is a system call that a program makes, or a process that it started. It is found again
+// when the program runs once more, even if the threads of a process are in another order then.
+type Point struct {
+	Process int    // in the order of birth; 0 is that of the program
+	Image   int    // how many programs the process had executed before (execve(2))
+	Number  int    // of the system call
+	About   string // the path that it is about, without numbers in it, or what it asks for
+	Nth     int    // how many such calls the image had made before
+}
+
+// first is the first call of this kind.
+func (p Point) first() Point {
+	p.Nth = 0
+	return p
+}
+
+// A Call is a system call that was made.
+type Call struct {
+	Point
+	Args  [6]uint64
+	Text  string     // in print
+	Errno unix.Errno // what it returned, or 0
+}
+
+// A Fault is what happens at a point.
+type Fault struct {
+	Point
+	// Errno is the error that the call returns. It is not made, but for close(2), which closes the
+	// descriptor whatever it returns.
+	Errno unix.Errno
+	// Kill says that the program is killed before the call is made. If it does not come to the call
+	// it is killed at the point Latest, of the same image, if there is one.
+	Kill   bool
+	Latest Point
+}
+
+// A Program is one to run, with its arguments.
+type Program struct {
+	Path string
+	Args []string // the first is the name
+	Dir  string
+	Env  []string
+}
+
+// A Result is what came of a program.
+type Result struct {
+	Status         unix.WaitStatus
+	Stdout, Stderr string
+	Reached        bool // the point of the fault
+	// Calls are all that the program and its processes made, if there was no fault. If the program
+	// was killed they are those that the process of the point made when the program was gone.
+	Calls []Call
+	// Hung says what was still there when the time was up, and was killed then.
+	Hung string
+}
+
+// Run runs the program until its last process is gone. fault may be nil. The program has no input,
+// and pipes for its output.
+func (p Program) Run(fault *Fault, timeout time.Duration) (r Result, err error) {
+	runtime.LockOSThread() // the thread that traces, and whose child the program is
+	defer runtime.UnlockOSThread()
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return r, err
+	}
+	defer null.Close()
+	stdout, err := newOutput()
+	if err != nil {
+		return r, err
+	}
+	stderr, err := newOutput()
+	if err != nil {
+		return r, errors.Join(err, stdout.writer.Close())
+	}
+	pid, err := syscall.ForkExec(p.Path, p.Args, &syscall.ProcAttr{
+		Dir:   p.Dir,
+		Env:   p.Env,
+		Files: []uintptr{null.Fd(), stdout.writer.Fd(), stderr.writer.Fd()},
+		Sys:   &syscall.SysProcAttr{Ptrace: true},
+	})
+	err = errors.Join(err, stdout.writer.Close(), stderr.writer.Close())
+	if err == nil {
+		t := &tracer{
+			fault:   fault,
+			program: pid,
+			threads: map[int]*thread{},
+			early:   map[int]bool{},
+		}
+		timer := time.AfterFunc(timeout, t.giveUp)
+		err = t.trace(&r)
+		timer.Stop()
+		r.Hung = t.whatHung()
+	}
+	r.Stdout, r.Stderr = stdout.read(timeout), stderr.read(timeout)
+	return r, err
+}
+
+// output is a pipe that is read in the background.
+type output struct {
+	reader, writer *os.File
+	text           chan string
+}
+
+func newOutput() (o output, err error) {
+	if o.reader, o.writer, err = os.Pipe(); err != nil {
+		return o, err
+	}
+	o.text = make(chan string, 1)
+	go func() {
+		text, _ := io.ReadAll(io.LimitReader(o.reader, 1<<20)) // an error: read gave up
+		o.text <- string(text)
+	}()
+	return o, nil
+}
+
+// read returns what was written when nobody has the pipe open any longer.
+func (o output) read(timeout time.Duration) string {
+	defer o.reader.Close()
+	if err := o.reader.SetReadDeadline(time.Now().Add(timeout)); err != nil {
+		return ""
+	}
+	return <-o.text
+}
+
+// process is one of the program.
+type process struct {
+	number, image int
+	made          map[Point]int     // how many system calls; Nth is 0
+	files         map[uint64]string // the paths of open files, as in Point.About
+	hasWaited     bool              // the last call was a wait whose time was up
+}
+
+// thread is one of a process.
+type thread struct {
+	*process
+	isNew bool  // it has not stopped yet
+	call  *Call // that it is in, if it is of interest
+	fails bool  // the call is to return the error of the fault
+}
+
+// tracer follows all threads of a program.
+type tracer struct {
+	fault     *Fault
+	program   int // its pid
+	processes int
+	done      bool // the fault has happened
+	held      int  // the thread that waits for the end of the program, or 0
+
+	mutex   sync.Mutex // for what giveUp looks at
+	threads map[int]*thread
+	early   map[int]bool // those that stopped before their birth was told
+	hung    string       // what was there when the time was up
+}
+
+const options = unix.PTRACE_O_EXITKILL | unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACEEXEC |
+	unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK
+
+// trace goes on until no thread is left.
+func (t *tracer) trace(r *Result) error {
+	var status unix.WaitStatus
+	if _, err := unix.Wait4(t.program, &status, unix.WALL, nil); err != nil {
+		return fmt.Errorf("wait4: %w", err)
+	}
+	if err := unix.PtraceSetOptions(t.program, options); err != nil {
+		return errors.Join(fmt.Errorf("ptrace: %w", err), unix.Kill(t.program, unix.SIGKILL))
+	}
+	t.add(t.program, t.newProcess())
+	_ = t.resume(t.program, 0)
+	for {
+		tid, err := unix.Wait4(-1, &status, unix.WALL|unix.WNOTHREAD, nil)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case errors.Is(err, unix.ECHILD):
+			return nil
+		case err != nil:
+			return fmt.Errorf("wait4: %w", err)
+		}
+		if status.Stopped() {
+			t.stopped(tid, status, r)
+			continue
+		}
+		t.remove(tid)
+		if tid == t.program {
+			r.Status = status
+			t.letGo(r)
+		}
+	}
+}
+
+func (t *tracer) newProcess() *process {
+	t.processes++
+	return &process{
+		number: t.processes - 1,
+		made:   map[Point]int{},
+		files:  map[uint64]string{},
+	}
+}
+
+// add adds a thread, and tells whether it has stopped already.
+func (t *tracer) add(tid int, p *process) (hasStopped bool) {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	hasStopped = tid == t.program || t.early[tid]
+	delete(t.early, tid)
+	t.threads[tid] = &thread{process: p, isNew: !hasStopped}
+	return hasStopped
+}
+
+func (t *tracer) remove(tid int) {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	delete(t.threads, tid)
+	delete(t.early, tid)
+}
+
+// stopped does what is to be done with a thread that has stopped, and lets it go on.
+func (t *tracer) stopped(tid int, status unix.WaitStatus, r *Result) {
+	th := t.threads[tid]
+	if th == nil {
+		t.mutex.Lock()
+		t.early[tid] = true
+		t.mutex.Unlock()
+		return
+	}
+	s := status.StopSignal()
+	event := int(status) >> 16
+	switch {
+	case event == unix.PTRACE_EVENT_CLONE:
+		t.born(tid, th.process)
+	case event == unix.PTRACE_EVENT_FORK, event == unix.PTRACE_EVENT_VFORK:
+		t.born(tid, t.newProcess())
+	case event == unix.PTRACE_EVENT_EXEC:
+		if t.fault == nil && th.call != nil {
+			r.Calls = append(r.Calls, *th.call)
+		}
+		th.image++
+		th.made = map[Point]int{}
+		th.call = nil
+	case s == unix.SIGTRAP|0x80: // PTRACE_O_TRACESYSGOOD
+		if t.syscall(tid, th, r) {
+			return
+		}
+	case th.isNew && s == unix.SIGSTOP:
+		th.isNew = false
+	default:
+		_ = t.resume(tid, s)
+		return
+	}
+	_ = t.resume(tid, 0)
+}
+
+// born takes on a thread of process p, which the thread parent has made.
+func (t *tracer) born(parent int, p *process) {
+	child, err := unix.PtraceGetEventMsg(parent)
+	if err != nil {
+		return // the parent was killed
+	}
+	if hasStopped := t.add(int(child), p); hasStopped {
+		_ = t.resume(int(child), 0)
+	}
+}
+
+// resume lets a thread go on, with a signal that it is to get or 0. An error says that it was
+// killed.
+func (t *tracer) resume(tid int, s unix.Signal) error {
+	if t.follows(t.threads[tid]) {
+		return unix.PtraceSyscall(tid, int(s))
+	}
+	return unix.PtraceCont(tid, int(s))
+}
+
+// follows tells whether a thread is to stop at its system calls.
+func (t *tracer) follows(th *thread) bool {
+	if t.fault == nil {
+		return true
+	}
+	isPlace := th.number == t.fault.Process && th.image == t.fault.Image
+	return isPlace && (!t.done || t.fault.Kill || th.fails)
+}
+
+// syscall looks at a system call, before it is made or after. It tells whether the thread is to
+// stay where it is.
+func (t *tracer) syscall(tid int, th *thread, r *Result) (stays bool) {
+	info, err := syscallInfo(tid)
+	if err != nil {
+		return false // it was killed
+	}
+	if info.op == opExit && th.call != nil {
+		t.returned(tid, th, int64(info.data[0]), r)
+	}
+	if info.op != opEntry {
+		return false
+	}
+	c := &Call{Args: [6]uint64(info.data[1:])}
+	c.Process, c.Image, c.Number = th.number, th.image, int(info.data[0])
+	c.About = th.about(tid, c)
+	c.Nth = th.made[c.Point]
+	th.made[c.first()]++
+	th.call, th.hasWaited = c, false
+	switch {
+	case t.fault == nil:
+		c.Text = c.print(tid)
+		if c.Number == unix.SYS_EXIT_GROUP { // it does not return
+			r.Calls = append(r.Calls, *c)
+		}
+	case t.done && t.fault.Kill:
+		r.Calls = append(r.Calls, *c)
+	case !t.done && (c.Point == t.fault.Point || t.fault.Kill && c.Point == t.fault.Latest):
+		t.done = true
+		r.Reached = c.Point == t.fault.Point
+		return t.happen(tid, th)
+	}
+	return false
+}
+
+// What a call returns inside the kernel, and to ptrace(2), if it is to be made again: for a signal
+// without a handler, or because a lock could not be had. ERESTARTSYS is the first of these errors,
+// and ERESTART_RESTARTBLOCK the last (include/linux/errno.h).
+const firstRestart, lastRestart = 512, 516
+
+// returned takes note of what a call returned.
+func (t *tracer) returned(tid int, th *thread, result int64, r *Result) {
+	c := th.call
+	th.call = nil
+	switch {
+	case th.fails:
+		th.fails = false
+		_ = setResult(tid, t.fault.Errno) // an error: it was killed
+		return
+	case -lastRestart <= result && result <= -firstRestart:
+		th.made[c.first()]--
+		return
+	case result < 0:
+		c.Errno = unix.Errno(-result)
+		th.hasWaited = c.Number == unix.SYS_FUTEX && c.Errno == unix.ETIMEDOUT
+	case c.Number == unix.SYS_OPENAT:
+		th.files[uint64(result)] = c.About
+	}
+	if t.fault == nil {
+		r.Calls = append(r.Calls, *c)
+	}
+}
+
+// happen makes the fault happen to a thread, and tells whether that is to stay where it is.
+func (t *tracer) happen(tid int, th *thread) (stays bool) {
+	if t.fault.Kill {
+		_ = unix.Kill(t.program, unix.SIGKILL)
+		if th.number == 0 {
+			return false
+		}
+		t.held = tid
+		return true
+	}
+	th.fails = true
+	if t.fault.Number != unix.SYS_CLOSE {
+		_ = leaveOut(tid) // an error: it was killed
+	}
+	return false
+}
+
+// letGo lets the thread go on that was held until the program is gone. The call that it is in is
+// the first that it makes then.
+func (t *tracer) letGo(r *Result) {
+	th := t.threads[t.held]
+	if th == nil {
+		return
+	}
+	if err := t.resume(t.held, 0); err == nil {
+		r.Calls = append(r.Calls, *th.call)
+	}
+}
+
+// giveUp kills all that is left.
+func (t *tracer) giveUp() {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	var left []string
+	for tid := range t.threads {
+		left = append(left, describe(tid))
+	}
+	for tid := range t.threads {
+		_ = unix.Kill(tid, unix.SIGKILL) // an error: it is gone
+	}
+	t.hung = strings.Join(left, ", ") + "."
+}
+
+func (t *tracer) whatHung() string {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	return t.hung
+}
+
+// describe says what a thread is doing: its name, its state and its system call (proc(5)).
+func describe(tid int) string {
+	name, state := "", ""
+	if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", tid)); err == nil {
+		before, after, _ := strings.Cut(string(stat), ") ")
+		_, name, _ = strings.Cut(before, " (")
+		state, _, _ = strings.Cut(after, " ")
+	}
+	number := -1
+	call, _ := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", tid)) // none: it is gone
+	if _, err := fmt.Sscan(string(call), &number); err != nil || number == -1 {
+		return fmt.Sprintf("%d %s (%s)", tid, name, state)
+	}
+	return fmt.Sprintf("%d %s (%s) in %s", tid, name, state, Name(number))
+}

@@ -1,0 +1,112 @@
+//go:build linux
+
+package inject
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// run runs a command of the shell with a fault.
+func run(t *testing.T, command string, fault *Fault, timeout time.Duration) Result {
+	t.Helper()
+	r, err := Program{
+		Path: "/bin/sh",
+		Args: []string{"sh", "-c", command},
+		Dir:  t.TempDir(),
+		Env:  []string{"PATH=/bin:/usr/bin", "LC_ALL=C"},
+	}.Run(fault, timeout)
+	require.NoError(t, err)
+	return r
+}
+
+// find finds the only call that a process makes and that has a text in print.
+func find(t *testing.T, r Result, process int, name, text string) Point {
+	t.Helper()
+	var found []Call
+	for _, c := range r.Calls {
+		isIt := strings.HasPrefix(c.Text, name+"(") && strings.Contains(c.Text, text)
+		if isIt && c.Process == process {
+			found = append(found, c)
+		}
+	}
+	require.Len(t, found, 1, "%s of %s", name, text)
+	return found[0].Point
+}
+
+func TestProgramIsAsItIs(t *testing.T) {
+	r := run(t, "echo out; echo err >&2; exit 7", nil, time.Minute)
+	require.Equal(t, 7, r.Status.ExitStatus())
+	require.Equal(t, "out\n", r.Stdout)
+	require.Equal(t, "err\n", r.Stderr)
+	require.Empty(t, r.Hung)
+	find(t, r, 0, "write", `"out\n"`)
+	find(t, r, 0, "write", `"err\n"`)
+}
+
+func TestCallFails(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "text")
+	require.NoError(t, os.WriteFile(file, []byte("text\n"), 0o644))
+	command := "cat " + file + "; true" // true: cat is a process of its own
+	opened := find(t, run(t, command, nil, time.Minute), 1, "openat", file)
+	require.Equal(t, 1, opened.Image)
+	for errno, want := range map[unix.Errno]string{
+		unix.EIO:    "Input/output error",
+		unix.EEXIST: "File exists",
+	} {
+		r := run(t, command, &Fault{Point: opened, Errno: errno}, time.Minute)
+		require.True(t, r.Reached)
+		require.Empty(t, r.Stdout)
+		require.Contains(t, r.Stderr, want)
+	}
+	never := opened
+	never.Nth = 99
+	r := run(t, command, &Fault{Point: never, Errno: unix.EIO}, time.Minute)
+	require.False(t, r.Reached)
+	require.Equal(t, "text\n", r.Stdout)
+}
+
+// A call that a filter of seccomp(2) looks at fails with the error of the fault all the same, and
+// that of close(2) is made.
+func TestCloseIsMade(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "text")
+	require.NoError(t, os.WriteFile(file, nil, 0o644))
+	command := "exec 3<" + file + "; exec 3<&-; readlink /proc/self/fd/3; true"
+	closed := find(t, run(t, command, nil, time.Minute), 0, "close", "/text>")
+	r := run(t, command, &Fault{Point: closed, Errno: unix.EIO}, time.Minute)
+	require.True(t, r.Reached)
+	require.Empty(t, r.Stdout, "the file is not open any longer")
+}
+
+func TestKilledBeforeCall(t *testing.T) {
+	command := "echo begun; cat /dev/null; echo ended; sleep 0; echo late"
+	recorded := run(t, command, nil, time.Minute)
+	opened := find(t, recorded, 1, "openat", "/dev/null")
+	r := run(t, command, &Fault{Point: opened, Kill: true}, time.Minute)
+	require.True(t, r.Reached)
+	require.Equal(t, unix.SIGKILL, r.Status.Signal())
+	require.Equal(t, "begun\n", r.Stdout)
+	require.NotEmpty(t, r.Calls, "nothing kills cat")
+	require.Equal(t, opened, r.Calls[0].Point)
+
+	last := find(t, recorded, 0, "write", "late")
+	never := last
+	never.Nth = 99
+	r = run(t, command, &Fault{Point: never, Kill: true, Latest: last}, time.Minute)
+	require.False(t, r.Reached)
+	require.Equal(t, unix.SIGKILL, r.Status.Signal())
+	require.Equal(t, "begun\nended\n", r.Stdout)
+}
+
+func TestHang(t *testing.T) {
+	r := run(t, "echo begun; sleep 1000; true", nil, time.Second)
+	require.Equal(t, "begun\n", r.Stdout)
+	require.Contains(t, r.Hung, "sleep")
+	require.Contains(t, r.Hung, "(S)")
+}
