@@ -61,7 +61,7 @@ var kinds = []kind{
 		flags:  "-rootfs ROOTFS -ns uts,pid,mnt,user,cgroup -net host -user 0:0",
 		noKill: true,
 	},
-	{name: "watched", flags: "-rootfs ROOTFS -v"},
+	{name: "watched", flags: "-rootfs ROOTFS -v", asRoot: "-user 1000"},
 }
 
 func (k *kind) has(flag string) bool { return slices.Contains(strings.Fields(k.flags), flag) }

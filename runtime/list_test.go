@@ -873,6 +873,7 @@ func TestListOfTheCopier(t *testing.T) {
 			`close_range(3, ~0, CLOSE_RANGE_CLOEXEC)`,
 			`unshare(CLONE_FILES)`,
 			`dup3(<pipe>, <child's pipe>, 0)`,
+			`dup3(<pipe>, <stderr>, 0)`, // the runtime says what went wrong, and as one line
 			`execveat(<this program>, "", ["container", "child", "copy", "/from", "/to"], [], ` +
 				`AT_EMPTY_PATH)`,
 		}

@@ -132,6 +132,10 @@ func (list *shared) call(i uintptr) *call {
 	return (*call)(unsafe.Add(unsafe.Pointer(&list.calls), i*unsafe.Sizeof(call{})))
 }
 
+// maxTries is how often openat2(2) is made as long as it says EAGAIN: with RESOLVE_IN_ROOT it does
+// not go up by ".." while a file is renamed or mounted, anywhere on the machine.
+const maxTries = 1000
+
 // make makes the call.
 //
 //go:nosplit
@@ -148,10 +152,15 @@ func (c *call) make(list *shared) {
 	if c.errno = uint32(c.fault); c.errno != 0 {
 		return
 	}
-	r, _, errno := syscall.RawSyscall6(uintptr(c.number), args[0], args[1], args[2], args[3],
-		args[4], args[5])
-	c.result, c.errno = r, uint32(errno)
-	if errno == 0 && c.check != nil && !c.check.holds() {
+	for range maxTries {
+		r, _, errno := syscall.RawSyscall6(uintptr(c.number), args[0], args[1], args[2], args[3],
+			args[4], args[5])
+		c.result, c.errno = r, uint32(errno)
+		if c.number != unix.SYS_OPENAT2 || errno != unix.EAGAIN {
+			break
+		}
+	}
+	if c.errno == 0 && c.check != nil && !c.check.holds() {
 		c.errno = uint32(ErrCheck)
 	}
 }
@@ -330,11 +339,16 @@ func (p *Plan) DieWithParent(parent FD) {
 }
 
 // OpenSelf opens a descriptor of this process, for DieWithParent. It is readable when the process
-// has ended.
+// has ended. Its number is none of those that a list gives a meaning of its own, which are below 10.
 func OpenSelf() (pidfd int, err error) {
-	pidfd, err = unix.PidfdOpen(os.Getpid(), 0)
+	low, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {
 		return -1, fmt.Errorf("pidfd_open %d: %w", os.Getpid(), err)
+	}
+	defer unix.Close(low)
+	pidfd, err = unix.FcntlInt(uintptr(low), unix.F_DUPFD_CLOEXEC, 10)
+	if err != nil {
+		return -1, fmt.Errorf("dup pidfd: %w", err)
 	}
 	return pidfd, nil
 }

@@ -22,7 +22,8 @@ func ParseCapability(name string) (mask config.Capabilities, err error) {
 		}
 	}
 	if mask == 0 {
-		return 0, fmt.Errorf("unknown capability %q", name)
+		return 0, fmt.Errorf("unknown capability %q: must be ALL, or one of "+
+			"capabilities(7) as in NET_ADMIN", name)
 	}
 	return mask, nil
 }

@@ -29,8 +29,8 @@ func Drop(
 	boundCapabilities(p, c.Capabilities)
 	if uid != 0 || gid != 0 {
 		p.About("become user", "")
-		p.Setresgid(gid)
 		p.Together(func() {
+			p.Setresgid(gid)
 			p.Setresuid(uid)
 			p.DieWithParent(parent)
 		})

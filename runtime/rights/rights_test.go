@@ -346,6 +346,21 @@ func TestUlimitNames(t *testing.T) {
 	require.Len(t, resources, len(names))
 }
 
+// Of several limits with one name the last one counts: a hard limit that was lowered cannot be
+// raised again.
+func TestLastUlimitCounts(t *testing.T) {
+	require.Equal(t, []string{
+		`prlimit64(0, RLIMIT_CORE, {soft: 0, hard: 0})`,
+		`prlimit64(0, RLIMIT_NOFILE, {soft: 20, hard: 20})`,
+	}, lines(calls(t, func(p *plan.Plan) {
+		setUlimits(p, []config.Ulimit{
+			{Name: "nofile", Soft: 10, Hard: 10},
+			{Name: "core"},
+			{Name: "nofile", Soft: 20, Hard: 20},
+		})
+	})))
+}
+
 // The hard limit of the child is raised from outside, where the caller may, and never lowered: what
 // it limits the child still needs.
 func TestRaiseHardLimits(t *testing.T) {

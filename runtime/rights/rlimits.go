@@ -5,6 +5,7 @@ package rights
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -49,7 +50,11 @@ func resource(name string) (number int, known bool) {
 func ParseUlimit(s string) (u config.Ulimit, err error) {
 	name, values, _ := strings.Cut(s, "=")
 	if _, known := resource(name); !known {
-		return u, fmt.Errorf("unknown limit %q", name)
+		var known []string
+		for _, r := range resources {
+			known = append(known, r.name)
+		}
+		return u, fmt.Errorf("unknown limit %q: must be of %s", name, strings.Join(known, ", "))
 	}
 	soft, hard, both := strings.Cut(values, ":")
 	if !both {
@@ -109,8 +114,14 @@ func RaiseHardLimits(pid int, ulimits []config.Ulimit) error {
 	return nil
 }
 
+// setUlimits sets each limit once: of several with one name the last counts, as in Docker. Once
+// lowered, a hard limit cannot be raised without rights on the host.
 func setUlimits(p *plan.Plan, ulimits []config.Ulimit) {
-	for _, u := range ulimits {
+	for i, u := range ulimits {
+		later := func(other config.Ulimit) bool { return other.Name == u.Name }
+		if slices.ContainsFunc(ulimits[i+1:], later) {
+			continue
+		}
 		p.About("ulimit", u.Name)
 		number, _ := resource(u.Name)
 		p.Setrlimit(number, unix.Rlimit{Cur: u.Soft, Max: u.Hard})

@@ -220,5 +220,9 @@ func (r *Root) MountCgroups() error {
 			cover = p.Name(open(r.sys, "fs/cgroup"), "cgroups")
 		}
 	}
+	if len(mounts) > 0 && mounts[0].Type == "tmpfs" {
+		p.About("make read-only", cgroupDir)
+		p.MountSetattr(cover, 0, unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
+	}
 	return nil
 }

@@ -128,10 +128,14 @@ func ReadInside(rootfs, name string) (string, error) {
 		return "", fmt.Errorf("rootfs %q: %w", rootfs, err)
 	}
 	defer unix.Close(root)
-	fd, err := unix.Openat2(root, name, &unix.OpenHow{
+	how := &unix.OpenHow{
 		Flags:   unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_IN_ROOT,
-	})
+	}
+	fd, err := unix.Openat2(root, name, how)
+	for errors.Is(err, unix.EAGAIN) { // a file was renamed meanwhile, anywhere: openat2(2)
+		fd, err = unix.Openat2(root, name, how)
+	}
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
 		return "", nil
 	}

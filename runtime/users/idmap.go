@@ -263,8 +263,8 @@ func BecomeRoot(p *plan.Plan, c *config.Container, parent plan.FD) {
 		p.Setgroups()
 	}
 	if c.Namespaces.Has(unix.CLONE_NEWUSER) {
-		p.Setresgid(0)
 		p.Together(func() {
+			p.Setresgid(0)
 			p.Setresuid(0)
 			p.DieWithParent(parent)
 		})
