@@ -223,8 +223,8 @@ func (b *bench) inSequence() error {
 	if b.sequence == 0 {
 		return nil
 	}
-	fmt.Printf("\n%d in sequence, median ms of the first and the last %d, and what the machine "+
-		"has more of afterwards:\n\n", b.sequence, sample)
+	fmt.Printf("\n%d in sequence, lower quartile in ms of the first and the last %d, and what the "+
+		"machine has more of afterwards:\n\n", b.sequence, sample)
 	header("", "first", "last", "of the first", "cgroups", "memory kB")
 	for _, c := range b.contestants {
 		if c.name != ours && c.name != limited && c.name != bridged {
@@ -240,7 +240,7 @@ func (b *bench) inSequence() error {
 			times = append(times, took)
 		}
 		after := takeStock()
-		first, last := middle(times[:sample]), middle(times[len(times)-sample:])
+		first, last := lower(times[:sample]), lower(times[len(times)-sample:])
 		row(c.name, milliseconds(first), milliseconds(last), ratio(last, first),
 			fmt.Sprintf("%+d", after.cgroups-before.cgroups),
 			fmt.Sprintf("%+d", after.memory-before.memory))
@@ -307,7 +307,10 @@ func ratio(a, b time.Duration) string {
 func quantile[T any](sorted []T, quarters int) T { return sorted[(len(sorted)-1)*quarters/4] }
 
 func middle[T time.Duration | int](values []T) T {
-	sorted := slices.Clone(values)
-	slices.Sort(sorted)
-	return quantile(sorted, 2)
+	return quantile(slices.Sorted(slices.Values(values)), 2)
+}
+
+// lower is the lower quartile, which other work on the machine changes less than the median.
+func lower(times []time.Duration) time.Duration {
+	return quantile(slices.Sorted(slices.Values(times)), 1)
 }

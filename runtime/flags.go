@@ -49,7 +49,8 @@ func (r *request) flags() *flag.FlagSet {
 	)
 	f.StringVar(&c.Keep, "keep", "",
 		"`DIR` for what the container writes, to be kept and used again")
-	f.BoolVar(&c.ReadOnly, "read-only", false, "nothing can be written to the root file system")
+	f.BoolFunc("read-only", "nothing can be written to the root file system",
+		set(&c.ReadOnly, parseBool))
 	f.Func("volume", "`SRC:DST[:ro]`, a directory or file of the host for the container",
 		appendTo(&c.Volumes, config.ParseVolume))
 
@@ -82,13 +83,14 @@ func (r *request) flags() *flag.FlagSet {
 		set(&c.Terminal, parseTerminal))
 	f.Func("env", "`NAME=VALUE` in the environment", appendTo(&c.Env, parseVariable))
 	f.StringVar(&c.Workdir, "workdir", "", "`DIR` to start the command in (default /)")
-	f.BoolVar(&c.Init, "init", false, "make process 1 a small init that reaps zombies")
+	f.BoolFunc("init", "make process 1 a small init that reaps zombies", set(&c.Init, parseBool))
 
 	f.StringVar(&r.file, "config", "",
 		"`FILE` in the form of container spec, in place of other flags")
-	f.BoolVar(&r.verbose, "v", false,
-		"print the system calls that make the container, with results, on stderr")
-	f.BoolVar(&r.step, "step", false, "stop before each of them until a key is pressed")
+	f.BoolFunc("v", "print the system calls that make the container, with results, on stderr",
+		set(&r.verbose, parseBool))
+	f.BoolFunc("step", "stop before each of them until a key is pressed",
+		set(&r.step, parseBool))
 	return f
 }
 
@@ -207,11 +209,19 @@ func parseAdjustment(s string) (*int, error) {
 }
 
 func parseTerminal(s string) (config.Terminal, error) {
-	wanted, err := strconv.ParseBool(s)
+	wanted, err := parseBool(s)
 	if wanted {
 		return config.TerminalYes, err
 	}
 	return config.TerminalNo, err
+}
+
+func parseBool(s string) (bool, error) {
+	value, err := strconv.ParseBool(s)
+	if err != nil {
+		return false, errors.New("must be true or false")
+	}
+	return value, nil
 }
 
 func parseVariable(s string) (v config.Variable, err error) {

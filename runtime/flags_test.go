@@ -170,7 +170,10 @@ func TestDefaultsDependOnNamespaces(t *testing.T) {
 // wrongValues are values that cannot be right on their face. The message has to name the flag, with
 // the value, and to say what it accepts. Each flag that has a value is here.
 var wrongValues = map[string][]struct{ value, accepts string }{
-	"ns": {{"uts,disk", `unknown namespace "disk"`}, {"", `unknown namespace ""`}},
+	"ns": {
+		{"uts,disk", `"disk": must be of uts, pid, mnt, ipc, net, user, cgroup and time`},
+		{"", `"": must be of uts, pid, mnt, ipc, net, user, cgroup and time`},
+	},
 	"hostname": {
 		{"", "must be 1 to 64 bytes"},
 		{strings.Repeat("a", 65), "must be 1 to 64 bytes"},
@@ -216,10 +219,10 @@ var wrongValues = map[string][]struct{ value, accepts string }{
 		{"high", "must be a whole number"},
 		{"1.5", "must be a whole number"},
 	},
-	"cap-add":  {{"FLY", `unknown capability "FLY"`}, {"", `unknown capability ""`}},
-	"cap-drop": {{"FLY", `unknown capability "FLY"`}, {"", `unknown capability ""`}},
+	"cap-add":  {{"FLY", "must be ALL, or one of capabilities(7) as in NET_ADMIN"}},
+	"cap-drop": {{"FLY", "must be ALL, or one of capabilities(7) as in NET_ADMIN"}},
 	"ulimit": {
-		{"files=3", `unknown limit "files"`},
+		{"files=3", `unknown limit "files": must be of core, cpu, data, fsize, locks, memlock, `},
 		{"nofile", "must be NAME=SOFT[:HARD], with numbers or unlimited"},
 		{"nofile=x", "must be NAME=SOFT[:HARD], with numbers or unlimited"},
 		{"nofile=3:2", "the soft limit is above the hard one"},
@@ -230,10 +233,12 @@ var wrongValues = map[string][]struct{ value, accepts string }{
 		{"=A", "must be NAME=VALUE"},
 		{"", "must be NAME=VALUE"},
 	},
-	"workdir": {{"srv", "must be an absolute path"}},
-	// For these see what boolFlags says.
-	"read-only": {{"perhaps", ""}}, "tty": {{"perhaps", ""}}, "init": {{"perhaps", ""}},
-	"v": {{"perhaps", ""}}, "step": {{"perhaps", ""}},
+	"workdir":   {{"srv", "must be an absolute path"}},
+	"read-only": {{"perhaps", "must be true or false"}},
+	"tty":       {{"perhaps", "must be true or false"}},
+	"init":      {{"perhaps", "must be true or false"}},
+	"v":         {{"perhaps", "must be true or false"}},
+	"step":      {{"perhaps", "must be true or false"}},
 }
 
 // anyValue are the flags of which any value may be right: only the files of a container tell.

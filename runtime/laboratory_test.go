@@ -298,7 +298,7 @@ func (l *laboratory) try(f trial, judge judge) (reached bool) {
 	} else {
 		judge(f, r, complain)
 	}
-	l.checkKept(n, complain)
+	l.checkKept(n, f, complain)
 	l.checkMounts(complain)
 	if !f.Kill { // what a killed runtime leaves the last run takes away
 		l.checkHost(complain)
@@ -314,11 +314,14 @@ func (l *laboratory) try(f trial, judge judge) (reached bool) {
 	return r.Reached
 }
 
-// checkKept looks whether a container can have the directory of -keep again.
-func (l *laboratory) checkKept(n int64, complain complain) {
-	if !l.has("-keep") {
+// checkKept looks whether a container can have the directory of -keep again, which the runtime has
+// made. That changes the umask of this process for a moment: no run may begin then.
+func (l *laboratory) checkKept(n int64, f trial, complain complain) {
+	if !l.has("-keep") || f.role != inRuntime {
 		return
 	}
+	l.alone.Lock()
+	defer l.alone.Unlock()
 	if _, err := os.Stat(l.keep(n)); err != nil {
 		return // it was not made
 	}

@@ -91,7 +91,8 @@ next:
 				continue next
 			}
 		}
-		return 0, fmt.Errorf("unknown namespace %q", name)
+		return 0, fmt.Errorf("unknown namespace %q: must be of "+
+			"uts, pid, mnt, ipc, net, user, cgroup and time", name)
 	}
 	return n, nil
 }
