@@ -339,7 +339,8 @@ func (p *Plan) DieWithParent(parent FD) {
 }
 
 // OpenSelf opens a descriptor of this process, for DieWithParent. It is readable when the process
-// has ended. Its number is none of those that a list gives a meaning of its own, which are below 10.
+// has ended. Its number is none of those that a list gives a meaning of its own, which are below
+// 10.
 func OpenSelf() (pidfd int, err error) {
 	low, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {

@@ -167,7 +167,8 @@ func TestRefused(t *testing.T) {
 			},
 		},
 		{
-			want: `process.rlimits[0]: "RLIMIT_FILES": unknown limit "files": must be of core, cpu, data, fsize, locks, memlock, ` +
+			want: `process.rlimits[0]: "RLIMIT_FILES": unknown limit "files": must be of ` +
+				`core, cpu, data, fsize, locks, memlock, ` +
 				`msgqueue, nice, nofile, nproc, rss, rtprio, rttime, sigpending, stack`,
 			change: func(s *specs.Spec) {
 				s.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_FILES"}}
