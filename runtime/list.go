@@ -95,7 +95,9 @@ func writeList(p *plan.Plan, c *config.Container, h host) (m made, err error) {
 		if terminal.IsWanted(c) {
 			m.terminal = terminal.Open(p)
 		}
-		root.Share()
+		if err := root.Share(); err != nil {
+			return m, err
+		}
 	}
 	user, err := findUser(p, c, h)
 	if err != nil {

@@ -51,8 +51,12 @@ const (
 type shared struct {
 	ready uint32 // how many of the calls the child may make
 	at    uint32 // where the child is: see the constants below
-	calls [maxCalls]call
-	stack [stackSize]byte // of the child
+	// parent is a pidfd of the parent, which a child that waits looks at after each patience.
+	parent   unix.PollFd
+	patience unix.Timespec
+	now      unix.Timespec
+	calls    [maxCalls]call
+	stack    [stackSize]byte // of the child
 }
 
 // Values of shared.at. Any other is one more than the number of calls that the child has made: it
@@ -134,6 +138,8 @@ func New(watch Watch) (*Plan, error) {
 		named:   map[int]string{},
 	}
 	p.at = running
+	p.parent = unix.PollFd{Fd: -1, Events: unix.POLLIN} // none: poll(2) passes over it
+	p.patience = unix.Timespec{Sec: 1}
 	return p, nil
 }
 

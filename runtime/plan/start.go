@@ -105,7 +105,9 @@ func run(list *shared) {
 			}
 			store(&list.at, i+1)
 			futex(&list.at, futexWake, 1)
-			futex(&list.ready, futexWait, ready)
+			if list.await(ready) {
+				exit()
+			}
 		}
 		c := list.call(uintptr(i))
 		c.make(list)
@@ -116,9 +118,33 @@ func run(list *shared) {
 			i += uint32(c.skip)
 		}
 	}
+	exit()
+}
+
+//go:nosplit
+//go:norace
+func exit() {
 	for {
 		syscall.RawSyscall(unix.SYS_EXIT_GROUP, exitFailed, 0, 0)
 	}
+}
+
+// await waits until there may be more calls than ready, and tells whether the parent is gone. A
+// parent whose threads are killed can lose its children before the last thread ends: then it is too
+// late for DieWithParent, and too early to see its end at once.
+//
+//go:nosplit
+//go:norace
+func (list *shared) await(ready uint32) (orphaned bool) {
+	address, patience := unsafe.Pointer(&list.ready), unsafe.Pointer(&list.patience)
+	_, _, errno := syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(address), futexWait, uintptr(ready),
+		uintptr(patience), 0, 0)
+	if errno != unix.ETIMEDOUT {
+		return false
+	}
+	parent, now := unsafe.Pointer(&list.parent), unsafe.Pointer(&list.now)
+	n, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(parent), 1, uintptr(now), 0, 8, 0)
+	return errno == 0 && n == 1
 }
 
 // exitFailed is the exit status of a runtime that could not make the container.
@@ -329,6 +355,7 @@ func (p *Plan) awaitChange(was uint32) (at uint32) {
 // Until it is called the end of this process is not noticed. So it is the first thing, and Together
 // with a change of ids.
 func (p *Plan) DieWithParent(parent FD) {
+	p.parent.Fd = int32(parent.number)
 	p.Together(func() {
 		p.About("die with parent", "")
 		p.Hint(ErrCheck, "the runtime was killed")
@@ -340,13 +367,12 @@ func (p *Plan) DieWithParent(parent FD) {
 
 // OpenSelf opens a descriptor of this process, for DieWithParent. It is readable when the process
 // has ended. Its number is none of those that a list gives a meaning of its own, which are below
-// 10.
+// 10. The lowest one is left open, so that nothing else gets it that a list needs.
 func OpenSelf() (pidfd int, err error) {
 	low, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {
 		return -1, fmt.Errorf("pidfd_open %d: %w", os.Getpid(), err)
 	}
-	defer unix.Close(low)
 	pidfd, err = unix.FcntlInt(uintptr(low), unix.F_DUPFD_CLOEXEC, 10)
 	if err != nil {
 		return -1, fmt.Errorf("dup pidfd: %w", err)

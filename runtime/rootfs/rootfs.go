@@ -121,11 +121,14 @@ func (r *Root) LeaveHost() {
 
 // Share mounts what may come from anywhere, last of all: no mask and no device is looked up by a
 // path any more that it could change, and the root of the host is closed.
-func (r *Root) Share() {
+func (r *Root) Share() error {
 	r.bindNames()
-	r.mountVolumes()
+	if err := r.mountVolumes(); err != nil {
+		return err
+	}
 	if r.c.ReadOnly {
 		r.p.About("make read-only", "/")
 		r.p.MountSetattr(r.root, 0, unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
 	}
+	return nil
 }

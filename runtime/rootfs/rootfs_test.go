@@ -71,7 +71,7 @@ func list(t *testing.T, c *config.Container) []plan.Call {
 	require.NoError(t, root.WriteNames(c.Hostname, ""))
 	require.NoError(t, root.MountCgroups())
 	root.LeaveHost()
-	root.Share()
+	require.NoError(t, root.Share())
 	require.NoError(t, p.Err())
 	return p.Calls()
 }

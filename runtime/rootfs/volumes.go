@@ -3,6 +3,7 @@
 package rootfs
 
 import (
+	"fmt"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -13,17 +14,24 @@ import (
 // mountVolumes mounts the trees of the volumes. Their targets may lie behind links of the root file
 // system, which lead to a place inside (CVE-2021-30465), but not to the kernel's own file systems
 // (CVE-2025-52881), nor to /dev.
-func (r *Root) mountVolumes() {
+func (r *Root) mountVolumes() error {
 	p := r.p
 	if len(r.c.Volumes) == 0 {
-		return
+		return nil
 	}
 	p.About("open", "/dev")
 	dev := p.Statx(r.dev)
 	for i, v := range r.c.Volumes {
+		var source unix.Stat_t
+		// That it is missing, open_tree(2) says, at its place in the list.
+		if err := unix.Stat(v.Source, &source); err != nil && !isMissing(err) {
+			return fmt.Errorf("volume %q: %w", v.Source, err)
+		}
 		p.Asked("volume", v.Target)
 		p.Hint(plan.ErrCheck, "leads into /proc or /sys, or to /dev")
-		target := r.openInside(strings.Split(v.Target[1:], "/"), isDirectory(v.Source))
+		// If that changes, it is mounted nowhere: move_mount(2), ENOTDIR.
+		directory := source.Mode&unix.S_IFMT == unix.S_IFDIR
+		target := r.openInside(strings.Split(v.Target[1:], "/"), directory)
 		r.mustBeOutsideKernel(target)
 		at := p.Statx(target)
 		p.MustMatch(at, dev, plan.StatxMount)
@@ -34,13 +42,7 @@ func (r *Root) mountVolumes() {
 		p.MoveMountTo(r.trees.volumes(r.c)[i], target)
 		p.Close(target)
 	}
-}
-
-// isDirectory tells what the source of a volume is. If that changes, it is mounted nowhere:
-// move_mount(2), ENOTDIR.
-func isDirectory(source string) bool {
-	var stat unix.Stat_t
-	return unix.Stat(source, &stat) == nil && stat.Mode&unix.S_IFMT == unix.S_IFDIR
+	return nil
 }
 
 // openInside opens a path as the container sees it, which never leads out of its root, and makes
@@ -63,4 +65,9 @@ func (r *Root) openInside(names []string, directory bool) plan.FD {
 		above = fd
 	}
 	return above
+}
+
+// isMissing tells whether a path can't be looked up, for this user.
+func isMissing(err error) bool {
+	return err == unix.ENOENT || err == unix.ENOTDIR || err == unix.EACCES
 }
