@@ -40,14 +40,15 @@ func rollup(pids []int, field string) (sum int) {
 // stock is what containers could leave behind on the machine.
 type stock struct {
 	cgroups int // with those that are removed and still in the kernel's memory
-	memory  int // kB
+	memory  int // kB of the kernel's, and of tmpfs: what no process has
 }
 
 // takeStock waits for the kernel to have cleaned up what goes on when a container has ended.
 func takeStock() (s stock) {
 	time.Sleep(2 * time.Second)
-	const file = "/proc/meminfo"
-	s.memory = value(file, "MemTotal:", 1) - value(file, "MemAvailable:", 1)
+	for _, field := range []string{"SUnreclaim:", "Percpu:", "KernelStack:", "Shmem:"} {
+		s.memory += value("/proc/meminfo", field, 1)
+	}
 	for _, controller := range []string{"memory", "pids", "cpu"} {
 		s.cgroups += value("/proc/cgroups", controller, 2)
 	}

@@ -225,7 +225,7 @@ func (b *bench) inSequence() error {
 	}
 	fmt.Printf("\n%d in sequence, lower quartile in ms of the first and the last %d, and what the "+
 		"machine has more of afterwards:\n\n", b.sequence, sample)
-	header("", "first", "last", "of the first", "cgroups", "memory kB")
+	header("", "first", "last", "of the first", "cgroups", "kernel memory kB")
 	for _, c := range b.contestants {
 		if c.name != ours && c.name != limited && c.name != bridged {
 			continue
