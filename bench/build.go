@@ -64,9 +64,6 @@ func writeSpec(o options, dir string, command []string) error {
 	args := []string{"spec", "-tty=false", "-rootfs", filepath.Join(dir, "rootfs")}
 	args = append(append(args, o.limits()...), command...)
 	config, err := output(filepath.Join(dir, "container"), args...)
-	if err != nil || config == "" { // not finished yet
-		config, err = output(filepath.Join(dir, "step5"), args...)
-	}
 	if err != nil {
 		return err
 	}

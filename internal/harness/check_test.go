@@ -104,7 +104,7 @@ func TestCheck(t *testing.T) {
 		require.Equal(t, []Background{{Command: "container run sleep 6200", Stderr: "I am here\n"}}, e.Background)
 	})
 	t.Run("what is in the background has ended", func(t *testing.T) {
-		script := "! exec container run one 'and two' &it&\n! exec container run sleep 6200 &other&\nrunning 'sleep 6200'\nexec sleep 0.3\nexec false\n"
+		script := "! exec container run one 'and two' &it&\n! exec container run sleep 6200 &other&\nrunning 'sleep 6200'\nexec sleep 3\nexec false\n"
 		e := own(t, script, usage+`test $1 = one || exec "$@"; echo out; echo "container: no such flag" >&2; exit 2`, patience())
 		require.Equal(t, 5, e.Line)
 		require.Equal(t, []Background{
