@@ -135,13 +135,9 @@ func (l *laboratory) makeRootfs() {
 	for _, dir := range []string{"", "bin", "etc", "tmp", "home"} {
 		require.NoError(l, os.Mkdir(l.path("rootfs/"+dir), 0o755))
 	}
-	for _, program := range []string{
-		filepath.Join(l.host.Rootfs, "bin", "busybox"),
-		filepath.Join(l.host.Rootfs, "bin", "sh"),
-		l.host.Probe,
-	} {
-		require.NoError(l, exec.Command("cp", "-a", program, l.path("rootfs/bin")).Run())
-	}
+	from, to := filepath.Join(l.host.Rootfs, "bin"), l.path("rootfs/bin")
+	require.NoError(l, exec.Command("cp", "-a", from+"/busybox", from+"/sh", to).Run())
+	require.NoError(l, exec.Command("cp", l.host.Probe, to).Run()) // a link to it, perhaps
 	passwd := "root:x:0:0:root:/root:/bin/sh\ndemo:x:1000:2000:demo:/home:/bin/sh\n"
 	require.NoError(l, os.WriteFile(l.path("rootfs/etc/passwd"), []byte(passwd), 0o644))
 	require.NoError(l, os.Link(l.path("rootfs/etc/passwd"), l.path("rootfs/etc/passwd-")))
@@ -199,9 +195,7 @@ func (l *laboratory) record() {
 
 // findList finds the calls of the list, as it is on paper, among those that were made.
 func (l *laboratory) findList() {
-	r, err := parse(l.args(0, witness))
-	require.NoError(l, err)
-	p, err := planOnPaper(r.Container)
+	p, err := l.onPaper()
 	require.NoError(l, err)
 	defer p.Free()
 	paper := p.Calls()
@@ -234,6 +228,38 @@ func (l *laboratory) findList() {
 		i++
 	}
 	require.Len(l, paper, i, "the list was not made to its end")
+}
+
+// onPaper writes the list. The runtime looks at its standard streams: for that they are, for a
+// moment, what those of a run are.
+func (l *laboratory) onPaper() (p *plan.Plan, err error) {
+	r, err := parse(l.args(0, witness))
+	if err != nil {
+		return nil, err
+	}
+	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(null)
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+		return nil, err
+	}
+	defer unix.Close(pipe[0])
+	defer unix.Close(pipe[1])
+	for fd, stream := range []int{null, pipe[1], pipe[1]} {
+		before, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return nil, err
+		}
+		defer unix.Close(before)
+		defer unix.Dup3(before, fd, 0)
+		if err := unix.Dup3(stream, fd, 0); err != nil {
+			return nil, err
+		}
+	}
+	return planOnPaper(r.Container)
 }
 
 // judge says what is wrong with the outcome of a trial.
