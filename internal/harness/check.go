@@ -40,7 +40,10 @@ type Event struct {
 	Reason string // why it was skipped
 	// Lacking tells that it was skipped for what the machine or the user lacks, and not for what the program does not offer.
 	Lacking bool
-	Took    time.Duration
+	// NotBuilt is the flag for lack of which it was skipped: the program has not come that far. The
+	// script has not failed, nor is there anything that could not be checked here.
+	NotBuilt string
+	Took     time.Duration
 	Failure
 }
 
@@ -88,8 +91,8 @@ func NewHost(root string) (*Host, error) {
 // Close removes the files of the host.
 func (h *Host) Close() error { return os.RemoveAll(h.dir) }
 
-// order is what a check asks of the third stage.
-type order struct {
+// task is what a check asks of the third stage.
+type task struct {
 	Scripts []Script
 	Play    bool // see Host.Play
 }
@@ -105,7 +108,7 @@ type Options struct {
 // scripts that show what a step does not isolate yet do not end the check. An error says that it
 // could not be run, or that ctx was done.
 func (h *Host) Check(ctx context.Context, o Options, scripts []Script, each func(Event)) error {
-	return h.run(ctx, o, order{Scripts: scripts}, nil, func(line []byte) error {
+	return h.run(ctx, o, task{Scripts: scripts}, nil, func(line []byte) error {
 		var e Event
 		if err := json.Unmarshal(line, &e); err != nil {
 			return err
@@ -115,8 +118,8 @@ func (h *Host) Check(ctx context.Context, o Options, scripts []Script, each func
 	})
 }
 
-// run has the third stage carry out an order, and calls each for every line that it writes.
-func (h *Host) run(ctx context.Context, o Options, what order, stdin *os.File, each func([]byte) error) error {
+// run has the third stage carry out a task, and calls each for every line that it writes.
+func (h *Host) run(ctx context.Context, o Options, what task, stdin *os.File, each func([]byte) error) error {
 	link := filepath.Join(h.dir, "bin", "container")
 	if err := os.Remove(link); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -154,7 +157,7 @@ func (h *Host) run(ctx context.Context, o Options, what order, stdin *os.File, e
 	cmd := exec.CommandContext(ctx, "/proc/self/exe")
 	var output bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &output, &output
-	cmd.Env = append(os.Environ(), orderEnv+"="+string(text), "CI=")
+	cmd.Env = append(os.Environ(), taskEnv+"="+string(text), "CI=")
 	if o.Ours {
 		cmd.Env = append(cmd.Env, programEnv+"=")
 	} else {
@@ -175,12 +178,12 @@ func (h *Host) run(ctx context.Context, o Options, what order, stdin *os.File, e
 	return nil
 }
 
-// orderEnv tells the third stage, in JSON, what it is to do instead of running tests.
-const orderEnv = "WORKSHOP_ORDER"
+// taskEnv tells the third stage, in JSON, what it is to do instead of running tests.
+const taskEnv = "WORKSHOP_TASK"
 
 // IsStage tells whether this process is the second or the third stage of a check. A program that calls
 // Check has to call Stage at its very beginning if so.
-func IsStage() bool { return os.Getenv(stageEnv) != "" && os.Getenv(orderEnv) != "" }
+func IsStage() bool { return os.Getenv(stageEnv) != "" && os.Getenv(taskEnv) != "" }
 
 // Stage is the second and the third stage of a check. It returns the exit status.
 func Stage() int {
@@ -190,9 +193,9 @@ func Stage() int {
 		err = setupHost()
 	} else {
 		unix.CloseOnExec(reportFd)
-		var what order
-		if err = json.Unmarshal([]byte(os.Getenv(orderEnv)), &what); err == nil {
-			os.Unsetenv(orderEnv) // the program under test gets a clean environment
+		var what task
+		if err = json.Unmarshal([]byte(os.Getenv(taskEnv)), &what); err == nil {
+			os.Unsetenv(taskEnv) // the program under test gets a clean environment
 			err = obey(what)
 		}
 	}
@@ -203,8 +206,8 @@ func Stage() int {
 	return 0
 }
 
-// obey runs the scripts of an order.
-func obey(what order) error {
+// obey runs the scripts of a task.
+func obey(what task) error {
 	for _, script := range what.Scripts {
 		if err := tell(Event{Script: script, Status: Started}); err != nil {
 			return err
@@ -266,6 +269,7 @@ func check(script Script, play bool) (Event, error) {
 		}
 	case t.skipped != "":
 		e.Status, e.Reason, e.Lacking = Skipped, t.skipped, !t.ofProgram
+		e.NotBuilt = t.notBuilt
 	}
 	return e, err
 }

@@ -60,7 +60,7 @@ func TestCheck(t *testing.T) {
 	own := func(t *testing.T, text, body string, timeout time.Duration) Event {
 		file := filepath.Join(t.TempDir(), "own.txtar")
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
-		return check(t, Script{"step1-skeleton", "own", file}, body, timeout)
+		return check(t, Script{Step: "step1-skeleton", Name: "own", File: file}, body, timeout)
 	}
 
 	t.Run("right", func(t *testing.T) {
@@ -132,6 +132,27 @@ func TestCheck(t *testing.T) {
 			require.GreaterOrEqual(t, e.Tasks, MaxTasks())
 		} else {
 			require.Contains(t, e.Waiting, "start itself again and again")
+		}
+	})
+	t.Run("a flag", func(t *testing.T) {
+		script := "[!flag:tty] skip 'asks for the flag -tty'\nexec container run -tty true\n"
+		for _, program := range []struct {
+			name, body string
+			want       Status
+		}{
+			{"kept", `test "$1" = run && test "$2" = -tty && exit; echo "unknown flag $2" >&2; exit 2`, Passed},
+			{"asks for a terminal", `test "$2" = -tty && { echo "no terminal" >&2; exit 125; }; exit 2`, Failed},
+			{"taken for a command", usage + `exec "$@"`, Skipped},
+			{"unknown", `echo "[$$] unknown flag $2" >&2; exit 2`, Skipped},
+			{"all usage is one", `test "$#" = 3 && test "$2" = -tty && exit; echo usage >&2; exit 2`, Passed},
+			{"litters", `sleep 6200 >/dev/null 2>&1 & exit 2`, Skipped},
+		} {
+			e := own(t, script, program.body, patience())
+			require.Equal(t, program.want, e.Status, "%s: %+v", program.name, e)
+			if e.Status == Skipped {
+				require.Equal(t, "tty", e.NotBuilt, program.name)
+				require.False(t, e.Lacking, program.name)
+			}
 		}
 	})
 	t.Run("leaves a process", func(t *testing.T) {

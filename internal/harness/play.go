@@ -41,7 +41,7 @@ func (h *Host) Play(ctx context.Context, o Options, script Script, at func(Momen
 	defer goOn.Close()
 	defer goOnWriter.Close()
 	o.Timeout = 24 * time.Hour // somebody may be talking
-	err = h.run(ctx, o, order{Scripts: []Script{staged}, Play: true}, goOn, func(line []byte) error {
+	err = h.run(ctx, o, task{Scripts: []Script{staged}, Play: true}, goOn, func(line []byte) error {
 		var news struct {
 			*Moment `json:"Moment"`
 			Event
@@ -108,26 +108,23 @@ func stage(ts *testscript.TestScript, _ bool, args []string) {
 // Demos lists the scripts for the stage, and for each the step whose program it shows: the first word of
 // the file called demo in it. The rest of that line is the title.
 func Demos(root string) (demos []Demo, err error) {
-	files, err := filepath.Glob(filepath.Join(root, "testdata", "demos", "*.txtar"))
+	scripts, _, err := readStep(root, "demos")
 	if err != nil {
 		return nil, err
 	}
-	if err := inOrder(files); err != nil {
-		return nil, err
-	}
-	for _, file := range files {
-		archive, err := txtar.ParseFile(file)
+	for _, script := range scripts {
+		archive, err := txtar.ParseFile(script.File)
 		if err != nil {
 			return nil, err
 		}
-		d := Demo{Script: Script{"demos", strings.TrimSuffix(filepath.Base(file), ".txtar"), file}}
+		d := Demo{Script: script}
 		for _, f := range archive.Files {
 			if f.Name == "demo" {
 				d.Program, d.Title, _ = strings.Cut(strings.TrimSpace(string(f.Data)), " ")
 			}
 		}
 		if d.Title == "" {
-			return nil, fmt.Errorf("%s: no file demo in it that says STEP TITLE", file)
+			return nil, fmt.Errorf("%s: no file demo in it that says STEP TITLE", script.File)
 		}
 		demos = append(demos, d)
 	}

@@ -1,0 +1,74 @@
+//go:build linux
+
+package harness
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// flagPrefix starts the condition [flag:NAME] of a script: the program takes the flag -NAME.
+const flagPrefix = "flag:"
+
+// values are arguments that the flags take, so that a program that has the flag can run.
+var values = map[string][]string{
+	"ns":       {"uts,pid,mnt"},
+	"hostname": {"workshop"},
+	"rootfs":   {"rootfs"},
+	"memory":   {"64M"},
+	"pids":     {"64"},
+	"cpus":     {"0.5"},
+	"user":     {"0:0"},
+	"net":      {"none"},
+}
+
+// asked keeps what was found out about the flags of the program: it is asked once, and not again for
+// each script.
+var asked = map[string]bool{}
+
+// takesFlag tells whether the program under test takes a flag. A flag that a program does not know is
+// answered like any other that it does not know: as wrong usage, as a command that is not found, or
+// not at all. So each question is asked twice, once with a flag that nobody has, and the answers are
+// compared.
+func takesFlag(name string) (bool, error) {
+	if takes, known := asked[name]; known {
+		return takes, nil
+	}
+	before, err := hostState()
+	if err != nil {
+		return false, err
+	}
+	nobodys := name + "-no-such"
+	takes := false
+	for _, rest := range [][]string{nil, append(values[name], "true")} {
+		mine := strings.ReplaceAll(answer(name, rest), nobodys, name)
+		takes = takes || mine != strings.ReplaceAll(answer(nobodys, rest), nobodys, name)
+	}
+	asked[name] = takes
+	return takes, restore(before) // what the program left behind is not the fault of the script
+}
+
+// numbers are what differs from one start of a program to the next, such as process ids and addresses.
+var numbers = regexp.MustCompile(`0x[0-9a-f]+|[0-9]+`)
+
+// answer is what the program says to a flag and further arguments: its status and all that it writes.
+func answer(flag string, rest []string) string {
+	ctx, cancel := context.WithTimeout(context.Background(), scriptTimeout())
+	defer cancel()
+	dir := os.Getenv(dirEnv) // where there is a rootfs
+	args := append([]string{"run", "-" + flag}, rest...)
+	cmd := exec.CommandContext(ctx, filepath.Join(dir, "bin", "container"), args...)
+	cmd.Dir = dir
+	cmd.WaitDelay = time.Second // a process that was left behind may hold the pipe
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	return numbers.ReplaceAllString(fmt.Sprintf("%v\n%s", err, &out), "N")
+}
