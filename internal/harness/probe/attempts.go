@@ -34,7 +34,7 @@ var attempts = map[string]func(args []string) error{
 	"unshare":    func(a []string) error { runtime.LockOSThread(); return unix.Unshare(flags(a)) },
 	"setns":      setns,
 	"clone":      func(a []string) error { return start(&syscall.SysProcAttr{Cloneflags: uintptr(flags(a))}) },
-	"clone3":     func(a []string) error { return call(unix.SYS_CLONE3, 0, 0) },
+	"clone3":     clone3,
 	"device":     device,
 	"fsopen":     func(a []string) error { _, err := unix.Fsopen(a[0], 0); return err },
 	"open-tree":  func(a []string) error { _, err := unix.OpenTree(unix.AT_FDCWD, a[0], unix.OPEN_TREE_CLONE); return err },
@@ -56,7 +56,7 @@ var attempts = map[string]func(args []string) error{
 		return call(unix.SYS_BPF, 0, uintptr(unsafe.Pointer(&bpfArrayOfOne)), unsafe.Sizeof(bpfArrayOfOne))
 	},
 	"perf":        perf,
-	"userfaultfd": func(a []string) error { return call(unix.SYS_USERFAULTFD, 0) },
+	"userfaultfd": userfaultfd,
 	"io-uring":    func(a []string) error { return call(unix.SYS_IO_URING_SETUP, 1, uintptr(unsafe.Pointer(&[120]byte{}))) },
 	"syslog":      func(a []string) error { _, err := unix.Klogctl(3, make([]byte, 16)); return err }, // SYSLOG_ACTION_READ_ALL
 	"module":      func(a []string) error { return expect(unix.ENOEXEC, unix.InitModule([]byte("no module"), "")) },
@@ -65,6 +65,7 @@ var attempts = map[string]func(args []string) error{
 	"swapon":      func(a []string) error { return expect(unix.ENOENT, call(unix.SYS_SWAPON, path("/no/such/file"), 0)) },
 	"acct":        func(a []string) error { return expect(unix.ENOENT, unix.Acct("/no/such/file")) },
 	"set-time":    func(a []string) error { return expect(unix.EINVAL, unix.ClockSettime(1, &unix.Timespec{})) }, // CLOCK_MONOTONIC cannot be set
+	"set-tick":    setTick,
 	"io-ports":    func(a []string) error { return ioPorts() },
 	"personality": func(a []string) error { return call(unix.SYS_PERSONALITY, 0x0400000) }, // READ_IMPLIES_EXEC
 	"socket":      socket,
@@ -128,6 +129,44 @@ func start(attr *syscall.SysProcAttr) error {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr // not /dev/null, which not every step has
 	cmd.SysProcAttr = attr
 	return cmd.Run()
+}
+
+// clone3 makes a process in a user namespace of its own by clone3(2), which the standard library does not
+// use for that. The child ends at once.
+func clone3([]string) error {
+	args := struct{ flags, pidfd, childTid, parentTid, exitSignal, stack, stackSize, tls uint64 }{
+		flags: unix.CLONE_NEWUSER, exitSignal: uint64(unix.SIGCHLD),
+	}
+	pid, _, errno := unix.RawSyscall(unix.SYS_CLONE3, uintptr(unsafe.Pointer(&args)), unsafe.Sizeof(args), 0)
+	if errno != 0 {
+		return errno
+	}
+	if pid == 0 {
+		unix.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
+	}
+	_, err := unix.Wait4(int(pid), nil, 0, nil)
+	return err
+}
+
+// userfaultfd asks for the page faults of the kernel as well, and if only root may have those, for the
+// faults of this process alone (UFFD_USER_MODE_ONLY).
+func userfaultfd([]string) error {
+	err := call(unix.SYS_USERFAULTFD, 0)
+	if err == unix.EPERM {
+		err = call(unix.SYS_USERFAULTFD, 1)
+	}
+	return err
+}
+
+// setTick sets the length of a tick of the clock to what it is (adjtimex(2)): it takes the right to set
+// the time, and changes nothing.
+func setTick([]string) error {
+	var now unix.Timex
+	if _, err := unix.Adjtimex(&now); err != nil {
+		return err
+	}
+	_, err := unix.Adjtimex(&unix.Timex{Modes: unix.ADJ_TICK, Tick: now.Tick})
+	return err
 }
 
 // setns joins the namespace that a path leads to.
