@@ -4,7 +4,6 @@ package harness
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -179,7 +178,7 @@ func enable(dir string, controllers []string) error {
 // joinCgroups moves this process into the subtrees, and makes them the roots of what it sees of the
 // hierarchies, by a cgroup namespace.
 func joinCgroups() error {
-	for _, tree := range hostCgroups() {
+	for _, tree := range now().Cgroups {
 		if err := os.WriteFile(filepath.Join(tree.Dir, "cgroup.procs"), []byte("0"), 0); err != nil {
 			return err
 		}
@@ -189,7 +188,7 @@ func joinCgroups() error {
 
 // mountCgroups shows the subtrees on /sys/fs/cgroup as if they were whole hierarchies.
 func mountCgroups() error {
-	trees := hostCgroups()
+	trees := now().Cgroups
 	if len(trees) == 0 {
 		return nil
 	}
@@ -239,29 +238,10 @@ func mountV2() error {
 		enable(cgroupFS, controllers))
 }
 
-// hostCgroups are the subtrees that the first stage made for the throw-away host.
-func hostCgroups() (trees subtrees) {
-	_ = json.Unmarshal([]byte(os.Getenv(cgroupEnv)), &trees) // the reason why there are none is not JSON
-	return trees
-}
-
 // HasCgroup2 tells whether the machine has version 2 of cgroups(7) mounted where programs look for it.
 func HasCgroup2() bool {
 	var fs unix.Statfs_t
 	return unix.Statfs(cgroupFS, &fs) == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC
-}
-
-// missingCgroups tells why the throw-away host has no cgroups, if it has none.
-func missingCgroups() (why string, missing bool) {
-	if len(hostCgroups()) == 0 {
-		return os.Getenv(cgroupEnv), true
-	}
-	return "", false
-}
-
-func (trees subtrees) String() string {
-	text, _ := json.Marshal(trees) // strings and bools: cannot fail
-	return string(text)
 }
 
 // remove kills what is left in the subtrees and removes them.

@@ -12,13 +12,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
-	"strconv"
-	"strings"
 	"time"
 
-	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 )
 
@@ -43,6 +39,9 @@ type Event struct {
 	// NotBuilt is the flag for lack of which it was skipped: the program has not come that far. The
 	// script has not failed, nor is there anything that could not be checked here.
 	NotBuilt string
+	Log      string // what testscript says of it
+	// baseless tells that it was skipped though nothing was found missing.
+	baseless bool
 	Took     time.Duration
 	Failure
 }
@@ -58,6 +57,7 @@ type Failure struct {
 	// Background are the programs in the background, in the order of the script.
 	Background []Background
 	Waiting    string // the time was up: what was still running, and what it was waiting for
+	Panicked   bool   // the program ended in a panic, whatever the line expected of it
 	Left       []string
 	Tasks      int // how many processes and threads there were, one after another or at once
 }
@@ -127,10 +127,6 @@ func (h *Host) run(ctx context.Context, o Options, what task, stdin *os.File, ea
 	if err := os.Symlink(o.Program, link); err != nil {
 		return err
 	}
-	text, err := json.Marshal(what)
-	if err != nil {
-		return err
-	}
 	report, reportWriter, err := os.Pipe()
 	if err != nil {
 		return err
@@ -157,16 +153,15 @@ func (h *Host) run(ctx context.Context, o Options, what task, stdin *os.File, ea
 	cmd := exec.CommandContext(ctx, "/proc/self/exe")
 	var output bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &output, &output
-	cmd.Env = append(os.Environ(), taskEnv+"="+string(text), "CI=")
+	p := fromUser()
+	p.Dir, p.Task, p.CI, p.Program = h.dir, &what, false, o.Program
 	if o.Ours {
-		cmd.Env = append(cmd.Env, programEnv+"=")
-	} else {
-		cmd.Env = append(cmd.Env, programEnv+"="+o.Program)
+		p.Program = ""
 	}
 	if o.Timeout > 0 {
-		cmd.Env = append(cmd.Env, TimeoutEnv+"="+o.Timeout.String())
+		p.Timeout = o.Timeout
 	}
-	err = runStages(cmd, h.dir, reportWriter)
+	err = runStages(cmd, p, reportWriter)
 	reportWriter.Close()
 	err = errors.Join(err, <-lines)
 	switch {
@@ -178,26 +173,19 @@ func (h *Host) run(ctx context.Context, o Options, what task, stdin *os.File, ea
 	return nil
 }
 
-// taskEnv tells the third stage, in JSON, what it is to do instead of running tests.
-const taskEnv = "WORKSHOP_TASK"
-
 // IsStage tells whether this process is the second or the third stage of a check. A program that calls
 // Check has to call Stage at its very beginning if so.
-func IsStage() bool { return os.Getenv(stageEnv) != "" && os.Getenv(taskEnv) != "" }
+func IsStage() bool { return now().Stage != first && now().Task != nil }
 
 // Stage is the second and the third stage of a check. It returns the exit status.
 func Stage() int {
 	runtime.LockOSThread() // unshare(2) works on it
 	var err error
-	if os.Getenv(stageEnv) == "setup" {
+	if now().Stage == setup {
 		err = setupHost()
 	} else {
 		unix.CloseOnExec(reportFd)
-		var what task
-		if err = json.Unmarshal([]byte(os.Getenv(taskEnv)), &what); err == nil {
-			os.Unsetenv(taskEnv) // the program under test gets a clean environment
-			err = obey(what)
-		}
+		err = obey(*now().Task)
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "harness: %v\n", err)
@@ -212,7 +200,7 @@ func obey(what task) error {
 		if err := tell(Event{Script: script, Status: Started}); err != nil {
 			return err
 		}
-		e, err := check(script, what.Play)
+		e, err := tryScript(script, what.Play, false)
 		if err != nil {
 			return fmt.Errorf("%s: %w", script.ID(), err)
 		}
@@ -242,151 +230,3 @@ func tell(e any) error {
 	}
 	return nil
 }
-
-// check runs one script, with the command stage in it if it is played.
-func check(script Script, play bool) (Event, error) {
-	start := time.Now()
-	v, err := beginVisit(script.Name)
-	if err != nil {
-		return Event{}, err
-	}
-	t := &checkT{asker: asker{name: script.ID()}, visit: v}
-	p := params(script.File, t.condition)
-	if play {
-		p.Cmds["stage"] = stage
-	}
-	testscript.RunT(t, p)
-	complaints, err := v.end(t.failed)
-	e := Event{Script: script, Status: Passed, Took: time.Since(start)}
-	switch {
-	case t.failed || len(complaints) > 0:
-		e.Status, e.Failure = Failed, explain(t.log.String())
-		e.Tasks = v.tasks()
-		if v.timedOut.Load() {
-			e.Waiting = v.waiting
-		} else if len(complaints) > 0 {
-			e.Left = v.left
-		}
-	case t.skipped != "":
-		e.Status, e.Reason, e.Lacking = Skipped, t.skipped, !t.ofProgram
-		e.NotBuilt = t.notBuilt
-	}
-	return e, err
-}
-
-// checkT is what testscript takes for a test when it is none.
-type checkT struct {
-	asker
-	visit   *visit
-	log     strings.Builder
-	failed  bool
-	skipped string // why
-}
-
-func (t *checkT) Parallel()       {}
-func (t *checkT) Verbose() bool   { return false }
-func (t *checkT) Log(args ...any) { fmt.Fprintln(&t.log, args...) }
-
-func (t *checkT) FailNow() {
-	t.failed = true
-	t.visit.fail()
-	runtime.Goexit()
-}
-
-func (t *checkT) Fatal(args ...any) {
-	t.Log(args...)
-	t.FailNow()
-}
-
-func (t *checkT) Skip(args ...any) {
-	t.skipped = strings.Join(append([]string{fmt.Sprint(args...)}, t.missing...), ": ")
-	runtime.Goexit()
-}
-
-// Run runs f in a goroutine of its own, which FailNow and Skip end.
-func (t *checkT) Run(_ string, f func(testscript.T)) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		f(t)
-	}()
-	<-done
-}
-
-var failLine = regexp.MustCompile(`(?s)(?:^|\n)FAIL: [^\n]*?:(\d+): (.*)$`)
-
-// explain reads the log of a script that failed: commands after "> ", what they wrote after [stdout] and
-// [stderr], and FAIL with the place and the message.
-func explain(log string) (f Failure) {
-	log = strings.TrimSpace(log)
-	match := failLine.FindStringSubmatchIndex(log)
-	if match == nil {
-		f.Message = log
-		return f
-	}
-	f.Line, _ = strconv.Atoi(log[match[2]:match[3]])
-	message, background, _ := strings.Cut(log[match[4]:match[5]]+"\n", "\n[background] ")
-	f.Message, f.Background = strings.TrimSpace(message), inBackground(background)
-	into := (*string)(nil)
-	for line := range strings.Lines(log[:match[0]]) {
-		switch text := strings.TrimSuffix(line, "\n"); {
-		case strings.HasPrefix(line, "> "):
-			into, f.Diff = nil, ""
-			if command := strings.TrimPrefix(text, "> "); runs.MatchString(command) {
-				f.Ran, f.Stdout, f.Stderr = command, "", ""
-			}
-		case strings.HasPrefix(text, "[background] "):
-			into = nil
-		case strings.HasPrefix(text, "diff "):
-			into = &f.Diff
-			f.Diff = ""
-		case text == "[stdout]":
-			into = &f.Stdout
-			f.Stdout = ""
-		case text == "[stderr]":
-			into = &f.Stderr
-			f.Stderr = ""
-		case ended.MatchString(text):
-			into = nil
-			f.Message = strings.Trim(text, "[]")
-		case into != nil:
-			*into += line
-		}
-	}
-	return f
-}
-
-// inBackground reads what the log has, after the failure, of the programs in the background: a line with the command and
-// how it ended, and what it wrote.
-func inBackground(log string) (all []Background) {
-	into := (*string)(nil)
-	for line := range strings.Lines("[background] " + log) {
-		text := strings.TrimSuffix(line, "\n")
-		if m := backgroundLine.FindStringSubmatch(text); m != nil {
-			b := Background{Command: m[1], State: m[2]}
-			if b.State == "signal: killed" { // by fail
-				b.State = ""
-			}
-			all, into = append(all, b), nil
-			continue
-		}
-		switch {
-		case len(all) == 0:
-		case text == "[stdout]":
-			into = &all[len(all)-1].Stdout
-		case text == "[stderr]":
-			into = &all[len(all)-1].Stderr
-		case into != nil:
-			*into += line
-		}
-	}
-	return all
-}
-
-var backgroundLine = regexp.MustCompile(`^\[background\] (.*): ((?:exit status|signal:) .*)$`)
-
-// ended matches the line that tells how a program ended, or why it did not start.
-var ended = regexp.MustCompile(`^\[(exit status |signal: |fork/exec |exec: ).*\]$`)
-
-// runs matches the commands of a script that run a program.
-var runs = regexp.MustCompile(`^(\[\S+\] )*(! )?(exec|exits) `)

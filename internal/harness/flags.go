@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -60,9 +59,9 @@ var numbers = regexp.MustCompile(`0x[0-9a-f]+|[0-9]+`)
 
 // answer is what the program says to a flag and further arguments: its status and all that it writes.
 func answer(flag string, rest []string) string {
-	ctx, cancel := context.WithTimeout(context.Background(), scriptTimeout())
+	ctx, cancel := context.WithTimeout(context.Background(), now().Timeout)
 	defer cancel()
-	dir := os.Getenv(dirEnv) // where there is a rootfs
+	dir := now().Dir // where there is a rootfs
 	args := append([]string{"run", "-" + flag}, rest...)
 	cmd := exec.CommandContext(ctx, filepath.Join(dir, "bin", "container"), args...)
 	cmd.Dir = dir

@@ -24,9 +24,4 @@ const (
 	// prebuiltEnv names a directory with programs compiled elsewhere, for a machine without Go: that of the
 	// package in the directory x of the module is x/program there, and what scripts/mkrootfs.sh makes is rootfs.
 	prebuiltEnv = "WORKSHOP_PREBUILT"
-
-	// stageEnv and the following are how the three stages of a test process speak to each other.
-	stageEnv  = "WORKSHOP_STAGE"
-	dirEnv    = "WORKSHOP_DIR"
-	cgroupEnv = "WORKSHOP_CGROUPS"
 )

@@ -63,7 +63,7 @@ func TestPrograms(t *testing.T) {
 }
 
 // patience is how long a wrong program may take for a script. Some hang, and all the others are quick.
-func patience() time.Duration { return scriptTimeout() / 8 }
+func patience() time.Duration { return fromUser().Timeout / 8 }
 
 // place writes the program to a directory of its own and returns its path.
 func place(t *testing.T, root, step string, program map[string]string) string {

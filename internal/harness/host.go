@@ -33,9 +33,9 @@ func Main(m *testing.M) int {
 	switch {
 	case testFlag("list") != "":
 		return m.Run()
-	case os.Getenv(stageEnv) == "":
+	case now().Stage == first:
 		status, err = runHost()
-	case os.Getenv(stageEnv) == "setup":
+	case now().Stage == setup:
 		err = setupHost()
 	default:
 		unix.CloseOnExec(reportFd)
@@ -74,8 +74,9 @@ func runHost() (status int, err error) {
 	defer stop()
 	cmd := exec.CommandContext(ctx, "/proc/self/exe", os.Args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = os.Environ()
-	if err := runStages(cmd, dir, report); err != nil {
+	p := now()
+	p.Dir = dir
+	if err := runStages(cmd, p, report); err != nil {
 		return 1, err
 	}
 	if err := forbidCache(); err != nil {
@@ -98,11 +99,11 @@ func makeDir() (dir string, err error) {
 	return dir, errors.Join(os.Chmod(dir, 0o755), os.Mkdir(filepath.Join(dir, "work"), 0o755))
 }
 
-// runStages runs the second and the third stage, which is cmd, on a throw-away host in dir, and waits until
-// they are gone. The third stage has report as its descriptor reportFd.
-func runStages(cmd *exec.Cmd, dir string, report *os.File) (err error) {
+// runStages runs the second and the third stage, which is cmd, on a throw-away host in p.Dir, and waits
+// until they are gone. The third stage has report as its descriptor reportFd.
+func runStages(cmd *exec.Cmd, p phase, report *os.File) (err error) {
+	p.Stage = setup
 	cmd.ExtraFiles = []*os.File{report}
-	cmd.Env = append(cmd.Env, stageEnv+"=setup", dirEnv+"="+dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWUTS | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWNET,
 		Pdeathsig:  unix.SIGKILL,
@@ -114,11 +115,10 @@ func runStages(cmd *exec.Cmd, dir string, report *os.File) (err error) {
 	}
 	trees, missing := makeCgroups(fmt.Sprint(cgroupPrefix, unix.Gettid()))
 	defer func() { err = errors.Join(err, trees.remove()) }()
-	if missing != nil {
-		cmd.Env = append(cmd.Env, cgroupEnv+"="+missing.Error())
-	} else {
-		cmd.Env = append(cmd.Env, cgroupEnv+"="+trees.String())
+	if p.Cgroups = trees; missing != nil {
+		p.Cgroups, p.NoCgroups = nil, missing.Error()
 	}
+	cmd.Env = p.environ()
 
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("throw-away host: %w (run the tests as root, or see the README on user namespaces)", err)
@@ -132,7 +132,7 @@ func runStages(cmd *exec.Cmd, dir string, report *os.File) (err error) {
 // understand for a reason to remember nothing.
 func forbidCache() error {
 	name := testFlag("testlogfile")
-	if os.Getenv(programEnv) == "" || name == "" {
+	if now().Program == "" || name == "" {
 		return nil
 	}
 	log, err := os.OpenFile(name, os.O_APPEND|os.O_WRONLY, 0)
@@ -145,7 +145,9 @@ func forbidCache() error {
 
 // setupHost makes a host of the namespaces in which it runs, and starts the tests there.
 func setupHost() error {
-	work := filepath.Join(os.Getenv(dirEnv), "work")
+	p := now()
+	p.Stage = tests
+	work := filepath.Join(p.Dir, "work")
 	steps := []struct {
 		what string
 		do   func() error
@@ -162,10 +164,9 @@ func setupHost() error {
 		{"mount " + work, func() error { return unix.Mount("tmpfs", work, "tmpfs", 0, "mode=0755") }},
 		// As systemd does: a program that forgets to make it private is found out.
 		{"make / shared", func() error { return unix.Mount("", "/", "", unix.MS_SHARED|unix.MS_REC, "") }},
-		{"setenv", func() error { return os.Setenv(stageEnv, "tests") }},
 		{"setrlimit", limitProcesses},
 		{"prctl", smallPages},
-		{"exec", func() error { return unix.Exec("/proc/self/exe", os.Args, os.Environ()) }},
+		{"exec", func() error { return unix.Exec("/proc/self/exe", os.Args, p.environ()) }},
 	}
 	for _, step := range steps {
 		if err := step.do(); err != nil {

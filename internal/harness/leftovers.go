@@ -36,7 +36,7 @@ func hostState() (state, error) {
 		cmdline, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
 		s[fmt.Sprintf("process %d %s", pid, bytes.ReplaceAll(cmdline, []byte{0}, []byte{' '}))] = true
 	}
-	if len(hostCgroups()) > 0 { // else those in sight are the machine's, where others come and go
+	if len(now().Cgroups) > 0 { // else those in sight are the machine's, where others come and go
 		for _, dir := range cgroupDirs() {
 			s["cgroup "+dir] = true
 		}

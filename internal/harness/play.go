@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -30,10 +28,6 @@ type Moment struct {
 // Play runs one script line by line: at calls for the moment before each line and goes on when at returns,
 // and calls it again after the line. It returns what became of the script.
 func (h *Host) Play(ctx context.Context, o Options, script Script, at func(Moment) error) (result Event, err error) {
-	staged, err := h.stage(script)
-	if err != nil {
-		return result, err
-	}
 	goOn, goOnWriter, err := os.Pipe()
 	if err != nil {
 		return result, err
@@ -41,7 +35,7 @@ func (h *Host) Play(ctx context.Context, o Options, script Script, at func(Momen
 	defer goOn.Close()
 	defer goOnWriter.Close()
 	o.Timeout = 24 * time.Hour // somebody may be talking
-	err = h.run(ctx, o, task{Scripts: []Script{staged}, Play: true}, goOn, func(line []byte) error {
+	err = h.run(ctx, o, task{Scripts: []Script{script}, Play: true}, goOn, func(line []byte) error {
 		var news struct {
 			*Moment `json:"Moment"`
 			Event
@@ -63,33 +57,7 @@ func (h *Host) Play(ctx context.Context, o Options, script Script, at func(Momen
 	return result, err
 }
 
-// conditional matches the conditions of a line: it is not a moment of the play if they do not hold.
-var conditional = regexp.MustCompile(`^(\s*\[[^]]+\])*\s*`)
-
-// stage writes a copy of the script with the command stage before and after each line.
-func (h *Host) stage(script Script) (Script, error) {
-	archive, err := txtar.ParseFile(script.File)
-	if err != nil {
-		return script, err
-	}
-	var lines []string
-	for i, line := range strings.Split(string(archive.Comment), "\n") {
-		if text := strings.TrimSpace(line); text == "" || strings.HasPrefix(text, "#") {
-			lines = append(lines, line)
-			continue
-		}
-		if only := conditional.FindString(line); strings.TrimSpace(only) == "" || !strings.HasPrefix(line[len(only):], "skip") {
-			lines = append(lines, fmt.Sprintf("%sstage before %d", only, i+1), line, fmt.Sprintf("%sstage after %d", only, i+1))
-		} else {
-			lines = append(lines, line)
-		}
-	}
-	archive.Comment = []byte(strings.Join(lines, "\n") + "\n")
-	script.File = filepath.Join(h.dir, script.Name+".txtar")
-	return script, os.WriteFile(script.File, txtar.Format(archive), 0o644)
-}
-
-// stage is the command `stage before|after LINE`, which Play puts into a script.
+// stage is the command `stage before|after LINE` of a script that is played.
 func stage(ts *testscript.TestScript, _ bool, args []string) {
 	line, err := strconv.Atoi(args[1])
 	ts.Check(err)

@@ -50,7 +50,7 @@ func furnish(dir, root string) error {
 
 // placeProgram puts the program under test at path.
 func placeProgram(path, root string) error {
-	name := os.Getenv(programEnv)
+	name := now().Program
 	if name == "" {
 		return Build(context.Background(), path, ".")
 	}

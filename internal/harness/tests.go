@@ -25,7 +25,7 @@ func Visit(t *testing.T) *Place {
 	t.Helper()
 	before, err := hostState()
 	require.NoError(t, err)
-	dir := os.Getenv(dirEnv)
+	dir := now().Dir
 	h := &Place{
 		Program: filepath.Join(dir, "bin", "container"),
 		Probe:   filepath.Join(dir, "bin", "probe"),

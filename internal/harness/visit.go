@@ -20,33 +20,54 @@ type visit struct {
 	name     string
 	before   state
 	lastPid  int
-	timer    *time.Timer
+	line     atomic.Int64 // of the script, which runs now
 	timedOut atomic.Bool
 	failed   atomic.Bool   // a line of the script has
 	over     chan struct{} // closed at the end
 	quiet    chan struct{} // closed when nothing is killed any more
 	waiting  string        // what was still running when the time was up
+	hung     int           // the line that ran then
 	left     []string      // what is on the host that was not, and the other way round
 }
 
-// beginVisit looks at the host, and starts the clock after which all that the script starts is killed.
+// beginVisit looks at the host, and begins to watch the clock. When the time is up all that the script
+// has started is killed.
 func beginVisit(name string) (*visit, error) {
 	before, err := hostState()
-	v := &visit{name: name, before: before, lastPid: lastPid(), over: make(chan struct{}), quiet: make(chan struct{})}
-	v.timer = time.AfterFunc(scriptTimeout(), func() {
-		if !v.failed.Load() {
-			v.waiting = whoWaits()
-			v.timedOut.Store(true)
-		}
-		v.killUntilOver()
-	})
+	v := &visit{
+		name:    name,
+		before:  before,
+		lastPid: lastPid(),
+		over:    make(chan struct{}),
+		quiet:   make(chan struct{}),
+	}
+	go v.watch()
 	return v, err
 }
 
-// killUntilOver kills again and again: a script that expects a failure takes the first kill for one, and goes on with
-// a line that may hang as well.
-func (v *visit) killUntilOver() {
+// longest is how many times the limit of a script may pass on the clock on the wall. It is for a
+// process that wants a disk, say, and never gets it.
+const longest = 20
+
+// watch ends the script when its time is up.
+func (v *visit) watch() {
 	defer close(v.quiet)
+	limit, start := now().Timeout, time.Now()
+	for c := newClock(100 * time.Millisecond); ; {
+		select {
+		case <-v.over:
+			return
+		case <-time.After(c.tick):
+		}
+		if c.look() > limit || time.Since(start)/longest > limit {
+			break
+		}
+	}
+	if !v.failed.Load() {
+		v.waiting, v.hung = whoWaits(), int(v.line.Load())
+		v.timedOut.Store(true)
+	}
+	// Again and again: something may just be starting.
 	for {
 		killAll()
 		select {
@@ -57,18 +78,20 @@ func (v *visit) killUntilOver() {
 	}
 }
 
-// fail ends what the script has in the background, because a line of it has failed: testscript only interrupts that, and
-// waits for it. A program that passes no signal on leaves the container behind, which holds the pipe of its output.
+// fail ends what the script has in the background, because a line of it has failed: testscript only
+// interrupts that, and waits for it. A program that passes no signal on leaves the container behind,
+// which holds the pipe of its output.
 func (v *visit) fail() {
 	v.failed.Store(true)
 	killAll()
 }
 
-// killAll kills all processes of the throw-away host but this one (kill(2), "pid equals -1"): one that was left behind
-// may hold the pipe on which its output is awaited.
+// killAll kills all processes of the throw-away host but this one (kill(2), "pid equals -1"): one
+// that was left behind may hold the pipe on which its output is awaited.
 func killAll() { _ = unix.Kill(-1, unix.SIGKILL) }
 
-// tasks is how many processes and threads there were since the beginning. The host gives pids one after another.
+// tasks is how many processes and threads there were since the beginning. The host gives pids one
+// after another.
 func (v *visit) tasks() int { return lastPid() - v.lastPid }
 
 // lastPid is the pid that was given last in this pid namespace (proc_loadavg(5)), or 0.
@@ -86,17 +109,16 @@ func lastPid() int {
 // script that failed left behind is no news.
 func (v *visit) end(failed bool) (complaints []string, err error) {
 	close(v.over)
-	if !v.timer.Stop() {
-		<-v.quiet
-	}
+	<-v.quiet
 	if v.timedOut.Load() {
-		complaints = append(complaints, fmt.Sprintf("not done after %s: %s", scriptTimeout(), v.waiting))
+		complaints = append(complaints, fmt.Sprintf("not done after %s: %s", now().Timeout, v.waiting))
 	}
-	lines, err := leftovers(v.before)
-	if len(lines) > 0 && !failed && len(complaints) == 0 {
-		complaints = append(complaints, "the host is not as it was before:\n\t"+strings.Join(lines, "\n\t"))
-		v.left = lines
+	if !failed && len(complaints) == 0 {
+		if v.left, err = leftovers(v.before); len(v.left) > 0 {
+			complaints = append(complaints,
+				"the host is not as it was before:\n\t"+strings.Join(v.left, "\n\t"))
+		}
 	}
 	return complaints, errors.Join(err, restore(v.before),
-		os.RemoveAll(filepath.Join(os.Getenv(dirEnv), "work", "script-"+v.name)))
+		os.RemoveAll(filepath.Join(now().Dir, "work", "script-"+v.name)))
 }

@@ -73,7 +73,7 @@ func whoWaits() string {
 
 // isProgram tells whether a process is one of the program under test.
 func isProgram(pid int, exe string) bool {
-	if strings.HasSuffix(exe, "/bin/container") || exe == os.Getenv(programEnv) {
+	if strings.HasSuffix(exe, "/bin/container") || exe == now().Program {
 		return true
 	}
 	line := commandLine(pid) // a script: sh .../bin/container run ...
@@ -110,7 +110,7 @@ func doing(pid int) string {
 			}
 		}
 	}
-	if state := statField(pid, 2); state == "Z" {
+	if state := statField(pid, 3); state == "Z" {
 		return "dead, and nobody waited for it (wait(2))"
 	} else if state == "T" {
 		return "stopped by a signal"
@@ -142,7 +142,7 @@ func descriptor(pid int, hex string) string {
 func commandLine(pid int) string {
 	text, _ := os.ReadFile(procPath(pid, "cmdline"))
 	line := strings.ReplaceAll(strings.TrimRight(string(text), "\x00"), "\x00", " ")
-	line = strings.ReplaceAll(line, filepath.Join(os.Getenv(dirEnv), "bin")+"/", "")
+	line = strings.ReplaceAll(line, filepath.Join(now().Dir, "bin")+"/", "")
 	if i := strings.Index(line, " container run "); i >= 0 && !strings.Contains(line[:i], " ") {
 		line = line[i+1:] // without the interpreter of a script
 	}
@@ -155,18 +155,16 @@ func commandLine(pid int) string {
 	return "`" + line + "`"
 }
 
-// statField is the field of proc_pid_stat(5) that comes so far after the name, which is field 1.
+// statField is a field of proc_pid_stat(5), by its number there.
 func statField(pid, n int) string {
-	text, _ := os.ReadFile(procPath(pid, "stat"))
-	_, rest, _ := strings.Cut(string(text), ") ")
-	if fields := strings.Fields(rest); len(fields) > n-2 {
-		return fields[n-2]
+	if fields := statFields(pid); n < len(fields) {
+		return fields[n]
 	}
 	return ""
 }
 
 func parentOf(pid int) int {
-	ppid, _ := strconv.Atoi(statField(pid, 3))
+	ppid, _ := strconv.Atoi(statField(pid, 4))
 	return ppid
 }
 

@@ -1,0 +1,130 @@
+//go:build linux
+
+package harness
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A clock measures how much time the processes of the throw-away host had for their work, so that
+// a slow or busy machine decides nothing. It goes on by the processor time that they used, and when
+// none of them wants a processor or a disk: then they wait, and time is all that they wait for. It
+// stands still while they have work to do and do not get a processor for it.
+type clock struct {
+	tick time.Duration // between two looks, as it is meant to be
+	last time.Time
+	used time.Duration // processor time, until then
+	had  time.Duration // what the clock shows
+}
+
+func newClock(tick time.Duration) *clock {
+	return &clock{tick: tick, last: time.Now(), used: processorTime()}
+}
+
+// look looks at all processes, and returns what the clock shows. It is called at each tick.
+func (c *clock) look() time.Duration {
+	at, used, busy := time.Now(), processorTime(), wantProcessor()
+	elapsed := min(at.Sub(c.last), 2*c.tick) // this process may have got no processor either
+	switch {
+	case !busy:
+		c.had += elapsed
+	case used > c.used:
+		c.had += used - c.used
+	}
+	c.last, c.used = at, used
+	return c.had
+}
+
+// userHZ is the unit of times in proc_pid_stat(5). The kernel converts to it for all programs.
+const userHZ = 100
+
+// processorTime is what all processes of the throw-away host have used, but for this one.
+func processorTime() (sum time.Duration) {
+	// Fields utime, stime, cutime and cstime of proc_pid_stat(5). Of this process only those of its
+	// dead children count.
+	ticks := int64(0)
+	for _, pid := range pidsInSight() {
+		fields := []int{14, 15, 16, 17}
+		if pid == os.Getpid() {
+			fields = fields[2:]
+		}
+		for i, text := range statFields(pid) {
+			if slices.Contains(fields, i) {
+				n, _ := strconv.ParseInt(text, 10, 64)
+				ticks += n
+			}
+		}
+	}
+	return time.Duration(ticks) * time.Second / userHZ
+}
+
+// wantProcessor tells whether a thread of another process runs, waits for a processor (R) or for a
+// disk (D), or is just dying (X).
+func wantProcessor() bool {
+	for _, pid := range pidsInSight() {
+		if pid == os.Getpid() {
+			continue
+		}
+		tasks, _ := filepath.Glob(procPath(pid, "task/*/stat"))
+		for _, task := range tasks {
+			text, _ := os.ReadFile(task)
+			fields := splitStat(string(text))
+			if len(fields) > 3 && strings.Contains("RDX", fields[3]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// pidsInSight are the ids of all processes of the throw-away host. Dead ones are not buried here.
+func pidsInSight() (pids []int) {
+	entries, _ := os.ReadDir("/proc")
+	for _, entry := range entries {
+		if pid, err := strconv.Atoi(entry.Name()); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// statFields are the fields of proc_pid_stat(5), at their numbers there. They are none if the
+// process has gone.
+func statFields(pid int) []string {
+	text, _ := os.ReadFile(procPath(pid, "stat"))
+	return splitStat(string(text))
+}
+
+func splitStat(text string) []string {
+	begin, rest, found := strings.Cut(text, " (")
+	end := strings.LastIndex(rest, ") ") // the name may have blanks and brackets in it
+	if !found || end < 0 {
+		return nil
+	}
+	return append([]string{"", begin, rest[:end]}, strings.Fields(rest[end+2:])...)
+}
+
+// patienceWithOthers is how long a line waits for something that another process is to do.
+const patienceWithOthers = 2 * time.Second
+
+// eventually waits for a condition, until the processes of the host had all the time that they need
+// for it, or over tells that nobody is there any more who could bring it about.
+func eventually(condition, over func() bool) bool {
+	c := newClock(10 * time.Millisecond)
+	for c.look() < patienceWithOthers {
+		last := over()
+		if condition() {
+			return true
+		}
+		if last {
+			return false
+		}
+		time.Sleep(c.tick)
+	}
+	return condition()
+}

@@ -1,0 +1,114 @@
+//go:build linux
+
+package harness
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// asker answers the conditions of a script, and remembers what it found missing.
+type asker struct {
+	missing []string // what the conditions of the script found missing on the machine
+	// ofProgram tells that it was the program in which the last of them found something missing.
+	ofProgram bool
+	notBuilt  string // a flag that the program does not take yet
+}
+
+// condition answers the conditions that are ours.
+func (s *asker) condition(name string) (bool, error) {
+	if flag, ok := strings.CutPrefix(name, flagPrefix); ok {
+		takes, err := takesFlag(flag)
+		if !takes && err == nil {
+			s.missing, s.ofProgram = append(s.missing, "not built yet: -"+flag), true
+			s.notBuilt = flag
+		}
+		return takes, err
+	}
+	check, ok := conditions[name]
+	if !ok {
+		return false, fmt.Errorf("unknown condition %q", name)
+	}
+	why := check()
+	if why != "" {
+		s.missing, s.ofProgram = append(s.missing, why), name == "ours" || name == "flags"
+	}
+	return why == "", nil
+}
+
+// conditions say what is missing for them, by trying it.
+var conditions = map[string]func() (missing string){
+	"user": func() string {
+		if err := try(&syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER}); err != nil {
+			return "user namespaces: " + err.Error()
+		}
+		return ""
+	},
+	"time": func() string {
+		host, _ := os.Readlink("/proc/self/ns/time")
+		cmd := exec.Command("readlink", "/proc/self/ns/time")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: 0x80} // CLONE_NEWTIME
+		inside, err := cmd.Output()
+		if err != nil || strings.TrimSpace(string(inside)) == host {
+			return "execve(2) does not enter one before Linux 6.2"
+		}
+		return ""
+	},
+	"root": func() string {
+		ids, _ := os.ReadFile("/proc/self/uid_map")
+		if strings.Join(strings.Fields(string(ids)), " ") != "0 0 4294967295" {
+			return "only root of the machine may do this"
+		}
+		return ""
+	},
+	"cgroups": func() string { return now().NoCgroups },
+	"cgroup2": func() string {
+		if _, err := os.Stat(filepath.Join(cgroupFS, "cgroup.controllers")); err != nil {
+			return "cgroup version 2"
+		}
+		return ""
+	},
+	"iproute2": func() string {
+		if out, _ := exec.Command("ip", "-V").CombinedOutput(); !strings.Contains(string(out), "iproute2") {
+			return "iproute2" // that of BusyBox cannot make a pair of interfaces
+		}
+		return ""
+	},
+	"swap": func() string {
+		for _, file := range []string{"harness/memory.swap.max", "memory/memory.memsw.limit_in_bytes"} {
+			if _, err := os.Stat(filepath.Join(cgroupFS, file)); err == nil {
+				return ""
+			}
+		}
+		return "swap accounting"
+	},
+	"ours": func() string {
+		if now().Program != "" {
+			return "this program is not one of the workshop's own"
+		}
+		return ""
+	},
+	// The program under test takes the flags of ours, and not only a command as the article's does.
+	"flags": func() string {
+		if now().Program == "" {
+			return ""
+		}
+		for _, flag := range []string{"ns", "hostname"} {
+			if takes, err := takesFlag(flag); err != nil || !takes {
+				return "this program does not take -ns and -hostname"
+			}
+		}
+		return ""
+	},
+}
+
+// try starts a program with these attributes.
+func try(attr *syscall.SysProcAttr) error {
+	cmd := exec.Command(filepath.Join(now().Dir, "bin", "probe"), "true")
+	cmd.SysProcAttr = attr
+	return cmd.Run()
+}

@@ -1,0 +1,70 @@
+//go:build linux
+
+package harness
+
+import (
+	"encoding/json"
+	"os"
+	"sync"
+	"time"
+)
+
+// phaseEnv holds, in JSON, what one stage of a process of the harness tells the next.
+const phaseEnv = "WORKSHOP_PHASE"
+
+// A phase is what a stage is told. All that the user says to the harness in environment variables is
+// in it, too: it is read in the first stage, and nowhere else.
+type phase struct {
+	Stage   stageName
+	Dir     string // of the throw-away host
+	Cgroups subtrees
+	// NoCgroups says why there are none.
+	NoCgroups string
+	// Program is the program under test as somebody named it. It is empty for our own.
+	Program string
+	Timeout time.Duration // for each script
+	CI      bool          // what the machine does not lack must not be skipped
+	Task    *task         // what to do instead of running tests
+}
+
+// A stageName says which of the three stages of the harness a process is (see Main).
+type stageName string
+
+const (
+	first stageName = ""
+	setup stageName = "setup"
+	tests stageName = "tests"
+)
+
+// now is the phase of this process. It is decoded once, and the variable is gone then: the program
+// under test gets a clean environment.
+var now = sync.OnceValue(func() phase {
+	var p phase
+	text := os.Getenv(phaseEnv)
+	if text == "" {
+		return fromUser()
+	}
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		panic(err) // this program wrote it
+	}
+	os.Unsetenv(phaseEnv)
+	return p
+})
+
+// fromUser is what the environment of the user says.
+func fromUser() phase {
+	p := phase{Program: os.Getenv(programEnv), CI: os.Getenv("CI") == "true", Timeout: time.Minute}
+	if timeout, err := time.ParseDuration(os.Getenv(TimeoutEnv)); err == nil {
+		p.Timeout = timeout
+	}
+	return p
+}
+
+// environ is an environment for the next stage.
+func (p phase) environ() []string {
+	text, err := json.Marshal(p)
+	if err != nil {
+		panic(err) // strings, numbers and bools
+	}
+	return append(os.Environ(), phaseEnv+"="+string(text))
+}

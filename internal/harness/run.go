@@ -1,0 +1,173 @@
+//go:build linux
+
+package harness
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// Run runs the scripts of all the steps up to the one of the package being tested, which is the working
+// directory, as subtests step/script. It must run under Main.
+func Run(t *testing.T) {
+	wd, err := os.Getwd()
+	require.NoError(t, err)
+	root, err := ModuleRoot()
+	require.NoError(t, err)
+	// go test keeps a result until something changes that the tests looked at: look at what the other
+	// stages use.
+	for _, name := range []string{programEnv, reportEnv, TimeoutEnv, prebuiltEnv, "CI", "PATH"} {
+		_ = os.Getenv(name)
+	}
+	// The program is among that: the test binary contains next to nothing of it.
+	for _, pattern := range []string{
+		"scripts/mkrootfs.sh", "internal/harness/probe/*.go", filepath.Base(wd) + "/*.go", filepath.Base(wd) + "/*/*.[gs]*",
+	} {
+		files, err := filepath.Glob(filepath.Join(root, pattern))
+		require.NoError(t, err)
+		for _, file := range files {
+			_, err := os.Stat(file)
+			require.NoError(t, err)
+		}
+	}
+	scripts, err := Scripts(root, filepath.Base(wd))
+	require.NoError(t, err)
+	for len(scripts) > 0 {
+		step := scripts[0].Step
+		n := slices.IndexFunc(scripts, func(s Script) bool { return s.Step != step })
+		if n < 0 {
+			n = len(scripts)
+		}
+		t.Run(step, func(t *testing.T) {
+			for _, script := range scripts[:n] {
+				run(t, script)
+			}
+		})
+		scripts = scripts[n:]
+	}
+	if now().Program != "" {
+		return // the demos show our own programs
+	}
+	demos, err := Demos(root)
+	require.NoError(t, err)
+	t.Run("demos", func(t *testing.T) {
+		for _, demo := range demos {
+			if demo.Program == filepath.Base(wd) {
+				run(t, demo.Script)
+			}
+		}
+	})
+}
+
+// told are the kinds of leftovers that a script has failed for. The fault is told once, and not again
+// by each script that meets it.
+var told = map[string]bool{}
+
+// run runs one script, and fails it when it leaves something behind.
+func run(t *testing.T, script Script) {
+	t.Run(script.Name, func(t *testing.T) {
+		e, err := tryScript(script, false, testing.Verbose())
+		require.NoError(t, err)
+		switch e.Status {
+		case Skipped:
+			skip(t, e)
+		case Failed:
+			judge(t, e)
+		default:
+			t.Log(e.Log)
+		}
+		record(script.ID(), "ran")
+	})
+}
+
+// judge says what is to be said of a script that failed.
+func judge(t *testing.T, e Event) {
+	news := len(e.Left) == 0
+	for _, line := range e.Left {
+		kind := strings.Join(strings.Fields(line)[:2], " ") // new: cgroup
+		news = news || !told[kind]
+		told[kind] = true
+	}
+	switch {
+	case e.Script.NotYet() && now().Program != "":
+		t.Logf("ahead: this step need not do that yet, and the program does it\n%s", e.Log)
+	case !news:
+		t.Logf("the host is not as it was before, as after a script that was told of:\n%s", e.Log)
+	default:
+		t.Error(e.Log)
+	}
+}
+
+// skip skips a script, unless the machine has all that it needs and CI=true asks for all that can run.
+func skip(t *testing.T, e Event) {
+	whole := e.Lacking || now().Program != "" // our own programs have all that the scripts ask for
+	if now().CI && (e.baseless || !whole) {
+		t.Fatal("skipped, but nothing is missing here: ", e.Reason)
+	}
+	record(e.Script.ID(), "skipped "+e.Reason)
+	t.Skip(e.Reason)
+}
+
+// record tells the first stage what became of a script.
+func record(script, result string) {
+	_, _ = unix.Write(reportFd, []byte(script+" "+result+"\n"))
+}
+
+// printReport prints how many scripts ran and why others did not: on stdout, which go test shows for a
+// failure or with -v; and if some did not, on the terminal too, if there is one.
+func printReport(file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var lines, skipped []string
+	tried := 0
+	for scanner := bufio.NewScanner(f); scanner.Scan(); {
+		script, result, _ := strings.Cut(scanner.Text(), " ")
+		if number, ok := strings.CutPrefix(result, "tried "); ok {
+			n, _ := strconv.Atoi(number) // as Tried wrote it
+			tried += n
+			continue
+		}
+		lines = append(lines, scanner.Text())
+		if strings.HasPrefix(result, "skipped") {
+			skipped = append(skipped, "  "+script+" "+result)
+		}
+	}
+	wd, _ := os.Getwd()
+	slices.Sort(skipped)
+	summary := fmt.Sprintf("%s: %d scripts ran, %d skipped", filepath.Base(wd), len(lines)-len(skipped), len(skipped))
+	if tried > 0 {
+		summary += fmt.Sprintf(", %d faults tried", tried)
+	}
+	summary += "\n"
+	if len(skipped) > 0 {
+		summary += strings.Join(skipped, "\n") + "\n"
+	}
+	fmt.Print(summary)
+	if tty, err := os.OpenFile("/dev/tty", os.O_WRONLY, 0); err == nil && len(skipped) > 0 {
+		fmt.Fprint(tty, summary)
+		tty.Close()
+	}
+	if name := os.Getenv(reportEnv); name != "" {
+		report, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o666)
+		if err != nil {
+			return err
+		}
+		defer report.Close()
+		for _, line := range lines {
+			fmt.Fprintln(report, filepath.Base(wd), line)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,203 @@
+//go:build linux
+
+package harness
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/tools/txtar"
+)
+
+// A trial is one script that runs on the throw-away host. Whoever wants it, go test or a tool, has it
+// run here.
+type trial struct {
+	asker
+	*visit
+	verbose bool
+	log     strings.Builder
+	broke   bool // it has failed
+	skipped string
+	before  string // the line of the script that ran before this one
+	// panicked tells that it failed because the program ended in a panic.
+	panicked bool
+}
+
+// tryScript runs one script, with a moment before and after each line if it is played.
+func tryScript(script Script, play, verbose bool) (e Event, err error) {
+	start := time.Now()
+	e = Event{Script: script}
+	text, err := os.ReadFile(script.File)
+	if err != nil {
+		return e, err
+	}
+	text, lines := instrument(text, play)
+	file := filepath.Join(now().Dir, "work", script.Name+".txtar")
+	if err := os.WriteFile(file, text, 0o644); err != nil {
+		return e, err
+	}
+	defer os.Remove(file)
+	v, err := beginVisit(script.Name)
+	if err != nil {
+		return e, err
+	}
+	t := &trial{visit: v, verbose: verbose}
+	testscript.RunT(t, t.params(file, script))
+	complaints, err := v.end(t.broke)
+	e.Status, e.Took = Passed, time.Since(start)
+	var where int
+	e.Log, where = readable(t.log.String(), file, script.File, lines)
+	switch {
+	case t.broke || len(complaints) > 0:
+		e.Status, e.Failure = Failed, readLog(e.Log)
+		e.Line, e.Panicked, e.Tasks = where, t.panicked, v.tasks()
+		if t.panicked {
+			e.Line = int(v.line.Load())
+		}
+		if v.timedOut.Load() {
+			e.Waiting, e.Line = v.waiting, v.hung
+		} else if len(complaints) > 0 {
+			e.Left = v.left
+		}
+		e.Log += strings.Join(complaints, "\n")
+	case t.skipped != "":
+		e.Status, e.Reason, e.Lacking = Skipped, t.skipped, !t.ofProgram
+		e.NotBuilt, e.baseless = t.notBuilt, len(t.missing) == 0
+	}
+	return e, err
+}
+
+// conditional matches the conditions of a line.
+var conditional = regexp.MustCompile(`^(\s*\[[^]]+\])*\s*`)
+
+// instrument puts the command at before each line of a script, and at 0 at the end. If the script is
+// played, the command stage is before and after each line. It returns the numbers that the lines had.
+func instrument(text []byte, play bool) (instrumented []byte, lines []int) {
+	archive := txtar.Parse(text)
+	var all []string
+	add := func(number int, line string) {
+		all, lines = append(all, line), append(lines, number)
+	}
+	for i, line := range strings.Split(strings.TrimRight(string(archive.Comment), "\n"), "\n") {
+		n := i + 1
+		if text := strings.TrimSpace(line); text == "" || strings.HasPrefix(text, "#") {
+			add(n, line)
+			continue
+		}
+		add(n, fmt.Sprintf("at %d", n))
+		only := conditional.FindString(line)
+		if play && !strings.HasPrefix(line[len(only):], "skip") {
+			add(n, fmt.Sprintf("%sstage before %d", only, n))
+			add(n, line)
+			add(n, fmt.Sprintf("%sstage after %d", only, n))
+			continue
+		}
+		add(n, line)
+	}
+	add(0, "at 0")
+	archive.Comment = []byte(strings.Join(all, "\n") + "\n")
+	return txtar.Format(archive), lines
+}
+
+// at is the command `at LINE`: it looks at what came of the line before, and keeps the number of the
+// one that comes.
+func (t *trial) at(text []string) verb {
+	return func(ts *testscript.TestScript, _ bool, args []string) {
+		if t.timedOut.Load() {
+			ts.Fatalf("the time is up") // a line that expects a failure took the end for one
+		}
+		n := int(t.line.Load())
+		if n > 0 && runsContainer.MatchString(text[n-1]) && panics.MatchString(ts.ReadFile("stderr")) {
+			t.panicked = true
+			ts.Fatalf("the program ended in a panic")
+		}
+		if n, err := strconv.Atoi(args[0]); err == nil && n > 0 {
+			t.line.Store(int64(n))
+		}
+	}
+}
+
+var (
+	// runsContainer matches a line that runs the program under test and waits for it.
+	runsContainer = regexp.MustCompile(`^(\[\S+\] )*(! )?(exec|exits \d+) container\b.*[^&]$`)
+	// panics matches what the runtimes of some languages write at the end of a program that has a bug.
+	panics = regexp.MustCompile(`(?m)^(goroutine \d+ .*\[running|Traceback \(most recent call last\):|` +
+		`thread '.*' .*panicked at )`)
+)
+
+// params are those of a script on the throw-away host.
+func (t *trial) params(file string, script Script) testscript.Params {
+	text, _ := os.ReadFile(script.File) // it was read a moment ago
+	cmds := map[string]verb{"at": t.at(strings.Split(string(text), "\n")), "stage": stage}
+	for name, verb := range verbs {
+		cmds[name] = verb
+	}
+	dir := now().Dir
+	return testscript.Params{
+		Files:       []string{file},
+		WorkdirRoot: filepath.Join(dir, "work"),
+		Setup: func(env *testscript.Env) error {
+			// The applets of the rootfs serve a host that lacks, say, hostname.
+			path := []string{filepath.Join(dir, "bin"), os.Getenv("PATH"), filepath.Join(dir, "rootfs", "bin")}
+			env.Setenv("PATH", strings.Join(path, ":"))
+			env.Setenv("HOME", env.WorkDir)
+			// testscript wants to see all threads of a Go program that panics. One is enough.
+			env.Setenv("GOTRACEBACK", "single")
+			return nil
+		},
+		Condition:           t.condition,
+		Cmds:                cmds,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+	}
+}
+
+// A trial is what testscript takes for a test.
+
+// Parallel does nothing: the scripts share the host.
+func (t *trial) Parallel() {}
+
+// Verbose tells whether the log is to have what succeeded, too.
+func (t *trial) Verbose() bool { return t.verbose }
+
+// Log adds to the log.
+func (t *trial) Log(args ...any) { fmt.Fprintln(&t.log, args...) }
+
+// FailNow is called when a line has failed, before what is in the background is awaited.
+func (t *trial) FailNow() {
+	t.broke = true
+	t.fail()
+	runtime.Goexit()
+}
+
+// Fatal logs, and fails.
+func (t *trial) Fatal(args ...any) {
+	t.Log(args...)
+	t.FailNow()
+}
+
+// Skip skips the script.
+func (t *trial) Skip(args ...any) {
+	t.skipped = fmt.Sprint(args...)
+	if len(t.missing) > 0 {
+		t.skipped += ": " + strings.Join(t.missing, ", ")
+	}
+	runtime.Goexit()
+}
+
+// Run runs f in a goroutine of its own, which FailNow and Skip end.
+func (t *trial) Run(_ string, f func(testscript.T)) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f(t)
+	}()
+	<-done
+}

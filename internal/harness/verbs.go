@@ -1,0 +1,157 @@
+//go:build linux
+
+package harness
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// A verb is a command of the scripts.
+type verb = func(ts *testscript.TestScript, neg bool, args []string)
+
+// verbs are the commands of the scripts that testscript does not have.
+var verbs = map[string]verb{
+	"cgroup":  cgroup,
+	"exits":   exits,
+	"rootfs":  rootfs,
+	"running": running,
+	"until":   until,
+}
+
+// cgroup is the command `cgroup FILE VALUE`: it waits for a cgroup on the host that has a file of that
+// name whose first word is the value.
+func cgroup(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: cgroup FILE VALUE")
+	}
+	var seen []string
+	if !eventually(func() bool {
+		seen = nil
+		for _, dir := range cgroupDirs() {
+			if text, err := os.ReadFile(filepath.Join(dir, args[0])); err == nil {
+				value, _, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
+				if value == args[1] {
+					return true
+				}
+				seen = append(seen, fmt.Sprintf("%s: %s", dir, value))
+			}
+		}
+		return false
+	}, nobodyLeft) {
+		ts.Fatalf("no cgroup has %s in %s; there are:\n%s", args[1], args[0], strings.Join(seen, "\n"))
+	}
+}
+
+// exits is the command `exits N PROGRAM [ARG...]`: the program must exit with status N, or be ended by
+// signal N-128.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits N PROGRAM [ARG...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	status := 0
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		status = exit.ExitCode()
+		if ws := exit.Sys().(syscall.WaitStatus); ws.Signaled() {
+			status = 128 + int(ws.Signal())
+		}
+	} else {
+		ts.Check(err)
+	}
+	if status != want {
+		ts.Fatalf("%s: exit status %d, want %d", strings.Join(args[1:], " "), status, want)
+	}
+}
+
+// rootfs is the command `rootfs [DIR]`: it makes a root file system, with /bin/probe in it.
+func rootfs(ts *testscript.TestScript, neg bool, args []string) {
+	dir := "rootfs"
+	if neg || len(args) > 1 {
+		ts.Fatalf("usage: rootfs [DIR]")
+	}
+	if len(args) == 1 {
+		dir = args[0]
+	}
+	from, to := now().Dir, ts.MkAbs(dir)
+	probe := filepath.Join("bin", "probe")
+	ts.Check(exec.Command("cp", "-a", filepath.Join(from, "rootfs"), to).Run())
+	ts.Check(exec.Command("cp", filepath.Join(from, probe), filepath.Join(to, probe)).Run())
+}
+
+// running is the command `running 'COMMAND LINE'`: it waits for a process on the host to run that.
+// With ! it waits until none does.
+func running(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: [!] running 'COMMAND LINE'")
+	}
+	runs := func() bool {
+		for _, pid := range pidsInSight() {
+			cmdline, _ := os.ReadFile(procPath(pid, "cmdline"))
+			words := strings.ReplaceAll(strings.TrimRight(string(cmdline), "\x00"), "\x00", " ")
+			if pid != os.Getpid() && words == args[0] {
+				return true
+			}
+		}
+		return false
+	}
+	never := func() bool { return false }
+	switch {
+	case neg && !eventually(func() bool { return !runs() }, never):
+		ts.Fatalf("a process still runs %q", args[0])
+	case !neg && !eventually(runs, nobodyLeft):
+		ts.Fatalf("no process runs %q", args[0])
+	}
+}
+
+// until is the command `until PROGRAM [ARG...]`: it runs the program again and again, until it
+// succeeds.
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: until PROGRAM [ARG...]")
+	}
+	var last []byte
+	if !eventually(func() bool {
+		path, err := lookPath(args[0], ts.Getenv("PATH"))
+		ts.Check(err)
+		cmd := exec.Command(path, args[1:]...)
+		cmd.Dir = ts.MkAbs(".")
+		last, err = cmd.CombinedOutput()
+		return err == nil
+	}, nobodyLeft) {
+		ts.Fatalf("%s: did not succeed\n%s", strings.Join(args, " "), last)
+	}
+}
+
+// lookPath finds a program in the directories of path.
+func lookPath(name, path string) (string, error) {
+	for _, dir := range filepath.SplitList(path) {
+		file := filepath.Join(dir, name)
+		info, err := os.Stat(file)
+		if err == nil && !info.IsDir() && info.Mode()&0o111 != 0 {
+			return file, nil
+		}
+	}
+	return exec.LookPath(name)
+}
+
+// nobodyLeft tells whether all that the script had started has ended. What is awaited then comes no
+// more.
+func nobodyLeft() bool {
+	for _, pid := range pidsInSight() {
+		if state := statField(pid, 3); pid != os.Getpid() && state != "" && !strings.Contains("ZX", state) {
+			return false
+		}
+	}
+	return true
+}
