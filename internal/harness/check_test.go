@@ -80,8 +80,8 @@ func TestCheck(t *testing.T) {
 	t.Run("wrong output", func(t *testing.T) {
 		e := one(t, "step1-skeleton/streams", usage+`"$@" 2>&1`)
 		require.Equal(t, Failed, e.Status)
-		require.Equal(t, "out\nerr\n", e.Stdout)
-		require.Equal(t, "! stdout err", e.Script.Line(e.Line))
+		require.Equal(t, "to the output\nto the error\n", e.Stdout)
+		require.Equal(t, "! stdout '^to the error$'", e.Script.Line(e.Line))
 	})
 	t.Run("hangs", func(t *testing.T) {
 		e := one(t, "step1-skeleton/exit-status", `exec cat /dev/fd/3 3<>/proc/self/fd/1`)

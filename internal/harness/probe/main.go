@@ -18,7 +18,7 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		fail(fmt.Errorf("usage: probe true | wait | breakout FILE | hog MIB | spin SECONDS | leave | signals | segfault | isolation | ATTEMPT [ARG...]"))
+		fail(fmt.Errorf("usage: probe true | wait | breakout FILE | hog MIB | spin SECONDS | burn MILLISECONDS | leave | signals | segfault | isolation | ATTEMPT [ARG...]"))
 	}
 	arg := func() string {
 		if len(os.Args) < 3 {
@@ -41,6 +41,8 @@ func main() {
 		hog(number())
 	case "spin":
 		spin(number())
+	case "burn":
+		burn(number())
 	case "leave":
 		leave()
 	case "signals":
@@ -80,6 +82,8 @@ func breakout(file string) {
 	fail(unix.Chroot("."))
 	if _, err := os.Stat(file); err == nil {
 		fmt.Println("broke out:", file)
+	} else {
+		fmt.Println("still inside")
 	}
 }
 
@@ -107,6 +111,21 @@ func spin(seconds int) {
 	fail(unix.Getrusage(unix.RUSAGE_SELF, &usage))
 	used := time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 	fmt.Println(int(100 * used / time.Since(start)))
+}
+
+// burn uses so many milliseconds of processor time, however long that takes, and says so.
+func burn(milliseconds int) {
+	for {
+		for range 100_000 {
+		}
+		var usage unix.Rusage
+		fail(unix.Getrusage(unix.RUSAGE_SELF, &usage))
+		used := time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+		if used >= time.Duration(milliseconds)*time.Millisecond {
+			fmt.Printf("burnt %d ms\n", milliseconds)
+			return
+		}
+	}
 }
 
 // leave leaves a process behind.
