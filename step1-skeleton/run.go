@@ -26,17 +26,32 @@ func catchSignals() {
 	signal.Notify(signals, unix.SIGINT, unix.SIGTERM)
 }
 
-// run starts a command, waits for its end, and returns its exit status as a shell does: 128+N if
-// signal N ended it. If it does not start, the status is 127 when it was not found, 126 otherwise.
+// run starts a command, waits for its end, and returns its exit status.
 func run(cmd *exec.Cmd) (status int, err error) {
+	if status, err := start(cmd); err != nil {
+		return status, err
+	}
+	return wait(cmd)
+}
+
+// start starts a command on our standard streams. If it does not start, the status is the one of a
+// shell: 127 if it was not found, 126 otherwise.
+func start(cmd *exec.Cmd) (status int, err error) {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	err = cmd.Start()
 	switch {
+	case err == nil:
+		return 0, nil
 	case errors.Is(err, exec.ErrNotFound), errors.Is(err, os.ErrNotExist):
 		return 127, cause(err)
-	case err != nil:
+	default:
 		return 126, cause(err)
 	}
+}
+
+// wait passes signals on to a command until it ends, and returns its exit status as a shell does:
+// 128+N if signal N ended it.
+func wait(cmd *exec.Cmd) (status int, err error) {
 	go func() {
 		for s := range signals {
 			cmd.Process.Signal(s) // an error: the process is gone, and Wait says how it ended
