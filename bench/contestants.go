@@ -217,7 +217,6 @@ func (b *bench) all() ([]contestant, error) {
 		b.ours("step 4, with limits", "step4", limits...),
 		b.ours("step 5", "step5"),
 		b.ours("step 5, with limits", "step5", limits...),
-		b.ours("step 5, with limits and bridge", "step5", both...),
 		b.container(ours),
 		b.container("container once more: the noise"),
 		b.container(limited, limits...),

@@ -3,89 +3,78 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
-// cgroup is the container's: one directory on version 2 of cgroups(7), one for each controller on
-// version 1. There is none as long as nothing is limited.
-type cgroup struct {
-	dirs  []*os.File // each with a lock on it: see makeLocked
-	tasks []*os.File // version 1: where the child joins
-	pids  []*os.File // where the child writes the limit of processes: see applyPidsLimit
+// place returns the directory of the cgroup with this name, and the file of the limit in it.
+func (l limit) place(name string) (dir, file string) {
+	if version2() {
+		return filepath.Join("/sys/fs/cgroup", name), l.v2
+	}
+	return filepath.Join("/sys/fs/cgroup", l.controller, name), l.v1
 }
 
-const cgroupRoot = "/sys/fs/cgroup"
+func version2() bool {
+	var fs unix.Statfs_t
+	err := unix.Statfs("/sys/fs/cgroup", &fs)
+	return err == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC
+}
 
-// make makes the cgroup and sets its limits, unless that is done.
-func (c *cgroup) make() error {
-	if len(c.dirs) > 0 {
-		return nil
-	}
-	base, err := cgroupBase()
-	if err != nil || len(limits) == 0 {
-		return err
-	}
-	removeStale(base)
-	name := newCgroupName()
+// joinCgroup makes the cgroup, sets its limits and moves a process there. What that process starts
+// from now on is born there too. Without limits there is no cgroup.
+func joinCgroup(name string, pid int) error {
 	for _, l := range limits {
-		dir, file := base, l.v2
-		if !cgroupV2() {
-			dir, file = filepath.Join(base, l.controller), l.v1
-		}
+		dir, file := l.place(name)
 		if file == "" {
 			continue
 		}
-		dir = filepath.Join(dir, name)
-		if err := c.makeDir(dir); err != nil {
-			return fmt.Errorf("cgroup: %w", err)
+		if version2() {
+			// A cgroup has the files of the controllers that the cgroup above passes on.
+			above := filepath.Join(filepath.Dir(dir), "cgroup.subtree_control")
+			if err := write(above, "+"+l.controller); err != nil {
+				return err
+			}
 		}
-		if err := c.limit(l, filepath.Join(dir, file)); err != nil {
-			return fmt.Errorf("limit %d: %w", l.value, err)
+		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+			return err // that it exists means: it was made for another limit
+		}
+		err := write(filepath.Join(dir, file), l.value)
+		if err != nil && !(l.optional && errors.Is(err, os.ErrNotExist)) {
+			return fmt.Errorf("%s: %w", l.flag, err)
+		}
+		if err := write(filepath.Join(dir, "cgroup.procs"), pid); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (c *cgroup) limit(l limit, file string) error {
-	if _, err := os.Stat(file); err != nil && l.optional {
-		return nil
-	}
-	trace("write %s: %d", file, l.value)
-	if l.controller != "pids" {
-		return os.WriteFile(file, fmt.Append(nil, l.value), 0)
-	}
+// write writes to a file that is there. os.WriteFile would make a missing file, and nothing would
+// be limited where no cgroups are mounted.
+func write(file string, value any) error {
 	f, err := os.OpenFile(file, os.O_WRONLY, 0)
-	c.pids = []*os.File{f}
-	return err
-}
-
-// makeDir makes one directory, if this container has not made it yet.
-func (c *cgroup) makeDir(dir string) error {
-	for _, made := range c.dirs {
-		if made.Name() == dir {
-			return nil
-		}
-	}
-	f, err := makeLocked(dir)
 	if err != nil {
 		return err
 	}
-	c.dirs = append(c.dirs, f)
-	if cgroupV2() {
-		return nil
-	}
-	// Writing to tasks moves the thread that writes, and costs less than moving another process does.
-	tasks, err := os.OpenFile(filepath.Join(dir, "tasks"), os.O_WRONLY, 0)
-	c.tasks = append(c.tasks, tasks)
+	defer f.Close()
+	_, err = fmt.Fprint(f, value)
 	return err
 }
 
-// cloneInto makes the child begin its life in the cgroup (CLONE_INTO_CGROUP of clone(2)), on version 2.
-func (c *cgroup) cloneInto(attr *syscall.SysProcAttr) {
-	if len(c.dirs) > 0 && cgroupV2() {
-		attr.UseCgroupFD, attr.CgroupFD = true, int(c.dirs[0].Fd())
+// removeCgroup removes the cgroup. It succeeds when no process is left there: process 1 of a pid
+// namespace takes all others with it.
+func removeCgroup(name string) error {
+	for _, l := range limits {
+		dir, _ := l.place(name)
+		err := os.Remove(dir)
+		if err != nil && !errors.Is(err, os.ErrNotExist) { // removed for another limit
+			return err
+		}
 	}
+	return nil
 }

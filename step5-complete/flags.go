@@ -3,78 +3,64 @@
 package main
 
 import (
-	"errors"
 	"flag"
-	"fmt"
-	"path/filepath"
+	"io"
 	"strings"
-	"unicode"
 
 	"golang.org/x/sys/unix"
 )
 
-// namespaceOf says which flags are about the inside of a namespace, and would change the host without it.
-var namespaceOf = map[string]uintptr{
-	"hostname":  unix.CLONE_NEWUTS,
-	"rootfs":    unix.CLONE_NEWNS,
-	"layers":    unix.CLONE_NEWNS,
-	"keep":      unix.CLONE_NEWNS,
-	"volume":    unix.CLONE_NEWNS,
-	"read-only": unix.CLONE_NEWNS,
-	"tty":       unix.CLONE_NEWNS,
-	"net":       unix.CLONE_NEWNET,
+const usage = "usage: container run [-ns LIST] [-hostname NAME] [-rootfs DIR] " +
+	"[-memory SIZE] [-pids N] [-cpus N] " +
+	"[-user UID[:GID]] " + // d
+	"[-tty] " + // g
+	"[-net none|bridge] " + // h
+	"CMD [ARG...]"
+
+// defaultNamespaces are those that a container gets without -ns.
+var defaultNamespaces = strings.Join([]string{
+	"uts,pid,mnt",
+	"ipc,cgroup", // b
+	"net",        // b h
+	"user",       // f
+}, ",")
+
+var (
+	ns       = flag.String("ns", defaultNamespaces, "namespaces to make")
+	hostname = flag.String("hostname", "container", "host name in the uts namespace")
+	rootfs   = flag.String("rootfs", "rootfs", "directory that becomes / in the mnt namespace")
+)
+
+// The eight namespaces(7), by the names of their links in /proc/PID/ns.
+var namespaces = map[string]uintptr{
+	"uts":    unix.CLONE_NEWUTS,
+	"pid":    unix.CLONE_NEWPID,
+	"mnt":    unix.CLONE_NEWNS,
+	"ipc":    unix.CLONE_NEWIPC,
+	"net":    unix.CLONE_NEWNET,
+	"user":   unix.CLONE_NEWUSER,
+	"cgroup": unix.CLONE_NEWCGROUP,
+	"time":   unix.CLONE_NEWTIME,
 }
 
-// maxVolumes are as many as fit into one message to the child, with a few other descriptors (unix(7), SCM_MAX_FD).
-const maxVolumes = 240
-
-// checkFlags finds what is wrong with the command line as a whole.
-func checkFlags() (err error) {
-	if *network == "host" {
-		namespaces &^= unix.CLONE_NEWNET
+// parse returns the flags of clone(2) for the namespaces in -ns, and the command and its arguments.
+func parse(args []string) (cloneFlags uintptr, command []string) {
+	flag.CommandLine.Init("container", flag.ContinueOnError)
+	flag.CommandLine.SetOutput(io.Discard) // fail prints the error, in one line
+	flag.Func("memory", "bytes, as in 64M", setMemory)
+	flag.Func("pids", "processes and threads", setPids)
+	flag.Func("cpus", "processors, as in 0.5", setCPUs)
+	if err := flag.CommandLine.Parse(args); err != nil {
+		fail(2, "%v (%s)", err, usage)
 	}
-	bad := func(name, value, why string) { err = errors.Join(err, fmt.Errorf("-%s %q: %s", name, value, why)) }
-	// These values ask for nothing inside.
-	idle := map[string]bool{"net": *network == "host", "read-only": !*readOnlyRoot, "tty": ttyFlag != nil && !*ttyFlag}
-	flag.Visit(func(f *flag.Flag) {
-		if needed := namespaceOf[f.Name]; needed != 0 && !has(needed) && !idle[f.Name] {
-			err = errors.Join(err, fmt.Errorf("-%s: the namespace for it is not in -ns", f.Name))
+	for name := range strings.SplitSeq(*ns, ",") {
+		if namespaces[name] == 0 {
+			fail(2, "-ns %q: unknown namespace %q (%s)", *ns, name, usage)
 		}
-	})
-	if *hostname == "" || len(*hostname) > 64 { // sethostname(2), the kernel's __NEW_UTS_LEN
-		bad("hostname", *hostname, "not of 1 to 64 bytes")
+		cloneFlags |= namespaces[name]
 	}
-	// Or else it would be several names in /etc/hosts, or several lines.
-	if strings.ContainsFunc(*hostname, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
-		bad("hostname", *hostname, "with white space or a control character")
+	if flag.Arg(0) == "" {
+		fail(2, "no command to run (%s)", usage)
 	}
-	if *workdir != "" && !filepath.IsAbs(*workdir) {
-		bad("workdir", *workdir, "not an absolute path")
-	}
-	if *layers != "overlay" && *layers != "copy" && *layers != "bind" {
-		bad("layers", *layers, "not overlay, copy or bind")
-	}
-	if *keep != "" && *layers == "bind" {
-		bad("keep", *keep, "with -layers bind there is nothing to keep: it writes to the rootfs")
-	}
-	if *oomScoreAdj < -1000 || *oomScoreAdj > 1000 { // proc_pid_oom_score_adj(5)
-		bad("oom-score-adj", fmt.Sprint(*oomScoreAdj), "not in -1000 to 1000")
-	}
-	if *network != "none" && *network != "bridge" && *network != "host" {
-		bad("net", *network, "not none, bridge or host")
-	}
-	if len(volumes) > maxVolumes {
-		bad("volume", fmt.Sprint(len(volumes)), fmt.Sprintf("more than %d", maxVolumes))
-	}
-	for _, l := range limits {
-		if *withInit && l.controller == "pids" && l.value < 16 {
-			bad("pids", fmt.Sprint(l.value), "fewer than the threads of -init, which takes 16")
-		}
-	}
-	for _, u := range ulimits {
-		if needs := initNeeds[u.name]; *withInit && u.soft < needs {
-			bad("ulimit", u.name, fmt.Sprintf("too low for -init, which takes %d", needs))
-		}
-	}
-	return err
+	return cloneFlags, flag.Args()
 }

@@ -1,85 +1,112 @@
 //go:build linux
 
-// Step 5: everything together, and the rest of what a container needs, one idea a file. The command is
-// process 1 now: child makes the container and then becomes the command.
+// Step 5: what else a real container has, in chapters. Each chapter has a file of its own, and its
+// lines in the other files end in its letter.
 package main
 
 import (
+	"crypto/rand"
 	"errors"
-	"flag"
-	"fmt"
-	"io"
 	"os"
+	"os/exec"
 	"runtime"
 	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
-const usage = "usage: container run|spec [FLAG...] CMD [ARG...] (container -h explains the flags)"
+// later are the namespaces that clone(2) does not make: see parent and child.
+const later = unix.CLONE_NEWTIME | unix.CLONE_NEWCGROUP
 
-var (
-	hostname = flag.String("hostname", "container", "host `NAME` in the uts namespace")
-	rootfs   = flag.String("rootfs", "rootfs", "`DIR` that becomes / in the mnt namespace")
-	withInit = flag.Bool("init", false, "make process 1 a small init that reaps zombies")
-	verbose  = flag.Bool("v", false, "say on stderr what is done, in the kernel's terms")
-)
-
-// The exit statuses of a runtime, besides the command's own.
-const (
-	statusUsage         = 2
-	statusFailed        = 125
-	statusNotExecutable = 126
-	statusNotFound      = 127
-)
-
+// main runs in both processes. The first argument says which of the two this is.
 func main() {
-	// unshare(2) works on one thread, and the death of one is what Pdeathsig looks at: stay on it.
+	// Some of what we ask the kernel for is about this thread alone: the namespaces of unshare(2),
+	// capabilities, and whose end Pdeathsig is about.
 	runtime.LockOSThread()
-	stage, err := parseArgs()
-	if errors.Is(err, flag.ErrHelp) {
-		fmt.Println(usage)
-		flag.CommandLine.SetOutput(os.Stdout)
-		flag.PrintDefaults()
-		os.Exit(0)
+	catchSignals()
+	if len(os.Args) < 2 {
+		fail(2, "no command to run (%s)", usage)
 	}
-	if err != nil {
-		printError(fmt.Errorf("%s: %w", usage, err))
-		os.Exit(statusUsage)
+	switch os.Args[1] {
+	case "run":
+		parent(os.Args[2:])
+	case "child":
+		child(os.Args[2:])
+	default:
+		fail(2, "unknown command %q (%s)", os.Args[1], usage)
 	}
-	status, err := stage()
+}
+
+// parent starts this program again: clone(2) makes the namespaces, and the child is born in them.
+// From then on errors are returned and not reported at once, as there is something to take back.
+func parent(args []string) {
+	cloneFlags, _ := parse(args)
+	// In a new time namespace are the children of the process that makes it (time_namespaces(7)).
+	must(unix.Unshare(int(cloneFlags&unix.CLONE_NEWTIME)), "unshare time")
+	cmd := exec.Command("/proc/self/exe", append([]string{"child"}, args...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: cloneFlags &^ later,
+		Pdeathsig:  unix.SIGKILL, // the container ends with this process, whatever ends it
+	}
+	if cloneFlags&unix.CLONE_NEWUSER != 0 {
+		mapCaller(cmd.SysProcAttr)
+		mapRange(cmd.SysProcAttr) // f
+	}
+	socket := connect(cmd)
+	if _, err := start(cmd); err != nil {
+		fail(125, "clone %s: %v (needs root, or user in -ns)", *ns, err)
+	}
+	cmd.ExtraFiles[0].Close()            // the child has it now
+	cgroup := "container-" + rand.Text() // unique on the machine, which a process id is not
+	err := prepare(cmd, cgroup, socket)
 	if err != nil {
-		printError(err)
+		cmd.Process.Kill()
+	}
+	terminal := attachTerminal(socket) // g
+	status, waitErr := wait(cmd)
+	terminal.detach() // g
+	if err := errors.Join(err, waitErr, removeCgroup(cgroup)); err != nil {
+		fail(125, "%s", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	os.Exit(status)
 }
 
-// printError prints one line, whatever errors.Join made of several errors.
-func printError(err error) {
-	fmt.Fprintln(os.Stderr, "container:", strings.ReplaceAll(err.Error(), "\n", "; "))
+// mapCaller makes the caller root of the new user namespace: root inside is the caller outside, and
+// nobody else has an id inside (user_namespaces(7)).
+func mapCaller(attr *syscall.SysProcAttr) {
+	attr.UidMappings = []syscall.SysProcIDMap{
+		{ContainerID: 0, HostID: os.Getuid(), Size: 1},
+	}
+	attr.GidMappings = []syscall.SysProcIDMap{
+		{ContainerID: 0, HostID: os.Getgid(), Size: 1},
+	}
 }
 
-// parseArgs parses the command line, which parent and child have in common, and returns the one to run.
-func parseArgs() (stage func() (int, error), err error) {
-	flag.CommandLine.Init("container", flag.ContinueOnError)
-	flag.CommandLine.SetOutput(io.Discard) // main prints errors
-	stages := map[string]func() (int, error){"run": parent, "spec": spec, "child": child, "init": runInit}
-	if len(os.Args) == 2 && (os.Args[1] == "-h" || os.Args[1] == "-help" || os.Args[1] == "--help") {
-		return nil, flag.ErrHelp
+// child is process 1 of the container: it changes what the new namespaces copied from the host,
+// gives up what the command is not to have, and becomes the command.
+func child(args []string) {
+	cloneFlags, command := parse(args)
+	waitForParent()
+	if cloneFlags&unix.CLONE_NEWUTS != 0 {
+		if err := unix.Sethostname([]byte(*hostname)); err != nil {
+			fail(125, "sethostname %q: %v (must be at most 64 bytes)", *hostname, err)
+		}
 	}
-	if len(os.Args) < 2 || stages[os.Args[1]] == nil {
-		return nil, errors.New("no subcommand")
+	loopbackUp(cloneFlags) // b
+	setUpNetwork()         // h
+	// The root of a cgroup namespace is the cgroup of its maker, which is the right one by now.
+	must(unix.Unshare(int(cloneFlags&unix.CLONE_NEWCGROUP)), "unshare cgroup")
+	if cloneFlags&unix.CLONE_NEWNS != 0 {
+		// On a host with systemd / is shared: mounts made here would appear there, and mounts made
+		// there would appear here (mount_namespaces(7)).
+		must(unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""), "make / private")
+		pivotRoot(*rootfs, cloneFlags)
 	}
-	if err := flag.CommandLine.Parse(os.Args[2:]); err != nil {
-		return nil, err
-	}
-	if flag.Arg(0) == "" {
-		return nil, errors.New("no command")
-	}
-	return stages[os.Args[1]], checkFlags()
-}
-
-// trace says what is done, for -v.
-func trace(format string, args ...any) {
-	if *verbose {
-		fmt.Fprintf(os.Stderr, format+"\n", args...)
-	}
+	setEnvironment()
+	openTerminal() // g
+	closeDescriptors()
+	dropRights()  // d
+	filterCalls() // e
+	become(command)
 }

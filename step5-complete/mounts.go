@@ -2,90 +2,87 @@
 
 package main
 
+// Chapter b: Devices, and what the kernel shows. A program expects /dev/null to swallow and /sys to
+// be there. What /proc and /sys tell about the host or change in its kernel is in masks.go.
+
 import (
-	"errors"
-	"fmt"
-	"strings"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
 
-// mount is one mount of the container: mount(2).
-type mount struct {
+const noSuidExecDev = unix.MS_NOSUID | unix.MS_NOEXEC | unix.MS_NODEV
+
+// mounts are the file systems of a container besides its root and proc, with the flags that they
+// have in a Docker container (mount(2)).
+var mounts = []struct {
 	fstype, target string
 	flags          uintptr
 	data           string
-	host           string // the path to bind instead, where the kernel refuses a new one; or none
+	shows          uintptr // the kind of namespace whose objects are seen in it
+}{
+	{
+		fstype: "sysfs",
+		target: "/sys",
+		flags:  noSuidExecDev | unix.MS_RDONLY, // the files change the kernel, which is the host's
+		shows:  unix.CLONE_NEWNET,
+	},
+	{
+		fstype: "tmpfs",
+		target: "/dev",
+		flags:  unix.MS_NOSUID | unix.MS_NODEV | unix.MS_STRICTATIME,
+		data:   "mode=755,size=65536k",
+	},
+	{
+		fstype: "tmpfs", // for shm_open(3)
+		target: "/dev/shm",
+		flags:  noSuidExecDev,
+		data:   "mode=1777,size=65536k",
+	},
+	{
+		fstype: "mqueue",
+		target: "/dev/mqueue",
+		flags:  noSuidExecDev,
+		shows:  unix.CLONE_NEWIPC,
+	},
 }
 
-const (
-	noSuidExec    = unix.MS_NOSUID | unix.MS_NOEXEC
-	noSuidExecDev = noSuidExec | unix.MS_NODEV
-)
-
-// mountList lists what a root file system lacks. It looks at the /proc of the host.
-func mountList() []mount {
-	proc := mount{"proc", "/proc", noSuidExecDev, "", ""}
-	sys := mount{"sysfs", "/sys", noSuidExecDev | unix.MS_RDONLY, "", ""}
-	if !has(unix.CLONE_NEWPID) { // a user namespace may mount what shows only namespaces that are its own
-		proc.host = "proc"
-	}
-	if !has(unix.CLONE_NEWNET) {
-		sys.host = "sys"
-	}
-	mounts := []mount{
-		proc, sys,
-		{"tmpfs", "/dev", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_STRICTATIME, "mode=755,size=65536k", ""},
-		{"devpts", "/dev/pts", noSuidExec, devptsOptions(), ""},
-		{"tmpfs", "/dev/shm", noSuidExecDev, "mode=1777,size=65536k", ""},
-	}
-	if has(unix.CLONE_NEWIPC) {
-		mounts = append(mounts, mount{"mqueue", "/dev/mqueue", noSuidExecDev, "", ""})
-	}
-	return append(mounts, cgroupMounts()...)
-}
-
-func mountAll(mounts []mount, h *host) error {
+// mountKernel mounts them. A file system that would show a namespace of the host is left out.
+func mountKernel(cloneFlags uintptr) {
 	for _, m := range mounts {
-		trace("mount %s %s %s", m.fstype, m.target, strings.Trim(strings.Join(append(flagNames(m.flags), m.data), ","), ","))
-		if err := m.do(h); err != nil {
-			return fmt.Errorf("mount %s %q: %w", m.fstype, m.target, err)
+		if m.shows&^cloneFlags != 0 {
+			continue
 		}
+		must(os.MkdirAll(m.target, 0o755), "mount %s", m.fstype)
+		err := unix.Mount(m.fstype, m.target, m.fstype, m.flags, m.data)
+		must(err, "mount %s on %s", m.fstype, m.target)
 	}
-	return nil
 }
 
-func (m mount) do(h *host) error {
-	target, err := openTarget(m.target, true)
-	if err != nil {
-		return err
+// deviceNames are the devices that every container has. They are harmless to the host.
+var deviceNames = []string{"null", "zero", "full", "random", "urandom", "tty"}
+
+// openDevices opens the host's devices as mounts that have no place yet (open_tree(2)). In a user
+// namespace mknod(2) makes no devices.
+func openDevices() (trees []int) {
+	for _, name := range deviceNames {
+		tree, err := unix.OpenTree(unix.AT_FDCWD, "/dev/"+name, unix.OPEN_TREE_CLONE)
+		must(err, "open_tree /dev/%s", name)
+		trees = append(trees, tree)
 	}
-	defer unix.Close(target)
-	if err := unix.Fchdir(target); err != nil {
-		return err
-	}
-	err = unix.Mount(m.fstype, ".", m.fstype, m.flags, m.data)
-	if m.host == "" || !errors.Is(err, unix.EPERM) {
-		return err
-	}
-	return h.bind(m.host, target, m.flags)
+	return trees
 }
 
-// devptsOptions gives the terminals to the group tty, which is 5 everywhere, if the user namespace has it.
-func devptsOptions() string {
-	options := "newinstance,ptmxmode=0666,mode=0620"
-	if hasID("/proc/self/gid_map", 5) {
-		options += ",gid=5"
+// mountDev gives the devices their places in /dev, and makes the usual links there.
+func mountDev(trees []int) {
+	for i, name := range deviceNames {
+		device := "/dev/" + name
+		must(os.WriteFile(device, nil, 0o666), "make")
+		const flags = unix.MOVE_MOUNT_F_EMPTY_PATH
+		must(unix.MoveMount(trees[i], "", unix.AT_FDCWD, device, flags), "move_mount %s", device)
 	}
-	return options
-}
-
-// flagNames are the names that mount(8) has for the flags of mount(2).
-func flagNames(flags uintptr) (names []string) {
-	for i, name := range []string{"ro", "nosuid", "nodev", "noexec"} { // bits 0 to 3
-		if flags>>i&1 == 1 {
-			names = append(names, name)
-		}
-	}
-	return names
+	must(os.Symlink("/proc/self/fd", "/dev/fd"), "make")
+	must(os.Symlink("/proc/self/fd/0", "/dev/stdin"), "make")
+	must(os.Symlink("/proc/self/fd/1", "/dev/stdout"), "make")
+	must(os.Symlink("/proc/self/fd/2", "/dev/stderr"), "make")
 }

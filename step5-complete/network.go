@@ -2,42 +2,93 @@
 
 package main
 
+// Chapter h: A network. Two interfaces that are connected like the ends of a cable (veth(4)): one
+// is eth0 in the container, the other a port of a bridge on the host. scripts/bridge.sh makes the
+// bridge, which is the gateway to the rest of the world.
+
 import (
+	"errors"
 	"flag"
 	"fmt"
+	"net"
+	"os"
+	"os/exec"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
-var network = flag.String("net", "none", "`NETWORK`: none (a loopback interface), bridge (with the other containers and beyond), host")
+const bridge = "container0"
 
-// connectNetwork sets up the interfaces of a new network namespace.
-func connectNetwork(j *job) error {
-	if !has(unix.CLONE_NEWNET) {
+var onBridge bool
+
+func init() {
+	flag.Func("net", "none or bridge", func(s string) error {
+		onBridge = s == "bridge"
+		if !onBridge && s != "none" {
+			return errors.New("must be none or bridge")
+		}
 		return nil
-	}
-	trace("ifup lo")
-	if err := loopbackUp(); err != nil {
-		return fmt.Errorf("set up interface %q: %w", "lo", err)
-	}
-	if j.address == "" {
-		return nil
-	}
-	return configureNetwork(j.address, j.gateway)
+	})
 }
 
-// loopbackUp sets up the only interface of a new network namespace (netdevice(7)): programs expect that
-// 127.0.0.1 answers.
-func loopbackUp() error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
+// address returns the address with this number in the network of the bridge. The bridge itself has
+// number 1.
+func address(number byte) *net.IPNet {
+	return &net.IPNet{IP: net.IPv4(10, 200, 0, number), Mask: net.CIDRMask(16, 32)}
+}
+
+// connectNetwork connects the network namespace of the child to the bridge.
+func connectNetwork(cmd *exec.Cmd) error {
+	if !onBridge {
+		return nil
 	}
-	defer unix.Close(fd)
-	lo, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
+	if cmd.SysProcAttr.Cloneflags&unix.CLONE_NEWNET == 0 {
+		return errors.New("-net bridge: needs net in -ns")
 	}
-	lo.SetUint16(unix.IFF_UP)
-	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
+	ports, err := netlink.LinkByName(bridge)
+	if err != nil {
+		return fmt.Errorf("-net bridge: %w (make it with scripts/bridge.sh up)", err)
+	}
+	// No two interfaces of the host can have the same name. So the kernel finds a free number.
+	for number := byte(2); number < 255; number++ {
+		pair := &netlink.Veth{
+			PeerName:         "eth0",
+			PeerNamespace:    netlink.NsPid(cmd.Process.Pid),
+			PeerHardwareAddr: net.HardwareAddr{2, 0, 10, 200, 0, number}, // see setUpNetwork
+		}
+		pair.Name = fmt.Sprint("container", number)
+		pair.MasterIndex = ports.Attrs().Index
+		err = netlink.LinkAdd(pair)
+		if err == nil {
+			return netlink.LinkSetUp(pair)
+		}
+		if !errors.Is(err, os.ErrExist) {
+			break
+		}
+	}
+	return fmt.Errorf("-net bridge: veth: %w", err)
+}
+
+// setUpNetwork gives eth0 its address, whose number the parent has written in the hardware address,
+// and a route to everything else, which leads over the bridge.
+func setUpNetwork() {
+	if !onBridge {
+		return
+	}
+	eth0, err := netlink.LinkByName("eth0")
+	must(err, "interface eth0")
+	number := eth0.Attrs().HardwareAddr[5]
+	must(netlink.AddrAdd(eth0, &netlink.Addr{IPNet: address(number)}), "address of eth0")
+	must(netlink.LinkSetUp(eth0), "interface eth0")
+	must(netlink.RouteAdd(&netlink.Route{Gw: address(1).IP}), "default route")
+}
+
+// addressOfEth0 returns the address of eth0, or the other one if there is no eth0.
+func addressOfEth0(other string) string {
+	eth0, err := netlink.LinkByName("eth0")
+	if err != nil {
+		return other
+	}
+	return address(eth0.Attrs().HardwareAddr[5]).IP.String()
 }

@@ -2,95 +2,92 @@
 
 package main
 
+// Chapter e: System calls. The kernel has hundreds, of which programs need some and attackers the
+// others. A filter is a program that the kernel runs at each call (seccomp(2)): it sees the
+// architecture, the number and the arguments, and returns a verdict. This one allows what Docker's
+// default profile allows to root of a container: calls.go has the list.
+
 import (
-	"fmt"
 	"slices"
 	"unsafe"
 
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
 
-// A seccomp filter is a program that the kernel runs at each system call (seccomp(2)). It sees the number
-// and the arguments, and returns a verdict. This one decides as Docker's default profile does; but programs
-// for another architecture, such as of 32 bits, do not run at all.
-
-// verdict is what becomes of a system call.
-type verdict int
-
-const (
-	refuse verdict = iota // EPERM
-	allow
-	notImplemented // ENOSYS: the C library then does without clone3, whose arguments a filter cannot see
-	byCloneFlags
-	byPersonality
-	bySocketFamily
+// The verdicts.
+var (
+	allow  = bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW}
+	refuse = bpf.RetConstant{Val: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)}
+	noCall = bpf.RetConstant{Val: unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)} // "use another one"
+	kill   = bpf.RetConstant{Val: unix.SECCOMP_RET_KILL_PROCESS}
 )
 
-// x32Calls is where the numbers begin that amd64 has for programs with pointers of 32 bits.
-const x32Calls = 0x40000000
+// What a filter can see of a call: the fields of struct seccomp_data. An argument has 64 bits; this
+// is the lower half of the first.
+var (
+	loadNumber   = bpf.LoadAbsolute{Off: 0, Size: 4}
+	loadArch     = bpf.LoadAbsolute{Off: 4, Size: 4}
+	loadArgument = bpf.LoadAbsolute{Off: 16, Size: 4}
+)
 
-// verdictsFor returns the verdicts by number, for those that the profile knows.
-func verdictsFor(capabilities uint64) []verdict {
-	verdicts := make([]verdict, unix.SYS_REMOVEXATTRAT+1) // the highest number that the profile knows
-	set := func(v verdict, calls []uint32) {
-		for _, number := range calls {
-			verdicts[number] = v
-		}
+const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS |
+	unix.CLONE_NEWIPC | unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNET
+
+// filter returns the program.
+func filter() []bpf.Instruction {
+	// A call has another number on another architecture, and a process may make calls of two.
+	program := []bpf.Instruction{
+		loadArch,
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: auditArch, SkipTrue: 1},
+		kill,
+		loadNumber,
 	}
-	set(allow, allowedCalls)
-	set(allow, archCalls)
-	set(byCloneFlags, []uint32{unix.SYS_CLONE})
-	set(byPersonality, []uint32{unix.SYS_PERSONALITY})
-	set(bySocketFamily, []uint32{unix.SYS_SOCKET})
-	set(notImplemented, []uint32{unix.SYS_CLONE3})
-	for _, c := range capabilityCalls {
-		if capabilities>>c.capability&1 == 1 {
-			set(allow, c.calls)
-		}
+	for _, number := range slices.Concat(allowedCalls, archCalls) {
+		program = append(program, onCall(number, allow)...)
 	}
-	return verdicts
+	return slices.Concat(
+		program,
+		onCall(unix.SYS_CLONE,
+			loadArgument,
+			bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: newNamespaces, SkipFalse: 1},
+			refuse,
+			allow),
+		// The flags of clone3 lie in memory, where a filter cannot look.
+		onCall(unix.SYS_CLONE3, noCall),
+		// Two kinds of sockets reach past each network namespace: to the hypervisor, and to the
+		// kernel's cryptography.
+		onCall(unix.SYS_SOCKET,
+			loadArgument,
+			bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.AF_ALG, SkipTrue: 1},
+			bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.AF_VSOCK, SkipTrue: 1},
+			refuse,
+			allow),
+		[]bpf.Instruction{
+			// Calls that are newer than the list.
+			bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: lastCall, SkipFalse: 1},
+			noCall,
+			refuse,
+		},
+	)
 }
 
-// block is a part of the filter: the program for the numbers from first on.
-type block struct {
-	first   uint32
-	program []unix.SockFilter
+// onCall returns the lines that decide about one call. Those below decide about the others.
+func onCall(number uint32, lines ...bpf.Instruction) []bpf.Instruction {
+	unlessItIs := bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: number, SkipTrue: uint8(len(lines))}
+	return append([]bpf.Instruction{unlessItIs}, lines...)
 }
 
-// seccompFilter returns the filter for a container with these capabilities.
-func seccompFilter(capabilities uint64) []unix.SockFilter {
-	var blocks []block
-	verdicts := verdictsFor(capabilities)
-	for number, v := range verdicts {
-		if number == 0 || v != verdicts[number-1] {
-			blocks = append(blocks, block{uint32(number), programs(v)})
-		}
+// filterCalls has the kernel run the filter at each call of this thread, and of all that it
+// executes and starts, for good.
+func filterCalls() {
+	program, err := bpf.Assemble(filter())
+	must(err, "seccomp filter")
+	fprog := unix.SockFprog{
+		Len:    uint16(len(program)),
+		Filter: (*unix.SockFilter)(unsafe.Pointer(&program[0])), // of the same form
 	}
-	// Calls that are younger than the profile do not exist: runc says so too, and programs then try others.
-	blocks = append(blocks, block{uint32(len(verdicts)), programs(notImplemented)}, block{x32Calls, programs(refuse)})
-	return slices.Concat([]unix.SockFilter{
-		load(offsetArch), ifEqual(auditArch, 1, 0), result(unix.SECCOMP_RET_KILL_PROCESS), load(offsetNumber),
-	}, search(blocks))
-}
-
-// search finds the block of a number by halves: the kernel has to take seven steps instead of hundreds.
-func search(blocks []block) []unix.SockFilter {
-	if len(blocks) == 1 {
-		return blocks[0].program
-	}
-	middle := len(blocks) / 2
-	below, above := search(blocks[:middle]), search(blocks[middle:])
-	return slices.Concat([]unix.SockFilter{ifAtLeast(blocks[middle].first, len(below), 0)}, below, above)
-}
-
-// installSeccomp makes the filter that of this thread and of all that it will execute, for good.
-func installSeccomp(capabilities uint64) error {
-	filter := seccompFilter(capabilities)
-	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	trace("seccomp filter of %d instructions", len(filter))
-	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&program)))
-	if errno != 0 {
-		return fmt.Errorf("seccomp: %w", errno)
-	}
-	return nil
+	err = unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER,
+		uintptr(unsafe.Pointer(&fprog)), 0, 0)
+	must(err, "PR_SET_SECCOMP")
 }

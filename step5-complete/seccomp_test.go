@@ -22,33 +22,48 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestSeccomp compares the verdicts of the filter with those of Docker's default profile, for every system
-// call and for arguments around the profile's conditions, with each set of capabilities that makes a
-// difference.
+// TestSeccomp compares the verdicts of the filter with those of Docker's default profile, for every
+// system call there is and the values of an argument that matter. Where they differ, the filter is
+// the one that refuses.
 func TestSeccomp(t *testing.T) {
-	sets := map[string]uint64{"none": 0, "default": capabilities, "all": ^uint64(0) >> (63 - unix.CAP_LAST_CAP)}
-	for _, c := range capability.ListKnown() {
-		sets[c.String()] = 1 << c
+	var set uint64
+	for _, c := range capabilities {
+		set |= 1 << c
 	}
-	numbers := callNumbers(t)
-	for name, set := range sets {
-		t.Run(name, func(t *testing.T) {
-			profile := dockerProfile(t, set)
-			filter := virtualMachine(t, seccompFilter(set))
-			for number := range uint32(600) {
-				for _, arg := range arguments {
-					want := profile.verdict(numbers[number], arg)
-					if number > unix.SYS_REMOVEXATTRAT { // runc puts that before any profile
-						want = errno(unix.ENOSYS)
-					}
-					require.Equal(t, want, run(t, filter, auditArch, number, arg), "call %d %v, argument %#x", number, numbers[number], arg)
-				}
+	profile, numbers := dockerProfile(t, set), callNumbers(t)
+	program, err := bpf.Assemble(filter())
+	require.NoError(t, err)
+	instructions, ok := bpf.Disassemble(program)
+	require.True(t, ok)
+	vm, err := bpf.NewVM(instructions)
+	require.NoError(t, err)
+	for number := range uint32(600) {
+		for _, arg := range arguments {
+			want := profile.verdict(numbers[number], arg)
+			if number > lastCall { // runc adds that to each profile
+				want = errno(unix.ENOSYS)
 			}
-			// Those of the x32 kind, and those of another architecture.
-			require.Equal(t, errno(unix.EPERM), run(t, filter, auditArch, 0x40000000, 0))
-			require.Equal(t, uint32(unix.SECCOMP_RET_KILL_PROCESS), run(t, filter, unix.AUDIT_ARCH_I386, 1, 0))
-		})
+			got := verdictOf(t, vm, auditArch, number, arg)
+			if got != want && got != errno(unix.EPERM) && !isObsolete(number, arg) {
+				t.Fatalf("call %d %v, argument %#x: %#x instead of %#x",
+					number, numbers[number], arg, got, want)
+			}
+			if got != want && number != unix.SYS_PERSONALITY && !isObsolete(number, arg) {
+				t.Errorf("call %d %v, argument %#x is refused", number, numbers[number], arg)
+			}
+		}
 	}
+	// Calls of the x32 kind, and of another architecture.
+	require.Equal(t, errno(unix.ENOSYS), verdictOf(t, vm, auditArch, 0x40000000, 0))
+	other := verdictOf(t, vm, unix.AUDIT_ARCH_I386, 1, 0)
+	require.Equal(t, uint32(unix.SECCOMP_RET_KILL_PROCESS), other)
+}
+
+// isObsolete tells whether the call is for a family of sockets that Docker's profile refuses
+// because nobody should use it. They belong to a network namespace, and the filter of the lesson
+// allows them.
+func isObsolete(number uint32, arg uint64) bool {
+	return number == unix.SYS_SOCKET && uint32(arg) != unix.AF_ALG && uint32(arg) != unix.AF_VSOCK
 }
 
 // arguments are values for the first one: socket families, personalities and flags of clone.
@@ -59,7 +74,8 @@ var arguments = func() (all []uint64) {
 	for bit := range 64 {
 		all = append(all, 1<<bit)
 	}
-	return append(all, 0x20008, 0x20009, 0xffffffff, 0xfffffffe, 0xffffffffffffffff, 0x1_0000_0008, 0x7e020000, 0x3d0f00)
+	return append(all, 0x20008, 0x20009, 0xffffffff, 0xfffffffe, 0xffffffffffffffff,
+		0x1_0000_0008, 0x7e020000, 0x3d0f00)
 }()
 
 type profile []specs.LinuxSyscall
@@ -72,7 +88,11 @@ func dockerProfile(t *testing.T, set uint64) profile {
 			names = append(names, "CAP_"+strings.ToUpper(c.String()))
 		}
 	}
-	spec := &specs.Spec{Process: &specs.Process{Capabilities: &specs.LinuxCapabilities{Bounding: names}}}
+	spec := &specs.Spec{
+		Process: &specs.Process{
+			Capabilities: &specs.LinuxCapabilities{Bounding: names},
+		},
+	}
 	p, err := seccomp.GetDefaultProfile(spec)
 	require.NoError(t, err)
 	require.Equal(t, specs.ActErrno, p.DefaultAction)
@@ -80,7 +100,8 @@ func dockerProfile(t *testing.T, set uint64) profile {
 	return p.Syscalls
 }
 
-// verdict is what the profile says to a call by any of its names: the most permissive rule that fits.
+// verdict is what the profile says to a call by any of its names: the most permissive rule that
+// fits decides.
 func (p profile) verdict(names []string, arg uint64) uint32 {
 	result := errno(unix.EPERM)
 	for _, rule := range p {
@@ -124,10 +145,12 @@ func callNumbers(t *testing.T) map[uint32][]string {
 		dir, err = []byte(os.Getenv("SYS")), nil // where there is no Go
 	}
 	require.NoError(t, err)
-	source, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(dir)), "unix", fmt.Sprintf("zsysnum_linux_%s.go", runtime.GOARCH)))
+	name := fmt.Sprintf("unix/zsysnum_linux_%s.go", runtime.GOARCH)
+	source, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(dir)), name))
 	require.NoError(t, err)
 	numbers := map[uint32][]string{}
-	for _, match := range regexp.MustCompile(`(?m)^\s+SYS_(\w+)\s+= (\d+)`).FindAllStringSubmatch(string(source), -1) {
+	constant := regexp.MustCompile(`(?m)^\s+SYS_(\w+)\s+= (\d+)`)
+	for _, match := range constant.FindAllStringSubmatch(string(source), -1) {
 		number, err := strconv.ParseUint(match[2], 10, 32)
 		require.NoError(t, err)
 		numbers[uint32(number)] = append(numbers[uint32(number)], strings.ToLower(match[1]))
@@ -136,24 +159,14 @@ func callNumbers(t *testing.T) map[uint32][]string {
 	return numbers
 }
 
-func virtualMachine(t *testing.T, filter []unix.SockFilter) *bpf.VM {
-	var program []bpf.Instruction
-	for _, f := range filter {
-		program = append(program, bpf.RawInstruction{Op: f.Code, Jt: f.Jt, Jf: f.Jf, K: f.K}.Disassemble())
-	}
-	vm, err := bpf.NewVM(program)
-	require.NoError(t, err)
-	return vm
-}
-
-// run runs the filter for a call. The machine is one for packets, whose words have the most significant byte
-// first.
-func run(t *testing.T, vm *bpf.VM, arch, number uint32, arg uint64) uint32 {
+// verdictOf runs the filter for a call. The machine is one for packets, whose words have the most
+// significant byte first.
+func verdictOf(t *testing.T, vm *bpf.VM, arch, number uint32, arg uint64) uint32 {
 	data := make([]byte, 64)
-	binary.BigEndian.PutUint32(data[offsetNumber:], number)
-	binary.BigEndian.PutUint32(data[offsetArch:], arch)
-	binary.BigEndian.PutUint32(data[offsetArgLow:], uint32(arg))
-	binary.BigEndian.PutUint32(data[offsetArgUp:], uint32(arg>>32))
+	binary.BigEndian.PutUint32(data[0:], number)
+	binary.BigEndian.PutUint32(data[4:], arch)
+	binary.BigEndian.PutUint32(data[16:], uint32(arg))
+	binary.BigEndian.PutUint32(data[20:], uint32(arg>>32))
 	result, err := vm.Run(data)
 	require.NoError(t, err)
 	return uint32(result)

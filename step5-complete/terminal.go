@@ -2,98 +2,97 @@
 
 package main
 
-import (
-	"errors"
-	"flag"
-	"fmt"
-	"os"
-	"strconv"
+// Chapter g: A terminal of its own. The command gets a pseudo-terminal of the container (pty(7)),
+// and the parent copies between that and the caller's terminal.
 
+import (
+	"flag"
+	"io"
+	"os"
+	"os/signal"
+
+	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 )
 
-// ttyFlag is the value of -tty. Without the flag it is up to the standard streams: see wantTerminal.
-var ttyFlag *bool
+var tty = flag.Bool("tty", term.IsTerminal(0) && term.IsTerminal(1) && term.IsTerminal(2),
+	"give the command a terminal of its own")
 
-func init() {
-	flag.BoolFunc("tty", "give the command a terminal of its own (default: if all standard streams are one)", func(s string) error {
-		b, err := strconv.ParseBool(s)
-		ttyFlag = &b
-		return err
-	})
+// mountTerminals mounts the file system of pseudo-terminals. Each mount has its own (devpts(7)).
+func mountTerminals() {
+	must(os.MkdirAll("/dev/pts", 0o755), "make")
+	const flags = unix.MS_NOSUID | unix.MS_NOEXEC
+	err := unix.Mount("devpts", "/dev/pts", "devpts", flags, "newinstance,ptmxmode=0666,mode=0620")
+	must(err, "mount devpts on /dev/pts")
+	must(os.RemoveAll("/dev/ptmx"), "replace")
+	must(os.Symlink("pts/ptmx", "/dev/ptmx"), "make")
 }
 
-// wantTerminal gives the same answer in the parent and in the child.
-func wantTerminal() bool {
-	if ttyFlag != nil {
-		return *ttyFlag
+// openTerminal makes a pseudo-terminal of the container the standard streams of this process, and
+// sends the parent the other end of it.
+func openTerminal() {
+	if !*tty {
+		return
 	}
-	return has(unix.CLONE_NEWNS) && isTerminal(0) && isTerminal(1) && isTerminal(2)
-}
-
-func isTerminal(fd int) bool {
-	_, err := unix.IoctlGetTermios(fd, unix.TCGETS)
-	return err == nil
-}
-
-// terminal is that of the command, seen from outside (pty(7)).
-type terminal struct {
-	pid           int // of the command
-	master, slave *os.File
-	before        *unix.Termios // of the caller's terminal, if there is one
-	copied        chan error
-}
-
-// attend passes on what the command gets from outside as long as it runs: signals, and input and output if it has a
-// terminal of its own. It returns the exit status.
-func attend(pid int, control *os.File, caught signals) (status int, err error) {
-	var t *terminal // without one its methods do nothing
-	if wantTerminal() {
-		if t, err = receiveTerminal(pid, control); err != nil {
-			_ = unix.Kill(pid, unix.SIGKILL) // an error: it is gone
-		}
+	control, terminal, err := pty.Open()
+	must(err, "open a terminal")
+	_ = pty.InheritSize(os.Stdin, terminal) // an error: the caller has no terminal, and no size
+	must(sendFile(os.NewFile(childSocket, "socket"), int(control.Fd())), "send the terminal")
+	// The first terminal of a new session becomes its controlling one: Ctrl-C there is for the
+	// processes of this session. And no process in it can type into the caller's terminal
+	// (TIOCSTI).
+	_, err = unix.Setsid()
+	must(err, "setsid")
+	must(unix.IoctlSetInt(int(terminal.Fd()), unix.TIOCSCTTY, 0), "TIOCSCTTY")
+	for fd := range 3 {
+		must(unix.Dup3(int(terminal.Fd()), fd, 0), "dup3")
 	}
+}
+
+// remote is the parent's end of the container's terminal.
+type remote struct {
+	copied chan bool   // closed when all output is copied
+	before *term.State // of the caller's terminal
+}
+
+// attachTerminal copies what is typed to the container's terminal and its output back. The caller's
+// terminal becomes raw: what a key means is decided by the container's.
+func attachTerminal(socket *os.File) (r remote) {
+	if !*tty {
+		return r
+	}
+	fd, err := receiveFile(int(socket.Fd()))
+	if err != nil || fd < 0 {
+		return r // the child has failed, and says why
+	}
+	control := os.NewFile(uintptr(fd), "terminal")
+	r.before, _ = term.MakeRaw(0) // an error: it is not a terminal
+	r.copied = make(chan bool)
 	go func() {
-		// Earlier, a signal or a key would meet the child and not the command. The end of the socket is what counts.
-		_, _, _ = receive(int(control.Fd()))
-		control.Close()
-		go t.copyInput()
-		caught.forward(pid, t.resize)
+		io.Copy(os.Stdout, control) // ends with an error when the last process has closed it
+		close(r.copied)
 	}()
-	status, waitErr := wait(pid)
-	if closeErr := t.close(); closeErr != nil {
-		status, err = statusFailed, errors.Join(err, closeErr)
-	}
-	return status, errors.Join(err, waitErr)
+	go func() {
+		io.Copy(control, os.Stdin)
+		control.Write([]byte{4}) // what Ctrl-D sends: the end of the input
+	}()
+	resized := make(chan os.Signal, 1)
+	signal.Notify(resized, unix.SIGWINCH)
+	go func() {
+		for range resized {
+			_ = pty.InheritSize(os.Stdin, control)
+		}
+	}()
+	return r
 }
 
-func receiveTerminal(pid int, control *os.File) (*terminal, error) {
-	_, fds, err := receive(int(control.Fd()))
-	if err != nil {
-		return nil, fmt.Errorf("terminal: %w", err)
+// detach waits for the rest of the output, and gives the caller's terminal back as it was.
+func (r remote) detach() {
+	if r.copied != nil {
+		<-r.copied
 	}
-	if len(fds) < 2 { // the child failed before, and says so
-		return nil, nil
+	if r.before != nil {
+		term.Restore(0, r.before)
 	}
-	t := &terminal{pid: pid, master: os.NewFile(uintptr(fds[0]), "terminal"), slave: os.NewFile(uintptr(fds[1]), "terminal")}
-	t.copied = make(chan error, 1)
-	t.before = makeRaw()
-	go t.copyOutput()
-	return t, nil
-}
-
-// close copies the rest of the output and leaves the caller's terminal as it was.
-func (t *terminal) close() error {
-	if t == nil {
-		return nil
-	}
-	t.slave.Close()
-	err := <-t.copied
-	if t.before != nil && !inBackground() {
-		_ = unix.IoctlSetTermios(0, unix.TCSETS, t.before)
-	}
-	if err != nil && !errors.Is(err, unix.EPIPE) { // who closes a pipe does so on purpose
-		return fmt.Errorf("terminal: %w", err)
-	}
-	return nil
 }

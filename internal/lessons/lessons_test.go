@@ -1,4 +1,3 @@
-// Package lessons tests the form of the steps: they are read as much as they are run.
 package lessons
 
 import (
@@ -76,12 +75,9 @@ func linesOfCode(t *testing.T, file string) int {
 	}
 }
 
-// TestColumns requires of each line that it fits on a projector. step5-complete is older than this rule.
+// TestColumns requires of each line that it fits on a projector.
 func TestColumns(t *testing.T) {
 	for _, file := range files(t, "*.go") {
-		if step(file) == "step5-complete" {
-			continue
-		}
 		for i, line := range strings.Split(read(t, file), "\n") {
 			columns := len([]rune(strings.ReplaceAll(line, "\t", "    ")))
 			if columns > maxColumns {
@@ -99,9 +95,6 @@ func TestSame(t *testing.T) {
 		}
 		same := files(t, name)
 		for _, file := range same {
-			if name == "other.go" && step(file) == "step5-complete" {
-				continue // as in TestColumns
-			}
 			require.True(t, read(t, file) == read(t, same[0]), "diff -u %s %s", same[0], file)
 		}
 	}
