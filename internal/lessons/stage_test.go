@@ -1,0 +1,64 @@
+package lessons
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	step5    = "../../step5-complete"
+	chapters = "abcdefgh"
+)
+
+// TestStages compiles the program after each chapter, with each chapter alone, and with each left
+// out.
+func TestStages(t *testing.T) {
+	stages := map[string]bool{}
+	for i, chapter := range chapters {
+		stages[chapters[:i+1]] = true
+		if chapter != 'a' {
+			stages["a"+string(chapter)] = true
+			stages[strings.ReplaceAll(chapters, string(chapter), "")] = true
+		}
+	}
+	for stage := range stages {
+		t.Run(stage, func(t *testing.T) {
+			files, err := Stage(step5, stage)
+			require.NoError(t, err)
+			// In the module, so that the packages it imports are found, and where go ignores it.
+			dir, err := os.MkdirTemp("..", "_stage")
+			require.NoError(t, err)
+			defer os.RemoveAll(dir)
+			for name, text := range files {
+				require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o644))
+			}
+			vet := exec.Command("go", "vet", ".")
+			vet.Dir, vet.Env = dir, append(os.Environ(), "GOOS=linux", "CGO_ENABLED=0")
+			out, err := vet.CombinedOutput()
+			require.NoError(t, err, "%s", out)
+		})
+	}
+}
+
+// TestStageNeedsA requires that the chapter on which the others stand is not left out.
+func TestStageNeedsA(t *testing.T) {
+	_, err := Stage(step5, "bcd")
+	require.ErrorContains(t, err, "without a")
+}
+
+// TestStageOfAll requires that nothing but marks decides: with all chapters it is the program.
+func TestStageOfAll(t *testing.T) {
+	files, err := Files(step5)
+	require.NoError(t, err)
+	stage, err := Stage(step5, chapters)
+	require.NoError(t, err)
+	require.Len(t, stage, len(files))
+	for _, file := range files {
+		require.Equal(t, file.Text, string(stage[file.Name]), file.Name)
+	}
+}
