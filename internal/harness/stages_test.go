@@ -1,0 +1,96 @@
+//go:build linux
+
+package harness
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"container.example/workshop/internal/lessons"
+)
+
+const lesson = "step5-complete"
+
+// TestStages requires of each chapter that its promises are kept when it is built, after the
+// chapters before it and after the first one alone, and that they were not kept before: the ways out
+// that it closes were open.
+func TestStages(t *testing.T) {
+	root, err := ModuleRoot()
+	require.NoError(t, err)
+	host, err := NewHost(root)
+	require.NoError(t, err)
+	defer host.Close()
+	chapters, err := Chapters(root, lesson)
+	require.NoError(t, err)
+	require.NotEmpty(t, chapters)
+	done := ""
+	for i, chapter := range chapters {
+		before := done
+		done += chapter.Letter
+		t.Run(chapter.Letter, func(t *testing.T) {
+			scripts := slices.Concat(chapter.Promises, chapter.WaysOut)
+			// Some promises hold before, and must not be broken. The first one is what is new.
+			isNew := append(chapter.Promises[:1:1], chapter.WaysOut...)
+			for id, status := range judgeAll(t, host, compileStage(t, root, before), isNew) {
+				if status == Passed {
+					t.Errorf("%s is kept without the chapter", id)
+				}
+			}
+			stages := []string{done}
+			if i > 1 {
+				stages = append(stages, chapters[0].Letter+chapter.Letter)
+			}
+			for _, letters := range stages {
+				for id, status := range judgeAll(t, host, compileStage(t, root, letters), scripts) {
+					if status == Failed {
+						t.Errorf("%s is not kept with the chapters %s", id, letters)
+					}
+				}
+			}
+		})
+	}
+}
+
+// compileStage compiles the program as it is after these chapters. Without any it is that of the step
+// before.
+func compileStage(t *testing.T, root, letters string) string {
+	program := filepath.Join(t.TempDir(), "container")
+	if letters == "" {
+		require.NoError(t, Build(t.Context(), program, filepath.Join(root, "step4-cgroups")))
+		return program
+	}
+	files, err := lessons.Stage(filepath.Join(root, lesson), letters)
+	require.NoError(t, err)
+	// In the module, for the packages that it imports, and where the go command overlooks it.
+	dir, err := os.MkdirTemp(filepath.Join(root, lesson), "_stage")
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	for name, text := range files {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o644))
+	}
+	require.NoError(t, Build(t.Context(), program, dir))
+	return program
+}
+
+// judgeAll runs each of the scripts against a program and returns what became of them.
+func judgeAll(t *testing.T, host *Host, program string, scripts []Script) map[string]Status {
+	results := map[string]Status{}
+	for len(scripts) > 0 {
+		judged := 0
+		// A check ends at the first script that fails: the next one goes on from there.
+		err := host.Check(t.Context(), Options{Program: program, Ours: true}, scripts, func(e Event) {
+			if e.Status != Started {
+				results[e.Script.ID()] = e.Status
+				judged++
+			}
+		})
+		require.NoError(t, err)
+		require.Positive(t, judged)
+		scripts = scripts[judged:]
+	}
+	return results
+}
