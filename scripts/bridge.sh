@@ -1,7 +1,7 @@
 #!/bin/sh
 # The bridge of the containers of step 5, for their chapter about a network.
 #
-#   bridge.sh up     a bridge container0, which is 10.200.0.1 in 10.200.0.0/16, and packets from there to
+#   bridge.sh up     a bridge workshop0, which is 10.201.0.1 in 10.201.0.0/16, and packets from there to
 #                    elsewhere go out under the address of this machine (masquerading)
 #   bridge.sh down   all of it is gone
 #
@@ -9,8 +9,8 @@
 set -eu
 
 usage='usage: bridge.sh up|down'
-name=container0
-subnet=10.200.0
+name=workshop0
+subnet=10.201.0
 
 up() {
     ip link add "$name" type bridge

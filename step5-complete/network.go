@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const bridge = "container0"
+const bridge = "workshop0"
 
 var onBridge bool
 
@@ -35,7 +35,7 @@ func init() {
 // address returns the address with this number in the network of the bridge. The bridge itself has
 // number 1.
 func address(number byte) *net.IPNet {
-	return &net.IPNet{IP: net.IPv4(10, 200, 0, number), Mask: net.CIDRMask(16, 32)}
+	return &net.IPNet{IP: net.IPv4(10, 201, 0, number), Mask: net.CIDRMask(16, 32)}
 }
 
 // connectNetwork connects the network namespace of the child to the bridge.
@@ -55,9 +55,9 @@ func connectNetwork(cmd *exec.Cmd) error {
 		pair := &netlink.Veth{
 			PeerName:         "eth0",
 			PeerNamespace:    netlink.NsPid(cmd.Process.Pid),
-			PeerHardwareAddr: net.HardwareAddr{2, 0, 10, 200, 0, number}, // see setUpNetwork
+			PeerHardwareAddr: net.HardwareAddr{2, 0, 10, 201, 0, number}, // see setUpNetwork
 		}
-		pair.Name = fmt.Sprint("container", number)
+		pair.Name = fmt.Sprint("workshop", number)
 		pair.MasterIndex = ports.Attrs().Index
 		err = netlink.LinkAdd(pair)
 		if err == nil {

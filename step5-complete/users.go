@@ -95,9 +95,10 @@ func receiveRootfs(dir string) string {
 // /dev/stdout otherwise: that opens the pipe once more (proc_pid_fd(5)).
 func giveStreams() error {
 	for _, stream := range []*os.File{os.Stdin, os.Stdout, os.Stderr} {
-		info, err := stream.Stat()
-		if err != nil || info.Mode()&os.ModeNamedPipe == 0 {
-			continue
+		var fs unix.Statfs_t
+		err := unix.Fstatfs(int(stream.Fd()), &fs)
+		if err != nil || fs.Type != unix.PIPEFS_MAGIC {
+			continue // closed, or a file with a name, which is left alone
 		}
 		if err := stream.Chown(firstID, firstID); err != nil {
 			return err
