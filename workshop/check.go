@@ -40,10 +40,10 @@ type verdict struct {
 }
 
 // build makes an executable of the program.
-func (c *checker) build(ctx context.Context) (path string, err error) {
-	source := c.program()
+func (c *checker) build(ctx context.Context, s state) (path string, err error) {
+	source := c.program(s)
 	info, err := os.Stat(source)
-	switch missing := c.missing(); {
+	switch missing := c.missing(s); {
 	case missing != nil:
 		return "", missing
 	case err != nil:
@@ -78,6 +78,10 @@ func notExecutable(file string) string {
 // progress. Each is called for all that happens on the way.
 func (c *checker) check(ctx context.Context, step string, rank func(harness.Script) int, each func(harness.Event)) (v verdict, err error) {
 	v = verdict{step: step, events: map[string]harness.Event{}}
+	before, err := c.load()
+	if err != nil {
+		return v, err
+	}
 	if v.scripts, err = harness.Scripts(c.root, step); err != nil {
 		return v, err
 	}
@@ -89,7 +93,7 @@ func (c *checker) check(ctx context.Context, step string, rank func(harness.Scri
 		}
 		furnished <- err
 	}()
-	program, err := c.build(ctx)
+	program, err := c.build(ctx, before)
 	hostErr := <-furnished
 	if errors.As(err, &v.build) {
 		return v, hostErr
@@ -179,10 +183,10 @@ func earlier(scripts []harness.Script, a, b harness.Event) bool {
 
 // focus ranks the scripts of the step that one is working on before those of the steps that are passed: a
 // mistake in step 3 is explained by a promise of step 3, even if it breaks some of step 1 too.
-func (c *checker) focus(step string) func(harness.Script) int {
-	return func(s harness.Script) int {
-		switch _, passed := c.state.Passed[s.Step]; {
-		case !passed || s.Step == step:
+func (s state) focus(step string) func(harness.Script) int {
+	return func(script harness.Script) int {
+		switch _, passed := s.Passed[script.Step]; {
+		case !passed || script.Step == step:
 			return 1
 		default:
 			return 2
@@ -212,9 +216,12 @@ func rounds(scripts []harness.Script) (all [][]harness.Script) {
 
 // keep keeps what a check found out.
 func (c *checker) keep(v verdict) error {
-	c.mutex.Lock()
-	defer c.mutex.Unlock()
-	s := &c.state
+	_, err := c.change(func(s *state) error { return s.keep(c.root, v) })
+	return err
+}
+
+// keep takes in what a check found out.
+func (s *state) keep(root string, v verdict) error {
 	s.Checks++
 	s.Failing, s.Promise, s.Subject = "", "", ""
 	if v.failure != nil {
@@ -224,7 +231,7 @@ func (c *checker) keep(v verdict) error {
 			return err
 		}
 	} else {
-		steps, err := harness.Steps(c.root)
+		steps, err := harness.Steps(root)
 		if err != nil {
 			return err
 		}
@@ -245,7 +252,7 @@ func (c *checker) keep(v verdict) error {
 			s.Kept[id] = time.Now().Truncate(time.Second)
 		}
 	}
-	return c.save()
+	return nil
 }
 
 // shortfall is how many of the promises of a step itself were not checked, for what the machine or the user lacks.
@@ -303,10 +310,16 @@ func (a *app) checker(program string, timeout time.Duration) (*checker, error) {
 		if program == p.dir {
 			program = ""
 		}
-		if p.state.Program != program {
-			p.state.Kept = map[string]time.Time{} // by another
+		_, err := p.change(func(s *state) error {
+			if s.Program != program {
+				s.Kept = map[string]time.Time{} // by another
+			}
+			s.Program = program
+			return nil
+		})
+		if err != nil {
+			return nil, err
 		}
-		p.state.Program = program
 	}
 	return &checker{place: p, timeout: timeout}, nil
 }
@@ -330,7 +343,11 @@ The exit status is 0 if all are kept, and 1 if not or if most of those of the st
 			if err != nil {
 				return err
 			}
-			step, _, err := c.nextStep()
+			s, err := c.load()
+			if err != nil {
+				return err
+			}
+			step, _, err := c.nextStep(s)
 			if len(args) > 0 {
 				step, err = findStep(c.root, args[0])
 			}
@@ -348,7 +365,11 @@ The exit status is 0 if all are kept, and 1 if not or if most of those of the st
 // runCheck checks once and prints all of it.
 func (a *app) runCheck(ctx context.Context, c *checker, step string) error {
 	out := a.out
-	out.printf("Checking %s, step %s: %s\n", out.bold.Render(relative(c.program())), number(step), title(c.root, step))
+	s, err := c.load()
+	if err != nil {
+		return err
+	}
+	out.printf("Checking %s, step %s: %s\n", out.bold.Render(relative(c.program(s))), number(step), title(c.root, step))
 	start := time.Now()
 	current := ""
 	line := func(e harness.Event) {
@@ -358,7 +379,7 @@ func (a *app) runCheck(ctx context.Context, c *checker, step string) error {
 		}
 		out.printf("%s\n", a.promiseLine(e))
 	}
-	v, err := c.check(ctx, step, c.focus(step), func(e harness.Event) {
+	v, err := c.check(ctx, step, s.focus(step), func(e harness.Event) {
 		if e.Status != harness.Started {
 			line(e)
 		}
@@ -370,15 +391,18 @@ func (a *app) runCheck(ctx context.Context, c *checker, step string) error {
 		a.explainBuild(v.build, self()+" check")
 		return errFailed
 	}
+	if s, err = c.load(); err != nil {
+		return err
+	}
 	before := map[string]int{} // those of steps that are passed: how many were not reached is all there is to say
-	for _, s := range v.scripts {
-		_, passed := c.state.Passed[s.Step]
-		switch _, reached := v.events[s.ID()]; {
+	for _, script := range v.scripts {
+		_, passed := s.Passed[script.Step]
+		switch _, reached := v.events[script.ID()]; {
 		case reached:
-		case passed && s.Step != step:
-			before[s.Step]++
+		case passed && script.Step != step:
+			before[script.Step]++
 		default:
-			line(harness.Event{Script: s})
+			line(harness.Event{Script: script})
 		}
 	}
 	for _, s := range slices.Sorted(maps.Keys(before)) {
@@ -483,7 +507,11 @@ func (a *app) tellLacking(v verdict, step string) {
 // congratulate says what comes next.
 func (a *app) congratulate(c *checker, v verdict) error {
 	out := a.out
-	next, all, err := c.nextStep()
+	s, err := c.load()
+	if err != nil {
+		return err
+	}
+	next, all, err := c.nextStep(s)
 	if err != nil {
 		return err
 	}
@@ -492,7 +520,7 @@ func (a *app) congratulate(c *checker, v verdict) error {
 		return err
 	}
 	for _, step := range steps {
-		if step < v.step && c.unchecked(step) != "" {
+		if step < v.step && s.Unchecked[step] != "" {
 			a.tellLacking(v, step)
 		}
 	}

@@ -37,7 +37,11 @@ explanation; by default, for the first step that you have not passed. With -mine
 			if err != nil {
 				return err
 			}
-			step, _, err := p.nextStep()
+			s, err := p.load()
+			if err != nil {
+				return err
+			}
+			step, _, err := p.nextStep(s)
 			if len(args) > 0 {
 				step, err = findStep(p.root, args[0])
 			}
@@ -64,13 +68,18 @@ explanation; by default, for the first step that you have not passed. With -mine
 
 // diffMine shows what the program of the participant lacks against a step.
 func (a *app) diffMine(p *place, step string) error {
-	if err := p.missing(); err != nil {
+	s, err := p.load()
+	if err != nil {
 		return err
 	}
-	if info, err := os.Stat(p.program()); err != nil || !info.IsDir() && !strings.HasSuffix(p.program(), ".go") {
-		return fmt.Errorf("%s: only Go programs can be compared with ours", relative(p.program()))
+	if err := p.missing(s); err != nil {
+		return err
 	}
-	return a.diffDecls(p.program(), filepath.Join(p.root, step))
+	program := p.program(s)
+	if info, err := os.Stat(program); err != nil || !info.IsDir() && !strings.HasSuffix(program, ".go") {
+		return fmt.Errorf("%s: only Go programs can be compared with ours", relative(program))
+	}
+	return a.diffDecls(program, filepath.Join(p.root, step))
 }
 
 // declaration is a top-level declaration of a package.

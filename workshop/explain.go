@@ -489,10 +489,12 @@ func (a *app) explainFailure(p *place, e harness.Event) error {
 	for _, row := range x.rows() {
 		out.printf("  %s%s\n", out.faint.Render(fmt.Sprintf("%-10s", row[0])), out.wrap(row[1], 12))
 	}
-	p.mutex.Lock()
-	_, passed := p.state.Passed[e.Script.Step]
-	when, kept := p.state.Kept[e.Script.ID()] // one that was skipped is not broken by a change
-	p.mutex.Unlock()
+	s, err := p.load()
+	if err != nil {
+		return err
+	}
+	_, passed := s.Passed[e.Script.Step]
+	when, kept := s.Kept[e.Script.ID()] // one that was skipped is not broken by a change
 	if passed && kept {
 		out.printf("  %s%s\n", out.faint.Render(fmt.Sprintf("%-10s", "note")),
 			out.wrap(fmt.Sprintf("this was kept on %s: look at what you changed since then.", when.Format("2 January at 15:04")), 12))

@@ -158,14 +158,18 @@ exact: the last one shows the lines of the workshop's own step.`,
 			if err != nil {
 				return err
 			}
-			id := p.state.Failing
+			s, err := p.load()
+			if err != nil {
+				return err
+			}
+			id := s.Failing
 			if len(args) > 0 {
 				id = args[0]
 			}
-			if err := p.missing(); id == "" && err != nil {
+			if err := p.missing(s); id == "" && err != nil {
 				return err
 			}
-			if id == "" && p.state.Checks == 0 {
+			if id == "" && s.Checks == 0 {
 				a.out.printf("Nothing was checked yet: %s check\n", self())
 				return nil
 			}
@@ -173,11 +177,11 @@ exact: the last one shows the lines of the workshop's own step.`,
 				a.out.printf("Nothing failed at the last check. To check again: %s check\n", self())
 				return nil
 			}
-			s, err := findScript(p.root, id)
+			script, err := findScript(p.root, id)
 			if err != nil {
 				return err
 			}
-			return a.giveHint(p, s)
+			return a.giveHint(p, script)
 		},
 		ValidArgsFunction: func(*cobra.Command, []string, string) (ids []string, _ cobra.ShellCompDirective) {
 			if root, err := moduleRoot(); err == nil {
@@ -193,10 +197,17 @@ exact: the last one shows the lines of the workshop's own step.`,
 
 // giveHint prints the hints that were given for the script before, and one more.
 func (a *app) giveHint(p *place, s harness.Script) error {
+	const most = 3
+	state, err := p.change(func(state *state) error {
+		state.Hints[s.ID()] = min(state.Hints[s.ID()]+1, most)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
 	about := s
-	if s.ID() == p.state.Failing && p.state.Subject != "" {
-		var err error
-		if about, err = findScript(p.root, p.state.Subject); err != nil {
+	if s.ID() == state.Failing && state.Subject != "" {
+		if about, err = findScript(p.root, state.Subject); err != nil {
 			return err
 		}
 	}
@@ -208,17 +219,10 @@ func (a *app) giveHint(p *place, s harness.Script) error {
 	if err != nil {
 		return err
 	}
-	if s.ID() == p.state.Failing && p.state.Promise != "" {
-		promise = p.state.Promise
+	if s.ID() == state.Failing && state.Promise != "" {
+		promise = state.Promise
 	}
-	p.mutex.Lock()
-	defer p.mutex.Unlock()
-	const most = 3
-	given := min(p.state.Hints[s.ID()]+1, most)
-	p.state.Hints[s.ID()] = given
-	if err := p.save(); err != nil {
-		return err
-	}
+	given := state.Hints[s.ID()]
 	out := a.out
 	out.printf("%s\n  %s\n\n", out.bold.Render(s.ID()), out.wrap(promise, 2))
 	for i := range given {

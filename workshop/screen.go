@@ -19,6 +19,8 @@ import (
 type screen struct {
 	*app
 	c       *checker
+	state   state // as of the last time that it was read
+	program string
 	rerun   chan<- time.Time
 	width   int
 	height  int
@@ -31,25 +33,44 @@ type screen struct {
 	top     int    // the first line of the text that is shown
 }
 
+// stateMsg tells that the progress was changed, by this command or by another.
+type stateMsg struct{ state state }
+
 // watchScreen is watch on a terminal.
-func (a *app) watchScreen(ctx context.Context, c *checker, saves <-chan time.Time) error {
+func (a *app) watchScreen(ctx context.Context, c *checker, w *watcher) error {
+	state, err := c.load()
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	rerun := make(chan time.Time, 1)
-	s := &screen{app: a, c: c, rerun: rerun, width: a.out.width, height: 24, events: map[string]harness.Event{}}
+	s := &screen{app: a, c: c, state: state, program: c.program(state), rerun: rerun, width: a.out.width, height: 24, events: map[string]harness.Event{}}
 	p := tea.NewProgram(s, tea.WithAltScreen(), tea.WithContext(ctx))
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
-		c.checkAtSaves(ctx, either(ctx, saves, rerun), func(m any) { p.Send(m) })
+		c.checkAtSaves(ctx, either(ctx, w.saves, rerun), func(m any) { p.Send(m) })
 	}()
-	_, err := p.Run()
+	go func() {
+		for {
+			select {
+			case <-w.changes:
+				if s, err := c.load(); err == nil { // or it is being removed
+					p.Send(stateMsg{s})
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	_, err = p.Run()
 	cancel()
 	<-finished
 	if err != nil && ctx.Err() != nil {
 		err = nil // ended by a signal, or by us
 	}
 	if err == nil {
-		a.out.printf("%s\n", a.bar(c.place, stepsOf(c.root), 40))
+		a.out.printf("%s\n", a.bar(s.state, stepsOf(c.root), 40))
 	}
 	return err
 }
@@ -91,6 +112,8 @@ func (s *screen) Update(m tea.Msg) (tea.Model, tea.Cmd) {
 		s.show()
 	case tea.KeyMsg:
 		return s, s.key(m.String())
+	case stateMsg:
+		s.state = m.state
 	case begun:
 		if s.now.step != m.step && s.now.step != "" && m.step > s.now.step {
 			s.praise = s.now.step
@@ -100,10 +123,13 @@ func (s *screen) Update(m tea.Msg) (tea.Model, tea.Cmd) {
 		if s.now.saved != m.saved { // else the steps before were passed just now
 			s.events = map[string]harness.Event{}
 		}
-		s.now, s.running = m, true
+		s.now, s.state, s.running = m, m.state, true
 	case event:
 		s.events[m.Script.ID()] = m.Event
 	case done:
+		if m.err == nil && m.build == nil {
+			s.state = m.state
+		}
 		s.last, s.running, s.top = m, false, 0
 		s.show()
 	}
@@ -169,7 +195,7 @@ func (s *screen) show() {
 func (s *screen) View() string {
 	out := s.out
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s   %s\n\n", s.bar(s.c.place, stepsOf(s.c.root), min(40, max(s.width-40, 10))), out.faint.Render(relative(s.c.program())))
+	fmt.Fprintf(&b, "%s   %s\n\n", s.bar(s.state, stepsOf(s.c.root), min(40, max(s.width-40, 10))), out.faint.Render(relative(s.program)))
 	row, rows := "", []string{}
 	for i, script := range s.now.scripts {
 		switch {
@@ -200,7 +226,7 @@ func (s *screen) View() string {
 	fmt.Fprintf(&b, "  %s\n", out.faint.Render(status))
 	if s.praise != "" {
 		mark, what := "✓", "is passed"
-		if s.c.unchecked(s.praise) != "" {
+		if s.state.Unchecked[s.praise] != "" {
 			mark, what = "-", "cannot be checked here"
 		}
 		fmt.Fprintf(&b, "  %s\n", out.good.Bold(true).Render(fmt.Sprintf("%s Step %s %s. On with step %s.", mark, number(s.praise), what, number(s.now.step))))

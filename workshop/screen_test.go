@@ -23,7 +23,7 @@ func TestScreen(t *testing.T) {
 	require.NoError(t, err)
 	dir := t.TempDir()
 	a := &app{dir: dir, out: newOutput(&bytes.Buffer{})}
-	p := &place{root: root, dir: dir, state: state{Hints: map[string]int{}, Passed: map[string]time.Time{}}}
+	p := &place{root: root, dir: dir}
 	rerun := make(chan time.Time, 1)
 	s := &screen{app: a, c: &checker{place: p}, rerun: rerun, events: map[string]harness.Event{}}
 	press := func(key string) { s.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(key)}) }
@@ -38,7 +38,7 @@ func TestScreen(t *testing.T) {
 
 	s.Update(tea.WindowSizeMsg{Width: 80, Height: 24})
 	saved := time.Now()
-	s.Update(begun{"step1-skeleton", scripts, saved})
+	s.Update(begun{step: "step1-skeleton", scripts: scripts, saved: saved})
 	require.Equal(t, "step1-skeleton     ··········", row("step1-skeleton"))
 	require.Contains(t, s.View(), "checking step 1")
 	s.Update(event{harness.Event{Script: scripts[0], Status: harness.Passed}})
@@ -50,7 +50,7 @@ func TestScreen(t *testing.T) {
 	}}
 	s.Update(event{failure})
 	v := verdict{step: "step1-skeleton", scripts: scripts, events: s.events, failure: &failure}
-	s.Update(done{v, 300 * time.Millisecond, nil})
+	s.Update(done{verdict: v, took: 300 * time.Millisecond})
 	require.Contains(t, s.View(), "verdict 0.30 s after the save")
 	require.Contains(t, s.View(), "✗ step1-skeleton/arguments")
 	require.Equal(t, "step1-skeleton     ✓✗········", row("step1-skeleton "))
@@ -59,7 +59,9 @@ func TestScreen(t *testing.T) {
 		press("h")
 	}
 	require.Contains(t, s.View(), "Hint 1 of 3")
-	require.Equal(t, 3, p.state.Hints["step1-skeleton/arguments"])
+	after, err := p.load()
+	require.NoError(t, err)
+	require.Equal(t, 3, after.Hints["step1-skeleton/arguments"])
 	require.Contains(t, s.View(), "more lines: space")
 	press(" ")
 	require.NotContains(t, s.View(), "Hint 1 of 3")
@@ -83,10 +85,10 @@ func TestScreen(t *testing.T) {
 	more, err := harness.Scripts(root, "step2-namespaces")
 	require.NoError(t, err)
 	s.Update(tea.WindowSizeMsg{Width: 80, Height: 24})
-	s.Update(begun{"step2-namespaces", more, saved})
+	s.Update(begun{step: "step2-namespaces", scripts: more, saved: saved})
 	require.Contains(t, s.View(), "Step 1 is passed")
 	require.Equal(t, "step1-skeleton     ✓✗·······", row("step1-skeleton "))
-	s.Update(begun{"step2-namespaces", more, saved.Add(time.Second)})
+	s.Update(begun{step: "step2-namespaces", scripts: more, saved: saved.Add(time.Second)})
 	require.NotContains(t, s.View(), "Step 1 is passed")
 
 	_, quit := s.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("q")})

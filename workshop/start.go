@@ -42,7 +42,7 @@ nothing yet. The plan of step 1 is in its comments. Nothing that is there alread
 			if err := p.make(); err != nil {
 				return err
 			}
-			if err := p.save(); err != nil {
+			if _, err := p.change(func(*state) error { return nil }); err != nil {
 				return err
 			}
 			main := relative(filepath.Join(p.dir, "main.go"))
@@ -97,27 +97,31 @@ func (a *app) showProgress(p *place) error {
 	if err != nil {
 		return err
 	}
+	s, err := p.load()
+	if err != nil {
+		return err
+	}
 	out := a.out
-	out.printf("%s\n\n", a.bar(p, steps, 40))
+	out.printf("%s\n\n", a.bar(s, steps, 40))
 	for _, step := range steps {
-		when, ok := p.state.Passed[step]
+		when, ok := s.Passed[step]
 		mark, note := out.faint.Render("·"), ""
 		if ok {
 			mark, note = out.good.Render("✓"), "passed "+when.Format("2 January 15:04")
-		} else if p.unchecked(step) != "" {
-			mark, note = out.faint.Render("-"), "not checked here, "+p.unchecked(step)
+		} else if why := s.Unchecked[step]; why != "" {
+			mark, note = out.faint.Render("-"), "not checked here, "+why
 		}
 		out.printf("  %s %-18s %-28s %s\n", mark, step, title(p.root, step), out.faint.Render(note))
 	}
 	hints := 0
-	for _, n := range p.state.Hints {
+	for _, n := range s.Hints {
 		hints += n
 	}
-	out.printf("\n%d checks, %d hints. Program: %s\n", p.state.Checks, hints, relative(p.program()))
-	if p.state.Failing != "" {
-		out.printf("Broken at the last check: %s\n  %s\n", p.state.Failing, out.wrap(p.state.Promise, 2))
+	out.printf("\n%d checks, %d hints. Program: %s\n", s.Checks, hints, relative(p.program(s)))
+	if s.Failing != "" {
+		out.printf("Broken at the last check: %s\n  %s\n", s.Failing, out.wrap(s.Promise, 2))
 	}
-	next, all, err := p.nextStep()
+	next, all, err := p.nextStep(s)
 	if err == nil && !all {
 		out.printf("Next, step %s: %s\n", number(next), out.note.Render(self()+" check"))
 	}
@@ -125,12 +129,10 @@ func (a *app) showProgress(p *place) error {
 }
 
 // bar shows how many of the steps are passed.
-func (a *app) bar(p *place, steps []string, width int) string {
-	p.mutex.Lock()
-	defer p.mutex.Unlock()
+func (a *app) bar(s state, steps []string, width int) string {
 	passed := 0
 	for _, step := range steps {
-		if _, ok := p.state.Passed[step]; ok {
+		if _, ok := s.Passed[step]; ok {
 			passed++
 		}
 	}
@@ -155,8 +157,14 @@ func (a *app) reset() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p.state = state{}
-			if err := errors.Join(p.make(), p.save()); err != nil {
+			if err := p.make(); err != nil {
+				return err
+			}
+			_, err = p.change(func(s *state) error {
+				*s = state{}
+				return nil
+			})
+			if err != nil {
 				return err
 			}
 			a.out.printf("%s is as at the start. What was there is in %s\n", relative(filepath.Join(p.dir, "main.go")), relative(kept))

@@ -36,18 +36,22 @@ first. When a step is passed, the next one begins. Where the output is no termin
 			if err != nil {
 				return err
 			}
-			if _, err := os.Stat(c.program()); err != nil {
-				_, err := c.build(cmd.Context()) // which says what to do
+			s, err := c.load()
+			if err != nil {
 				return err
 			}
-			saves, err := watchFiles(cmd.Context(), c.program())
+			if _, err := os.Stat(c.program(s)); err != nil {
+				_, err := c.build(cmd.Context(), s) // which says what to do
+				return err
+			}
+			w, err := watchFiles(cmd.Context(), c.place, c.program(s))
 			if err != nil {
 				return err
 			}
 			if a.out.terminal && term.IsTerminal(int(os.Stdin.Fd())) {
-				err = a.watchScreen(cmd.Context(), c, saves)
+				err = a.watchScreen(cmd.Context(), c, w)
 			} else {
-				err = a.watchPlain(cmd.Context(), c, saves)
+				err = a.watchPlain(cmd.Context(), c, c.program(s), w.saves)
 			}
 			return errors.Join(err, c.close())
 		},
@@ -59,71 +63,106 @@ first. When a step is passed, the next one begins. Where the output is no termin
 // quiet is how long nothing must happen to the files after a change: an editor saves in several steps.
 const quiet = 40 * time.Millisecond
 
-// watchFiles sends the time of each change to the program, which is a directory or a file.
-func watchFiles(ctx context.Context, program string) (<-chan time.Time, error) {
+// watcher tells of changes to files (inotify(7)).
+type watcher struct {
+	notify  *fsnotify.Watcher
+	program string         // a directory or a file
+	state   string         // the file of the progress
+	saves   chan time.Time // the program was saved
+	changes chan struct{}  // another command has changed the progress, perhaps
+}
+
+// watchFiles watches the program, the progress of the place, and the directories above both: one that is
+// removed and made anew is another one to inotify(7).
+func watchFiles(ctx context.Context, p *place, program string) (*watcher, error) {
 	info, err := os.Stat(program)
 	if err != nil {
 		return nil, err
 	}
-	watcher, err := fsnotify.NewWatcher()
+	notify, err := fsnotify.NewWatcher()
 	if err != nil {
 		return nil, fmt.Errorf("inotify: %w", err)
 	}
+	w := &watcher{notify, program, p.file("progress.json"), make(chan time.Time), make(chan struct{}, 1)}
 	// A directory is watched and not the file: editors replace files.
-	add := func(dir string) error {
-		return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || !d.IsDir() {
-				return err
-			}
-			if path != dir && strings.HasPrefix(d.Name(), ".") {
-				return fs.SkipDir
-			}
-			return watcher.Add(path)
-		})
+	dir := program
+	if !info.IsDir() {
+		dir = filepath.Dir(program)
 	}
-	if info.IsDir() {
-		err = add(program)
-	} else {
-		err = watcher.Add(filepath.Dir(program))
-	}
-	if err != nil {
-		return nil, errors.Join(err, watcher.Close())
-	}
-	matters := func(e fsnotify.Event) bool {
-		if !info.IsDir() && !strings.HasSuffix(program, ".go") {
-			return e.Name == program // its x bit matters too
+	for _, d := range []string{filepath.Dir(dir), filepath.Dir(p.dir)} {
+		if err := notify.Add(d); err != nil {
+			return nil, errors.Join(fmt.Errorf("inotify %s: %w", d, err), notify.Close())
 		}
-		return strings.HasSuffix(e.Name, ".go") && !strings.HasPrefix(filepath.Base(e.Name), ".") && e.Op != fsnotify.Chmod
 	}
-	saves := make(chan time.Time)
-	go func() {
-		defer watcher.Close()
-		var last time.Time
-		var settled <-chan time.Time
-		for {
-			select {
-			case e := <-watcher.Events:
-				if e.Op.Has(fsnotify.Create) {
-					if d, err := os.Stat(e.Name); err == nil && d.IsDir() && info.IsDir() {
-						_ = add(e.Name) // gone again, perhaps
-					}
+	if err := errors.Join(w.add(dir), w.add(p.dir)); err != nil {
+		return nil, errors.Join(err, notify.Close())
+	}
+	go w.run(ctx, dir)
+	return w, nil
+}
+
+// add watches a directory and, if that is the program, those below it; and the one of the progress.
+func (w *watcher) add(dir string) error {
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // gone again
+			return nil
+		case err != nil || !d.IsDir():
+			return err
+		case path != dir && strings.HasPrefix(d.Name(), ".") && path != filepath.Dir(w.state):
+			return fs.SkipDir
+		}
+		return w.notify.Add(path)
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// matters tells whether a change may change the program.
+func (w *watcher) matters(e fsnotify.Event, dir string) bool {
+	if dir != w.program && !strings.HasSuffix(w.program, ".go") {
+		return e.Name == w.program // its x bit matters too
+	}
+	name := filepath.Base(e.Name)
+	return strings.HasPrefix(e.Name, dir+"/") && strings.HasSuffix(name, ".go") &&
+		!strings.HasPrefix(name, ".") && e.Op != fsnotify.Chmod
+}
+
+func (w *watcher) run(ctx context.Context, dir string) {
+	defer w.notify.Close()
+	var last time.Time
+	var settled <-chan time.Time
+	var saves chan<- time.Time // none while there is nothing to tell
+	for {
+		select {
+		case e := <-w.notify.Events:
+			made := false
+			if e.Op.Has(fsnotify.Create) && (strings.HasPrefix(e.Name, dir) || e.Name == filepath.Dir(w.state)) {
+				d, err := os.Stat(e.Name)
+				if made = err == nil && d.IsDir(); made {
+					_ = w.add(e.Name) // gone again, perhaps
 				}
-				if matters(e) {
-					last, settled = time.Now(), time.After(quiet)
-				}
-			case <-settled:
-				settled = nil
+			}
+			// What was in a new directory before it was watched makes no event.
+			if e.Name == w.state || made {
 				select {
-				case saves <- last:
-				case <-ctx.Done():
-					return
+				case w.changes <- struct{}{}:
+				default: // it is known already
 				}
-			case <-ctx.Done():
-				return
 			}
+			if w.matters(e, dir) || made && e.Name == dir {
+				last, settled, saves = time.Now(), time.After(quiet), nil
+			}
+		case <-settled:
+			settled, saves = nil, w.saves
+		case saves <- last:
+			saves = nil
+		case <-ctx.Done():
+			return
 		}
-	}()
-	return saves, nil
+	}
 }
 
 // watched is what happens under watch, in this order: begun, any number of event, and done or gone.
@@ -132,12 +171,14 @@ type (
 		step    string
 		scripts []harness.Script
 		saved   time.Time
+		state   state
 	}
 	event struct{ harness.Event }
 	done  struct {
 		verdict
-		took time.Duration // from the save
-		err  error
+		took  time.Duration // from the save
+		err   error
+		state state // after it
 	}
 )
 
@@ -166,7 +207,12 @@ func (c *checker) checkAtSaves(ctx context.Context, saves <-chan time.Time, tell
 // checkOn checks the first step that is not passed, and when it is, the next one.
 func (c *checker) checkOn(ctx context.Context, saved time.Time, tell func(any)) {
 	for {
-		step, all, err := c.nextStep()
+		s, err := c.load()
+		if err != nil {
+			tell(done{err: err})
+			return
+		}
+		step, all, err := c.nextStep(s)
 		if err != nil {
 			tell(done{err: err})
 			return
@@ -176,19 +222,24 @@ func (c *checker) checkOn(ctx context.Context, saved time.Time, tell func(any)) 
 			tell(done{err: err})
 			return
 		}
-		tell(begun{step, scripts, saved})
-		failing := c.state.Failing
-		focus := c.focus(step)
-		v, err := c.check(ctx, step, func(s harness.Script) int {
-			if s.ID() == failing {
+		tell(begun{step, scripts, saved, s})
+		focus := s.focus(step)
+		v, err := c.check(ctx, step, func(script harness.Script) int {
+			if script.ID() == s.Failing {
 				return 0
 			}
-			return focus(s)
+			return focus(script)
 		}, func(e harness.Event) { tell(event{e}) })
 		if ctx.Err() != nil {
 			return
 		}
-		tell(done{v, time.Since(saved), err})
+		took := time.Since(saved)
+		if s, loadErr := c.load(); loadErr == nil {
+			tell(done{v, took, err, s})
+		} else {
+			tell(done{err: loadErr})
+			return
+		}
 		if err != nil || v.failure != nil || v.build != nil || all {
 			return
 		}
@@ -196,8 +247,8 @@ func (c *checker) checkOn(ctx context.Context, saved time.Time, tell func(any)) 
 }
 
 // watchPlain prints the verdicts as text.
-func (a *app) watchPlain(ctx context.Context, c *checker, saves <-chan time.Time) error {
-	a.out.printf("Watching %s: save it to have it checked, or press Ctrl-C to end.\n", relative(c.program()))
+func (a *app) watchPlain(ctx context.Context, c *checker, program string, saves <-chan time.Time) error {
+	a.out.printf("Watching %s: save it to have it checked, or press Ctrl-C to end.\n", relative(program))
 	c.checkAtSaves(ctx, saves, func(m any) {
 		switch m := m.(type) {
 		case begun:

@@ -1,0 +1,124 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// changer has this test binary add to the progress in a directory, as a command in another terminal does.
+const changer = "WORKSHOP_TEST_CHANGE"
+
+// TestChange changes the progress from several processes and goroutines at once: nothing is lost.
+func TestChange(t *testing.T) {
+	const many, times = 4, 25
+	p := &place{dir: t.TempDir()}
+	if dir := os.Getenv(changer); dir != "" {
+		p.dir = dir
+	}
+	count := func(who string) {
+		for range times {
+			_, err := p.change(func(s *state) error {
+				s.Checks++
+				s.Hints[who]++
+				return nil
+			})
+			require.NoError(t, err)
+		}
+	}
+	if os.Getenv(changer) != "" {
+		count(fmt.Sprint(os.Getpid()))
+		return
+	}
+	var all sync.WaitGroup
+	for i := range many {
+		all.Go(func() {
+			cmd := exec.Command("/proc/self/exe", "-test.run=^TestChange$")
+			cmd.Env = append(os.Environ(), changer+"="+p.dir)
+			out, err := cmd.CombinedOutput()
+			require.NoError(t, err, string(out))
+		})
+		all.Go(func() { count(fmt.Sprint("here ", i)) })
+	}
+	all.Wait()
+	s, err := p.load()
+	require.NoError(t, err)
+	require.Equal(t, 2*many*times, s.Checks)
+	require.Len(t, s.Hints, 2*many)
+}
+
+// TestChangeRemoved removes the directory of the lock while somebody waits for it.
+func TestChangeRemoved(t *testing.T) {
+	p := &place{dir: filepath.Join(t.TempDir(), "mine")}
+	unlock, err := p.lock()
+	require.NoError(t, err)
+	changed := make(chan error)
+	go func() {
+		_, err := p.change(func(s *state) error {
+			s.Checks = 7
+			return nil
+		})
+		changed <- err
+	}()
+	select {
+	case <-changed:
+		require.Fail(t, "changed in spite of the lock")
+	case <-time.After(50 * time.Millisecond):
+	}
+	require.NoError(t, os.RemoveAll(p.dir))
+	require.NoError(t, unlock())
+	require.NoError(t, <-changed)
+	s, err := p.load()
+	require.NoError(t, err)
+	require.Equal(t, 7, s.Checks)
+}
+
+// TestWatchFiles saves, and removes the directory and makes it anew.
+func TestWatchFiles(t *testing.T) {
+	p := &place{dir: filepath.Join(t.TempDir(), "mine")}
+	write := func() {
+		require.NoError(t, os.MkdirAll(p.dir, 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(p.dir, "main.go"), nil, 0o644))
+	}
+	change := func() {
+		_, err := p.change(func(*state) error { return nil })
+		require.NoError(t, err)
+	}
+	write()
+	w, err := watchFiles(t.Context(), p, p.dir)
+	require.NoError(t, err)
+	saved := func() {
+		select {
+		case <-w.saves:
+		case <-time.After(10 * time.Second):
+			require.Fail(t, "no save was seen")
+		}
+	}
+	changed := func() {
+		select {
+		case <-w.changes:
+		case <-time.After(10 * time.Second):
+			require.Fail(t, "no change of the progress was seen")
+		}
+	}
+	write()
+	saved()
+	change()
+	changed()
+	for range 3 {
+		require.NoError(t, os.RemoveAll(p.dir))
+		saved()
+		write()
+		saved()
+		change()
+		changed()
+	}
+}
