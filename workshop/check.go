@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -17,14 +16,15 @@ import (
 	"sync"
 	"time"
 
-	"github.com/spf13/cobra"
+	"github.com/urfave/cli/v3"
 
 	"container.example/workshop/internal/harness"
 )
 
-// checker runs the scripts of steps against the program of a place, any number of times.
+// checker runs the scripts of lessons against the program of a place, any number of times.
 type checker struct {
 	*place
+	course  *course
 	host    *harness.Host
 	second  *harness.Host // for the many scripts of step 5
 	timeout time.Duration // for a script; 0 for what suits the step
@@ -32,11 +32,12 @@ type checker struct {
 
 // verdict is the result of one check.
 type verdict struct {
-	step    string // up to which it was checked
+	lesson  lesson // up to which it was checked
 	scripts []harness.Script
 	events  map[string]harness.Event // what became of those that were reached
 	failure *harness.Event           // the first, if any
 	build   *harness.BuildError      // the program does not compile
+	passed  []lesson                 // that were not passed before
 }
 
 // build makes an executable of the program.
@@ -55,8 +56,8 @@ func (c *checker) build(ctx context.Context, s state) (path string, err error) {
 		return source, nil
 	}
 	path = c.file("container")
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return "", err
+	if err := makeDir(filepath.Dir(path)); err != nil {
+		return "", withAdvice(err)
 	}
 	return path, harness.Build(ctx, path, source)
 }
@@ -74,17 +75,15 @@ func notExecutable(file string) string {
 	return "not executable (name what your compiler makes of it, or begin a script with #! and chmod +x)"
 }
 
-// check builds the program and runs the scripts up to the step, those with the lowest rank first. It keeps the
+// check builds the program and runs the scripts up to a lesson, those with the lowest rank first. It keeps the
 // progress. Each is called for all that happens on the way.
-func (c *checker) check(ctx context.Context, step string, rank func(harness.Script) int, each func(harness.Event)) (v verdict, err error) {
-	v = verdict{step: step, events: map[string]harness.Event{}}
+func (c *checker) check(ctx context.Context, l lesson, each func(harness.Event)) (v verdict, err error) {
+	v = verdict{lesson: l, events: map[string]harness.Event{}}
 	before, err := c.load()
 	if err != nil {
 		return v, err
 	}
-	if v.scripts, err = harness.Scripts(c.root, step); err != nil {
-		return v, err
-	}
+	v.scripts = c.course.promised(l, before)
 	furnished := make(chan error, 1)
 	go func() { // takes longer than to build
 		var err error
@@ -101,7 +100,9 @@ func (c *checker) check(ctx context.Context, step string, rank func(harness.Scri
 	if err := errors.Join(err, hostErr); err != nil {
 		return v, err
 	}
-	slices.SortStableFunc(v.scripts, func(a, b harness.Script) int { return rank(a) - rank(b) })
+	slices.SortStableFunc(v.scripts, func(a, b harness.Script) int {
+		return c.rank(a, l, before) - c.rank(b, l, before)
+	})
 	for _, scripts := range rounds(v.scripts) {
 		o := harness.Options{Program: program, Timeout: c.timeout}
 		if o.Timeout == 0 {
@@ -121,7 +122,7 @@ func (c *checker) check(ctx context.Context, step string, rank func(harness.Scri
 			break
 		}
 	}
-	return v, c.keep(v)
+	return v, c.keep(&v)
 }
 
 // checkRound checks with several hosts at once where that is worth the while: the many scripts of step 5. Those
@@ -181,16 +182,20 @@ func earlier(scripts []harness.Script, a, b harness.Event) bool {
 	return index(a) < index(b)
 }
 
-// focus ranks the scripts of the step that one is working on before those of the steps that are passed: a
-// mistake in step 3 is explained by a promise of step 3, even if it breaks some of step 1 too.
-func (s state) focus(step string) func(harness.Script) int {
-	return func(script harness.Script) int {
-		switch _, passed := s.Passed[script.Step]; {
-		case !passed || script.Step == step:
-			return 1
-		default:
-			return 2
-		}
+// rank puts the scripts into the order in which they are run. First of all, does a command run at all? Then
+// what failed the last time, and the scripts of the lessons that one is working on before those of the lessons that
+// are passed: a mistake in step 3 is explained by a promise of step 3, even if it breaks some of step 1 too.
+func (c *checker) rank(script harness.Script, l lesson, s state) int {
+	_, passed := s.Passed[c.course.lessonOf(script).key()]
+	switch {
+	case script.ID() == c.course.scripts[l.step][0].ID():
+		return 0
+	case script.ID() == s.Failing:
+		return 1
+	case !passed || script.Step == l.step && (l.chapter == "" || script.Chapter == l.chapter):
+		return 2
+	default:
+		return 3
 	}
 }
 
@@ -214,14 +219,15 @@ func rounds(scripts []harness.Script) (all [][]harness.Script) {
 	return all
 }
 
-// keep keeps what a check found out.
-func (c *checker) keep(v verdict) error {
-	_, err := c.change(func(s *state) error { return s.keep(c.root, v) })
+// keep keeps what a check found out, and adds to it the lessons that are passed by it.
+func (c *checker) keep(v *verdict) error {
+	_, err := c.change(func(s *state) error { return s.keep(c.course, v) })
 	return err
 }
 
 // keep takes in what a check found out.
-func (s *state) keep(root string, v verdict) error {
+func (s *state) keep(c *course, v *verdict) error {
+	now := time.Now().Truncate(time.Second)
 	s.Checks++
 	s.Failing, s.Promise, s.Subject = "", "", ""
 	if v.failure != nil {
@@ -230,52 +236,69 @@ func (s *state) keep(root string, v verdict) error {
 		if s.Promise, err = v.failure.Script.Promise(v.failure.Line); err != nil {
 			return err
 		}
-	} else {
-		steps, err := harness.Steps(root)
-		if err != nil {
-			return err
-		}
-		for _, step := range steps {
-			if _, ok := s.Passed[step]; ok || step > v.step {
-				continue
-			}
-			if f := v.shortfall(step); f.most() {
-				s.Unchecked[step] = strings.Join(f.why, "; ")
-				continue
-			}
-			s.Passed[step] = time.Now().Truncate(time.Second)
-			delete(s.Unchecked, step)
-		}
 	}
 	for id, e := range v.events {
 		if e.Status == harness.Passed && !e.Script.NotYet() {
-			s.Kept[id] = time.Now().Truncate(time.Second)
+			s.Kept[id] = now
+		}
+	}
+	for _, l := range c.lessons {
+		f := v.shortfall(c, l)
+		switch _, ok := s.Passed[l.key()]; {
+		case ok || f.own == 0 || f.open > 0 || len(f.unbuilt) > 0:
+		case f.most():
+			s.Unchecked[l.key()] = strings.Join(f.why, "; ")
+		default:
+			s.Passed[l.key()] = now
+			delete(s.Unchecked, l.key())
+			s.Skipped = slices.DeleteFunc(s.Skipped, func(key string) bool { return key == l.key() })
+			v.passed = append(v.passed, l)
+		}
+	}
+	if l := v.lesson; v.failure == nil && s.At == l.id() && len(v.shortfall(c, l).unbuilt) == 0 {
+		s.At = "" // on with the lesson after it
+		if next, ok := c.after(l); ok && !c.passed(next, *s) && s.Unchecked[next.key()] == "" {
+			s.At = next.id()
 		}
 	}
 	return nil
 }
 
-// shortfall is how many of the promises of a step itself were not checked, for what the machine or the user lacks.
+// shortfall is what keeps a lesson from being passed by a check.
 type shortfall struct {
-	own, lacking int
-	why          []string // what is lacking
+	own     int      // its promises, as far as they were to be checked
+	open    int      // were broken, or not reached
+	lacking int      // could not be checked, for what the machine or the user lacks
+	why     []string // what is lacking
+	unbuilt []string // flags that the program does not take yet
+	asked   int      // for flags that it need not take
 }
 
-// most tells that the step cannot count as passed: the few that were checked may be such as the program of the step before
-// keeps too.
+// most tells that the lesson cannot count as passed: the few promises that were checked may be such as the program of
+// the lesson before keeps too.
 func (s shortfall) most() bool { return 2*s.lacking > s.own }
 
-func (v verdict) shortfall(step string) (f shortfall) {
+func (v *verdict) shortfall(c *course, l lesson) (f shortfall) {
 	for _, s := range v.scripts {
-		if s.Step != step || s.NotYet() {
+		if s.Step != l.step || s.NotYet() || l.chapter != "" && s.Chapter != l.chapter {
 			continue
 		}
 		f.own++
-		if e := v.events[s.ID()]; e.Lacking {
+		switch e := v.events[s.ID()]; {
+		case e.Status == harness.Passed:
+		case e.Status != harness.Skipped:
+			f.open++
+		case e.NotBuilt != "":
+			if !slices.Contains(f.unbuilt, "-"+e.NotBuilt) {
+				f.unbuilt = append(f.unbuilt, "-"+e.NotBuilt)
+			}
+		case e.Lacking:
 			f.lacking++
 			if !slices.Contains(f.why, e.Reason) {
 				f.why = append(f.why, e.Reason)
 			}
+		default:
+			f.asked++
 		}
 	}
 	return f
@@ -291,15 +314,27 @@ func (c *checker) close() error {
 	return err
 }
 
-// checkFlags adds the flags of check and watch.
-func checkFlags(cmd *cobra.Command, program *string, timeout *time.Duration) {
-	cmd.Flags().StringVar(program, "program", "", "an executable in any language, a .go file or a Go package (remembered)")
-	cmd.Flags().DurationVar(timeout, "timeout", 0, "how long a script may take (default 10s, from step 4 on 1m)")
+// checkFlags are the flags of check and watch.
+func checkFlags(program *string, timeout *time.Duration) []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{
+			Name: "program", Destination: program, TakesFile: true,
+			Usage: "an executable in any language, a .go file or a Go package, as `FILE` (remembered)",
+		},
+		&cli.DurationFlag{
+			Name: "timeout", Destination: timeout, HideDefault: true,
+			Usage: "the `TIME` that a script may take (default 10s, from step 4 on 1m)",
+		},
+	}
 }
 
 // checker opens the place, with the program of the flag if there is one.
 func (a *app) checker(program string, timeout time.Duration) (*checker, error) {
 	p, err := a.open()
+	if err != nil {
+		return nil, err
+	}
+	course, err := readCourse(p.root)
 	if err != nil {
 		return nil, err
 	}
@@ -321,24 +356,32 @@ func (a *app) checker(program string, timeout time.Duration) (*checker, error) {
 			return nil, err
 		}
 	}
-	return &checker{place: p, timeout: timeout}, nil
+	return &checker{place: p, course: course, timeout: timeout}, nil
 }
 
-func (a *app) check() *cobra.Command {
+func (a *app) check() *cli.Command {
 	var program string
 	var timeout time.Duration
-	cmd := &cobra.Command{
-		Use:   "check [STEP]",
-		Short: "Try the promises of the steps on your program",
-		Long: `Build your program and run the scripts of the steps up to STEP on a throw-away host: by default up to the first
-step that is not passed yet. A line tells what became of each promise; the first that is broken is explained.
-The exit status is 0 if all are kept, and 1 if not or if most of those of the step could not be checked here.`,
-		Example: `  workshop check
+	return &cli.Command{
+		Name:      "check",
+		Usage:     "Try the promises of the steps on your program",
+		ArgsUsage: "[STEP]",
+		Description: `Build your program and run the scripts of the steps up to STEP on a throw-away host: by default up to the
+first step, or chapter of step 5, that is not passed yet. A line tells what became of each promise; the first that is
+broken is explained. The exit status is 0 if all are kept, and 1 if not or if most of those of the step could not be
+checked here.
+
+  workshop check
   workshop check 3
+  workshop check 5c
   workshop check -program ./my-container.sh 1`,
-		Args:              cobra.MaximumNArgs(1),
-		ValidArgsFunction: completeSteps,
-		RunE: func(cmd *cobra.Command, args []string) error {
+		Flags:         checkFlags(&program, &timeout),
+		ShellComplete: completeLessons,
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			args, err := atMost(cmd, 1)
+			if err != nil {
+				return err
+			}
 			c, err := a.checker(program, timeout)
 			if err != nil {
 				return err
@@ -347,39 +390,51 @@ The exit status is 0 if all are kept, and 1 if not or if most of those of the st
 			if err != nil {
 				return err
 			}
-			step, _, err := c.nextStep(s)
+			l, _ := c.course.next(s)
 			if len(args) > 0 {
-				step, err = findStep(c.root, args[0])
+				if l, err = c.course.find(args[0]); err != nil {
+					return err
+				}
 			}
-			if err != nil {
-				return err
-			}
-			err = a.runCheck(cmd.Context(), c, step)
-			return errors.Join(err, c.close())
+			return errors.Join(a.runCheck(ctx, c, l), c.close())
 		},
 	}
-	checkFlags(cmd, &program, &timeout)
-	return cmd
+}
+
+// completeLessons completes the name of a step or a chapter.
+func completeLessons(_ context.Context, cmd *cli.Command) {
+	root, err := moduleRoot()
+	if err != nil {
+		return
+	}
+	if c, err := readCourse(root); err == nil {
+		for _, l := range c.lessons {
+			fmt.Fprintln(cmd.Root().Writer, l.id())
+		}
+	}
 }
 
 // runCheck checks once and prints all of it.
-func (a *app) runCheck(ctx context.Context, c *checker, step string) error {
+func (a *app) runCheck(ctx context.Context, c *checker, l lesson) error {
 	out := a.out
 	s, err := c.load()
 	if err != nil {
 		return err
 	}
-	out.printf("Checking %s, step %s: %s\n", out.bold.Render(relative(c.program(s))), number(step), title(c.root, step))
+	out.printf("Checking %s, %s: %s\n", out.bold.Render(relative(c.program(s))), l.name(), l.title)
+	if err := a.tellGiven(c, s, l); err != nil {
+		return err
+	}
 	start := time.Now()
 	current := ""
 	line := func(e harness.Event) {
-		if e.Script.Step != current {
-			current = e.Script.Step
+		if group := c.group(e.Script); group != current {
+			current = group
 			out.printf("\n%s\n", out.faint.Render(current))
 		}
 		out.printf("%s\n", a.promiseLine(e))
 	}
-	v, err := c.check(ctx, step, s.focus(step), func(e harness.Event) {
+	v, err := c.check(ctx, l, func(e harness.Event) {
 		if e.Status != harness.Started {
 			line(e)
 		}
@@ -394,32 +449,63 @@ func (a *app) runCheck(ctx context.Context, c *checker, step string) error {
 	if s, err = c.load(); err != nil {
 		return err
 	}
-	before := map[string]int{} // those of steps that are passed: how many were not reached is all there is to say
+	var before []string // the lessons that are passed: how many promises were not reached is all there is to say
+	unreached := map[string]int{}
 	for _, script := range v.scripts {
-		_, passed := s.Passed[script.Step]
+		of := c.course.lessonOf(script)
+		_, passed := s.Passed[of.key()]
 		switch _, reached := v.events[script.ID()]; {
 		case reached:
-		case passed && script.Step != step:
-			before[script.Step]++
+		case passed && of != l && script.Step != l.step:
+			if unreached[of.key()]++; unreached[of.key()] == 1 {
+				before = append(before, of.key())
+			}
 		default:
 			line(harness.Event{Script: script})
 		}
 	}
-	for _, s := range slices.Sorted(maps.Keys(before)) {
-		out.printf("\n%s\n  %s not reached %d, of a step that was passed before\n", out.faint.Render(s), out.faint.Render("·"), before[s])
+	for _, key := range before {
+		out.printf("\n%s\n  %s not reached %d, of a step that was passed before\n", out.faint.Render(key),
+			out.faint.Render("·"), unreached[key])
 	}
-	out.printf("\n%s\n", a.tally(v, time.Since(start)))
+	out.printf("\n%s\n", a.tally(c.course, &v, time.Since(start)))
 	if v.failure != nil {
 		if err := a.explainFailure(c.place, *v.failure); err != nil {
 			return err
 		}
 		return errFailed
 	}
-	if err := a.congratulate(c, v); err != nil {
+	if err := a.congratulate(c, &v, true); err != nil {
 		return err
 	}
-	if v.shortfall(step).most() {
-		return errFailed
+	for _, part := range c.course.parts(l) {
+		if f := v.shortfall(c.course, part); f.most() || len(f.unbuilt) > 0 && !part.optional {
+			return errFailed
+		}
+	}
+	return nil
+}
+
+// group is the heading over a script: its step, or its chapter.
+func (c *checker) group(s harness.Script) string {
+	l := c.course.lessonOf(s)
+	if l.chapter == "" {
+		return s.Step
+	}
+	return fmt.Sprintf("%s %s: %s", s.Step, l.chapter, l.title)
+}
+
+// tellGiven copies the given files of a chapter, and of the chapters of a step, and says so.
+func (a *app) tellGiven(c *checker, s state, l lesson) error {
+	for _, part := range c.course.parts(l) {
+		names, err := c.course.give(c.place, s, part)
+		if err != nil {
+			return err
+		}
+		if len(names) > 0 {
+			a.out.printf("%s\n", a.out.wrap("Copied into your program: "+strings.Join(names, ", ")+
+				". These are tables that "+part.name()+" uses, and nobody types.", 0))
+		}
 	}
 	return nil
 }
@@ -450,28 +536,38 @@ func (a *app) mark(e harness.Event) (sign, word string) {
 		return out.good.Render("✓"), "passed"
 	case e.Status == harness.Failed:
 		return out.bad.Render("✗"), "failed"
+	case e.Status == harness.Skipped && e.NotBuilt != "":
+		return out.faint.Render("·"), "not built"
 	case e.Status == harness.Skipped:
 		return out.faint.Render("-"), "skipped"
 	}
 	return out.faint.Render("·"), "not reached"
 }
 
-// tally counts the promises.
-func (a *app) tally(v verdict, took time.Duration) string {
+// tally counts the promises: those of the lesson first, and then of what was checked besides.
+func (a *app) tally(c *course, v *verdict, took time.Duration) string {
+	own, kept := 0, 0
 	counts := map[string]int{}
 	for _, s := range v.scripts {
 		e := v.events[s.ID()]
 		e.Script = s
 		_, word := a.mark(e)
 		counts[word]++
+		if s.Step == v.lesson.step && !s.NotYet() && (v.lesson.chapter == "" || s.Chapter == v.lesson.chapter) {
+			own++
+			if word == "passed" {
+				kept++
+			}
+		}
 	}
 	var parts []string
-	for _, word := range []string{"passed", "failed", "not reached", "skipped", "not yet", "ahead"} {
+	for _, word := range []string{"passed", "failed", "not reached", "skipped", "not built", "not yet", "ahead"} {
 		if counts[word] > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", counts[word], word))
 		}
 	}
-	return fmt.Sprintf("%s (%.1fs)", strings.Join(parts, ", "), took.Seconds())
+	return fmt.Sprintf("%s: %d of %d kept. In all %s (%.1fs)", capital(v.lesson.name()), kept, own,
+		strings.Join(parts, ", "), took.Seconds())
 }
 
 // explainBuild shows what the compiler says, and what to do next.
@@ -481,16 +577,24 @@ func (a *app) explainBuild(b *harness.BuildError, next string) {
 	out.printf("\nNext: mend the first of these lines, then %s\n", out.note.Render(next))
 }
 
-// tellLacking says which promises of a step were not checked, and what to do about it.
-func (a *app) tellLacking(v verdict, step string) {
+// tellLacking says which promises of a lesson were not checked, and what to do about it.
+func (a *app) tellLacking(c *course, v *verdict, l lesson) {
 	out := a.out
-	f := v.shortfall(step)
+	f := v.shortfall(c, l)
+	if f.asked > 0 {
+		out.printf("%s\n", out.wrap(fmt.Sprintf("%d more promises are for a program with flags that the article does not have: "+
+			"%s check %s says which.", f.asked, self(), l.id()), 0))
+	}
+	if len(f.unbuilt) > 0 {
+		out.printf("\n%s %s\n", out.bad.Render("-"), out.bold.Render(out.wrap(fmt.Sprintf("%s is not built yet: your program does not "+
+			"take %s.", capital(l.name()), strings.Join(f.unbuilt, ", ")), 2)))
+	}
 	if f.lacking == 0 {
 		return
 	}
 	if f.most() {
-		out.printf("\n%s %s\n", out.bad.Render("-"), out.bold.Render(fmt.Sprintf("Step %s does not count as passed by this check: %d of its %d promises could not be checked here.",
-			number(step), f.lacking, f.own)))
+		out.printf("\n%s %s\n", out.bad.Render("-"), out.bold.Render(out.wrap(fmt.Sprintf("%s does not count as passed by this "+
+			"check: %d of its %d promises could not be checked here.", capital(l.name()), f.lacking, f.own), 2)))
 	} else {
 		out.printf("%d of its %d promises could not be checked here.\n", f.lacking, f.own)
 	}
@@ -498,42 +602,50 @@ func (a *app) tellLacking(v verdict, step string) {
 		out.printf("  %s\n", out.wrap(reason, 2))
 	}
 	if os.Geteuid() != 0 {
-		out.printf("As root there is more: %s\n", out.note.Render(`sudo env "PATH=$PATH" `+self()+" check "+number(step)))
+		out.printf("As root there is more: %s\n", out.note.Render(`sudo env "PATH=$PATH" `+self()+" check "+l.id()))
 	} else {
 		out.printf("What this machine lacks: %s\n", out.note.Render(self()+" doctor"))
 	}
 }
 
-// congratulate says what comes next.
-func (a *app) congratulate(c *checker, v verdict) error {
+// congratulate shows the card of what was passed, and with next the one of what comes next.
+func (a *app) congratulate(c *checker, v *verdict, next bool) error {
 	out := a.out
 	s, err := c.load()
 	if err != nil {
 		return err
 	}
-	next, all, err := c.nextStep(s)
-	if err != nil {
-		return err
-	}
-	steps, err := harness.Steps(c.root)
-	if err != nil {
-		return err
-	}
-	for _, step := range steps {
-		if step < v.step && s.Unchecked[step] != "" {
-			a.tellLacking(v, step)
+	for _, l := range c.course.lessons {
+		if s.Unchecked[l.key()] != "" && l.step <= v.lesson.step && l.step != v.lesson.step {
+			a.tellLacking(c.course, v, l)
 		}
 	}
-	if !v.shortfall(v.step).most() {
-		out.printf("\n%s %s\n", out.good.Render("✓"), out.bold.Render(fmt.Sprintf("Step %s is passed: %s.", number(v.step), title(c.root, v.step))))
+	for _, l := range c.course.parts(v.lesson) {
+		if f := v.shortfall(c.course, l); f.own > 0 && f.open == 0 && !f.most() && len(f.unbuilt) == 0 {
+			out.printf("\n")
+			if err := a.showEnd(c.course, l); err != nil {
+				return err
+			}
+		}
+		a.tellLacking(c.course, v, l)
 	}
-	a.tellLacking(v, v.step)
+	l, all := c.course.next(s)
 	if all {
-		out.printf("\nThat was the last step: you have built a container runtime. Look at what it makes:\n  %s\n",
+		out.printf("\n%s\n  %s\n", out.wrap("That was the last one: you have built a container runtime. Look at what it makes:", 0),
 			out.note.Render(self()+" inspect -- CONTAINER run CMD"))
+		if len(s.Skipped) > 0 {
+			out.printf("Left out on the way: %s. %s\n", strings.Join(s.Skipped, ", "), out.note.Render(self()+" list"))
+		}
 		return nil
 	}
-	out.printf("\nNext, step %s: %s. Read %s, see what it adds, and check at each save:\n  %s\n  %s\n", number(next), title(c.root, next),
-		relative(filepath.Join(c.root, next, "README.md")), out.note.Render(self()+" diff "+number(next)), out.note.Render(self()+" watch"))
+	if !next {
+		return nil
+	}
+	out.printf("\n")
+	if err := a.showCard(c.course, l); err != nil {
+		return err
+	}
+	out.printf("\nNext, %s: see what it adds, and check at each save:\n  %s\n  %s\n", l.name(),
+		out.note.Render(self()+" diff "+l.id()), out.note.Render(self()+" watch"))
 	return nil
 }

@@ -7,30 +7,52 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
-	"github.com/spf13/cobra"
+	"github.com/urfave/cli/v3"
 	"golang.org/x/term"
 	"golang.org/x/tools/txtar"
 
 	"container.example/workshop/internal/harness"
 )
 
-func (a *app) demo() *cobra.Command {
-	auto, list := false, false
-	cmd := &cobra.Command{
-		Use:   "demo [NAME]",
-		Short: "Play a demonstration on stage: one namespace or limit at a time",
-		Long: `Play a demonstration for an audience: what is to be seen is told, each command is typed and waits for the space
+func (a *app) demo() *cli.Command {
+	auto, list, rehearse := false, false, false
+	return &cli.Command{
+		Name:      "demo",
+		Usage:     "Play a demonstration on stage: one namespace or limit at a time",
+		ArgsUsage: "[NAME]",
+		Description: `Play a demonstration for an audience: what is to be seen is told, each command is typed and waits for the space
 key, its output is real, and what it proves is said after it. Commands on the host are on the left, containers on the
-right. Each demonstration is a script in testdata/demos, which go test runs too: one that is broken is red before it is
-on stage.`,
-		Example: `  workshop demo -list
+right. The left arrow goes back to what was shown before, and ! opens a shell on the throw-away host, for questions.
+Each demonstration is a script in testdata/demos, which go test runs too: one that is broken is red before it is on
+stage. With -rehearse all are played at once, and a line tells what became of each.
+
+  workshop demo -list
+  workshop demo -rehearse
   workshop demo uts
   workshop demo -auto memory`,
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "auto", Destination: &auto, Usage: "play through without keys"},
+			&cli.BoolFlag{Name: "list", Destination: &list, Usage: "list the demonstrations"},
+			&cli.BoolFlag{Name: "rehearse", Destination: &rehearse, Usage: "play all of them, one after another"},
+		},
+		ShellComplete: func(_ context.Context, cmd *cli.Command) {
+			if root, err := moduleRoot(); err == nil {
+				demos, _ := harness.Demos(root)
+				for _, d := range demos {
+					fmt.Fprintln(cmd.Root().Writer, d.Name)
+				}
+			}
+		},
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			args, err := atMost(cmd, 1)
+			if err != nil {
+				return err
+			}
 			root, err := moduleRoot()
 			if err != nil {
 				return err
@@ -39,7 +61,10 @@ on stage.`,
 			if err != nil {
 				return err
 			}
-			if list || len(args) == 0 {
+			switch {
+			case rehearse:
+				return a.rehearse(ctx, root, demos)
+			case list || len(args) == 0:
 				for _, d := range demos {
 					a.out.printf("%-8s %-36s %s\n", d.Name, d.Title, a.out.faint.Render(d.Program))
 				}
@@ -47,24 +72,61 @@ on stage.`,
 			}
 			for _, d := range demos {
 				if d.Name == args[0] {
-					return a.playDemo(cmd.Context(), root, d, auto)
+					return a.playDemo(ctx, root, d, auto)
 				}
 			}
 			return fmt.Errorf("demo %q: there is none (%s demo -list)", args[0], self())
 		},
-		ValidArgsFunction: func(*cobra.Command, []string, string) (names []string, _ cobra.ShellCompDirective) {
-			if root, err := moduleRoot(); err == nil {
-				demos, _ := harness.Demos(root)
-				for _, d := range demos {
-					names = append(names, d.Name+"\t"+d.Title)
-				}
-			}
-			return names, cobra.ShellCompDirectiveNoFileComp
-		},
 	}
-	cmd.Flags().BoolVar(&auto, "auto", false, "play through without keys")
-	cmd.Flags().BoolVar(&list, "list", false, "list the demonstrations")
-	return cmd
+}
+
+// rehearse plays all demonstrations, whatever becomes of each, and tells it in a line.
+func (a *app) rehearse(ctx context.Context, root string, demos []harness.Demo) error {
+	var err error
+	for _, d := range demos {
+		start := time.Now()
+		s := &silentStage{}
+		playErr := a.withDemo(ctx, root, d, func(ctx context.Context, play func(context.Context, stage) error, _ shell) error {
+			return play(ctx, s)
+		})
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		out, took := a.out, time.Since(start).Seconds()
+		switch e := s.event; {
+		case playErr != nil && !errors.Is(playErr, errFailed):
+			out.printf("%s %-8s %s\n", out.bad.Render("✗"), d.Name, out.wrap(playErr.Error(), 11))
+			err = errFailed
+		case e.Status == harness.Passed:
+			out.printf("%s %-8s %-36s %d proofs, %.1f s\n", out.good.Render("✓"), d.Name, d.Title, s.proofs, took)
+		case e.Status == harness.Skipped:
+			out.printf("- %-8s cannot be shown here: %s\n", d.Name, out.wrap(e.Reason, 11))
+		default:
+			out.printf("%s\n", a.curtain(d, e, s.proofs))
+			err = errFailed
+		}
+	}
+	return err
+}
+
+// silentStage shows nothing, and remembers how it ended.
+type silentStage struct {
+	proofs int
+	event  harness.Event
+}
+
+func (s *silentStage) before(context.Context, cue) error { return nil }
+
+func (s *silentStage) after(_ context.Context, c cue, _, _ string) error {
+	if c.proof != "" {
+		s.proofs++
+	}
+	return nil
+}
+
+func (s *silentStage) end(_ context.Context, e harness.Event) error {
+	s.event = e
+	return nil
 }
 
 // A cue is what the stage does for a line of the script.
@@ -172,14 +234,16 @@ type stage interface {
 	end(ctx context.Context, e harness.Event) error
 }
 
-// playDemo plays a demonstration with our own step.
-func (a *app) playDemo(ctx context.Context, root string, d harness.Demo, auto bool) (err error) {
+// shell makes a command that is a shell on the throw-away host of a demonstration.
+type shell func() (*exec.Cmd, error)
+
+// withDemo prepares a demonstration with our own step, and calls show with a function that plays it.
+func (a *app) withDemo(ctx context.Context, root string, d harness.Demo,
+	show func(context.Context, func(context.Context, stage) error, shell) error,
+) (err error) {
 	all, err := cues(d.Script)
 	if err != nil {
 		return err
-	}
-	if a.out.terminal {
-		a.out.printf("%s: %s ...\r", d.Name, d.Title)
 	}
 	host, err := harness.NewHost(root)
 	if err != nil {
@@ -214,12 +278,21 @@ func (a *app) playDemo(ctx context.Context, root string, d harness.Demo, auto bo
 		}
 		return nil
 	}
-	if a.out.terminal && term.IsTerminal(int(os.Stdin.Fd())) {
-		a.out.printf("%s\r", strings.Repeat(" ", 78))
-		err = a.playScreen(ctx, d, auto, play)
-	} else {
-		err = play(ctx, &textStage{a, d, 0})
+	return show(ctx, play, func() (*exec.Cmd, error) { return host.Shell(d.Script) })
+}
+
+// playDemo plays a demonstration on the screen, or as text.
+func (a *app) playDemo(ctx context.Context, root string, d harness.Demo, auto bool) error {
+	if a.out.terminal {
+		a.out.printf("%s: %s ...\r", d.Name, d.Title)
 	}
+	err := a.withDemo(ctx, root, d, func(ctx context.Context, play func(context.Context, stage) error, sh shell) error {
+		if a.out.terminal && term.IsTerminal(int(os.Stdin.Fd())) {
+			a.out.printf("%s\r", strings.Repeat(" ", a.out.width-1))
+			return a.playScreen(ctx, d, auto, play, sh)
+		}
+		return play(ctx, &textStage{a, d, 0})
+	})
 	if errors.Is(err, errQuit) {
 		err = nil
 	}

@@ -6,11 +6,12 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	tea "github.com/charmbracelet/bubbletea"
+	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
 	"github.com/stretchr/testify/require"
 
@@ -81,9 +82,14 @@ func TestDemosBroken(t *testing.T) {
 
 // TestAuditorium plays to a screen: what is told, typed, shown and proven, and the keys.
 func TestAuditorium(t *testing.T) {
-	a := &app{out: newOutput(&bytes.Buffer{})}
-	s := &auditorium{app: a, demo: harness.Demo{Script: harness.Script{Name: "uts"}, Title: "A name"}}
-	view := func() string { return ansi.Strip(s.View()) }
+	a := &app{out: newOutput(&bytes.Buffer{}, false)}
+	demo := harness.Demo{Script: harness.Script{Name: "uts"}, Title: "A name"}
+	s := newAuditorium(a, demo, func() (*exec.Cmd, error) { return exec.Command("true"), nil })
+	view := func() string { return ansi.Strip(s.View().Content) }
+	press := func(keys rune) tea.Cmd {
+		_, cmd := s.Update(keyPress(keys))
+		return cmd
+	}
 	s.Update(tea.WindowSizeMsg{Width: 80, Height: 24})
 	s.Update(tellMsg{"This is the host."})
 	_, cmd := s.Update(typeMsg{cue{command: "hostname"}})
@@ -95,14 +101,14 @@ func TestAuditorium(t *testing.T) {
 	goOn := make(chan struct{})
 	s.Update(waitMsg{goOn})
 	require.Contains(t, view(), "space goes on")
-	s.Update(tea.KeyMsg{Type: tea.KeySpace, Runes: []rune(" ")})
+	press(tea.KeySpace)
 	require.Contains(t, view(), "# hostname")
 	select {
 	case <-goOn:
 	default:
 		require.Fail(t, "space does not go on")
 	}
-	s.Update(tea.KeyMsg{Type: tea.KeySpace, Runes: []rune(" ")}) // nobody waits: no harm
+	press(tea.KeySpace) // nobody waits: no harm
 	s.Update(showMsg{0, "host"})
 	s.Update(typeMsg{cue{command: "container run hostname", inside: true}})
 	s.Update(showMsg{1, "inside\x1b[2J\n" + strings.Repeat("wide ", 60)})
@@ -112,13 +118,40 @@ func TestAuditorium(t *testing.T) {
 
 	for _, size := range []tea.WindowSizeMsg{{Width: 60, Height: 24}, {Width: 80, Height: 24}, {Width: 200, Height: 50}} {
 		s.Update(size)
-		lines := strings.Split(s.View(), "\n")
+		lines := strings.Split(s.View().Content, "\n")
 		require.LessOrEqual(t, len(lines), size.Height, view())
 		for _, line := range lines {
 			require.LessOrEqual(t, ansi.StringWidth(line), size.Width)
 		}
-		require.Equal(t, size.Width >= 80, strings.Contains(s.View(), "│"))
+		require.Equal(t, size.Width >= 80, strings.Contains(s.View().Content, "│"))
 	}
-	_, quit := s.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("q")})
-	require.Equal(t, tea.QuitMsg{}, quit())
+	s.Update(tea.WindowSizeMsg{Width: 80, Height: 24})
+
+	// Back to what was shown before, and on again.
+	s.Update(tellMsg{"The host does not notice."})
+	goOn = make(chan struct{})
+	s.Update(waitMsg{goOn})
+	require.Contains(t, view(), "The host does not notice.")
+	press(tea.KeyLeft)
+	require.Contains(t, view(), "This is the host.")
+	require.NotContains(t, view(), "inside")
+	require.Contains(t, view(), "1 back")
+	press(tea.KeyLeft) // there is nothing before it
+	press(tea.KeySpace)
+	require.Contains(t, view(), "The host does not notice.")
+	select {
+	case <-goOn:
+		require.Fail(t, "space went on while the past was shown")
+	default:
+	}
+
+	// A shell, while it waits; and what was done in it may be why it is broken.
+	require.Contains(t, view(), "! shell")
+	require.NotNil(t, press('!'))
+	press(tea.KeySpace)
+	require.NotContains(t, view(), "! shell")
+	require.Nil(t, press('!'))
+	s.Update(overMsg{"✗ uts is broken"})
+	require.Contains(t, view(), "A shell was open")
+	require.Equal(t, tea.QuitMsg{}, press('q')())
 }

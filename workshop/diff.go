@@ -3,12 +3,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"go/ast"
 	"go/doc"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,58 +18,72 @@ import (
 	"strings"
 
 	"github.com/rogpeppe/go-internal/diff"
-	"github.com/spf13/cobra"
-
-	"container.example/workshop/internal/harness"
+	"github.com/urfave/cli/v3"
 )
 
-func (a *app) diff() *cobra.Command {
+func (a *app) diff() *cli.Command {
 	mine := false
-	cmd := &cobra.Command{
-		Use:   "diff [STEP]",
-		Short: "Show what our step adds to the one before, or what yours lacks",
-		Long: `Show what the workshop's own STEP adds to the one before, declaration by declaration, each with a word of
-explanation; by default, for the first step that you have not passed. With -mine: what your program lacks against that step.`,
-		Example: `  workshop diff 3
+	return &cli.Command{
+		Name:      "diff",
+		Usage:     "Show what our step adds to the one before, or what yours lacks",
+		ArgsUsage: "[STEP]",
+		Description: `Show what the workshop's own STEP, or a chapter of step 5, adds to what was before it, declaration by declaration,
+each with a word of explanation; by default, for the first that you have not passed. Lines that were in another place
+before say from where they moved. With -mine: what your program lacks against that step.
+
+  workshop diff 3
+  workshop diff 5c
   workshop diff -mine`,
-		Args:              cobra.MaximumNArgs(1),
-		ValidArgsFunction: completeSteps,
-		RunE: func(_ *cobra.Command, args []string) error {
-			p, err := a.open()
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "mine", Destination: &mine, Usage: "compare your program with the step"},
+		},
+		ShellComplete: completeLessons,
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			args, err := atMost(cmd, 1)
 			if err != nil {
 				return err
 			}
-			s, err := p.load()
+			p, c, s, err := a.openCourse()
 			if err != nil {
 				return err
 			}
-			step, _, err := p.nextStep(s)
+			l, _ := c.next(s)
 			if len(args) > 0 {
-				step, err = findStep(p.root, args[0])
-			}
-			if err != nil {
-				return err
+				if l, err = c.find(args[0]); err != nil {
+					return err
+				}
 			}
 			if mine {
-				return a.diffMine(p, step)
+				return a.diffMine(p, c, l)
 			}
-			steps, err := harness.Steps(p.root)
-			if err != nil {
-				return err
-			}
-			before := ""
-			if i := slices.Index(steps, step); i > 0 {
-				before = filepath.Join(p.root, steps[i-1])
-			}
-			return a.diffDecls(before, filepath.Join(p.root, step))
+			return a.diffLesson(c, l)
 		},
 	}
-	cmd.Flags().BoolVar(&mine, "mine", false, "compare your program with the step")
-	return cmd
 }
 
-// diffMine shows what the program of the participant lacks against a step.
-func (a *app) diffMine(p *place, step string) error {
+// diffLesson shows what our own lesson adds to the one before.
+func (a *app) diffLesson(c *course, l lesson) error {
+	before, after, err := c.sources(l)
+	if err != nil {
+		return err
+	}
+	given, err := c.given(l)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		delete(after, name)
+		a.out.printf("given: %s: a table to copy, not to type\n", name)
+	}
+	old := program{files: before}
+	if i := slices.Index(c.lessons, c.parts(l)[0]); i > 0 {
+		old.name, old.dir = c.lessons[i-1].name(), relative(filepath.Join(c.root, c.lessons[i-1].step))
+	}
+	return a.diffPrograms(old, program{capital(l.name()), relative(filepath.Join(c.root, l.step)), after})
+}
+
+// diffMine shows what the program of the participant lacks against a lesson.
+func (a *app) diffMine(p *place, c *course, l lesson) error {
 	s, err := p.load()
 	if err != nil {
 		return err
@@ -75,11 +91,48 @@ func (a *app) diffMine(p *place, step string) error {
 	if err := p.missing(s); err != nil {
 		return err
 	}
-	program := p.program(s)
-	if info, err := os.Stat(program); err != nil || !info.IsDir() && !strings.HasSuffix(program, ".go") {
-		return fmt.Errorf("%s: only Go programs can be compared with ours", relative(program))
+	path := p.program(s)
+	info, err := os.Stat(path)
+	if err != nil || !info.IsDir() && !strings.HasSuffix(path, ".go") {
+		return fmt.Errorf("%s: only Go programs can be compared with ours", relative(path))
 	}
-	return a.diffDecls(program, filepath.Join(p.root, step))
+	mine := program{name: relative(path), dir: relative(path)}
+	if info.IsDir() {
+		mine.files, err = stepFiles(path)
+	} else {
+		mine.dir = filepath.Dir(mine.dir)
+		text, readErr := os.ReadFile(path)
+		mine.files, err = map[string][]byte{filepath.Base(path): text}, readErr
+	}
+	if err != nil {
+		return err
+	}
+	_, ours, err := c.sources(l)
+	if err != nil {
+		return err
+	}
+	// What is copied and not typed is no difference.
+	for _, other := range c.lessons {
+		if other.step != l.step {
+			continue
+		}
+		given, err := c.given(other)
+		if err != nil {
+			return err
+		}
+		for name := range given {
+			delete(ours, name)
+			delete(mine.files, name)
+		}
+	}
+	return a.diffPrograms(mine, program{"our " + l.name(), relative(filepath.Join(c.root, l.step)), ours})
+}
+
+// program is a program in Go: its files by name.
+type program struct {
+	name  string // for the heading
+	dir   string // where one finds the files
+	files map[string][]byte
 }
 
 // declaration is a top-level declaration of a package.
@@ -91,28 +144,19 @@ type declaration struct {
 	doc  string // the first sentence of the comment
 }
 
-// declarations reads those of the Go files for this system in a directory, or of one file.
-func declarations(path string) (all []declaration, err error) {
-	files := []string{path}
-	if !strings.HasSuffix(path, ".go") {
-		if files, err = filepath.Glob(filepath.Join(path, "*.go")); err != nil {
-			return nil, err
-		}
-	}
-	// main.go first, as one reads.
-	slices.SortStableFunc(files, func(a, b string) int { return isMain(b) - isMain(a) })
-	for _, file := range files {
-		if strings.HasSuffix(file, "_test.go") || filepath.Base(file) == "other.go" {
+// declarations reads those of the files for this system: main.go first, as one reads.
+func (p program) declarations() (all []declaration, err error) {
+	names := slices.Sorted(maps.Keys(p.files))
+	slices.SortStableFunc(names, func(a, b string) int { return isMain(b) - isMain(a) })
+	for _, name := range names {
+		if name == "other.go" {
 			continue
 		}
-		code, err := os.ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
+		file, code := filepath.Join(p.dir, name), p.files[name]
 		fset := token.NewFileSet()
 		f, err := parser.ParseFile(fset, file, code, parser.ParseComments|parser.SkipObjectResolution)
 		if f == nil || err != nil {
-			return nil, fmt.Errorf("it does not compile: %w", errors.New(buildOutput(filepath.Dir(file), err.Error())))
+			return nil, fmt.Errorf("it does not compile: %w", errors.New(buildOutput(p.dir, err.Error())))
 		}
 		for _, decl := range f.Decls {
 			if d, ok := decl.(*ast.GenDecl); ok && d.Tok == token.IMPORT {
@@ -148,28 +192,41 @@ func isMain(file string) int {
 	return 0
 }
 
-// diffDecls shows how the declarations of one program differ from those of another: which file they are in
+// diffPrograms shows how the declarations of one program differ from those of another: which file they are in
 // does not matter.
-func (a *app) diffDecls(before, after string) error {
-	var old []declaration
-	var err error
-	if before != "" {
-		if old, err = declarations(before); err != nil {
-			return err
-		}
+func (a *app) diffPrograms(before, after program) error {
+	old, err := before.declarations()
+	if err != nil {
+		return err
 	}
-	now, err := declarations(after)
+	now, err := after.declarations()
 	if err != nil {
 		return err
 	}
 	out := a.out
-	if before != "" {
-		out.printf("- %s\n+ %s\n\n", relative(before), relative(after))
+	if len(before.files) > 0 {
+		out.printf("- %s\n+ %s\n\n", before.name, after.name)
+	}
+	find := func(d declaration) int {
+		first, _, _ := strings.Cut(d.name, ", ") // a group of variables may have grown
+		return slices.IndexFunc(old, func(o declaration) bool {
+			return o.name == d.name || strings.HasPrefix(o.name, first+", ")
+		})
+	}
+	m := moved{}
+	for _, d := range now {
+		if i := find(d); i >= 0 {
+			m.gone(old[i], d)
+		}
+	}
+	for _, o := range old {
+		if !slices.ContainsFunc(now, func(d declaration) bool { return d.name == o.name }) {
+			m.gone(o, declaration{})
+		}
 	}
 	same := 0
 	for _, d := range now {
-		first, _, _ := strings.Cut(d.name, ", ") // a group of variables may have grown
-		i := slices.IndexFunc(old, func(o declaration) bool { return o.name == d.name || strings.HasPrefix(o.name, first+", ") })
+		i := find(d)
 		word := "new: "
 		var o declaration
 		if i >= 0 {
@@ -177,32 +234,62 @@ func (a *app) diffDecls(before, after string) error {
 			old = slices.Delete(old, i, i+1)
 		}
 		if o.text == d.text {
+			if filepath.Base(o.file) != filepath.Base(d.file) {
+				out.printf("%s %s\n\n", out.bold.Render("moved: "+d.name),
+					out.faint.Render(fmt.Sprintf("from %s to %s", filepath.Base(o.file), filepath.Base(d.file))))
+			}
 			same++
 			continue
 		}
-		out.printf("%s %s\n", out.bold.Render(word+d.name), out.faint.Render(fmt.Sprintf("%s:%d", relative(d.file), d.line)))
+		out.printf("%s %s\n", out.bold.Render(word+d.name), out.faint.Render(fmt.Sprintf("%s:%d", d.file, d.line)))
 		if d.doc != "" {
 			for line := range strings.SplitSeq(out.wrap(d.doc, 2), "\n") {
 				out.printf("  %s\n", out.note.Render(strings.TrimSpace(line)))
 			}
 		}
-		a.printDiff(o.text, d.text)
+		a.printDiff(o.text, d.text, m)
 		out.printf("\n")
 	}
 	for _, o := range old {
-		out.printf("%s %s\n", out.bold.Render("only in "+relative(before)+": "+o.name), out.faint.Render(o.doc))
+		out.printf("%s %s\n", out.bold.Render("only in "+before.name+": "+o.name), out.faint.Render(o.doc))
 	}
 	out.printf("%d declarations are the same.\n", same)
 	return nil
 }
 
+// moved says for lines that are gone from one place where that was: they may be found in another.
+type moved map[string]string
+
+// gone takes in the lines that a declaration had and has no more.
+func (m moved) gone(before, after declaration) {
+	have := map[string]bool{}
+	for line := range strings.Lines(after.text) {
+		have[strings.TrimSpace(line)] = true
+	}
+	for line := range strings.Lines(before.text) {
+		// A line such as "}" or "return err" is from nowhere.
+		if text := strings.TrimSpace(line); !have[text] && len(text) > 20 {
+			m[text] = filepath.Base(before.file)
+		}
+	}
+}
+
 var hunk = regexp.MustCompile(`^@@ .* @@$`)
 
-// printDiff prints the lines of a diff in the colours that one is used to.
-func (a *app) printDiff(before, after string) {
+// printDiff prints the lines of a diff in the colours that one is used to. A line that was somewhere else before is not
+// new, and says so.
+func (a *app) printDiff(before, after string, m moved) {
+	out := a.out
+	added := func(line string) {
+		if from := m[strings.TrimSpace(strings.TrimPrefix(line, "+"))]; from != "" {
+			out.printf("%s %s\n", line, out.note.Render("(moved from "+from+")"))
+			return
+		}
+		out.printf("%s\n", out.good.Render(line))
+	}
 	if before == "" {
 		for line := range strings.Lines(after) {
-			a.out.printf("%s\n", a.out.good.Render("+"+strings.TrimSuffix(line, "\n")))
+			added("+" + strings.TrimSuffix(line, "\n"))
 		}
 		return
 	}
@@ -211,11 +298,11 @@ func (a *app) printDiff(before, after string) {
 		switch {
 		case i < 3 || hunk.MatchString(line):
 		case strings.HasPrefix(line, "+"):
-			a.out.printf("%s\n", a.out.good.Render(line))
+			added(line)
 		case strings.HasPrefix(line, "-"):
-			a.out.printf("%s\n", a.out.bad.UnsetBold().Render(line))
+			out.printf("%s\n", out.bad.UnsetBold().Render(line))
 		default:
-			a.out.printf("%s\n", line)
+			out.printf("%s\n", line)
 		}
 	}
 }

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"debug/elf"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -14,8 +15,10 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"unsafe"
 
-	"github.com/spf13/cobra"
+	"github.com/moby/sys/mountinfo"
+	"github.com/urfave/cli/v3"
 	"golang.org/x/sys/unix"
 
 	"container.example/workshop/internal/harness"
@@ -24,64 +27,74 @@ import (
 // A finding is what the doctor says about one thing that the workshop needs.
 type finding struct {
 	what   string
-	steps  string // that need it: 1-5
+	steps  string // that need it: 1-5, 4 or 5c
 	have   string // what there is
 	lack   string // what is missing; nothing if it is fine
 	remedy string // what to do about it
 	minor  bool   // the step can be done without
 }
 
-func (a *app) doctor() *cobra.Command {
-	return &cobra.Command{
-		Use:   "doctor",
-		Short: "Tell what this machine has and lacks for each step",
-		Long: `Try all that the workshop needs on this machine, and say what to do about what is missing. The exit status is 0
-if all five steps can be done, and 1 if not.`,
-		Example: `  workshop doctor
+func (a *app) doctor() *cli.Command {
+	return &cli.Command{
+		Name:  "doctor",
+		Usage: "Tell what this machine has and lacks for each step and chapter",
+		Description: `Try all that the workshop needs on this machine, and say what to do about what is missing. The exit status is 0
+if all five steps can be done, and 1 if not.
+
+  workshop doctor
   sudo env "PATH=$PATH" go tool workshop doctor`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			root, err := moduleRoot()
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			if _, err := atMost(cmd, 0); err != nil {
+				return err
+			}
+			p, c, s, err := a.openCourse()
 			if err != nil {
 				return err
 			}
-			return a.examine(cmd.Context(), root)
+			return a.examine(ctx, p, c, s)
 		},
 	}
 }
 
-// examine prints all findings.
-func (a *app) examine(ctx context.Context, root string) error {
+// examine prints all findings, and then what they mean for each lesson.
+func (a *app) examine(ctx context.Context, p *place, c *course, s state) error {
 	out := a.out
-	bad := map[byte]bool{}
+	bad := map[string]bool{} // lessons that cannot be done
 	for _, check := range []func(context.Context, string) []finding{
-		findGo, findKernel, findNamespaces, findUserNamespaces, findCgroups, findFileSystems, findSeccomp, findRootfs, findHost,
+		findGo, findKernel, findNamespaces, findUserNamespaces, findCgroups, findFileSystems, findSeccomp, findFirewall,
+		findRootfs, func(context.Context, string) []finding { return findProgram(p, s) }, findHost,
 	} {
-		for _, f := range check(ctx, root) {
+		for _, f := range check(ctx, p.root) {
 			mark, text := out.good.Render("✓"), f.have
 			switch {
 			case f.lack != "" && f.minor:
 				mark, text = out.note.Render("-"), f.lack
 			case f.lack != "":
 				mark, text = out.bad.Render("✗"), f.lack
-				for n := f.steps[0]; n <= f.steps[len(f.steps)-1]; n++ {
-					bad[n] = true
+				for _, l := range c.lessons {
+					bad[l.id()] = bad[l.id()] || f.concerns(l)
 				}
 			}
-			out.printf("%s %-26s %s %s\n", mark, f.what, out.faint.Render(fmt.Sprintf("%-4s", f.steps)), out.wrap(text, 34))
+			indent := 34
+			if out.width < 60 {
+				indent = 4
+				out.printf("%s %s %s\n    %s\n", mark, f.what, out.faint.Render(f.steps), out.wrap(text, indent))
+			} else {
+				out.printf("%s %-26s %s %s\n", mark, f.what, out.faint.Render(fmt.Sprintf("%-4s", f.steps)), out.wrap(text, indent))
+			}
 			if f.lack != "" {
 				for line := range strings.SplitSeq(f.remedy, "\n") {
-					out.printf("  %-31s %s %s\n", "", out.note.Render("→"), out.wrap(line, 36))
+					out.printf("%s %s %s\n", strings.Repeat(" ", indent-1), out.note.Render("→"), out.wrap(line, indent+2))
 				}
 			}
 		}
 	}
 	var can, cannot []string
-	for n := byte('1'); n <= '5'; n++ {
-		if bad[n] {
-			cannot = append(cannot, string(n))
+	for _, l := range c.lessons {
+		if bad[l.id()] {
+			cannot = append(cannot, l.id())
 		} else {
-			can = append(can, string(n))
+			can = append(can, l.id())
 		}
 	}
 	if len(cannot) == 0 {
@@ -94,6 +107,14 @@ func (a *app) examine(ctx context.Context, root string) error {
 	}
 	out.printf("\n")
 	return errFailed
+}
+
+// concerns tells whether a lesson needs the thing: steps names it as 4, 2-5 or 5c.
+func (f finding) concerns(l lesson) bool {
+	if from, to, ok := strings.Cut(f.steps, "-"); ok {
+		return number(l.step) >= from && number(l.step) <= to
+	}
+	return f.steps == l.id() || f.steps == number(l.step)
 }
 
 func findGo(ctx context.Context, root string) []finding {
@@ -188,6 +209,8 @@ func tried(what string) error {
 			options += ",userxattr"
 		}
 		return unix.Mount("overlay", "/tmp/merged", "overlay", 0, options)
+	case "network":
+		return errors.Join(tryBridge(), tryTable())
 	}
 	return nil
 }
@@ -341,7 +364,7 @@ func innermostError(err error) string {
 }
 
 func findFileSystems(_ context.Context, root string) []finding {
-	overlay := finding{what: "overlay file system", steps: "5", have: "mounted one", remedy: "modprobe overlay; in a container: do it on the host"}
+	overlay := finding{what: "overlay file system", steps: "5c", have: "mounted one", remedy: "modprobe overlay; in a container: do it on the host"}
 	if os.Geteuid() != 0 {
 		os.Setenv("WORKSHOP_USERXATTR", "1")
 		defer os.Unsetenv("WORKSHOP_USERXATTR")
@@ -349,14 +372,91 @@ func findFileSystems(_ context.Context, root string) []finding {
 	if err := try("overlay", syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}); err != nil {
 		overlay.lack = err.Error()
 	}
+	// With chapter f the container mounts its layer in a user namespace.
+	inside := finding{
+		what: "overlay, user namespace", steps: "5f", have: "mounted one", minor: true,
+		remedy: "chapters c and f do not go together here: take Linux 5.11 or later, or use -ns without user",
+	}
+	if err := tryInUserNamespace("overlay"); err != nil {
+		inside.lack = err.Error()
+	}
+	dir := filepath.Join(root, "rootfs")
+	if !exists(dir) {
+		dir = root
+	}
 	idmap := finding{
-		what: "idmapped mounts", steps: "5", have: "made one of " + relative(root), minor: true,
-		remedy: "what asks for it is skipped; it takes root, Linux 5.12 (for tmpfs 6.3) and a file system that can",
+		what: "idmapped mounts", steps: "5f", have: "made one of " + relative(dir), minor: true,
+		remedy: "it takes root, Linux 5.12 (for tmpfs 6.3) and a file system that can: not an overlay (the root of another container), " +
+			"and not a folder that a virtual machine shares with its host\nhave the root file system elsewhere: scripts/mkrootfs.sh " +
+			"-o /var/tmp/rootfs, and -rootfs /var/tmp/rootfs",
 	}
-	if err := tryIDMap(root); err != nil {
-		idmap.lack = err.Error()
+	if err := tryIDMap(dir); err != nil {
+		idmap.lack = fmt.Sprintf("%s, on %s: %v", relative(dir), fileSystemOf(dir), err)
 	}
-	return []finding{overlay, idmap}
+	return []finding{overlay, inside, idmap}
+}
+
+// tryInUserNamespace tries something as root of a user namespace, where root of the machine has fewer rights.
+func tryInUserNamespace(what string) error {
+	return try(what, syscall.SysProcAttr{
+		Cloneflags:  unix.CLONE_NEWNS | unix.CLONE_NEWUSER,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+	})
+}
+
+// fileSystemOf is the type of the file system on which a directory lies (proc_pid_mountinfo(5)).
+func fileSystemOf(dir string) string {
+	mounts, err := mountinfo.GetMounts(mountinfo.ParentsFilter(dir))
+	if err != nil || len(mounts) == 0 {
+		return "an unknown file system"
+	}
+	best := mounts[0]
+	for _, m := range mounts {
+		if len(m.Mountpoint) >= len(best.Mountpoint) {
+			best = m
+		}
+	}
+	return best.FSType
+}
+
+// findFirewall asks the kernel for its tables of nftables: chapter h has packets masqueraded.
+func findFirewall(context.Context, string) []finding {
+	f := finding{what: "nf_tables, veth, bridge", steps: "5h", have: "made a bridge and a table", minor: true, remedy: "modprobe nf_tables veth bridge"}
+	if err := tryInNetwork(); err != nil {
+		f.lack = err.Error()
+	}
+	return []finding{f}
+}
+
+// tryInNetwork tries in a network namespace what chapter h needs.
+func tryInNetwork() error { return try("network", syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET}) }
+
+// findProgram looks whether the program that is typed can be executed by others: in chapter f it is executed by a user
+// who is nobody on the host.
+func findProgram(p *place, s state) []finding {
+	f := finding{what: "your program, for others", steps: "5f", minor: true}
+	path := p.program(s)
+	if built := p.file("container"); path == p.dir && exists(built) {
+		path = built
+	}
+	if !exists(path) {
+		return nil // there is none yet
+	}
+	f.have = "others can execute " + relative(path)
+	f.remedy = "root of the container is another user on the host: chmod o+x " + relative(path) + ", and each directory above it"
+	for d := path; ; d = filepath.Dir(d) {
+		var st unix.Stat_t
+		if err := unix.Stat(d, &st); err != nil || st.Mode&0o001 == 0 {
+			f.lack = "others cannot pass " + d
+			if d == path {
+				f.lack = "others cannot execute " + relative(path)
+			}
+		}
+		if d == "/" {
+			return []finding{f}
+		}
+	}
 }
 
 // tryIDMap makes an idmapped mount of a directory (mount_setattr(2)), without attaching it anywhere.
@@ -394,8 +494,48 @@ func tryIDMap(dir string) error {
 	return nil
 }
 
+// tryBridge makes a bridge, which the kernel may have to load a module for (ioctl(2), SIOCBRADDBR).
+func tryBridge() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	name := append([]byte("doctor"), 0)
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCBRADDBR, uintptr(unsafe.Pointer(&name[0]))); errno != 0 {
+		return fmt.Errorf("bridge: %w", errno)
+	}
+	return nil
+}
+
+// tryTable asks nf_tables for its generation (netlink(7), NETLINK_NETFILTER): a kernel without it refuses the message.
+func tryTable() error {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
+	if err != nil {
+		return fmt.Errorf("netfilter: %w", err)
+	}
+	defer unix.Close(fd)
+	message := make([]byte, unix.SizeofNlMsghdr+4) // and a struct nfgenmsg
+	binary.NativeEndian.PutUint32(message[0:], uint32(len(message)))
+	binary.NativeEndian.PutUint16(message[4:], unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_GETGEN)
+	binary.NativeEndian.PutUint16(message[6:], unix.NLM_F_REQUEST)
+	if err := unix.Sendto(fd, message, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return fmt.Errorf("nf_tables: %w", err)
+	}
+	answer := make([]byte, 4096)
+	n, _, err := unix.Recvfrom(fd, answer, 0)
+	if err != nil || n < unix.SizeofNlMsghdr+4 {
+		return fmt.Errorf("nf_tables: no answer: %w", err)
+	}
+	if kind := binary.NativeEndian.Uint16(answer[4:]); kind == unix.NLMSG_ERROR {
+		errno := -int32(binary.NativeEndian.Uint32(answer[unix.SizeofNlMsghdr:]))
+		return fmt.Errorf("nf_tables: %w", unix.Errno(errno))
+	}
+	return nil
+}
+
 func findSeccomp(context.Context, string) []finding {
-	f := finding{what: "seccomp filters", steps: "5", remedy: "this kernel was built without CONFIG_SECCOMP_FILTER: take another, or the workshop's VM"}
+	f := finding{what: "seccomp filters", steps: "5e", remedy: "this kernel was built without CONFIG_SECCOMP_FILTER: take another, or the workshop's VM"}
 	text, err := os.ReadFile("/proc/sys/kernel/seccomp/actions_avail")
 	if f.have = "there"; err != nil || !slices.Contains(strings.Fields(string(text)), "errno") {
 		f.lack = "the kernel does not offer them"

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"go/ast"
@@ -13,7 +14,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/spf13/cobra"
+	"github.com/urfave/cli/v3"
 
 	"container.example/workshop/internal/harness"
 )
@@ -144,16 +145,29 @@ func declared(decl ast.Decl) (names []string) {
 	return names
 }
 
-func (a *app) hint() *cobra.Command {
-	return &cobra.Command{
-		Use:   "hint [STEP/SCRIPT]",
-		Short: "Give a hint for the promise that failed, one more at each call",
-		Long: `Give a hint for the promise that failed at the last check, or for the named one. There are three, from vague to
-exact: the last one shows the lines of the workshop's own step.`,
-		Example: `  workshop hint
+func (a *app) hint() *cli.Command {
+	return &cli.Command{
+		Name:      "hint",
+		Usage:     "Give a hint for the promise that failed, one more at each call",
+		ArgsUsage: "[STEP/SCRIPT]",
+		Description: `Give a hint for the promise that failed at the last check, or for the named one. There are three, from vague to
+exact: the last one shows the lines of the workshop's own step.
+
+  workshop hint
   workshop hint step2-namespaces/hostname-out`,
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		ShellComplete: func(_ context.Context, cmd *cli.Command) {
+			if root, err := moduleRoot(); err == nil {
+				scripts, _ := allScripts(root)
+				for _, s := range scripts {
+					fmt.Fprintln(cmd.Root().Writer, s.ID())
+				}
+			}
+		},
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			args, err := atMost(cmd, 1)
+			if err != nil {
+				return err
+			}
 			p, err := a.open()
 			if err != nil {
 				return err
@@ -182,15 +196,6 @@ exact: the last one shows the lines of the workshop's own step.`,
 				return err
 			}
 			return a.giveHint(p, script)
-		},
-		ValidArgsFunction: func(*cobra.Command, []string, string) (ids []string, _ cobra.ShellCompDirective) {
-			if root, err := moduleRoot(); err == nil {
-				scripts, _ := allScripts(root)
-				for _, s := range scripts {
-					ids = append(ids, s.ID())
-				}
-			}
-			return ids, cobra.ShellCompDirectiveNoFileComp
 		},
 	}
 }

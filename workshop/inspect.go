@@ -15,25 +15,37 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
+	"github.com/charmbracelet/x/ansi"
+	"github.com/urfave/cli/v3"
 	"golang.org/x/sys/unix"
 )
 
-func (a *app) inspect() *cobra.Command {
-	asJSON := false
-	cmd := &cobra.Command{
-		Use:   "inspect PID | -- CMD [ARG...]",
-		Short: "Show how one process differs from the host",
-		Long: `Show one process against the host: namespaces, user and group ids, root and mounts, cgroup with limits and
+func (a *app) inspect() *cli.Command {
+	asJSON, short := false, false
+	return &cli.Command{
+		Name:      "inspect",
+		Usage:     "Show how one process differs from the host",
+		ArgsUsage: "PID | -- CMD [ARG...]",
+		Description: `Show one process against the host: namespaces, user and group ids, root and mounts, cgroup with limits and
 usage, capabilities, seccomp, limits of resources, and the process numbers on both sides. The process is any on this
 machine: of the workshop's steps, of your program, of Docker. With -- CMD the command is started, what it started in
-turn is looked at, and then it is ended. The host is what this command itself sees.`,
-		Example: `  workshop inspect 4711
+turn is looked at, and then it is ended. The host is what this command itself sees.
+With -short, what differs fits on a projector.
+
+  workshop inspect 4711
+  workshop inspect -short 4711
   workshop inspect -- ./container run sleep 100
   workshop inspect $(docker inspect -f '{{.State.Pid}}' NAME)
   workshop inspect -json 4711`,
-		Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "json", Destination: &asJSON, Usage: "print JSON, for programs"},
+			&cli.BoolFlag{Name: "short", Destination: &short, Usage: "print no more than 30 lines, for the stage"},
+		},
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			args := cmd.Args().Slice()
+			if len(args) == 0 {
+				return errors.New("inspect: which process? (want a process id, or -- and a command)")
+			}
 			look := func(pid int) error {
 				r, err := inspect(pid)
 				if err != nil {
@@ -47,21 +59,23 @@ turn is looked at, and then it is ended. The host is what this command itself se
 					a.out.printf("%s\n", text)
 					return nil
 				}
-				a.showReport(r)
+				if short {
+					a.showShort(r)
+				} else {
+					a.showReport(r)
+				}
 				return nil
 			}
-			if cmd.ArgsLenAtDash() < 0 {
+			if !slices.Contains(os.Args, "--") {
 				pid, err := strconv.Atoi(args[0])
 				if err != nil || len(args) > 1 {
 					return fmt.Errorf("inspect %q: want a process id, or -- and a command", strings.Join(args, " "))
 				}
 				return look(pid)
 			}
-			return withCommand(cmd.Context(), args, look)
+			return withCommand(ctx, args, look)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, for programs")
-	return cmd
 }
 
 // withCommand starts a command, waits until it has started all that it will, and calls look for the
@@ -248,6 +262,67 @@ func (a *app) showReport(r *report) {
 	}
 	if len(r.Unknown) > 0 {
 		out.printf("\n%s\n", out.bad.Render("Not to be seen: "+strings.Join(r.Unknown, ", ")+" (be root)"))
+	}
+}
+
+// showShort prints in at most 30 lines what is not as on the host.
+func (a *app) showShort(r *report) {
+	out := a.out
+	const most = 30
+	lines := 0
+	row := func(name, format string, args ...any) {
+		if lines++; lines < most {
+			out.printf("%s\n", ansi.Truncate(fmt.Sprintf("%-13s ", name)+fmt.Sprintf(format, args...), max(min(out.width, 100)-1, 30), "…"))
+		}
+	}
+	row("process", "%s: %s", joinInts(r.NSPids, " = "), r.Command)
+	for _, ns := range r.Namespaces {
+		switch {
+		case ns.Inode == 0:
+			row(ns.Name, "? (only root may look)")
+		case ns.Shared:
+			row(ns.Name, "%s", out.faint.Render("the host's"))
+		default:
+			row(ns.Name, "%s %d", out.good.Render("own"), ns.Inode)
+		}
+	}
+	row("uid, gid", "%s, %s", ids(r.Uids), ids(r.Gids))
+	uids, more, _ := strings.Cut(idMap(r.UidMap), "\n")
+	if more != "" {
+		uids += ", ..."
+	}
+	row("uid_map", "%s", uids)
+	row("root", "%s", r.Root)
+	mounts := fmt.Sprintf("%d of its own", len(r.Mounts))
+	if r.sharesMounts() {
+		mounts = "the host's"
+	}
+	row("mounts", "%s", mounts)
+	for _, c := range r.Cgroups {
+		for _, v := range c.Values {
+			limited := strings.Contains(v.File, "max") || strings.Contains(v.File, "limit") || strings.Contains(v.File, "quota")
+			if limited && !strings.HasPrefix(v.Value, "max") && v.Value != "-1" && !strings.Contains(human(v), "no limit") {
+				row(v.File, "%s", human(v))
+			}
+		}
+	}
+	for _, set := range r.Capabilities {
+		if set.Name == "effective" || set.Name == "bounding" {
+			row(set.Name, "%d of %d capabilities", len(set.Names), r.AllCapabilities)
+		}
+	}
+	row("no_new_privs", "%s", yesNo(r.NoNewPrivs))
+	row("seccomp", "%s", r.Seccomp)
+	for _, l := range r.Limits {
+		if l.HostSoft != l.Soft || l.HostHard != l.Hard {
+			row("limit", "%s: %s, %s (the host's: %s, %s)", l.Name, l.Soft, l.Hard, l.HostSoft, l.HostHard)
+		}
+	}
+	if len(r.Family) > 1 {
+		row("processes", "%d in its pid namespace", len(r.Family))
+	}
+	if lines >= most {
+		out.printf("%s\n", out.faint.Render(fmt.Sprintf("... and %d lines without -short", lines-most+1)))
 	}
 }
 

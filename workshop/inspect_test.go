@@ -34,7 +34,7 @@ func TestInspect(t *testing.T) {
 	err := withCommand(t.Context(), args, func(pid int) error {
 		r, err := inspect(pid)
 		require.NoError(t, err)
-		a := &app{out: newOutput(&text)}
+		a := &app{out: newOutput(&text, false)}
 		a.showReport(r)
 		asJSON, err := json.Marshal(r)
 		require.NoError(t, err)

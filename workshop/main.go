@@ -12,10 +12,9 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"regexp"
 	"strings"
 
-	"github.com/spf13/cobra"
+	"github.com/urfave/cli/v3"
 	"golang.org/x/sys/unix"
 
 	"container.example/workshop/internal/harness"
@@ -36,9 +35,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 	defer stop()
-	root := newRoot()
-	root.SetArgs(twoDashes(os.Args[1:]))
-	switch err := root.ExecuteContext(ctx); {
+	switch err := newRoot().Run(ctx, os.Args); {
 	case err == nil:
 	case errors.Is(err, errFailed):
 		os.Exit(statusFailed)
@@ -67,26 +64,68 @@ func asHelper() (status int, ok bool) {
 	return 0, true
 }
 
-func newRoot() *cobra.Command {
+// newRoot makes the command and those below it. Their flags have one dash, as those of the container
+// have; the library takes two as well.
+func newRoot() *cli.Command {
 	a := &app{}
-	root := &cobra.Command{
-		Use:   "workshop",
-		Short: "Build a container runtime, and be told at each save what it isolates and what is missing",
-		Long: `Build a container runtime in five steps. Your program lives in ./mine; each step has promises, and the
-workshop tries them on your program, on a throw-away host where it cannot harm the machine.`,
-		Example: `  workshop start     make ./mine, with the plan of step 1
+	plain := false
+	root := &cli.Command{
+		Name:  "workshop",
+		Usage: "Build a container runtime, and be told at each save what it isolates and what is missing",
+		Description: `Build a container runtime in five steps. Your program lives in ./mine; each step has promises, and
+the workshop tries them on your program, on a throw-away host where it cannot harm the machine.
+
+  workshop start     make ./mine, with the plan of step 1
   workshop watch     check it at each save
   workshop hint      when you are stuck`,
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
-			a.out = newOutput(cmd.OutOrStdout())
+		Flags: []cli.Flag{
+			&cli.StringFlag{
+				Name: "dir", Destination: &a.dir,
+				Usage: "`DIRECTORY` of your program and your progress (default ./mine)",
+			},
+			&cli.BoolFlag{
+				Name: "plain", Destination: &plain,
+				Usage: "plain text, line by line, for a screen reader or a simple terminal",
+			},
 		},
+		EnableShellCompletion: true,
+		Before: func(ctx context.Context, _ *cli.Command) (context.Context, error) {
+			a.out = newOutput(os.Stdout, plain)
+			return ctx, nil
+		},
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			if name := cmd.Args().First(); name != "" {
+				return fmt.Errorf("unknown command %q (all of them: %s -h)", name, self())
+			}
+			return cli.ShowAppHelp(cmd)
+		},
+		Commands: []*cli.Command{
+			a.start(), a.watch(), a.check(), a.hint(), a.list(), a.skip(), a.plan(), a.diff(), a.catchup(),
+			a.progress(), a.reset(), a.doctor(), a.demo(), a.inspect(),
+		},
+		HideHelpCommand: true,
 	}
-	root.PersistentFlags().StringVar(&a.dir, "dir", "", "directory of your program and your progress (default ./mine)")
-	root.AddCommand(a.start(), a.check(), a.watch(), a.hint(), a.diff(), a.progress(), a.reset(),
-		a.doctor(), a.demo(), a.inspect())
+	asTyped := func(_ context.Context, _ *cli.Command, err error, _ bool) error { return err }
+	root.OnUsageError = asTyped
+	for _, cmd := range root.Commands {
+		cmd.OnUsageError = asTyped
+		cmd.HideHelpCommand = true
+	}
 	return root
+}
+
+func init() {
+	flag := cli.FlagStringer
+	cli.FlagStringer = func(f cli.Flag) string { return strings.ReplaceAll(flag(f), "--", "-") }
+}
+
+// atMost is an error if there are more arguments than the command takes.
+func atMost(cmd *cli.Command, most int) ([]string, error) {
+	args := cmd.Args().Slice()
+	if len(args) > most {
+		return nil, fmt.Errorf("%s %q: takes at most %d (%s)", cmd.Name, strings.Join(args, " "), most, cmd.UsageText)
+	}
+	return args, nil
 }
 
 // app is what the commands share.
@@ -103,23 +142,6 @@ func (a *app) advice(command, key string) string {
 		return "press " + key
 	}
 	return self() + " " + command
-}
-
-var longFlag = regexp.MustCompile(`^-[a-z][a-z-]+(=.*)?$`)
-
-// twoDashes lets a flag have one dash, as those of the container have: the flag package of the commands
-// wants two. What follows -- is somebody else's.
-func twoDashes(args []string) (result []string) {
-	for i, arg := range args {
-		if arg == "--" {
-			return append(result, args[i:]...)
-		}
-		if longFlag.MatchString(arg) {
-			arg = "-" + arg
-		}
-		result = append(result, arg)
-	}
-	return result
 }
 
 // self is how the person called this command, for the advice on what to type next.
@@ -146,20 +168,6 @@ func moduleRoot() (string, error) {
 	}
 }
 
-// findStep is the step that the argument means: 2, step2 or step2-namespaces.
-func findStep(root, arg string) (string, error) {
-	steps, err := harness.Steps(root)
-	if err != nil {
-		return "", err
-	}
-	for _, step := range steps {
-		if step == arg || strings.HasPrefix(step, "step"+strings.TrimPrefix(arg, "step")+"-") {
-			return step, nil
-		}
-	}
-	return "", fmt.Errorf("step %q: there is none (%s)", arg, strings.Join(steps, ", "))
-}
-
 // title is what a step is called: the heading of its README.
 func title(root, step string) string {
 	text, _ := os.ReadFile(filepath.Join(root, step, "README.md"))
@@ -175,14 +183,4 @@ func title(root, step string) string {
 func number(step string) string {
 	name, _, _ := strings.Cut(strings.TrimPrefix(step, "step"), "-")
 	return name
-}
-
-// completeSteps completes the name of a step.
-func completeSteps(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	root, err := moduleRoot()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	steps, _ := harness.Steps(root)
-	return steps, cobra.ShellCompDirectiveNoFileComp
 }

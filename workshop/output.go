@@ -8,7 +8,8 @@ import (
 	"os"
 	"strings"
 
-	"github.com/charmbracelet/lipgloss"
+	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/colorprofile"
 	"github.com/charmbracelet/x/ansi"
 	"golang.org/x/term"
 )
@@ -17,7 +18,8 @@ import (
 type output struct {
 	io.Writer
 	width    int  // in columns; a line of plain text may be longer
-	terminal bool // it is one
+	terminal bool // it is one, on which one may draw
+	ascii    bool // of the characters it has only these
 	good     lipgloss.Style
 	bad      lipgloss.Style
 	note     lipgloss.Style
@@ -25,28 +27,62 @@ type output struct {
 	bold     lipgloss.Style
 }
 
-func newOutput(w io.Writer) *output {
-	o := &output{Writer: w, width: 100}
+// newOutput makes an output of a file or a buffer; plain if somebody asks for it, and on a terminal that cannot
+// draw.
+func newOutput(w io.Writer, plain bool) *output {
+	o := &output{width: 100, ascii: onlyASCII()}
 	if f, ok := w.(*os.File); ok {
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
-			o.width, o.terminal = max(width, 40), true
+			o.width = max(width, 20)
+			o.terminal = !plain && os.Getenv("TERM") != "" && os.Getenv("TERM") != "dumb"
 		}
+		colours := colorprofile.NewWriter(f, os.Environ()) // which takes away those that it has not
+		if !o.terminal {
+			colours.Profile = colorprofile.NoTTY
+		}
+		w = colours
 	}
-	r := lipgloss.NewRenderer(w)
-	style := r.NewStyle().TabWidth(lipgloss.NoTabConversion)
-	o.good = style.Foreground(lipgloss.Color("2"))
-	o.bad = style.Foreground(lipgloss.Color("1")).Bold(true)
-	o.note = style.Foreground(lipgloss.Color("6"))
+	if o.ascii {
+		w = &asciiWriter{w}
+	}
+	o.Writer = w
+	style := lipgloss.NewStyle().TabWidth(lipgloss.NoTabConversion)
+	o.good = style.Foreground(lipgloss.Green)
+	o.bad = style.Foreground(lipgloss.Red).Bold(true)
+	o.note = style.Foreground(lipgloss.Cyan)
 	o.faint = style.Faint(true)
 	o.bold = style.Bold(true)
 	return o
 }
 
+// onlyASCII tells whether the locale has other characters than those of ASCII (locale(7)). Where nothing is
+// said of it, it has.
+func onlyASCII() bool {
+	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
+		if value := strings.ToLower(os.Getenv(name)); value != "" {
+			return !strings.Contains(value, "utf-8") && !strings.Contains(value, "utf8")
+		}
+	}
+	return false
+}
+
+// signs are the characters of ours that are not ASCII, and what stands for them.
+var signs = strings.NewReplacer("✓", "+", "✗", "x", "·", ".", "»", ">", "▸", ">", "→", ">", "←", "<", "…", "~",
+	"│", "|", "─", "-", "•", "|", "↑", "up", "↓", "down")
+
+// asciiWriter writes signs as ASCII.
+type asciiWriter struct{ io.Writer }
+
+func (w *asciiWriter) Write(b []byte) (int, error) {
+	_, err := signs.WriteString(w.Writer, string(b))
+	return len(b), err
+}
+
 func (o *output) printf(format string, args ...any) { fmt.Fprintf(o, format, args...) }
 
-// wrap breaks text into lines of the output's width, all but the first indented.
+// wrap breaks text into lines of the output's width, at blanks where there are any, all but the first indented.
 func (o *output) wrap(text string, indent int) string {
-	width := max(min(o.width, 100)-indent, 20)
+	width := max(min(o.width, 100)-indent, 16)
 	var lines []string
 	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
 		lines = append(lines, ansi.Wrap(line, width, ""))

@@ -6,46 +6,125 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
-	tea "github.com/charmbracelet/bubbletea"
+	"charm.land/bubbles/v2/help"
+	"charm.land/bubbles/v2/key"
+	"charm.land/bubbles/v2/viewport"
+	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
 
 	"container.example/workshop/internal/harness"
 )
 
-// screen is what watch shows on a terminal.
+// A page is what the lower part of the screen shows.
+type page int
+
+const (
+	verdictPage page = iota
+	cardPage         // of the lesson that begins, below that of the lesson that was passed
+	textPage         // a hint, a plan, a difference
+	askPage          // whether the solution is to be shown
+	listPage         // of the lessons
+)
+
+// screen is what watch shows on a terminal. It owns all that it shows: the check sends it messages, and what a key
+// changes in the file of the progress comes back as one.
 type screen struct {
 	*app
 	c       *checker
+	rerun   chan<- time.Time
 	state   state // as of the last time that it was read
 	program string
-	rerun   chan<- time.Time
 	width   int
 	height  int
 	now     begun
 	events  map[string]harness.Event
 	last    done
 	running bool
-	praise  string // the step that was done just now
-	text    string // what is shown below the marks
-	top     int    // the first line of the text that is shown
+	passed  []done // by this save
+	page    page
+	text    string // of the page
+	cursor  int    // in the list
+	body    viewport.Model
+	help    help.Model
+	keys    keyMap
 }
 
-// stateMsg tells that the progress was changed, by this command or by another.
-type stateMsg struct{ state state }
+// keyMap are the keys of watch.
+type keyMap struct {
+	hint, diff, plan, card, verdict, list, skip, rerun, help, quit, suspend key.Binding
+	up, down, choose, back, more                                            key.Binding
+}
+
+func newKeyMap() keyMap {
+	bind := func(keys, name, does string) key.Binding {
+		return key.NewBinding(key.WithKeys(strings.Fields(keys)...), key.WithHelp(name, does))
+	}
+	return keyMap{
+		hint:    bind("h", "h", "hint"),
+		diff:    bind("d", "d", "solution"),
+		plan:    bind("p", "p", "plan"),
+		card:    bind("c", "c", "card"),
+		verdict: bind("v b backspace esc", "v", "verdict"),
+		list:    bind("l", "l", "list"),
+		skip:    bind("s", "s", "skip"),
+		rerun:   bind("r", "r", "rerun"),
+		help:    bind("?", "?", "keys"),
+		quit:    bind("q ctrl+c", "q", "quit"),
+		suspend: bind("ctrl+z", "ctrl+z", "suspend"),
+		up:      bind("up k", "↑", "up"),
+		down:    bind("down j", "↓", "down"),
+		choose:  bind("enter", "enter", "go there"),
+		back:    bind("v b backspace esc", "esc", "back"),
+		more:    bind("space pgdown", "space", "more"),
+	}
+}
+
+// ShortHelp are the keys in the last line.
+func (k keyMap) ShortHelp() []key.Binding {
+	return []key.Binding{k.hint, k.card, k.list, k.help, k.quit, k.plan, k.diff, k.rerun}
+}
+
+// FullHelp are all keys, in columns.
+func (k keyMap) FullHelp() [][]key.Binding {
+	return [][]key.Binding{
+		{k.hint, k.plan, k.diff, k.card}, {k.verdict, k.rerun, k.list, k.skip}, {k.more, k.suspend, k.quit, k.help},
+	}
+}
+
+// Messages to the screen, besides those of the check.
+type (
+	stateMsg struct{ state state } // the progress was changed, by this command or by another
+	textMsg  struct{ text string } // is to be read
+	errMsg   struct{ err error }
+)
+
+func newScreen(a *app, c *checker, s state, rerun chan<- time.Time) *screen {
+	m := &screen{
+		app: a, c: c, rerun: rerun, state: s, program: c.program(s), width: a.out.width, height: 24,
+		events: map[string]harness.Event{}, body: viewport.New(), help: help.New(), keys: newKeyMap(),
+	}
+	m.body.KeyMap = viewport.KeyMap{
+		PageDown: m.keys.more, PageUp: key.NewBinding(key.WithKeys("pgup")), Up: m.keys.up, Down: m.keys.down,
+	}
+	m.help.ShortSeparator, m.help.Ellipsis = "  ", ""
+	m.help.Styles = help.Styles{ShortKey: a.out.note, ShortDesc: a.out.faint, FullKey: a.out.note, FullDesc: a.out.faint}
+	return m
+}
 
 // watchScreen is watch on a terminal.
 func (a *app) watchScreen(ctx context.Context, c *checker, w *watcher) error {
-	state, err := c.load()
+	s, err := c.load()
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	rerun := make(chan time.Time, 1)
-	s := &screen{app: a, c: c, state: state, program: c.program(state), rerun: rerun, width: a.out.width, height: 24, events: map[string]harness.Event{}}
-	p := tea.NewProgram(s, tea.WithAltScreen(), tea.WithContext(ctx))
+	m := newScreen(a, c, s, rerun)
+	p := tea.NewProgram(m, tea.WithContext(ctx))
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
@@ -70,9 +149,19 @@ func (a *app) watchScreen(ctx context.Context, c *checker, w *watcher) error {
 		err = nil // ended by a signal, or by us
 	}
 	if err == nil {
-		a.out.printf("%s\n", a.bar(s.state, stepsOf(c.root), 40))
+		// What was on the screen is gone with it.
+		a.out.printf("%s\n%s\n", a.bar(c.course, m.state, min(20, a.out.width/3)), m.lastWords())
 	}
 	return err
+}
+
+// lastWords is the last verdict, for the terminal on which the screen was.
+func (s *screen) lastWords() string {
+	if s.last.err == nil && s.last.lesson == (lesson{}) {
+		return "Nothing was checked yet."
+	}
+	out := *s.out
+	return s.printOn(&out, func(a *app) error { return a.printVerdict(s.c, s.last) })
 }
 
 // either merges two channels.
@@ -97,11 +186,7 @@ func either(ctx context.Context, a, b <-chan time.Time) <-chan time.Time {
 	return both
 }
 
-func stepsOf(root string) []string {
-	steps, _ := harness.Steps(root) // read before without an error
-	return steps
-}
-
+// Init does nothing: the check begins by itself.
 func (s *screen) Init() tea.Cmd { return nil }
 
 // Update takes in what happened: a key, a change of size, or news from the check.
@@ -109,145 +194,281 @@ func (s *screen) Update(m tea.Msg) (tea.Model, tea.Cmd) {
 	switch m := m.(type) {
 	case tea.WindowSizeMsg:
 		s.width, s.height = m.Width, m.Height
-		s.show()
-	case tea.KeyMsg:
-		return s, s.key(m.String())
+		s.show(s.page)
+	case tea.KeyPressMsg:
+		return s, s.press(m)
 	case stateMsg:
 		s.state = m.state
+		s.show(s.page)
+	case textMsg:
+		s.text = m.text
+		s.show(textPage)
+		s.body.GotoTop()
+	case errMsg:
+		s.text = fmt.Sprintf("workshop: %v", m.err)
+		s.show(textPage)
 	case begun:
-		if s.now.step != m.step && s.now.step != "" && m.step > s.now.step {
-			s.praise = s.now.step
-		} else if s.now.saved != m.saved {
-			s.praise = ""
-		}
-		if s.now.saved != m.saved { // else the steps before were passed just now
-			s.events = map[string]harness.Event{}
+		if s.now.saved != m.saved {
+			s.passed, s.events = nil, map[string]harness.Event{}
+			if s.page != listPage {
+				s.page = verdictPage
+			}
 		}
 		s.now, s.state, s.running = m, m.state, true
+		if m.enter || len(s.passed) > 0 || len(m.given) > 0 {
+			s.show(cardPage)
+			s.body.GotoTop()
+		}
 	case event:
 		s.events[m.Script.ID()] = m.Event
 	case done:
-		if m.err == nil && m.build == nil {
+		s.running = false
+		if m.err == nil {
 			s.state = m.state
 		}
-		s.last, s.running, s.top = m, false, 0
-		s.show()
+		if s.last = m; m.err == nil && m.build == nil && m.failure == nil {
+			s.passed = append(s.passed, m)
+		}
+		if s.page == verdictPage {
+			s.show(verdictPage)
+			s.body.GotoTop()
+		}
+	default:
+		return s, nil
 	}
 	return s, nil
 }
 
-func (s *screen) key(key string) tea.Cmd {
-	page := max(s.height-12, 3)
-	switch key {
-	case "q", "ctrl+c", "esc":
+func (s *screen) press(m tea.KeyPressMsg) tea.Cmd {
+	k := s.keys
+	asked := s.page == askPage
+	switch {
+	case key.Matches(m, k.quit):
 		return tea.Quit
-	case "r", "enter":
-		select {
-		case s.rerun <- time.Now():
-		default:
-		}
-	case "h":
-		if s.running || s.last.failure == nil {
-			s.text = "Nothing to hint at: no promise is broken."
+	case key.Matches(m, k.suspend):
+		return tea.Suspend
+	case s.page == listPage && key.Matches(m, k.up):
+		s.cursor = max(s.cursor-1, 0)
+		s.show(listPage)
+	case s.page == listPage && key.Matches(m, k.down):
+		s.cursor = min(s.cursor+1, len(s.c.course.lessons)-1)
+		s.show(listPage)
+	case s.page == listPage && key.Matches(m, k.choose):
+		l := s.c.course.lessons[s.cursor]
+		s.page = verdictPage
+		return s.then(func() error { return s.c.goTo(l) })
+	case key.Matches(m, k.verdict):
+		s.show(verdictPage)
+		s.body.GotoTop()
+	case key.Matches(m, k.rerun), key.Matches(m, k.choose):
+		if s.page == cardPage && key.Matches(m, k.choose) {
+			s.show(verdictPage)
+			s.body.GotoTop()
 			break
 		}
-		s.top = 0
-		s.text = s.print(func(a *app) error { return a.giveHint(s.c.place, s.last.failure.Script) })
-	case "d":
-		s.top = 0
-		s.text = s.print(func(a *app) error { return a.diffMine(s.c.place, s.now.step) })
-	case "b", "backspace":
-		s.top = 0
-		s.show()
-	case "down", "j":
-		s.top++
-	case "up", "k":
-		s.top--
-	case "pgdown", " ":
-		s.top += page
-	case "pgup":
-		s.top -= page
+		s.again()
+	case key.Matches(m, k.hint):
+		if s.running || s.last.failure == nil {
+			s.text = "Nothing to hint at: no promise is broken."
+			s.show(textPage)
+			break
+		}
+		script := s.last.failure.Script
+		return s.read(func(a *app) error { return a.giveHint(s.c.place, script) })
+	case key.Matches(m, k.diff) && !asked:
+		s.show(askPage)
+		s.body.GotoTop()
+	case key.Matches(m, k.diff):
+		l := s.now.lesson
+		return s.read(func(a *app) error { return a.diffMine(s.c.place, s.c.course, l) })
+	case key.Matches(m, k.plan):
+		l := s.now.lesson
+		return s.read(func(a *app) error { return a.showPlan(s.c.course, l) })
+	case key.Matches(m, k.card):
+		s.show(cardPage)
+		s.body.GotoTop()
+	case key.Matches(m, k.list):
+		s.cursor = max(slices.Index(s.c.course.lessons, s.now.lesson), 0)
+		s.show(listPage)
+	case key.Matches(m, k.skip):
+		l := s.now.lesson
+		s.page = verdictPage
+		return s.then(func() error { return s.c.skip(l) })
+	case key.Matches(m, k.help):
+		s.help.ShowAll = !s.help.ShowAll
+		s.show(s.page)
+	default:
+		var cmd tea.Cmd
+		s.body, cmd = s.body.Update(m)
+		return cmd
 	}
-	s.top = max(0, min(s.top, strings.Count(s.text, "\n")-3))
 	return nil
 }
 
-// print has a command print into a string.
-func (s *screen) print(f func(*app) error) string {
-	var b bytes.Buffer
+// again has the program checked once more.
+func (s *screen) again() {
+	select {
+	case s.rerun <- time.Now():
+	default: // it is going to be
+	}
+}
+
+// then changes the progress, and has the program checked after it.
+func (s *screen) then(change func() error) tea.Cmd {
+	return func() tea.Msg {
+		if err := change(); err != nil {
+			return errMsg{err}
+		}
+		s.again()
+		return nil
+	}
+}
+
+// read has something printed that takes a while or changes the progress, to be read on a page of its own.
+func (s *screen) read(print func(*app) error) tea.Cmd {
 	out := *s.out
-	out.Writer, out.width = &b, s.width
-	if err := f(&app{dir: s.dir, out: &out, keys: true}); err != nil {
+	out.width = s.width
+	return func() tea.Msg { return textMsg{s.printOn(&out, print)} }
+}
+
+// printOn has a command print into a string.
+func (s *screen) printOn(out *output, f func(*app) error) string {
+	var b bytes.Buffer
+	out.Writer = &b
+	if err := f(&app{dir: s.dir, out: out, keys: true}); err != nil {
 		fmt.Fprintf(&b, "workshop: %v\n", err)
 	}
 	return strings.Trim(b.String(), "\n")
 }
 
-// show puts the verdict on the screen.
-func (s *screen) show() {
-	if s.last.step == "" && s.last.err == nil {
-		return
-	}
-	s.text = s.print(func(a *app) error { return a.printVerdict(s.c, s.last) })
+// print has a command print into a string of the screen's width.
+func (s *screen) print(f func(*app) error) string {
+	out := *s.out
+	out.width = s.width
+	return s.printOn(&out, f)
 }
 
-// View draws: the bar, a row of marks for each step, the text, the keys.
-func (s *screen) View() string {
-	out := s.out
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s   %s\n\n", s.bar(s.state, stepsOf(s.c.root), min(40, max(s.width-40, 10))), out.faint.Render(relative(s.program)))
-	row, rows := "", []string{}
-	for i, script := range s.now.scripts {
-		switch {
-		case i == 0 || script.Step != s.now.scripts[i-1].Step:
-			rows = append(rows, row)
-			row = fmt.Sprintf("  %-18s ", script.Step)
-		case ansi.StringWidth(row) >= s.width-1:
-			rows = append(rows, row)
-			row = strings.Repeat(" ", 21)
+// show puts a page on the screen.
+func (s *screen) show(p page) {
+	s.page = p
+	text := s.text
+	switch p {
+	case verdictPage:
+		text = ""
+		if s.last.err != nil || s.last.lesson != (lesson{}) {
+			text = s.print(func(a *app) error { return a.printVerdict(s.c, s.last) })
 		}
+	case cardPage:
+		text = s.print(func(a *app) error {
+			for _, d := range s.passed {
+				if err := a.congratulate(s.c, &d.verdict, false); err != nil {
+					return err
+				}
+				a.out.printf("\n")
+			}
+			if len(s.now.given) > 0 {
+				a.out.printf("%s\n\n", a.out.wrap("Copied into your program: "+strings.Join(s.now.given, ", "), 0))
+			}
+			return a.showCard(s.c.course, s.now.lesson)
+		}) + "\n\n" + s.out.faint.Render("enter: the verdict")
+	case askPage:
+		text = s.print(func(a *app) error {
+			a.out.printf("%s\n", a.out.wrap("This shows our whole solution of "+s.now.lesson.name()+
+				", as far as yours differs. A hint (h) shows less. Press d again to see it, or v to go back.", 0))
+			return nil
+		})
+	case listPage:
+		text = s.print(func(a *app) error { return a.showList(s.c.course, s.state, s.cursor) })
+	}
+	s.body.SetContent(strings.ReplaceAll(text, "\t", "    "))
+	s.layout()
+	if p == listPage {
+		s.body.EnsureVisible(s.cursor, 0, 0)
+	}
+}
+
+// layout gives the body the room that the head and the keys leave.
+func (s *screen) layout() {
+	s.help.SetWidth(s.width)
+	s.body.SetWidth(s.width)
+	s.body.SetHeight(max(s.height-len(s.head())-len(s.foot()), 1))
+}
+
+// head are the lines above the body: how far one is, and a mark for each promise of the lesson.
+func (s *screen) head() (lines []string) {
+	out := s.out
+	bar := s.bar(s.c.course, s.state, min(20, max(s.width/4, 8)))
+	if name := relative(s.program); ansi.StringWidth(bar)+len(name)+3 <= s.width {
+		bar += strings.Repeat(" ", s.width-ansi.StringWidth(bar)-len(name)) + out.faint.Render(name)
+	}
+	lines = append(lines, bar)
+	if s.now.lesson == (lesson{}) {
+		return append(lines, "")
+	}
+	own, kept, marks := 0, 0, []string{}
+	for _, script := range s.now.scripts {
+		l := s.c.course.lessonOf(script)
 		e := s.events[script.ID()]
 		e.Script = script
-		mark, _ := s.mark(e)
-		if e.Status == harness.Started {
-			mark = out.note.Render("▸")
+		switch {
+		case l == s.now.lesson && script.NotYet():
+		case l == s.now.lesson:
+			own++
+			mark, word := s.mark(e)
+			if e.Status == harness.Started {
+				mark = out.note.Render("▸")
+			}
+			if word == "passed" {
+				kept++
+			}
+			marks = append(marks, mark)
 		}
-		row += mark
 	}
-	for _, row := range append(rows, row) {
-		if row != "" {
-			b.WriteString(row + "\n")
-		}
+	heading := fmt.Sprintf("%s: %d of %d", capital(s.now.lesson.name()), kept, own)
+	lines = append(lines, ansi.Truncate(out.bold.Render(heading)+"  "+s.now.lesson.title, s.width, "…"))
+	for part := range slices.Chunk(marks, max(s.width-2, 1)) {
+		lines = append(lines, "  "+strings.Join(part, ""))
 	}
 	status := fmt.Sprintf("verdict %.2f s after the save at %s", s.last.took.Seconds(), s.now.saved.Format("15:04:05"))
 	if s.running {
-		status = fmt.Sprintf("checking step %s: %s ...", number(s.now.step), title(s.c.root, s.now.step))
+		status = "checking ..."
+	} else if s.page != verdictPage {
+		status += ": v"
 	}
-	fmt.Fprintf(&b, "  %s\n", out.faint.Render(status))
-	if s.praise != "" {
-		mark, what := "✓", "is passed"
-		if s.state.Unchecked[s.praise] != "" {
-			mark, what = "-", "cannot be checked here"
-		}
-		fmt.Fprintf(&b, "  %s\n", out.good.Bold(true).Render(fmt.Sprintf("%s Step %s %s. On with step %s.", mark, number(s.praise), what, number(s.now.step))))
+	lines = append(lines, ansi.Truncate("  "+out.faint.Render(status), s.width, "…"))
+	if s.height > 15 {
+		lines = append(lines, "")
 	}
-	b.WriteString("\n")
-	head := strings.Split(b.String(), "\n")
-	room := max(s.height-len(head)-1, 1)
-	body := strings.Split(s.text, "\n")
-	body = body[min(s.top, len(body)):]
-	more := ""
-	if len(body) > room {
-		more = fmt.Sprintf("  (%d more lines: space)", len(body)-room)
-		body = body[:room]
+	return lines
+}
+
+// foot are the keys, and how much more there is to read.
+func (s *screen) foot() []string {
+	if s.page == listPage {
+		k := s.keys
+		return []string{s.help.ShortHelpView([]key.Binding{k.up, k.down, k.choose, k.back, k.quit})}
 	}
-	for len(body) < room {
-		body = append(body, "")
+	keys := s.help.View(s.keys)
+	if below := s.body.TotalLineCount() - s.body.YOffset() - s.body.Height(); below > 0 && !s.help.ShowAll {
+		more := s.out.note.Render(fmt.Sprintf("space: %d more lines", below))
+		return []string{ansi.Truncate(more+"  "+keys, s.width, "")}
 	}
-	keys := out.faint.Render("h hint  d diff  b back  r rerun  q quit" + more)
-	lines := append(head, append(body, keys)...)
+	return strings.Split(keys, "\n")
+}
+
+// View draws: the head, the page, the keys.
+func (s *screen) View() tea.View {
+	lines := append(s.head(), strings.Split(s.body.View(), "\n")...)
+	lines = append(lines, s.foot()...)
 	for i, line := range lines {
-		lines[i] = ansi.Truncate(strings.ReplaceAll(line, "\t", "    "), s.width, "…")
+		lines[i] = ansi.Truncate(line, s.width, "…")
 	}
-	return strings.Join(lines, "\n")
+	text := strings.Join(lines, "\n")
+	if s.out.ascii {
+		text = signs.Replace(text)
+	}
+	v := tea.NewView(text)
+	v.AltScreen = true
+	v.WindowTitle = "workshop watch"
+	return v
 }

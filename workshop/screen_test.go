@@ -8,89 +8,208 @@ import (
 	"testing"
 	"time"
 
-	tea "github.com/charmbracelet/bubbletea"
+	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
 	"github.com/stretchr/testify/require"
 
 	"container.example/workshop/internal/harness"
 )
 
-// TestScreen sends keys and news to the screen of watch, and reads it.
-func TestScreen(t *testing.T) {
+// screenTest is a screen, and what one does with it.
+type screenTest struct {
+	*testing.T
+	*screen
+	p     *place
+	rerun chan time.Time
+}
+
+func testScreen(t *testing.T) *screenTest {
 	root, err := moduleRoot()
 	require.NoError(t, err)
-	scripts, err := harness.Scripts(root, "step1-skeleton")
+	c, err := readCourse(root)
 	require.NoError(t, err)
-	dir := t.TempDir()
-	a := &app{dir: dir, out: newOutput(&bytes.Buffer{})}
-	p := &place{root: root, dir: dir}
+	p := &place{root: root, dir: t.TempDir()}
+	s, err := p.load()
+	require.NoError(t, err)
+	a := &app{dir: p.dir, out: newOutput(&bytes.Buffer{}, false)}
 	rerun := make(chan time.Time, 1)
-	s := &screen{app: a, c: &checker{place: p}, rerun: rerun, events: map[string]harness.Event{}}
-	press := func(key string) { s.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(key)}) }
-	row := func(text string) string {
-		for line := range strings.SplitSeq(ansi.Strip(s.View()), "\n") {
-			if strings.Contains(line, text) {
-				return strings.TrimSpace(line)
-			}
-		}
-		return ""
+	return &screenTest{t, newScreen(a, &checker{place: p, course: c}, s, rerun), p, rerun}
+}
+
+// keyPress is the message of a key: those of letters have a text.
+func keyPress(key rune) tea.KeyPressMsg {
+	if key < ' ' || key > '~' {
+		return tea.KeyPressMsg{Code: key}
 	}
+	return tea.KeyPressMsg{Code: key, Text: string(key)}
+}
 
-	s.Update(tea.WindowSizeMsg{Width: 80, Height: 24})
-	saved := time.Now()
-	s.Update(begun{step: "step1-skeleton", scripts: scripts, saved: saved})
-	require.Equal(t, "step1-skeleton     ··········", row("step1-skeleton"))
-	require.Contains(t, s.View(), "checking step 1")
-	s.Update(event{harness.Event{Script: scripts[0], Status: harness.Passed}})
-	s.Update(event{harness.Event{Script: scripts[1], Status: harness.Started}})
-	require.Equal(t, "step1-skeleton     ✓▸········", row("step1-skeleton"))
+// press presses a key, and has the screen take in what comes of it.
+func (s *screenTest) press(key rune) {
+	s.Helper()
+	if _, cmd := s.Update(keyPress(key)); cmd != nil {
+		s.Update(cmd())
+	}
+}
 
-	failure := harness.Event{Script: scripts[1], Status: harness.Failed, Failure: harness.Failure{
+func (s *screenTest) view() string { return ansi.Strip(s.View().Content) }
+
+// row is the line with the text.
+func (s *screenTest) row(text string) string {
+	for line := range strings.SplitSeq(s.view(), "\n") {
+		if strings.Contains(line, text) {
+			return strings.TrimSpace(line)
+		}
+	}
+	return ""
+}
+
+// begin begins the check of a lesson.
+func (s *screenTest) begin(id string, saved time.Time, enter bool) begun {
+	l, err := s.c.course.find(id)
+	require.NoError(s, err)
+	b := begun{lesson: l, scripts: s.c.course.promised(l, s.state), saved: saved, state: s.state, enter: enter}
+	s.Update(b)
+	return b
+}
+
+// fail breaks a promise of the lesson.
+func (s *screenTest) fail(b begun, script harness.Script) {
+	failure := harness.Event{Script: script, Status: harness.Failed, Failure: harness.Failure{
 		Line: 5, Message: "no match", Ran: "exec container run printf x", Stdout: "a\tb\n" + strings.Repeat("long ", 100),
 	}}
 	s.Update(event{failure})
-	v := verdict{step: "step1-skeleton", scripts: scripts, events: s.events, failure: &failure}
-	s.Update(done{verdict: v, took: 300 * time.Millisecond})
-	require.Contains(t, s.View(), "verdict 0.30 s after the save")
-	require.Contains(t, s.View(), "✗ step1-skeleton/arguments")
-	require.Equal(t, "step1-skeleton     ✓✗········", row("step1-skeleton "))
+	v := verdict{lesson: b.lesson, scripts: b.scripts, events: s.events, failure: &failure}
+	s.Update(done{verdict: v, took: 300 * time.Millisecond, state: s.state})
+}
 
+// TestScreen sends keys and news to the screen of watch, and reads it.
+func TestScreen(t *testing.T) {
+	s := testScreen(t)
+	s.Update(tea.WindowSizeMsg{Width: 80, Height: 24})
+	saved := time.Now()
+	b := s.begin("1", saved, false)
+	own := s.c.course.own(b.lesson)
+	require.Equal(t, strings.Repeat("·", len(own)), s.row("··"))
+	require.Contains(t, s.view(), "checking ...")
+	s.Update(event{harness.Event{Script: own[0], Status: harness.Passed}})
+	s.Update(event{harness.Event{Script: own[1], Status: harness.Started}})
+	require.Equal(t, "✓▸"+strings.Repeat("·", len(own)-2), s.row("▸"))
+	require.Contains(t, s.view(), "Step 1: 1 of ")
+
+	s.fail(b, own[1])
+	require.Contains(t, s.view(), "verdict 0.30 s after the save")
+	require.Contains(t, s.view(), "✗ "+own[1].ID())
+	require.Equal(t, "✓✗"+strings.Repeat("·", len(own)-2), s.row("✓✗"))
+
+	// Hints are counted in the file.
 	for range 3 {
-		press("h")
+		s.press('h')
 	}
-	require.Contains(t, s.View(), "Hint 1 of 3")
-	after, err := p.load()
+	require.Contains(t, s.view(), "Hint 1 of 3")
+	after, err := s.p.load()
 	require.NoError(t, err)
-	require.Equal(t, 3, after.Hints["step1-skeleton/arguments"])
-	require.Contains(t, s.View(), "more lines: space")
-	press(" ")
-	require.NotContains(t, s.View(), "Hint 1 of 3")
-	press("b")
-	require.Contains(t, s.View(), "✗ step1-skeleton/arguments")
-	press("r")
-	require.Len(t, rerun, 1)
-	press("r") // one is enough
+	require.Equal(t, 3, after.Hints[own[1].ID()])
+	require.Contains(t, s.view(), "more lines")
+	s.press(tea.KeySpace)
+	require.NotContains(t, s.view(), "Hint 1 of 3")
+	s.press('b')
+	require.Contains(t, s.view(), "✗ "+own[1].ID())
+	s.press('r')
+	require.Len(t, s.rerun, 1)
+	s.press('r') // one is enough
 
-	for _, size := range []tea.WindowSizeMsg{{Width: 40, Height: 12}, {Width: 80, Height: 24}, {Width: 200, Height: 60}} {
+	// The solution is asked for twice.
+	s.press('d')
+	require.Contains(t, s.view(), "Press d again")
+	s.press('v')
+	require.Contains(t, s.view(), "✗ "+own[1].ID())
+
+	for _, size := range []tea.WindowSizeMsg{{Width: 40, Height: 12}, {Width: 40, Height: 20}, {Width: 80, Height: 24}, {Width: 200, Height: 60}} {
 		s.Update(size)
-		lines := strings.Split(s.View(), "\n")
+		lines := strings.Split(s.View().Content, "\n")
 		require.LessOrEqual(t, len(lines), size.Height)
 		for _, line := range lines {
 			require.LessOrEqual(t, ansi.StringWidth(line), size.Width, line)
 		}
-		require.Contains(t, lines[len(lines)-1], "h hint")
+		require.Contains(t, lines[len(lines)-1], "h")
 	}
+}
 
-	// The same save goes on with the next step, and what was passed stays in sight.
-	more, err := harness.Scripts(root, "step2-namespaces")
-	require.NoError(t, err)
+// TestScreenCards shows the card of a lesson when it begins and when it is passed.
+func TestScreenCards(t *testing.T) {
+	s := testScreen(t)
+	s.Update(tea.WindowSizeMsg{Width: 80, Height: 40})
+	saved := time.Now()
+	b := s.begin("1", saved, true)
+	require.Contains(t, s.view(), "Goal")
+	require.Contains(t, s.view(), "step1-skeleton/README.md")
+	s.press(tea.KeyEnter)
+	require.NotContains(t, s.view(), "Goal")
+
+	events := map[string]harness.Event{}
+	for _, script := range b.scripts {
+		events[script.ID()] = harness.Event{Script: script, Status: harness.Passed}
+	}
+	s.Update(done{verdict: verdict{lesson: b.lesson, scripts: b.scripts, events: events}, state: s.state})
+	b = s.begin("2", saved, true)
+	require.Contains(t, s.view(), "Step 1 is passed")
+	require.Contains(t, s.view(), "Step 2: ")
+	require.Contains(t, s.view(), "Type")
+
+	// The verdict of the next one comes behind the card, and the next save shows it.
+	s.fail(b, s.c.course.own(b.lesson)[0])
+	require.Contains(t, s.view(), "Step 1 is passed")
+	s.press('v')
+	require.Contains(t, s.view(), "✗ step2")
+	s.press('c')
+	require.Contains(t, s.view(), "Step 1 is passed")
+	b = s.begin("2", saved.Add(time.Second), false)
+	s.fail(b, s.c.course.own(b.lesson)[0])
+	require.Contains(t, s.view(), "✗ step2")
+	require.NotContains(t, s.view(), "is passed")
+}
+
+// TestScreenList goes to another lesson, and leaves one out.
+func TestScreenList(t *testing.T) {
+	s := testScreen(t)
 	s.Update(tea.WindowSizeMsg{Width: 80, Height: 24})
-	s.Update(begun{step: "step2-namespaces", scripts: more, saved: saved})
-	require.Contains(t, s.View(), "Step 1 is passed")
-	require.Equal(t, "step1-skeleton     ✓✗·······", row("step1-skeleton "))
-	s.Update(begun{step: "step2-namespaces", scripts: more, saved: saved.Add(time.Second)})
-	require.NotContains(t, s.View(), "Step 1 is passed")
+	s.begin("1", time.Now(), false)
+	s.press('l')
+	require.Contains(t, s.row("you are here"), "▸▸ 1 ")
+	s.press(tea.KeyDown)
+	s.press(tea.KeyDown)
+	s.press(tea.KeyUp)
+	require.Regexp(t, "^▸· 2 ", s.row(" 2 "))
+	s.press(tea.KeyEnter)
+	require.Len(t, s.rerun, 1)
+	after, err := s.p.load()
+	require.NoError(t, err)
+	require.Equal(t, "2", after.At)
+	<-s.rerun
 
-	_, quit := s.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("q")})
-	require.Equal(t, tea.QuitMsg{}, quit())
+	s.begin("2", time.Now(), false)
+	s.press('s')
+	require.Len(t, s.rerun, 1)
+	after, err = s.p.load()
+	require.NoError(t, err)
+	require.Equal(t, "3", after.At)
+	require.Equal(t, []string{"step2-namespaces"}, after.Skipped)
+
+	// What another command changes is seen.
+	s.Update(stateMsg{after})
+	s.press('l')
+	require.Contains(t, s.row(" 2 "), "left out")
+}
+
+// TestScreenASCII draws with nothing but ASCII where the locale has no more.
+func TestScreenASCII(t *testing.T) {
+	t.Setenv("LC_ALL", "C")
+	s := testScreen(t)
+	b := s.begin("1", time.Now(), true)
+	s.fail(b, s.c.course.own(b.lesson)[0])
+	for _, key := range "vlc?" {
+		s.press(key)
+		require.NotRegexp(t, `[^\x00-\x7f]`, s.view())
+	}
 }

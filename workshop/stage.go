@@ -8,8 +8,10 @@ import (
 	"strings"
 	"time"
 
-	tea "github.com/charmbracelet/bubbletea"
-	"github.com/charmbracelet/lipgloss"
+	"charm.land/bubbles/v2/help"
+	"charm.land/bubbles/v2/key"
+	tea "charm.land/bubbletea/v2"
+	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/ansi"
 
 	"container.example/workshop/internal/harness"
@@ -31,7 +33,28 @@ type auditorium struct {
 	waiting       chan struct{}
 	auto          bool
 	over          string // the curtain
+	begun         time.Time
+	past          []moment // what was shown each time that the stage waited
+	back          int      // how far in the past is what is shown: 0 for now
+	sh            shell
+	shellUsed     bool
+	help          help.Model
 }
+
+// A moment is what was shown when the stage waited.
+type moment struct {
+	narration string
+	lines     [2]int // how many of each pane
+	proofs    []string
+}
+
+// The keys of the stage.
+var (
+	onKey    = key.NewBinding(key.WithKeys("space", "enter", "right", "pgdown"), key.WithHelp("space", "goes on"))
+	backKey  = key.NewBinding(key.WithKeys("left", "backspace", "pgup", "b"), key.WithHelp("←", "back"))
+	shellKey = key.NewBinding(key.WithKeys("!", "s"), key.WithHelp("!", "shell"))
+	quitKey  = key.NewBinding(key.WithKeys("q", "ctrl+c", "esc"), key.WithHelp("q", "quit"))
+)
 
 // Messages from the play to the screen.
 type (
@@ -45,14 +68,26 @@ type (
 	proofMsg struct{ text string }
 	overMsg  struct{ text string }
 	tickMsg  struct{}
+	clockMsg struct{}
+	backMsg  struct{ err error } // from the shell
 )
 
+func newAuditorium(a *app, d harness.Demo, sh shell) *auditorium {
+	s := &auditorium{app: a, demo: d, width: a.out.width, height: 24, begun: time.Now(), sh: sh, help: help.New()}
+	s.help.ShortSeparator = "   "
+	s.help.Styles = help.Styles{ShortKey: a.out.note, ShortDesc: a.out.faint}
+	return s
+}
+
 // playScreen plays on a terminal.
-func (a *app) playScreen(ctx context.Context, d harness.Demo, auto bool, play func(context.Context, stage) error) error {
+func (a *app) playScreen(ctx context.Context, d harness.Demo, auto bool, play func(context.Context, stage) error,
+	sh shell,
+) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s := &auditorium{app: a, demo: d, auto: auto, width: a.out.width, height: 24}
-	p := tea.NewProgram(s, tea.WithAltScreen(), tea.WithContext(ctx))
+	s := newAuditorium(a, d, sh)
+	s.auto = auto
+	p := tea.NewProgram(s, tea.WithContext(ctx))
 	result := make(chan error, 1)
 	go func() {
 		err := play(ctx, &screenStage{program: p, app: a, demo: d, auto: auto})
@@ -139,24 +174,44 @@ func (s *screenStage) end(ctx context.Context, e harness.Event) error {
 	return s.wait(ctx, 2*time.Second)
 }
 
-func (s *auditorium) Init() tea.Cmd { return nil }
+// Init starts the clock.
+func (s *auditorium) Init() tea.Cmd { return clock() }
+
+func clock() tea.Cmd { return tea.Tick(time.Second, func(time.Time) tea.Msg { return clockMsg{} }) }
 
 // Update takes in keys and what the play says.
 func (s *auditorium) Update(m tea.Msg) (tea.Model, tea.Cmd) {
 	switch m := m.(type) {
 	case tea.WindowSizeMsg:
 		s.width, s.height = m.Width, m.Height
-	case tea.KeyMsg:
-		switch m.String() {
-		case "q", "ctrl+c", "esc":
+	case clockMsg:
+		return s, clock()
+	case tea.KeyPressMsg:
+		switch {
+		case key.Matches(m, quitKey):
 			return s, tea.Quit
-		case " ", "enter", "right", "pgdown":
+		case m.String() == "ctrl+z":
+			return s, tea.Suspend
+		case key.Matches(m, backKey):
+			s.back = min(s.back+1, max(len(s.past)-1, 0))
+		case key.Matches(m, onKey) && s.back > 0:
+			s.back--
+		case key.Matches(m, onKey):
 			s.typeAll() // whoever is in a hurry need not wait
 			if s.waiting != nil {
 				close(s.waiting)
 				s.waiting = nil
 			}
+		case key.Matches(m, shellKey) && s.waiting != nil && s.sh != nil && s.over == "":
+			cmd, err := s.sh()
+			if err != nil {
+				s.proofs = append(s.proofs, err.Error())
+				break
+			}
+			s.shellUsed = true
+			return s, tea.ExecProcess(cmd, func(err error) tea.Msg { return backMsg{err} })
 		}
+	case backMsg: // how the shell ended is what was typed into it
 	case tellMsg:
 		s.narration, s.proofs = m.narration, nil
 	case typeMsg:
@@ -174,7 +229,10 @@ func (s *auditorium) Update(m tea.Msg) (tea.Model, tea.Cmd) {
 			return s, tick()
 		}
 	case waitMsg:
-		s.waiting = m.goOn
+		if s.waiting = m.goOn; m.goOn != nil {
+			lines := [2]int{len(s.panes[0]), len(s.panes[1])}
+			s.past = append(s.past, moment{s.narration, lines, s.proofs})
+		}
 	case showMsg:
 		s.typeAll()
 		if m.text != "" {
@@ -184,6 +242,9 @@ func (s *auditorium) Update(m tea.Msg) (tea.Model, tea.Cmd) {
 		s.proofs = append(s.proofs, m.text)
 	case overMsg:
 		s.over = m.text
+		if s.shellUsed && !strings.HasPrefix(ansi.Strip(m.text), "✓") {
+			s.over += "\n(A shell was open on this host: what was done in it may be why.)"
+		}
 	}
 	return s, nil
 }
@@ -204,16 +265,41 @@ func (s *auditorium) typeAll() {
 }
 
 // View draws the stage: in two columns from 80 on, in one below the other if it is narrower.
-func (s *auditorium) View() string {
+func (s *auditorium) View() tea.View {
+	text := strings.Join(s.draw(), "\n")
+	if s.out.ascii {
+		text = signs.Replace(text)
+	}
+	v := tea.NewView(text)
+	v.AltScreen = true
+	v.WindowTitle = "workshop demo " + s.demo.Name
+	return v
+}
+
+func (s *auditorium) draw() []string {
 	out := s.out
 	width := max(s.width, 20)
+	narration, panes, proofs := s.narration, s.panes, s.proofs
+	if s.back > 0 {
+		m := s.past[len(s.past)-1-s.back]
+		narration, proofs = m.narration, m.proofs
+		for i := range panes {
+			panes[i] = panes[i][:m.lines[i]]
+		}
+	}
 	var head, foot []string
-	head = append(head, out.bold.Render(fmt.Sprintf("%s: %s", s.demo.Name, s.demo.Title)), "")
-	for line := range strings.SplitSeq(ansi.Wrap(s.narration, min(width, 110), ""), "\n") {
+	title := out.bold.Render(fmt.Sprintf("%s: %s", s.demo.Name, s.demo.Title))
+	elapsed := time.Since(s.begun)
+	time := fmt.Sprintf("%d:%02d", int(elapsed.Minutes()), int(elapsed.Seconds())%60)
+	if s.back > 0 {
+		time = fmt.Sprintf("%d back", s.back)
+	}
+	title += strings.Repeat(" ", max(width-ansi.StringWidth(title)-len(time), 1)) + out.faint.Render(time)
+	head = append(head, title, "")
+	for line := range strings.SplitSeq(ansi.Wrap(narration, min(width, 110), ""), "\n") {
 		head = append(head, out.note.Render(line))
 	}
 	head = append(head, "")
-	proofs := s.proofs
 	if len(proofs) > 4 {
 		proofs = proofs[len(proofs)-4:]
 	}
@@ -224,14 +310,20 @@ func (s *auditorium) View() string {
 	for len(foot) < 5 {
 		foot = append(foot, "")
 	}
-	keys := "q quit"
-	if s.waiting != nil && !s.auto {
-		keys = "space goes on   q quit"
+	var keys []key.Binding
+	if s.waiting != nil && !s.auto || s.back > 0 {
+		keys = append(keys, onKey)
+	}
+	if len(s.past) > 1 {
+		keys = append(keys, backKey)
+	}
+	if s.waiting != nil && s.sh != nil && s.over == "" {
+		keys = append(keys, shellKey)
 	}
 	if s.over != "" {
-		foot = append(foot, strings.Split(s.over, "\n")...)
+		foot = append(foot, strings.Split(ansi.Wrap(s.over, width, ""), "\n")...)
 	}
-	foot = append(foot, out.faint.Render(keys))
+	foot = append(foot, s.help.ShortHelpView(append(keys, quitKey)))
 	room := max(s.height-len(head)-len(foot), 2)
 
 	columns := 2
@@ -245,7 +337,7 @@ func (s *auditorium) View() string {
 	}
 	var drawn [2]string
 	for i, name := range []string{"host", "container"} {
-		drawn[i] = s.drawPane(name, s.panes[i], paneWidth, paneRoom)
+		drawn[i] = s.drawPane(name, panes[i], paneWidth, paneRoom)
 	}
 	body := drawn[0] + "\n" + drawn[1]
 	if columns == 2 {
@@ -257,7 +349,7 @@ func (s *auditorium) View() string {
 	for i, line := range lines {
 		lines[i] = ansi.Truncate(line, width, "…")
 	}
-	return strings.Join(lines, "\n")
+	return lines
 }
 
 // drawPane draws a pane of exactly so many columns and lines: the last ones that fit.
@@ -266,7 +358,7 @@ func (s *auditorium) drawPane(name string, lines []string, width, height int) st
 	for _, line := range lines {
 		line = strings.ReplaceAll(line, "\t", "    ")
 		command := strings.HasPrefix(line, "# ")
-		for part := range strings.SplitSeq(ansi.Hardwrap(line, width, true), "\n") {
+		for part := range strings.SplitSeq(ansi.Wrap(line, width, ""), "\n") {
 			if command {
 				part = s.out.bold.Render(part)
 			}

@@ -3,18 +3,19 @@
 package main
 
 import (
+	"context"
 	_ "embed"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
-
-	"container.example/workshop/internal/harness"
+	"github.com/urfave/cli/v3"
 )
 
 // template is the program that start makes. Its name does not end in .go, or it would be a part of this command.
@@ -22,16 +23,21 @@ import (
 //go:embed main.go.template
 var template []byte
 
-func (a *app) start() *cobra.Command {
-	return &cobra.Command{
-		Use:   "start [DIR]",
-		Short: "Make ./mine, with a main.go that compiles and does nothing yet",
-		Long: `Make a directory for your program, ./mine or DIR below the workshop's own, with a main.go that compiles and does
-nothing yet. The plan of step 1 is in its comments. Nothing that is there already is overwritten.`,
-		Example: `  workshop start
+func (a *app) start() *cli.Command {
+	return &cli.Command{
+		Name:      "start",
+		Usage:     "Make ./mine, with a main.go that compiles and does nothing yet",
+		ArgsUsage: "[DIR]",
+		Description: `Make a directory for your program, ./mine or DIR below the workshop's own, with a main.go that compiles and does
+nothing yet. The plan of step 1 is in its comments. Nothing that is there already is overwritten.
+
+  workshop start
   workshop start another && cd another`,
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			args, err := atMost(cmd, 1)
+			if err != nil {
+				return err
+			}
 			if len(args) > 0 {
 				a.dir = args[0]
 			}
@@ -65,53 +71,53 @@ func (p *place) make() error {
 	if files, err := filepath.Glob(filepath.Join(p.dir, "*.go")); err == nil && len(files) > 0 {
 		return fmt.Errorf("%s is there already, and stays as it is (to begin anew: %s reset)", relative(files[0]), self())
 	}
-	if err := os.MkdirAll(p.dir, 0o755); err != nil {
-		return err
+	if err := makeDir(p.dir); err != nil {
+		return withAdvice(err)
 	}
-	f, err := os.OpenFile(filepath.Join(p.dir, "main.go"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(template)
-	return errors.Join(err, f.Close())
+	return writeNew(filepath.Join(p.dir, "main.go"), template)
 }
 
-func (a *app) progress() *cobra.Command {
-	return &cobra.Command{
-		Use:     "progress",
-		Short:   "Show how far you are",
-		Example: `  workshop progress`,
-		Args:    cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			p, err := a.open()
+func (a *app) progress() *cli.Command {
+	return &cli.Command{
+		Name:  "progress",
+		Usage: "Show how far you are",
+		Description: `Show what is passed, what is next, and how many minutes the plan of the workshop has for the rest.
+
+  workshop progress`,
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			if _, err := atMost(cmd, 0); err != nil {
+				return err
+			}
+			p, c, s, err := a.openCourse()
 			if err != nil {
 				return err
 			}
-			return a.showProgress(p)
+			return a.showProgress(p, c, s)
 		},
 	}
 }
 
-func (a *app) showProgress(p *place) error {
-	steps, err := harness.Steps(p.root)
-	if err != nil {
-		return err
-	}
-	s, err := p.load()
-	if err != nil {
-		return err
-	}
+func (a *app) showProgress(p *place, c *course, s state) error {
 	out := a.out
-	out.printf("%s\n\n", a.bar(s, steps, 40))
-	for _, step := range steps {
-		when, ok := s.Passed[step]
+	out.printf("%s\n\n", a.bar(c, s, 40))
+	left := 0
+	for _, l := range c.lessons {
+		when, ok := s.Passed[l.key()]
 		mark, note := out.faint.Render("·"), ""
-		if ok {
+		switch why := s.Unchecked[l.key()]; {
+		case ok:
 			mark, note = out.good.Render("✓"), "passed "+when.Format("2 January 15:04")
-		} else if why := s.Unchecked[step]; why != "" {
+		case why != "":
 			mark, note = out.faint.Render("-"), "not checked here, "+why
+		case slices.Contains(s.Skipped, l.key()):
+			note = "left out"
+		case l.optional:
+			note = "optional"
 		}
-		out.printf("  %s %-18s %-28s %s\n", mark, step, title(p.root, step), out.faint.Render(note))
+		if !ok && !l.optional {
+			left += l.minutes
+		}
+		out.printf("  %s %-18s %-40s %s\n", mark, l.key(), l.title, out.faint.Render(note))
 	}
 	hints := 0
 	for _, n := range s.Hints {
@@ -121,34 +127,65 @@ func (a *app) showProgress(p *place) error {
 	if s.Failing != "" {
 		out.printf("Broken at the last check: %s\n  %s\n", s.Failing, out.wrap(s.Promise, 2))
 	}
-	next, all, err := p.nextStep(s)
-	if err == nil && !all {
-		out.printf("Next, step %s: %s\n", number(next), out.note.Render(self()+" check"))
+	if l, all := c.next(s); !all {
+		out.printf("The plan has %d minutes for %s, and %s for all that is left.\n", l.minutes, l.name(), hours(left))
+		out.printf("Next, %s: %s\n", l.name(), out.note.Render(self()+" check"))
 	}
-	return err
+	return nil
 }
 
-// bar shows how many of the steps are passed.
-func (a *app) bar(s state, steps []string, width int) string {
-	passed := 0
-	for _, step := range steps {
-		if _, ok := s.Passed[step]; ok {
+// hours is a time in words.
+func hours(minutes int) string {
+	if minutes < 60 {
+		return fmt.Sprintf("%d minutes", minutes)
+	}
+	return fmt.Sprintf("%d h %02d min", minutes/60, minutes%60)
+}
+
+// bar shows how many of the steps are passed, and of the chapters.
+func (a *app) bar(c *course, s state, width int) string {
+	steps, passedSteps, chapters, passedChapters, passed := 0, 0, 0, 0, 0
+	before := ""
+	for _, l := range c.lessons {
+		if l.step != before {
+			steps++
+			if c.passed(lesson{step: l.step}, s) {
+				passedSteps++
+			}
+		}
+		before = l.step
+		ok := c.passed(l, s)
+		if ok {
 			passed++
 		}
+		if l.chapter != "" {
+			chapters++
+			if ok {
+				passedChapters++
+			}
+		}
 	}
-	full := width * passed / len(steps)
-	return fmt.Sprintf("[%s%s] %d of %d steps", a.out.good.Render(strings.Repeat("#", full)), a.out.faint.Render(strings.Repeat("-", width-full)), passed, len(steps))
+	full := width * passed / len(c.lessons)
+	text := fmt.Sprintf("%d of %d steps", passedSteps, steps)
+	if passedChapters > 0 {
+		text += fmt.Sprintf(", %d of %d chapters", passedChapters, chapters)
+	}
+	return fmt.Sprintf("[%s%s] %s", a.out.good.Render(strings.Repeat("#", full)),
+		a.out.faint.Render(strings.Repeat("-", width-full)), text)
 }
 
-func (a *app) reset() *cobra.Command {
-	return &cobra.Command{
-		Use:   "reset",
-		Short: "Begin anew, and keep a copy of what there was",
-		Long: `Begin anew with the main.go of the start and no progress. All files that were there are kept, in a directory
-.workshop/copies/DATE beside the new main.go.`,
-		Example: `  workshop reset`,
-		Args:    cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
+func (a *app) reset() *cli.Command {
+	return &cli.Command{
+		Name:  "reset",
+		Usage: "Begin anew, and keep a copy of what there was",
+		Description: `Begin anew with the main.go of the start and no progress. All files that were there are kept, in a directory
+.workshop/copies/DATE beside the new main.go.
+
+  workshop reset`,
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			if _, err := atMost(cmd, 0); err != nil {
+				return err
+			}
 			p, err := a.open()
 			if err != nil {
 				return err
@@ -173,6 +210,77 @@ func (a *app) reset() *cobra.Command {
 	}
 }
 
+func (a *app) catchup() *cli.Command {
+	return &cli.Command{
+		Name:      "catchup",
+		Usage:     "Take over our program as it is after a step, and keep a copy of yours",
+		ArgsUsage: "STEP",
+		Description: `Copy the workshop's own program, as it is after STEP or after a chapter of step 5, into your directory, and go on
+with what comes after it. All files that were there are kept, in a directory .workshop/copies/DATE.
+
+  workshop catchup 2
+  workshop catchup 5b`,
+		ShellComplete: completeLessons,
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			args, err := atMost(cmd, 1)
+			if err != nil {
+				return err
+			}
+			if len(args) == 0 {
+				return fmt.Errorf("catchup: up to which step? (%s list)", self())
+			}
+			p, c, s, err := a.openCourse()
+			if err != nil {
+				return err
+			}
+			l, err := c.find(args[0])
+			if err != nil {
+				return err
+			}
+			parts := c.parts(l)
+			l = parts[len(parts)-1]
+			files, err := c.stageOf(l)
+			if err != nil {
+				return err
+			}
+			if s.Program != "" {
+				return fmt.Errorf("catchup: your program is %s, and ours is a Go package (%s check -program %s)",
+					relative(s.Program), self(), relative(p.dir))
+			}
+			kept, err := p.keepFiles(time.Now())
+			if err != nil {
+				return err
+			}
+			if err := makeDir(p.dir); err != nil {
+				return withAdvice(err)
+			}
+			for _, name := range slices.Sorted(maps.Keys(files)) {
+				if err := writeNew(filepath.Join(p.dir, name), files[name]); err != nil {
+					return err
+				}
+			}
+			next, more := c.after(l)
+			if _, err := p.change(func(s *state) error {
+				s.At = ""
+				if more {
+					s.At = next.id()
+				}
+				return nil
+			}); err != nil {
+				return err
+			}
+			a.out.printf("%s has our program as it is after %s, in %d files.\n", capital(relative(p.dir)), l.name(), len(files))
+			if kept != "" {
+				a.out.printf("What was there is in %s\n", relative(kept))
+			}
+			if more {
+				a.out.printf("Next, %s: %s\n", next.name(), a.out.note.Render(self()+" watch"))
+			}
+			return nil
+		},
+	}
+}
+
 // keepCopy moves all that is in the directory, and the progress, to a directory of its own.
 func (p *place) keepCopy(now time.Time) (dir string, err error) {
 	entries, err := os.ReadDir(p.dir)
@@ -181,8 +289,29 @@ func (p *place) keepCopy(now time.Time) (dir string, err error) {
 	} else if err != nil {
 		return "", err
 	}
-	if err := os.MkdirAll(p.file("copies"), 0o755); err != nil {
+	dir, err = p.moveAway(entries, now)
+	if e := os.Rename(p.file("progress.json"), filepath.Join(dir, "progress.json")); !errors.Is(e, fs.ErrNotExist) {
+		err = errors.Join(err, e)
+	}
+	return dir, err
+}
+
+// keepFiles moves all that is in the directory, but not the progress, to a directory of its own, if there is anything.
+func (p *place) keepFiles(now time.Time) (dir string, err error) {
+	entries, err := os.ReadDir(p.dir)
+	visible := func(entry os.DirEntry) bool { return !strings.HasPrefix(entry.Name(), ".") }
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !slices.ContainsFunc(entries, visible) {
+		return "", nil
+	} else if err != nil {
 		return "", err
+	}
+	return p.moveAway(entries, now)
+}
+
+// moveAway moves entries to a new directory. What begins with a dot is an editor's or git's, and stays.
+func (p *place) moveAway(entries []os.DirEntry, now time.Time) (dir string, err error) {
+	if err := makeDir(p.file("copies")); err != nil {
+		return "", withAdvice(err)
 	}
 	name := p.file("copies/" + now.Format("2006-01-02T15.04.05"))
 	dir = name
@@ -192,18 +321,15 @@ func (p *place) keepCopy(now time.Time) (dir string, err error) {
 			break
 		}
 		if !errors.Is(err, fs.ErrExist) {
-			return "", err
+			return "", withAdvice(err)
 		}
 		dir = fmt.Sprint(name, ".", n)
 	}
+	err = handOver(dir)
 	for _, entry := range entries {
-		// What begins with a dot is an editor's or git's, and stays.
 		if !strings.HasPrefix(entry.Name(), ".") {
 			err = errors.Join(err, os.Rename(filepath.Join(p.dir, entry.Name()), filepath.Join(dir, entry.Name())))
 		}
-	}
-	if e := os.Rename(p.file("progress.json"), filepath.Join(dir, "progress.json")); !errors.Is(e, fs.ErrNotExist) {
-		err = errors.Join(err, e)
 	}
 	return dir, err
 }

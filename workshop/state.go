@@ -8,11 +8,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"container.example/workshop/internal/harness"
 )
 
 // place is where a participant works: a directory with the program, and .workshop in it with the progress.
@@ -22,15 +21,19 @@ type place struct {
 	dir  string // of the participant
 }
 
-// state is what is kept from one command to the next, in .workshop/progress.json.
+// state is what is kept from one command to the next, in .workshop/progress.json. A lesson is named by its key, a
+// script by its ID.
 type state struct {
 	Program string               `json:"program,omitempty"` // if it is not the Go package in the directory itself
-	Passed  map[string]time.Time `json:"passed"`            // step: when first
-	// Unchecked are the steps of which most promises could not be checked on this machine, or by this user,
+	Passed  map[string]time.Time `json:"passed"`            // lesson: when first
+	// Unchecked are the lessons of which most promises could not be checked on this machine, or by this user,
 	// with the reason.
 	Unchecked map[string]string    `json:"unchecked,omitempty"`
+	At        string               `json:"at,omitempty"`      // the lesson that was chosen
+	Skipped   []string             `json:"skipped,omitempty"` // the lessons that were left out
+	Entered   []string             `json:"entered,omitempty"` // the lessons whose card was shown
 	Kept      map[string]time.Time `json:"kept,omitempty"`    // script: when it passed last
-	Failing   string               `json:"failing,omitempty"` // the script that failed at the last check: step/name
+	Failing   string               `json:"failing,omitempty"` // the script that failed at the last check
 	Promise   string               `json:"promise,omitempty"` // the sentence that was broken
 	Subject   string               `json:"subject,omitempty"` // the script whose hints help, if another: see subject
 	Hints     map[string]int       `json:"hints"`             // script: how many were given
@@ -109,9 +112,9 @@ func (p *place) change(how func(*state) error) (s state, err error) {
 	// A write that is interrupted leaves the old file.
 	next := p.file("progress.json.new")
 	if err := os.WriteFile(next, append(text, '\n'), 0o644); err != nil {
-		return s, err
+		return s, errors.Join(withAdvice(err), os.Remove(next))
 	}
-	return s, os.Rename(next, p.file("progress.json"))
+	return s, withAdvice(errors.Join(handOver(next), os.Rename(next, p.file("progress.json"))))
 }
 
 // lock takes a lock that one command has at a time (flock(2)). It is on a file of its own, because the file of
@@ -119,12 +122,15 @@ func (p *place) change(how func(*state) error) (s state, err error) {
 // command waits, and then the lock is on a file that nobody else sees.
 func (p *place) lock() (unlock func() error, err error) {
 	for {
-		if err := os.MkdirAll(p.file(""), 0o755); err != nil {
-			return nil, err
+		if err := makeDir(p.file("")); err != nil {
+			return nil, withAdvice(err)
 		}
-		f, err := os.OpenFile(p.file("lock"), os.O_RDWR|os.O_CREATE, 0o644)
+		f, err := os.OpenFile(p.file("lock"), os.O_RDONLY|os.O_CREATE, 0o644)
 		if err != nil {
-			return nil, err
+			return nil, withAdvice(err)
+		}
+		if err := handOver(f.Name()); err != nil {
+			return nil, errors.Join(err, f.Close())
 		}
 		for err = unix.EINTR; errors.Is(err, unix.EINTR); {
 			err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
@@ -141,27 +147,70 @@ func (p *place) lock() (unlock func() error, err error) {
 	}
 }
 
+// makeDir makes a directory and those above it. What sudo makes belongs to the user who typed it.
+func makeDir(dir string) error {
+	missing := []string{}
+	for d := dir; ; d = filepath.Dir(d) {
+		if _, err := os.Stat(d); !errors.Is(err, os.ErrNotExist) {
+			break
+		}
+		missing = append(missing, d)
+	}
+	err := os.MkdirAll(dir, 0o755)
+	for _, d := range missing {
+		err = errors.Join(err, handOver(d))
+	}
+	return err
+}
+
+// handOver gives a file that was made under sudo to the user who typed it, who would not be able to change it
+// otherwise (sudo(8), SUDO_UID).
+func handOver(file string) error {
+	uid, uidErr := strconv.Atoi(os.Getenv("SUDO_UID"))
+	gid, gidErr := strconv.Atoi(os.Getenv("SUDO_GID"))
+	if os.Geteuid() != 0 || uidErr != nil || gidErr != nil {
+		return nil
+	}
+	return os.Lchown(file, uid, gid)
+}
+
+// writeNew writes a file that must not be there yet. One that cannot be written whole is removed again.
+func writeNew(file string, text []byte) error {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(withAdvice(err), os.Remove(file))
+	}
+	return handOver(file)
+}
+
+// withAdvice adds to an error what to do about it.
+func withAdvice(err error) error {
+	path := (*os.PathError)(nil)
+	if !errors.As(err, &path) {
+		return err
+	}
+	switch {
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		return fmt.Errorf("%w (make room: df %s)", err, relative(filepath.Dir(path.Path)))
+	case errors.Is(err, unix.EROFS):
+		return fmt.Errorf("%w (work in a directory that can be written to)", err)
+	case errors.Is(err, os.ErrPermission):
+		dir := filepath.Dir(path.Path)
+		return fmt.Errorf("%w (made by root? sudo chown -R %d %s)", err, os.Getuid(), relative(dir))
+	}
+	return err
+}
+
 // program is the path of the program under test: a directory, a Go file or an executable.
 func (p *place) program(s state) string {
 	if s.Program != "" {
 		return s.Program
 	}
 	return p.dir
-}
-
-// nextStep is the first step that is not passed and can be checked here; the last one if there is none.
-func (p *place) nextStep(s state) (step string, all bool, err error) {
-	steps, err := harness.Steps(p.root)
-	if err != nil {
-		return "", false, err
-	}
-	for _, step := range steps {
-		_, passed := s.Passed[step]
-		if _, unchecked := s.Unchecked[step]; !passed && !unchecked {
-			return step, false, nil
-		}
-	}
-	return steps[len(steps)-1], true, nil
 }
 
 // missing is an error if there is no program yet.

@@ -9,29 +9,40 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
-	"github.com/spf13/cobra"
+	"github.com/urfave/cli/v3"
 	"golang.org/x/term"
 
 	"container.example/workshop/internal/harness"
 )
 
-func (a *app) watch() *cobra.Command {
+func (a *app) watch() *cli.Command {
 	var program string
 	var timeout time.Duration
-	cmd := &cobra.Command{
-		Use:   "watch",
-		Short: "Check at each save",
-		Long: `Check your program at each save, and show the first promise that is broken. What failed the last time is tried
-first. When a step is passed, the next one begins. Where the output is no terminal it is plain text.`,
-		Example: `  workshop watch
+	return &cli.Command{
+		Name:      "watch",
+		Usage:     "Check at each save",
+		ArgsUsage: "[STEP]",
+		Description: `Check your program at each save, and show the first promise that is broken. What failed the last time is tried
+first. When a step is passed, the next one begins; with STEP, go to that step or chapter. Where the output is no
+terminal, with -plain and where TERM is dumb, it is plain text.
+
+  workshop watch
+  workshop watch 3
+  workshop watch 5d
   workshop watch | tee log
   NO_COLOR=1 workshop watch`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Flags:         checkFlags(&program, &timeout),
+		ShellComplete: completeLessons,
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			args, err := atMost(cmd, 1)
+			if err != nil {
+				return err
+			}
 			c, err := a.checker(program, timeout)
 			if err != nil {
 				return err
@@ -41,23 +52,59 @@ first. When a step is passed, the next one begins. Where the output is no termin
 				return err
 			}
 			if _, err := os.Stat(c.program(s)); err != nil {
-				_, err := c.build(cmd.Context(), s) // which says what to do
+				_, err := c.build(ctx, s) // which says what to do
 				return err
 			}
-			w, err := watchFiles(cmd.Context(), c.place, c.program(s))
+			if len(args) > 0 {
+				l, err := c.course.find(args[0])
+				if err != nil {
+					return err
+				}
+				if err := c.goTo(l); err != nil {
+					return err
+				}
+			}
+			w, err := watchFiles(ctx, c.place, c.program(s))
 			if err != nil {
 				return err
 			}
 			if a.out.terminal && term.IsTerminal(int(os.Stdin.Fd())) {
-				err = a.watchScreen(cmd.Context(), c, w)
+				err = a.watchScreen(ctx, c, w)
 			} else {
-				err = a.watchPlain(cmd.Context(), c, c.program(s), w.saves)
+				err = a.watchPlain(ctx, c, c.program(s), w)
 			}
 			return errors.Join(err, c.close())
 		},
 	}
-	checkFlags(cmd, &program, &timeout)
-	return cmd
+}
+
+// goTo makes a lesson the one to work on, whatever is passed: of a whole step, its first chapter that is not.
+func (c *checker) goTo(l lesson) error {
+	_, err := c.change(func(s *state) error {
+		for _, part := range c.course.parts(l) {
+			if l = part; !c.course.passed(part, *s) {
+				break
+			}
+		}
+		s.At = l.id()
+		return nil
+	})
+	return err
+}
+
+// skip leaves a lesson out for now, and goes on with the next one.
+func (c *checker) skip(l lesson) error {
+	_, err := c.change(func(s *state) error {
+		if !slices.Contains(s.Skipped, l.key()) {
+			s.Skipped = append(s.Skipped, l.key())
+		}
+		s.At = ""
+		if next, ok := c.course.after(l); ok && !c.course.passed(next, *s) {
+			s.At = next.id()
+		}
+		return nil
+	})
+	return err
 }
 
 // quiet is how long nothing must happen to the files after a change: an editor saves in several steps.
@@ -165,13 +212,15 @@ func (w *watcher) run(ctx context.Context, dir string) {
 	}
 }
 
-// watched is what happens under watch, in this order: begun, any number of event, and done or gone.
+// What happens under watch, in this order: begun, any number of event, and done.
 type (
 	begun struct {
-		step    string
+		lesson  lesson
 		scripts []harness.Script
 		saved   time.Time
 		state   state
+		given   []string // files that were copied
+		enter   bool     // for the first time
 	}
 	event struct{ harness.Event }
 	done  struct {
@@ -190,7 +239,9 @@ func (c *checker) checkAtSaves(ctx context.Context, saves <-chan time.Time, tell
 		finished := make(chan struct{})
 		go func() {
 			defer close(finished)
-			c.checkOn(round, saved, tell)
+			if err := c.checkOn(round, saved, tell); err != nil && round.Err() == nil {
+				tell(done{err: err})
+			}
 		}()
 		select {
 		case saved = <-saves:
@@ -204,59 +255,63 @@ func (c *checker) checkAtSaves(ctx context.Context, saves <-chan time.Time, tell
 	}
 }
 
-// checkOn checks the first step that is not passed, and when it is, the next one.
-func (c *checker) checkOn(ctx context.Context, saved time.Time, tell func(any)) {
+// checkOn checks the lesson that one is working on, and when it is passed, the next one.
+func (c *checker) checkOn(ctx context.Context, saved time.Time, tell func(any)) error {
 	for {
 		s, err := c.load()
 		if err != nil {
-			tell(done{err: err})
-			return
+			return err
 		}
-		step, all, err := c.nextStep(s)
-		if err != nil {
-			tell(done{err: err})
-			return
-		}
-		scripts, err := harness.Scripts(c.root, step)
-		if err != nil {
-			tell(done{err: err})
-			return
-		}
-		tell(begun{step, scripts, saved, s})
-		focus := s.focus(step)
-		v, err := c.check(ctx, step, func(script harness.Script) int {
-			if script.ID() == s.Failing {
-				return 0
+		l, all := c.course.next(s)
+		enter := !slices.Contains(s.Entered, l.key()) && !all
+		if enter {
+			if s, err = c.change(func(s *state) error {
+				s.Entered = append(s.Entered, l.key())
+				return nil
+			}); err != nil {
+				return err
 			}
-			return focus(script)
-		}, func(e harness.Event) { tell(event{e}) })
-		if ctx.Err() != nil {
-			return
 		}
+		given, err := c.course.give(c.place, s, l)
+		if err != nil {
+			return err
+		}
+		tell(begun{l, c.course.promised(l, s), saved, s, given, enter})
+		v, err := c.check(ctx, l, func(e harness.Event) { tell(event{e}) })
 		took := time.Since(saved)
-		if s, loadErr := c.load(); loadErr == nil {
-			tell(done{v, took, err, s})
-		} else {
-			tell(done{err: loadErr})
-			return
+		if err != nil || ctx.Err() != nil {
+			return err
 		}
-		if err != nil || v.failure != nil || v.build != nil || all {
-			return
+		if s, err = c.load(); err != nil {
+			return err
+		}
+		tell(done{v, took, nil, s})
+		if v.failure != nil || v.build != nil || all || !c.course.passed(l, s) && s.Unchecked[l.key()] == "" {
+			return nil
 		}
 	}
 }
 
-// watchPlain prints the verdicts as text.
-func (a *app) watchPlain(ctx context.Context, c *checker, program string, saves <-chan time.Time) error {
+// watchPlain prints the cards and the verdicts as text.
+func (a *app) watchPlain(ctx context.Context, c *checker, program string, w *watcher) error {
 	a.out.printf("Watching %s: save it to have it checked, or press Ctrl-C to end.\n", relative(program))
-	c.checkAtSaves(ctx, saves, func(m any) {
+	c.checkAtSaves(ctx, w.saves, func(m any) {
+		var err error
 		switch m := m.(type) {
 		case begun:
-			a.out.printf("\n%s Checking step %s: %s\n", m.saved.Format("15:04:05"), number(m.step), title(c.root, m.step))
-		case done:
-			if err := a.printVerdict(c, m); err != nil {
-				a.out.printf("workshop: %v\n", err)
+			if m.enter {
+				a.out.printf("\n")
+				err = a.showCard(c.course, m.lesson)
 			}
+			if len(m.given) > 0 {
+				a.out.printf("Copied into your program: %s\n", strings.Join(m.given, ", "))
+			}
+			a.out.printf("\n%s Checking %s: %s\n", m.saved.Format("15:04:05"), m.lesson.name(), m.lesson.title)
+		case done:
+			err = a.printVerdict(c, m)
+		}
+		if err != nil {
+			a.out.printf("workshop: %v\n", err)
 		}
 	})
 	return nil
@@ -271,9 +326,9 @@ func (a *app) printVerdict(c *checker, d done) error {
 		a.explainBuild(d.build, "save it")
 		return nil
 	}
-	a.out.printf("%s\n", a.tally(d.verdict, d.took))
+	a.out.printf("%s\n", a.out.wrap(a.tally(c.course, &d.verdict, d.took), 0))
 	if d.failure != nil {
 		return a.explainFailure(c.place, *d.failure)
 	}
-	return a.congratulate(c, d.verdict)
+	return a.congratulate(c, &d.verdict, false)
 }

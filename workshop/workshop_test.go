@@ -38,6 +38,7 @@ func TestCommand(t *testing.T) {
 			env.Setenv("GOCACHE", cache)
 			env.Setenv("GOFLAGS", "-mod=mod")
 			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("LC_ALL", "C.UTF-8")
 			env.Cd = filepath.Join(env.WorkDir, "workshop")
 			if err := os.MkdirAll(env.Cd, 0o755); err != nil {
 				return err
@@ -214,8 +215,4 @@ func TestExplain(t *testing.T) {
 		}})
 		require.Contains(t, rows(e), "clue: This machine has version 1 of cgroups")
 	}
-}
-
-func TestTwoDashes(t *testing.T) {
-	require.Equal(t, []string{"inspect", "--json", "-h", "12", "--", "ls", "-lang"}, twoDashes([]string{"inspect", "-json", "-h", "12", "--", "ls", "-lang"}))
 }

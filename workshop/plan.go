@@ -1,0 +1,243 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+)
+
+func (a *app) plan() *cli.Command {
+	write := false
+	return &cli.Command{
+		Name:      "plan",
+		Usage:     "Print the plan of a step or a chapter, as comments to fill in",
+		ArgsUsage: "[STEP]",
+		Description: `Print what our own STEP or chapter adds, as comments: what each function is for, how it begins, and what its comments
+say. The code is left out: that is what you type. With -write the plan of a new file goes into your directory, unless
+there is such a file.
+
+  workshop plan 3
+  workshop plan 5c
+  workshop plan -write 5c`,
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "write", Destination: &write, Usage: "write the plans of new files into your directory"},
+		},
+		ShellComplete: completeLessons,
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			args, err := atMost(cmd, 1)
+			if err != nil {
+				return err
+			}
+			p, c, s, err := a.openCourse()
+			if err != nil {
+				return err
+			}
+			l, _ := c.next(s)
+			if len(args) > 0 {
+				if l, err = c.find(args[0]); err != nil {
+					return err
+				}
+			}
+			if !write {
+				return a.showPlan(c, l)
+			}
+			return a.writePlan(p, c, l)
+		},
+	}
+}
+
+// filePlan is the plan of a file: text in comments.
+type filePlan struct {
+	name  string
+	isNew bool
+	text  string
+}
+
+// plans makes the plans of the files of a lesson that are typed.
+func (c *course) plans(l lesson) (all []filePlan, err error) {
+	before, after, err := c.sources(l)
+	if err != nil {
+		return nil, err
+	}
+	given, err := c.given(l)
+	if err != nil {
+		return nil, err
+	}
+	old, err := program{files: before}.declarations()
+	if err != nil {
+		return nil, err
+	}
+	had := map[string]string{} // declaration: its text
+	for _, d := range old {
+		had[d.name] = d.text
+	}
+	names := slices.Sorted(maps.Keys(after))
+	slices.SortStableFunc(names, func(a, b string) int { return isMain(b) - isMain(a) })
+	for _, name := range names {
+		if _, ok := given[name]; ok || name == "other.go" {
+			continue
+		}
+		now, err := program{files: map[string][]byte{name: after[name]}}.declarations()
+		if err != nil {
+			return nil, err
+		}
+		var text strings.Builder
+		for _, d := range now {
+			switch was, ok := had[d.name]; {
+			case ok && was == d.text:
+			case ok:
+				fmt.Fprintf(&text, "//\n// %s, which is there already, changes:\n%s", d.name, comments(added(was, d.text)))
+			default:
+				fmt.Fprintf(&text, "//\n%s", outline(d.text))
+			}
+		}
+		_, isOld := before[name]
+		if text.Len() == 0 {
+			continue
+		}
+		all = append(all, filePlan{name, !isOld, heading(after[name]) + text.String()})
+	}
+	return all, nil
+}
+
+// heading is the comment with which a file begins, around its package clause.
+func heading(code []byte) string {
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, "", code, parser.ParseComments|parser.PackageClauseOnly)
+	if err != nil {
+		return ""
+	}
+	text := ""
+	for _, group := range f.Comments {
+		for line := range strings.Lines(group.Text()) {
+			text += strings.TrimRight("// "+strings.TrimSpace(line), " ") + "\n"
+		}
+	}
+	return text
+}
+
+// outline is a declaration in comments: its own comment, its first line, and the comments in it.
+func outline(text string) string {
+	var b strings.Builder
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, "", "package p\n"+text, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil || len(f.Decls) == 0 {
+		return comments(text)
+	}
+	function, ok := f.Decls[0].(*ast.FuncDecl)
+	if !ok { // a type or variables: their names are what the functions use
+		for line := range strings.Lines(text) {
+			b.WriteString(commented(line))
+		}
+		return b.String()
+	}
+	first := fset.Position(function.Pos()).Line - 1 // without the package clause
+	for i, line := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
+		trimmed := strings.TrimSpace(line)
+		switch {
+		case strings.HasPrefix(trimmed, "//"), i+1 == first:
+			b.WriteString(commented(line + "\n"))
+		case i+1 > first && strings.Contains(line, " // ") && len(trimmed) > 0:
+			_, comment, _ := strings.Cut(line, " // ")
+			if len(strings.TrimSpace(comment)) > 1 {
+				b.WriteString(commented("\t// " + comment + "\n"))
+			}
+		}
+	}
+	b.WriteString("// }\n")
+	return b.String()
+}
+
+// commented makes a comment of a line.
+func commented(line string) string {
+	text := strings.TrimRight(line, "\n")
+	if strings.HasPrefix(text, "//") {
+		return text + "\n"
+	}
+	return strings.TrimRight("// "+strings.ReplaceAll(text, "\t//", "\t"), " ") + "\n"
+}
+
+// added are the lines of a text that another has not.
+func added(before, after string) string {
+	have := map[string]bool{}
+	for line := range strings.Lines(before) {
+		have[strings.TrimSpace(line)] = true
+	}
+	var b strings.Builder
+	for line := range strings.Lines(after) {
+		if !have[strings.TrimSpace(line)] {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
+// comments are the comments in lines of code; where there are none, the lines themselves.
+func comments(code string) string {
+	var only, all strings.Builder
+	for line := range strings.Lines(code) {
+		all.WriteString(commented(line))
+		if strings.HasPrefix(strings.TrimSpace(line), "//") {
+			only.WriteString(commented(line))
+		}
+	}
+	if only.Len() > 0 {
+		return only.String()
+	}
+	return all.String()
+}
+
+// showPlan prints the plan of a lesson.
+func (a *app) showPlan(c *course, l lesson) error {
+	plans, err := c.plans(l)
+	if err != nil {
+		return err
+	}
+	out := a.out
+	out.printf("%s\n", out.bold.Render(fmt.Sprintf("The plan of %s: %s", l.name(), l.title)))
+	for _, f := range plans {
+		what := "in " + f.name
+		if f.isNew {
+			what = f.name + ", a new file"
+		}
+		out.printf("\n%s\n%s", out.note.Render(what), f.text)
+	}
+	return nil
+}
+
+// writePlan writes the plans of new files into the directory of the participant, and prints the others.
+func (a *app) writePlan(p *place, c *course, l lesson) error {
+	s, err := p.load()
+	if err != nil {
+		return err
+	}
+	if err := p.missing(s); err != nil {
+		return err
+	}
+	plans, err := c.plans(l)
+	if err != nil {
+		return err
+	}
+	for _, f := range plans {
+		if !f.isNew {
+			a.out.printf("\n%s\n%s", a.out.note.Render("in "+f.name), f.text)
+			continue
+		}
+		file := filepath.Join(p.dir, f.name)
+		if err := writeNew(file, []byte(f.text+"package main\n")); err != nil {
+			return err
+		}
+		a.out.printf("Wrote %s: comments to fill in\n", relative(file))
+	}
+	return nil
+}
