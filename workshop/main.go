@@ -50,6 +50,9 @@ func main() {
 // asHelper does what this program starts itself again for, if that is so: a stage of a throw-away host, or
 // an attempt of the doctor's.
 func asHelper() (status int, ok bool) {
+	if engine := os.Getenv(adapterEnv); engine != "" {
+		return adapt(engine, os.Args[1:]), true
+	}
 	if harness.IsStage() {
 		return harness.Stage(), true
 	}
@@ -101,7 +104,7 @@ the workshop tries them on your program, on a throw-away host where it cannot ha
 		},
 		Commands: []*cli.Command{
 			a.start(), a.watch(), a.check(), a.hint(), a.list(), a.skip(), a.plan(), a.diff(), a.catchup(),
-			a.progress(), a.reset(), a.doctor(), a.demo(), a.inspect(),
+			a.progress(), a.reset(), a.doctor(), a.demo(), a.inspect(), a.attack(),
 		},
 		HideHelpCommand: true,
 	}
