@@ -570,13 +570,6 @@ func (a *app) tally(c *course, v *verdict, took time.Duration) string {
 		strings.Join(parts, ", "), took.Seconds())
 }
 
-// explainBuild shows what the compiler says, and what to do next.
-func (a *app) explainBuild(b *harness.BuildError, next string) {
-	out := a.out
-	out.printf("\n%s it does not compile\n\n%s\n", out.bad.Render("✗"), verbatim(buildOutput(b.Source, b.Output), 12))
-	out.printf("\nNext: mend the first of these lines, then %s\n", out.note.Render(next))
-}
-
 // tellLacking says which promises of a lesson were not checked, and what to do about it.
 func (a *app) tellLacking(c *course, v *verdict, l lesson) {
 	out := a.out

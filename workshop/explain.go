@@ -4,8 +4,6 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -27,8 +25,9 @@ type explanation struct {
 	diff     string
 	ended    string // what was in the background and had ended by itself
 	panicked string // the first line of it, and the place in the program
+	refused  string // the system call of the program that failed
 	kernel   string
-	clue     string    // what the words of the kernel mean here
+	clue     string    // what all this means here
 	helper   [2]string // a script in the archive that was run: its name and text
 }
 
@@ -51,31 +50,7 @@ func parseCommand(line string) (c command) {
 		c.negated, line = true, strings.TrimSpace(rest)
 	}
 	c.text = line
-	var words []string
-	var word strings.Builder
-	quoted, inWord := false, false
-	for i := 0; i < len(line); i++ {
-		switch ch := line[i]; {
-		case ch == '\'' && quoted && i+1 < len(line) && line[i+1] == '\'':
-			word.WriteByte(ch)
-			i++
-		case ch == '\'':
-			quoted, inWord = !quoted, true
-		case ch == ' ' && !quoted:
-			if inWord {
-				words = append(words, word.String())
-			}
-			word.Reset()
-			inWord = false
-		default:
-			word.WriteByte(ch)
-			inWord = true
-		}
-	}
-	if inWord {
-		words = append(words, word.String())
-	}
-	if len(words) > 0 {
+	if words := harness.Words(line, nil); len(words) > 0 {
 		c.name, c.args = words[0], words[1:]
 	}
 	return c
@@ -96,11 +71,9 @@ func commandLine(ran string) string {
 
 var (
 	exitStatus = regexp.MustCompile(`exit status (-?\d+), want (\d+)`)
+	anyStatus  = regexp.MustCompile(`exit status (\d+)`)
 	matchCount = regexp.MustCompile(`have (\d+) matches`)
 	plainRE    = regexp.MustCompile(`^\^?[\w ,.:/=-]*\$?$`)
-	panicRE    = regexp.MustCompile(`(?m)^(panic: .*|fatal error: .*|Traceback \(most recent call last\):|Segmentation fault.*)$`)
-	placeRE    = regexp.MustCompile(`(?m)^\s+(/\S+\.go:\d+)`)
-	pythonRE   = regexp.MustCompile(`(?m)^(\w+(?:Error|Exception|Interrupt)\b.*)$`)
 )
 
 // pattern is a regular expression in words.
@@ -118,6 +91,10 @@ func pattern(re string) string {
 	}
 	if re == "." {
 		return "anything"
+	}
+	// ^ *WORD : a line of a table
+	if word, ok := strings.CutPrefix(re, "^ *"); ok && plainRE.MatchString(word) && !strings.ContainsAny(word, "*+?$") {
+		return fmt.Sprintf("a line that begins with %q", word)
 	}
 	return "a match for the regular expression `" + re + "`"
 }
@@ -140,95 +117,22 @@ func explain(e harness.Event) (x explanation, err error) {
 	}
 	c := parseCommand(e.Script.Line(e.Line))
 	x.seen = e.Message
-	switch {
+	switch put := verbs[c.name]; {
 	case e.Waiting != "":
-		x.expected = "that it comes to an end"
-		x.seen = "it hangs: when the time was up, " + e.Waiting
-		// What was ended in the midst of its work need not have written all.
+		x.hangs(e, c)
 	case len(e.Left) > 0:
-		x.expected = "that the host is afterwards as it was before"
-		x.seen = leftBehind(e.Left)
-		x.kernel = kernelOfLeft(e.Left, x.kernel)
-		x.ran = strings.Join(runsOf(e.Script), "\n")
-		x.stdout, x.stderr = "", ""
-	case c.name == "exits":
-		if m := exitStatus.FindStringSubmatch(e.Message); m != nil {
-			x.expected, x.seen = "exit status "+meaning(m[2]), "exit status "+meaningOf(m[1], e.Stderr)
-		}
-	case c.name == "exec" && c.negated:
-		x.expected, x.seen = "that it fails (an exit status other than 0)", "exit status 0"
-	case c.name == "exec":
-		x.expected = "that it succeeds (exit status 0)"
-		if m := regexp.MustCompile(`exit status (\d+)`).FindStringSubmatch(e.Message); m != nil {
-			x.seen = "exit status " + meaningOf(m[1], e.Stderr)
-		}
-	case (c.name == "stdout" || c.name == "stderr") && len(c.args) > 0:
-		stream := streamNames[c.name]
-		re := c.args[len(c.args)-1]
-		text := e.Stdout
-		if c.name == "stderr" {
-			text = e.Stderr
-		}
-		switch m := matchCount.FindStringSubmatch(e.Message); {
-		case c.negated:
-			x.expected = fmt.Sprintf("%s without %s", stream, pattern(re))
-			x.seen = "there is one on " + stream
-		case m != nil && re == "(?m)^.+$":
-			x.expected = fmt.Sprintf("%s line(s) on %s", strings.TrimPrefix(c.args[0], "-count="), stream)
-			x.seen = m[1] + " lines"
-		case m != nil:
-			x.expected = fmt.Sprintf("%s on %s, %s times", pattern(re), stream, strings.TrimPrefix(c.args[0], "-count="))
-			x.seen = m[1] + " times"
-		case strings.TrimSpace(text) == "":
-			x.expected, x.seen = fmt.Sprintf("%s on %s", pattern(re), stream), "nothing on "+stream
-		default:
-			x.expected, x.seen = fmt.Sprintf("%s on %s", pattern(re), stream), "another text there"
-		}
-	case c.name == "cmp" && len(c.args) == 2:
-		x.stdout = "" // the difference shows it
-		x.expected = fmt.Sprintf("that %s and %s are the same", streamOr(c.args[0]), streamOr(c.args[1]))
-		x.seen = "they differ"
-		if c.negated {
-			x.expected = fmt.Sprintf("that %s and %s differ", streamOr(c.args[0]), streamOr(c.args[1]))
-			x.seen = "they are the same"
-		}
-	case c.name == "grep" && len(c.args) > 1:
-		file := c.args[len(c.args)-1]
-		x.expected, x.seen = fmt.Sprintf("%s in %s", pattern(c.args[len(c.args)-2]), file), "it is not there"
-		if c.negated {
-			x.expected = fmt.Sprintf("%s without %s", file, pattern(c.args[len(c.args)-2]))
-			x.seen = "there is one"
-			if _, found, ok := strings.Cut(e.Message, " found in "+file+": "); ok && found != "" {
-				x.seen = "it is there: " + found
-			}
-		}
-	case c.name == "wait":
-		x.expected = "that the program in the background ends with an exit status other than 0"
-		if line := startOf(e, c.args); line.name != "" {
-			x.ran = commandLine(line.text)
-			if !line.negated {
-				x.expected = "that the program in the background succeeds (exit status 0)"
-			}
-			for _, b := range e.Background {
-				if b.State != "" && b.Command == strings.Join(line.args[:len(line.args)-1], " ") {
-					x.seen = b.State
-				}
-			}
-			x.ended = ""
-		}
-	case c.name == "running" && len(c.args) > 0:
-		x.expected = fmt.Sprintf("a process that runs `%s`", c.args[0])
-		x.seen = "there is none"
-	case c.name == "cgroup" && len(c.args) == 2:
-		x.expected = fmt.Sprintf("a cgroup whose file %s says %s", c.args[0], c.args[1])
-	case c.name == "exists" && c.negated:
-		x.expected = "that there is no " + strings.Join(c.args, " ")
+		x.leaves(e)
+	case e.Panicked:
+		x.expected, x.seen = "an answer and an exit status", "a panic"
+	case put != nil:
+		put(&x, e, c)
 	case c.negated:
-		x.expected = "that this fails: " + c.text
+		x.expected = "this fails: " + c.text
 	case c.text != "":
-		x.expected = "that this succeeds: " + c.text
+		x.expected = "this succeeds: " + c.text
 	}
 	x.panicked = panicked(x.stderr)
+	x.refused = refused(e)
 	x.clue = clue(e)
 	if archive, err := txtar.ParseFile(e.Script.File); err == nil {
 		for _, f := range archive.Files {
@@ -238,6 +142,192 @@ func explain(e harness.Event) (x explanation, err error) {
 		}
 	}
 	return x, nil
+}
+
+// verbs put what a line of a script wanted, and what came of it, into words: by the command at its
+// beginning.
+var verbs = map[string]func(*explanation, harness.Event, command){
+	"cgroup":  (*explanation).cgroup,
+	"cmp":     (*explanation).cmp,
+	"exec":    (*explanation).exec,
+	"exists":  (*explanation).exists,
+	"exits":   (*explanation).exits,
+	"grep":    (*explanation).grep,
+	"running": (*explanation).running,
+	"stderr":  (*explanation).stream,
+	"stdout":  (*explanation).stream,
+	"until":   (*explanation).until,
+	"wait":    (*explanation).wait,
+}
+
+// hangs is for a script whose time was up.
+func (x *explanation) hangs(e harness.Event, c command) {
+	x.expected = "the program ends"
+	x.seen = "it hangs: when the time was up, " + e.Waiting
+	if c.name == "exec" || c.name == "exits" { // and not what ran to its end before
+		x.ran = commandLine(c.text)
+		x.stdout, x.stderr = "", ""
+	}
+	// What was ended in the midst of its work need not have written all.
+}
+
+// leaves is for a script after which the host is not as it was.
+func (x *explanation) leaves(e harness.Event) {
+	x.expected = "the host is afterwards as it was before"
+	x.seen = leftBehind(e.Left)
+	x.kernel = kernelOfLeft(e.Left, x.kernel)
+	x.ran = strings.Join(runsOf(e.Script), "\n")
+	x.stdout, x.stderr = "", ""
+}
+
+func (x *explanation) exits(e harness.Event, _ command) {
+	if m := exitStatus.FindStringSubmatch(e.Message); m != nil {
+		x.expected = "exit status " + meaning(m[2])
+		x.seen = "exit status " + meaningOf(m[1], e.Stderr)
+	}
+}
+
+func (x *explanation) exec(e harness.Event, c command) {
+	if c.negated {
+		x.expected, x.seen = "it fails (an exit status other than 0)", "exit status 0"
+		return
+	}
+	x.expected = "it succeeds (exit status 0)"
+	if m := anyStatus.FindStringSubmatch(e.Message); m != nil {
+		x.seen = "exit status " + meaningOf(m[1], e.Stderr)
+	}
+}
+
+func (x *explanation) stream(e harness.Event, c command) {
+	if len(c.args) == 0 {
+		return
+	}
+	stream, text := streamNames[c.name], e.Stdout
+	if c.name == "stderr" {
+		text = e.Stderr
+	}
+	re := c.args[len(c.args)-1]
+	want := pattern(re)
+	count := strings.TrimPrefix(c.args[0], "-count=")
+	switch m := matchCount.FindStringSubmatch(e.Message); {
+	case c.negated && re == ".":
+		x.expected = "nothing on " + stream
+		x.seen = firstLine(text)
+	case c.negated:
+		x.expected = fmt.Sprintf("%s without %s", stream, want)
+		x.seen = "there it is: " + matching(re, text)
+	case m != nil && re == "(?m)^.+$":
+		x.expected = fmt.Sprintf("%s line(s) on %s", count, stream)
+		x.seen = m[1] + " lines"
+	case m != nil:
+		x.expected = fmt.Sprintf("%s on %s, %s times", want, stream, count)
+		x.seen = m[1] + " times"
+	case strings.TrimSpace(text) == "":
+		x.expected, x.seen = fmt.Sprintf("%s on %s", want, stream), "nothing on "+stream
+	default:
+		x.expected, x.seen = fmt.Sprintf("%s on %s", want, stream), firstLine(text)
+	}
+}
+
+// matching is the line of the text in which the regular expression matches.
+func matching(re, text string) string {
+	compiled, err := regexp.Compile("(?m)" + re)
+	if err != nil {
+		return firstLine(text)
+	}
+	for line := range strings.SplitSeq(text, "\n") {
+		if compiled.MatchString(line) {
+			return firstLine(line)
+		}
+	}
+	return firstLine(text)
+}
+
+// firstLine is the first line that says something, and whether there are more.
+func firstLine(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	first := verbatim(lines[0], 1)
+	switch n := len(lines) - 1; n {
+	case 0:
+		return first
+	case 1:
+		return first + " (and one more line)"
+	default:
+		return fmt.Sprintf("%s (and %d more lines)", first, n)
+	}
+}
+
+func (x *explanation) cmp(_ harness.Event, c command) {
+	if len(c.args) != 2 {
+		return
+	}
+	x.stdout = "" // the difference shows it
+	a, b := streamOr(c.args[0]), streamOr(c.args[1])
+	x.expected, x.seen = fmt.Sprintf("%s and %s are the same", a, b), "they differ"
+	if c.negated {
+		x.expected, x.seen = fmt.Sprintf("%s and %s differ", a, b), "they are the same"
+	}
+}
+
+func (x *explanation) grep(e harness.Event, c command) {
+	if len(c.args) < 2 {
+		return
+	}
+	file, want := c.args[len(c.args)-1], pattern(c.args[len(c.args)-2])
+	x.expected, x.seen = fmt.Sprintf("%s in %s", want, file), "it is not there"
+	if c.negated {
+		x.expected, x.seen = fmt.Sprintf("%s without %s", file, want), "there it is"
+		_, found, ok := strings.Cut(e.Message, " found in "+file+": ")
+		if ok && found != "" {
+			x.seen += ": " + found
+		}
+	}
+}
+
+func (x *explanation) wait(e harness.Event, c command) {
+	x.expected = "the program in the background ends with an exit status other than 0"
+	line := startOf(e, c.args)
+	if line.name == "" {
+		return
+	}
+	x.ran = commandLine(line.text)
+	if !line.negated {
+		x.expected = "the program in the background succeeds (exit status 0)"
+	}
+	for _, b := range e.Background {
+		if b.State != "" && b.Command == strings.Join(line.args[:len(line.args)-1], " ") {
+			x.seen = b.State
+		}
+	}
+	x.ended = ""
+}
+
+func (x *explanation) running(_ harness.Event, c command) {
+	if len(c.args) == 0 {
+		return
+	}
+	x.expected, x.seen = fmt.Sprintf("a process that runs `%s`", c.args[0]), "there is none"
+	if c.negated {
+		x.expected = fmt.Sprintf("no process that runs `%s`", c.args[0])
+		x.seen = "it is still there"
+	}
+}
+
+func (x *explanation) cgroup(_ harness.Event, c command) {
+	if len(c.args) == 2 {
+		x.expected = fmt.Sprintf("a cgroup whose file %s says %s", c.args[0], c.args[1])
+	}
+}
+
+func (x *explanation) until(_ harness.Event, c command) {
+	x.expected = "this succeeds sooner or later: " + strings.TrimPrefix(c.text, "until ")
+}
+
+func (x *explanation) exists(_ harness.Event, c command) {
+	x.expected = "there is " + strings.Join(c.args, " ")
+	if c.negated {
+		x.expected = "there is no " + strings.Join(c.args, " ")
+	}
 }
 
 // background tells of the programs in the background that had ended by themselves: one that failed is why the line that
@@ -291,42 +381,6 @@ func runsOf(s harness.Script) (lines []string) {
 	return lines
 }
 
-// clue says what an error that does not explain itself means for a container program.
-func clue(e harness.Event) string {
-	text := e.Stdout + e.Stderr + e.Message
-	for _, b := range e.Background {
-		text += b.Stderr
-	}
-	all := strings.ToLower(text)
-	if e.Tasks >= harness.MaxTasks() && !strings.Contains(e.Script.Name, "pids") {
-		return fmt.Sprintf("The throw-away host allows %d processes and threads at once, and there were %d in all: does the second "+
-			"copy of the program start a copy again, instead of the command?", harness.MaxTasks(), e.Tasks)
-	}
-	if regexp.MustCompile(pivotRootEINVAL).MatchString(e.Stderr) {
-		return "pivot_root(2) says so if the new root is no mount point (bind it on itself first), or if mounts are still shared with the " +
-			"host (make / private, with MS_REC, before all else)."
-	}
-	if regexp.MustCompile(cgroupEROFS).MatchString(all) && !harness.HasCgroup2() {
-		return "This machine has version 1 of cgroups, where /sys/fs/cgroup is no cgroup but a tmpfs with a hierarchy for each controller: " +
-			"make the directory in /sys/fs/cgroup/memory, pids or cpu. The files are memory.limit_in_bytes, pids.max and cpu.cfs_quota_us there."
-	}
-	for _, c := range []struct{ words, meaning string }{
-		{"exec format error", "The kernel does not know this format: a script has to begin with #!, as in #!/bin/sh."},
-		{"too many levels", "Namespaces are nested 32 deep at most: does the second copy start a copy again?"},
-		{"no space left on device", "clone(2) says so when namespaces are nested too deep or there are too many: does the second " +
-			"copy start a copy again, instead of the command?"},
-		{"read-only file system", "All that belongs to the machine is read-only here, lest a mistake harm it. Is this path meant to be in the container?"},
-	} {
-		if strings.Contains(all, c.words) && !strings.Contains(e.Script.Name, "pids") {
-			return c.meaning
-		}
-	}
-	if strings.Contains(all, "operation not permitted") && os.Geteuid() != 0 {
-		return "You are not root: without a user namespace the kernel refuses this (user_namespaces(7)). Be root, or add CLONE_NEWUSER."
-	}
-	return ""
-}
-
 func streamOr(name string) string {
 	if stream := streamNames[name]; stream != "" {
 		return stream
@@ -377,35 +431,6 @@ func kernelOfLeft(left []string, otherwise string) string {
 	return otherwise
 }
 
-// subjects are faults that break whatever script comes first, each with the script that is about it: what the host has that
-// it had not, or what the program says.
-var subjects = []struct {
-	left, says string
-	script     string
-}{
-	{left: ": host name ", script: "step2-namespaces/hostname-out"},
-	{left: ": mount ", script: "step3-rootfs/host-mounts-unchanged"},
-	{left: ": cgroup ", script: "step4-cgroups/gone"},
-	{says: pivotRootEINVAL, script: "step3-rootfs/root-is-rootfs"},
-	{says: cgroupEROFS, script: "step4-cgroups/memory-file"},
-}
-
-// cgroupEROFS is what the kernel says to one who makes a directory, or a file in it, beside the hierarchies of version 1.
-const cgroupEROFS = `(?i)/sys/fs/cgroup/.*read-only file system|read-only file system.*/sys/fs/cgroup/`
-
-const pivotRootEINVAL = `(?i)pivot_root.*invalid argument`
-
-// subject names the script whose hints help, if it is not the one that failed.
-func subject(e harness.Event) string {
-	for _, s := range subjects {
-		if s.left != "" && slices.ContainsFunc(e.Left, func(line string) bool { return strings.Contains(line, s.left) }) ||
-			s.says != "" && regexp.MustCompile(s.says).MatchString(e.Stderr) {
-			return s.script
-		}
-	}
-	return ""
-}
-
 // leftBehind puts the differences of the host into words.
 func leftBehind(left []string) string {
 	var lines []string
@@ -427,26 +452,6 @@ func leftBehind(left []string) string {
 	return strings.Join(lines, "\n")
 }
 
-// panicked is the first line of a panic, with the innermost line of the program itself.
-func panicked(stderr string) string {
-	first := panicRE.FindString(stderr)
-	if strings.HasPrefix(first, "Traceback") {
-		if m := pythonRE.FindString(stderr); m != "" {
-			return m
-		}
-	}
-	if first == "" || !strings.Contains(stderr, ".go:") {
-		return first
-	}
-	for _, m := range placeRE.FindAllStringSubmatch(stderr, -1) {
-		if strings.Contains(m[1], "/src/runtime/") || strings.Contains(m[1], "/go/src/") || strings.Contains(m[1], "/pkg/mod/") {
-			continue
-		}
-		return first + "\nat " + relative(m[1])
-	}
-	return first
-}
-
 // lines are the rows of the explanation: a label and what it says.
 func (x explanation) rows() (rows [][2]string) {
 	add := func(label, text string) {
@@ -461,31 +466,43 @@ func (x explanation) rows() (rows [][2]string) {
 	add("expected", x.expected)
 	add("seen", x.seen)
 	add("before", x.ended)
-	if x.panicked != "" {
-		add("panic", x.panicked)
-		add("stdout", verbatim(x.stdout, 8))
-	} else {
-		add("stdout", verbatim(x.stdout, 8))
+	add("refused", x.refused)
+	add("panic", strings.TrimPrefix(x.panicked, "panic: "))
+	add("clue", x.clue)
+	add("stdout", verbatim(x.stdout, 8))
+	if x.panicked == "" {
 		add("stderr", verbatim(x.stderr, 8))
 	}
 	add("differs", verbatim(x.diff, 12))
-	add("clue", x.clue)
 	return rows
+}
+
+// headline is the script whose promise is the subject of a failure: the one that failed, or the one
+// that is about what the program did.
+func headline(root string, e harness.Event) harness.Script {
+	if about, err := findScript(root, subject(e)); err == nil {
+		return about
+	}
+	return e.Script
 }
 
 // explainFailure prints a failure, and what to do next.
 func (a *app) explainFailure(p *place, e harness.Event) error {
 	x, err := explain(e)
-	if about, err := findScript(p.root, subject(e)); err == nil {
+	if err != nil {
+		return err
+	}
+	about := headline(p.root, e)
+	if about.ID() != e.Script.ID() {
+		if x.promise, err = about.Promise(0); err != nil {
+			return err
+		}
 		if h, err := findHints(about); err == nil {
 			x.kernel = h.Kernel
 		}
 	}
-	if err != nil {
-		return err
-	}
 	out := a.out
-	out.printf("\n%s %s\n\n  %s\n\n", out.bad.Render("✗"), out.bold.Render(e.Script.ID()), out.wrap(x.promise, 2))
+	out.printf("\n%s %s\n\n  %s\n\n", out.bad.Render("✗"), out.bold.Render(about.ID()), out.wrap(x.promise, 2))
 	for _, row := range x.rows() {
 		out.printf("  %s%s\n", out.faint.Render(fmt.Sprintf("%-10s", row[0])), out.wrap(row[1], 12))
 	}
@@ -508,6 +525,9 @@ func (a *app) explainFailure(p *place, e harness.Event) error {
 		if page := manPage(x.kernel); page != "" {
 			out.printf("  %s%s\n", out.faint.Render(fmt.Sprintf("%-10s", "to read")), out.wrap(page, 12))
 		}
+	}
+	if about.ID() != e.Script.ID() {
+		place += ", which met it first"
 	}
 	out.printf("  %s%s\n", out.faint.Render(fmt.Sprintf("%-10s", "script")), place)
 	out.printf("\nNext: %s\n", out.note.Render(a.advice("hint", "h")))
@@ -533,25 +553,4 @@ func manPage(text string) string {
 		return ""
 	}
 	return fmt.Sprintf("%s\nhttps://man7.org/linux/man-pages/man%s/%s.%s.html", strings.Join(commands, ", "), best[2], best[1], best[2])
-}
-
-// buildOutput makes the compiler's file names relative to the working directory.
-func buildOutput(source, output string) string {
-	dir := source
-	if strings.HasSuffix(dir, ".go") {
-		dir = filepath.Dir(dir)
-	}
-	var lines []string
-	for line := range strings.SplitSeq(output, "\n") {
-		name := strings.TrimPrefix(line, "./")
-		if file, _, ok := strings.Cut(name, ":"); ok && strings.HasSuffix(file, ".go") {
-			if _, err := os.Stat(filepath.Join(dir, file)); err == nil {
-				line = filepath.Join(relative(dir), file) + strings.TrimPrefix(name, file)
-			}
-		}
-		if !strings.HasPrefix(line, "# ") {
-			lines = append(lines, line)
-		}
-	}
-	return strings.Join(lines, "\n")
 }

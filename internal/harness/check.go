@@ -58,8 +58,10 @@ type Failure struct {
 	Background []Background
 	Waiting    string // the time was up: what was still running, and what it was waiting for
 	Panicked   bool   // the program ended in a panic, whatever the line expected of it
-	Left       []string
-	Tasks      int // how many processes and threads there were, one after another or at once
+	// Conduct is what the kernel saw of the program that failed, or nil.
+	Conduct *Conduct
+	Left    []string
+	Tasks   int // how many processes and threads there were, one after another or at once
 }
 
 // Background is a program that a script that failed had in the background.

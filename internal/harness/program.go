@@ -4,11 +4,15 @@ package harness
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -69,14 +73,20 @@ func placeProgram(path, root string) error {
 	return os.Symlink(name, path)
 }
 
-// BuildError is what the go command says about a program that it cannot build.
+// BuildError says why there is no program.
 type BuildError struct {
 	Source string // the directory or file
-	Output string // the lines of go build
-	err    error
+	// Output is what the go command says, if it was asked.
+	Output string
+	// Cause says why, where it is not the source text that is wrong; Advice what to do about it.
+	Cause, Advice string
+	err           error
 }
 
 func (e *BuildError) Error() string {
+	if e.Cause != "" {
+		return fmt.Sprintf("program %q: %s (%s)", e.Source, e.Cause, e.Advice)
+	}
 	return fmt.Sprintf("go build %s: %v\n%s", e.Source, e.err, e.Output)
 }
 
@@ -90,14 +100,172 @@ func Build(ctx context.Context, path, source string) error {
 	dir, what := source, "."
 	if strings.HasSuffix(source, ".go") {
 		dir, what = filepath.Split(source)
+	} else if cause, advice := noGo(source); cause != "" {
+		return &BuildError{Source: source, Cause: cause, Advice: advice}
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, what)
+	// The version control of the directory does not matter, and may not trust this user.
+	args := []string{"build", "-buildvcs=false", "-o", path}
+	if !inModule(dir) {
+		overlay, err := lendModule(dir)
+		if err != nil {
+			return buildFailed(source, err.Error(), err)
+		}
+		defer os.RemoveAll(filepath.Dir(overlay))
+		args = append(args, "-overlay", overlay)
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, what)...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return &BuildError{source, strings.TrimSpace(string(out)), err}
+	// A workspace above knows nothing of this module.
+	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
+	if usesC(dir) {
+		cmd.Env = append(cmd.Env, "CGO_ENABLED=1")
+	}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return buildFailed(source, strings.TrimSpace(string(out)), err)
+	}
+	if start := make([]byte, 4); !readStart(path, start) || string(start) != "\x7fELF" {
+		return &BuildError{
+			Source: source,
+			Cause:  "it is no program, but a library",
+			Advice: "its files begin with package main, or name the directory of the one that does",
+		}
 	}
 	return nil
+}
+
+// readStart reads the first bytes of a file.
+func readStart(path string, start []byte) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	_, err = io.ReadFull(f, start)
+	return err == nil
+}
+
+// noGo says why a directory cannot be a program of Go, and what to name instead.
+func noGo(dir string) (cause, advice string) {
+	if _, err := os.ReadDir(dir); err != nil {
+		return strings.TrimPrefix(err.Error(), "open "), "name a directory or file that is there"
+	}
+	if files, _ := filepath.Glob(filepath.Join(dir, "*.go")); len(files) > 0 {
+		return "", ""
+	}
+	cause = "there are no Go files in it"
+	for _, other := range []struct{ pattern, advice string }{
+		{"Cargo.toml", "run cargo build, and name target/debug/NAME"},
+		{"Makefile", "run make, and name the executable that it makes"},
+		{"*.c*", "name the executable that your compiler makes of it"},
+		{"*.nim", "name the executable that your compiler makes of it"},
+		{"*.zig", "name the executable that your compiler makes of it"},
+		{"*.py", "name the script; it begins with #!/usr/bin/env python3, and chmod +x"},
+		{"*.rb", "name the script; it begins with #!/usr/bin/env ruby, and chmod +x"},
+		{"*.pl", "name the script; it begins with #!/usr/bin/perl, and chmod +x"},
+		{"*.sh", "name the script; it begins with #!/bin/sh, and chmod +x"},
+	} {
+		if found, _ := filepath.Glob(filepath.Join(dir, other.pattern)); len(found) > 0 {
+			return cause, other.advice
+		}
+	}
+	below, _ := filepath.Glob(filepath.Join(dir, "*", "*.go"))
+	for _, file := range below {
+		if text, err := os.ReadFile(file); err == nil && packageMain.Match(text) {
+			return cause, "name " + filepath.Dir(file) + ", where there is a package main"
+		}
+	}
+	return cause, "name the directory with your main.go, or an executable in any language"
+}
+
+var (
+	packageMain = regexp.MustCompile(`(?m)^package main\b`)
+	importC     = regexp.MustCompile(`(?m)^(import|\s+)\s*"C"$`)
+)
+
+// usesC tells whether a package needs a C compiler (cgo).
+func usesC(dir string) bool {
+	files, _ := filepath.Glob(filepath.Join(dir, "*.go"))
+	return slices.ContainsFunc(files, func(file string) bool {
+		text, err := os.ReadFile(file)
+		return err == nil && importC.Match(text)
+	})
+}
+
+// inModule tells whether there is a go.mod in the directory or above.
+func inModule(dir string) bool {
+	dir, err := filepath.Abs(dir)
+	for err == nil {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return true
+		}
+		if dir == "/" {
+			return false
+		}
+		dir = filepath.Dir(dir)
+	}
+	return false
+}
+
+// lendModule makes a file for the flag -overlay of the go command, by which a directory without go.mod
+// has that of the workshop. Nothing is written to the directory.
+func lendModule(dir string) (overlay string, err error) {
+	root, err := ModuleRoot()
+	if err != nil {
+		return "", err
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return "", err
+	}
+	tmp, err := os.MkdirTemp("", "container-module-")
+	if err != nil {
+		return "", err
+	}
+	replace := map[string]string{}
+	for _, name := range []string{"go.mod", "go.sum"} {
+		text, readErr := os.ReadFile(filepath.Join(root, name))
+		text = moduleLine.ReplaceAll(text, []byte("module program"))
+		replace[filepath.Join(dir, name)] = filepath.Join(tmp, name)
+		err = errors.Join(err, readErr, os.WriteFile(filepath.Join(tmp, name), text, 0o644))
+	}
+	text, jsonErr := json.Marshal(map[string]any{"Replace": replace})
+	overlay = filepath.Join(tmp, "overlay.json")
+	if err = errors.Join(err, jsonErr, os.WriteFile(overlay, text, 0o644)); err != nil {
+		return "", errors.Join(err, os.RemoveAll(tmp))
+	}
+	return overlay, nil
+}
+
+var moduleLine = regexp.MustCompile(`(?m)^module .*$`)
+
+// Mistake matches a line of the compiler about the source text: FILE:LINE:COLUMN: what is wrong.
+var Mistake = regexp.MustCompile(`(?m)^(\S+\.(?:go|c|h|s)):(\d+)(?::(\d+))?: (.*)$`)
+
+// buildFailed finds out whether it is the source text that is wrong.
+func buildFailed(source, output string, err error) error {
+	b := &BuildError{Source: source, Output: output, err: err}
+	for _, other := range []struct{ words, cause, advice string }{
+		{"no space left on device", "the disk is full", "make room: df -h; go clean -cache"},
+		{"disk quota exceeded", "the disk quota is used up", "make room: quota; go clean -cache"},
+		{"read-only file system", "a directory that is needed cannot be written to", "see df and mount; TMPDIR, GOCACHE"},
+		{"permission denied", "a file or directory belongs to somebody else", "see ls -l; sudo chown -R $USER"},
+		{`executable file not found`, "there is no go command, or no C compiler that it needs", "see workshop doctor"},
+		{"requires go >=", "your version of Go is too old for its go.mod", "see go version, and the README"},
+		{"no required module provides", "its go.mod does not have a package that it imports", "go get PACKAGE"},
+		{"missing go.sum entry", "its go.sum does not have what its go.mod asks for", "go mod tidy"},
+		{"build constraints exclude all Go files", "none of its Go files is for Linux on this machine", "see //go:build"},
+		{"found packages", "its files belong to several packages", "one directory for each"},
+	} {
+		mistaken := Mistake.MatchString(output) && other.words != "no required module provides"
+		if strings.Contains(output+err.Error(), other.words) && !mistaken {
+			b.Cause, b.Advice = other.cause, other.advice
+			break
+		}
+	}
+	if b.Cause == "" && output == "" {
+		b.Cause, b.Advice = err.Error(), "see go build"
+	}
+	return b
 }
 
 // linkPrebuilt takes what vm.sh compiled on another machine for what build would compile.

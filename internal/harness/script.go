@@ -50,13 +50,19 @@ func tryScript(script Script, play, verbose bool) (e Event, err error) {
 	}
 	t := &trial{visit: v, verbose: verbose}
 	testscript.RunT(t, t.params(file, script))
-	complaints, err := v.end(t.broke)
-	e.Status, e.Took = Passed, time.Since(start)
+	e.Took = time.Since(start)
 	var where int
 	e.Log, where = readable(t.log.String(), file, script.File, lines)
+	if tasks := v.tasks(); t.broke && !play && now().Task != nil && tasks < 200 && !v.timedOut.Load() {
+		e.Conduct = observe(readLog(e.Log).Ran, filepath.Join(now().Dir, "work", "script-"+script.Name))
+	}
+	complaints, err := v.end(t.broke)
+	e.Status = Passed
 	switch {
 	case t.broke || len(complaints) > 0:
+		seen := e.Conduct
 		e.Status, e.Failure = Failed, readLog(e.Log)
+		e.Conduct = seen
 		e.Line, e.Panicked, e.Tasks = where, t.panicked, v.tasks()
 		if t.panicked {
 			e.Line = int(v.line.Load())
@@ -126,7 +132,7 @@ func (t *trial) at(text []string) verb {
 
 var (
 	// runsContainer matches a line that runs the program under test and waits for it.
-	runsContainer = regexp.MustCompile(`^(\[\S+\] )*(! )?(exec|exits \d+) container\b.*[^&]$`)
+	runsContainer = regexp.MustCompile(`^(\[\S+\] )*(! )?(exec|exits \d+) container(?: .*[^&])?$`)
 	// panics matches what the runtimes of some languages write at the end of a program that has a bug.
 	panics = regexp.MustCompile(`(?m)^(goroutine \d+ .*\[running|Traceback \(most recent call last\):|` +
 		`thread '.*' .*panicked at )`)
@@ -144,18 +150,29 @@ func (t *trial) params(file string, script Script) testscript.Params {
 		Files:       []string{file},
 		WorkdirRoot: filepath.Join(dir, "work"),
 		Setup: func(env *testscript.Env) error {
-			// The applets of the rootfs serve a host that lacks, say, hostname.
-			path := []string{filepath.Join(dir, "bin"), os.Getenv("PATH"), filepath.Join(dir, "rootfs", "bin")}
-			env.Setenv("PATH", strings.Join(path, ":"))
-			env.Setenv("HOME", env.WorkDir)
-			// testscript wants to see all threads of a Go program that panics. One is enough.
-			env.Setenv("GOTRACEBACK", "single")
+			for _, variable := range scriptEnv(env.WorkDir) {
+				name, value, _ := strings.Cut(variable, "=")
+				env.Setenv(name, value)
+			}
 			return nil
 		},
 		Condition:           t.condition,
 		Cmds:                cmds,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+	}
+}
+
+// scriptEnv is what scripts find in their environment.
+func scriptEnv(home string) []string {
+	// The applets of the rootfs serve a host that lacks, say, hostname.
+	dir := now().Dir
+	path := []string{filepath.Join(dir, "bin"), os.Getenv("PATH"), filepath.Join(dir, "rootfs", "bin")}
+	return []string{
+		"PATH=" + strings.Join(path, ":"),
+		"HOME=" + home,
+		// testscript wants to see all threads of a Go program that panics. One is enough.
+		"GOTRACEBACK=single",
 	}
 }
 

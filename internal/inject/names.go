@@ -23,6 +23,7 @@ var names = map[int]string{
 	unix.SYS_BRK:               "brk",
 	unix.SYS_CAPSET:            "capset",
 	unix.SYS_CHDIR:             "chdir",
+	unix.SYS_CHROOT:            "chroot",
 	unix.SYS_CLONE:             "clone",
 	unix.SYS_CLONE3:            "clone3",
 	unix.SYS_CLOSE:             "close",

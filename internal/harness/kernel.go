@@ -1,0 +1,215 @@
+//go:build linux
+
+package harness
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"container.example/workshop/internal/inject"
+)
+
+// A Refusal is a system call of the program that failed.
+type Refusal struct {
+	Call  string // pivot_root
+	Text  string // pivot_root("rootfs", "rootfs/oldrootfs")
+	Errno string // EINVAL
+	Cause string // invalid argument
+}
+
+// A Conduct is what a program that failed asked of the kernel, when it was run once more under the
+// eyes of ptrace(2). It needs no source and no words of the program, in whatever language it is.
+type Conduct struct {
+	Refused []Refusal
+	// Ran are the paths of the files that execve(2) executed, of which the first is the program.
+	Ran []string
+	// Made are the system calls about containers that succeeded, with their arguments.
+	Made []string
+}
+
+// Calls tells whether a call of this name succeeded.
+func (c *Conduct) Calls(name string) bool {
+	made := func(text string) bool { return strings.HasPrefix(text, name+"(") }
+	return slices.ContainsFunc(c.Made, made)
+}
+
+// telling are the calls that say something about a container. How the runtime of a language begins,
+// looks for its files and manages its memory does not.
+var telling = []string{
+	"capset", "chdir", "chroot", "clone", "clone3", "execve", "execveat", "fchdir", "fork", "fsmount", "mkdir",
+	"mkdirat", "mknod", "mknodat", "mount", "mount_setattr", "move_mount", "pivot_root", "rmdir",
+	"setgroups", "sethostname", "setns", "setresgid", "setresuid", "umount2", "unlinkat", "unshare", "vfork",
+}
+
+// observe runs the program once more as the line of the script did, in a directory like that of the
+// script, and returns what it asked of the kernel. It returns nil for a line that runs something else.
+func observe(ran, dir string) *Conduct {
+	text := conditional.ReplaceAllString(ran, "")
+	words := Words(strings.TrimPrefix(text, "! "), func(name string) string {
+		if name == "WORK" {
+			return dir
+		}
+		return os.Getenv(name)
+	})
+	if len(words) > 2 && words[0] == "exits" {
+		words = words[2:]
+	} else if len(words) > 1 && words[0] == "exec" {
+		words = words[1:]
+	}
+	background := len(words) > 0 && strings.HasSuffix(words[len(words)-1], "&")
+	if len(words) == 0 || words[0] != "container" || background {
+		return nil
+	}
+	again := filepath.Join(now().Dir, "work", "again")
+	defer os.RemoveAll(again)
+	if err := os.Mkdir(again, 0o755); err != nil {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Join(dir, "rootfs")); err == nil {
+		from := filepath.Join(now().Dir, "rootfs") // as it was before the program changed it
+		if exec.Command("cp", "-a", from, again).Run() != nil {
+			return nil
+		}
+	}
+	program := inject.Program{
+		Path: filepath.Join(now().Dir, "bin", "container"),
+		Args: words,
+		Dir:  again,
+		Env:  scriptEnv(again),
+	}
+	r, err := program.Run(nil, 5*time.Second)
+	if err != nil || r.Hung != "" {
+		return nil
+	}
+	return conduct(r.Calls)
+}
+
+// conduct sums up the calls of a program, until it executes the command of the container.
+func conduct(calls []inject.Call) *Conduct {
+	c := &Conduct{}
+	for _, call := range calls {
+		name := inject.Name(call.Number)
+		if !slices.Contains(telling, name) && !writesKernelFile(name, call) {
+			continue
+		}
+		switch {
+		case call.Errno == 0 && strings.HasPrefix(name, "execve"):
+			c.Ran = append(c.Ran, firstText(call.Text))
+			// What it looked for in other directories before is no news.
+			c.Refused = slices.DeleteFunc(c.Refused, func(r Refusal) bool { return r.Call == name })
+		case call.Errno == 0 && len(c.Made) < mostCalls:
+			c.Made = append(c.Made, withFlags(name, call))
+		case call.Errno == 0 || len(c.Refused) == mostCalls:
+		case call.Errno == unix.ENOSYS: // an old kernel, or a filter: it tries another call then
+		default:
+			c.Refused = append(c.Refused, Refusal{
+				Call:  name,
+				Text:  withFlags(name, call),
+				Errno: unix.ErrnoName(call.Errno),
+				Cause: call.Errno.Error(),
+			})
+		}
+	}
+	return c
+}
+
+// mostCalls are as many as help somebody.
+const mostCalls = 100
+
+// writesKernelFile tells whether a call is about to change a file of cgroups(7) or the map of a user
+// namespace.
+func writesKernelFile(name string, call inject.Call) bool {
+	if !strings.Contains(call.About, "/cgroup") && !strings.HasSuffix(call.About, "_map") {
+		return false
+	}
+	const writes = unix.O_WRONLY | unix.O_RDWR | unix.O_CREAT
+	return name == "write" || name == "openat" && call.Args[2]&writes != 0
+}
+
+// firstText is the first text among the arguments of a call in print.
+func firstText(call string) string {
+	if i := strings.IndexByte(call, '"'); i >= 0 {
+		if quoted, err := strconv.QuotedPrefix(call[i:]); err == nil {
+			text, _ := strconv.Unquote(quoted) // it was quoted
+			return text
+		}
+	}
+	return ""
+}
+
+// flagNames are the bits in an argument of some calls: which argument, and how they are called.
+var flagNames = map[string]struct {
+	argument int
+	names    []flagName
+}{
+	"mount": {3, []flagName{
+		{unix.MS_RDONLY, "MS_RDONLY"},
+		{unix.MS_NOSUID, "MS_NOSUID"},
+		{unix.MS_NODEV, "MS_NODEV"},
+		{unix.MS_NOEXEC, "MS_NOEXEC"},
+		{unix.MS_REMOUNT, "MS_REMOUNT"},
+		{unix.MS_BIND, "MS_BIND"},
+		{unix.MS_MOVE, "MS_MOVE"},
+		{unix.MS_REC, "MS_REC"},
+		{unix.MS_PRIVATE, "MS_PRIVATE"},
+		{unix.MS_SLAVE, "MS_SLAVE"},
+		{unix.MS_SHARED, "MS_SHARED"},
+	}},
+	"umount2": {1, []flagName{{unix.MNT_FORCE, "MNT_FORCE"}, {unix.MNT_DETACH, "MNT_DETACH"}}},
+	"unshare": {0, namespaceFlags},
+	"clone":   {0, namespaceFlags},
+	"setns":   {1, namespaceFlags},
+}
+
+type flagName struct {
+	bit  uint64
+	name string
+}
+
+var namespaceFlags = []flagName{
+	{unix.CLONE_NEWUTS, "CLONE_NEWUTS"},
+	{unix.CLONE_NEWPID, "CLONE_NEWPID"},
+	{unix.CLONE_NEWNS, "CLONE_NEWNS"},
+	{unix.CLONE_NEWIPC, "CLONE_NEWIPC"},
+	{unix.CLONE_NEWNET, "CLONE_NEWNET"},
+	{unix.CLONE_NEWUSER, "CLONE_NEWUSER"},
+	{unix.CLONE_NEWCGROUP, "CLONE_NEWCGROUP"},
+	{unix.CLONE_NEWTIME, "CLONE_NEWTIME"},
+}
+
+// withFlags is a call in print, with names for the bits of its flags.
+func withFlags(name string, call inject.Call) string {
+	f, known := flagNames[name]
+	if !known {
+		return call.Text
+	}
+	var names []string
+	rest := call.Args[f.argument]
+	for _, flag := range f.names {
+		if rest&flag.bit != 0 {
+			names = append(names, flag.name)
+			rest &^= flag.bit
+		}
+	}
+	if name == "clone" { // the low byte is a signal, and others are of no interest
+		return "clone(" + strings.Join(names, "|") + ")"
+	}
+	if rest != 0 || len(names) == 0 {
+		names = append(names, fmt.Sprintf("%#x", rest))
+	}
+	before, _, _ := strings.Cut(call.Text, "(")
+	args := strings.Split(strings.TrimSuffix(strings.TrimPrefix(call.Text, before+"("), ")"), ", ")
+	for len(args) <= f.argument {
+		args = append(args, "0")
+	}
+	args[f.argument] = strings.Join(names, "|")
+	return before + "(" + strings.Join(args, ", ") + ")"
+}

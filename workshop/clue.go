@@ -1,0 +1,502 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"container.example/workshop/internal/harness"
+)
+
+// A cause is why a program failed, as far as that can be told: a system call and its error.
+type cause struct {
+	event harness.Event
+	call  string // pivot_root; none if only the error is known
+	errno string // EINVAL
+	text  string // the call in print, or the words in which it was found
+	path  string // the first path that the call is about
+	seen  bool   // the kernel saw it. Otherwise it is read from words of the program.
+}
+
+// made tells whether the program made a call whose print contains the text. Where nothing was seen of
+// the program it is not known.
+func (c cause) made(text string) bool {
+	return c.event.Conduct != nil && slices.ContainsFunc(c.event.Conduct.Made, func(made string) bool {
+		return strings.Contains(made, text)
+	})
+}
+
+// changedRoot tells whether the program had changed its root before.
+func (c cause) changedRoot() bool { return c.made("pivot_root(") || c.made("chroot(") }
+
+// findCause finds out what failed: from the eyes of the kernel, or else from the words of the program.
+func findCause(e harness.Event) (c cause) {
+	c.event = e
+	if r := blame(e); r != nil {
+		c.call, c.errno, c.text, c.seen = r.Call, r.Errno, r.Text, true
+		if m := quotedRE.FindStringSubmatch(r.Text); m != nil {
+			c.path = m[1]
+		}
+		return c
+	}
+	words := e.Message + "\n" + e.Stderr + "\n" + e.Stdout
+	for _, b := range e.Background {
+		words += "\n" + b.Stderr
+	}
+	if e.Conduct == nil {
+		c.text = panicked(e.Stderr) + "\n" + words
+		c.errno, c.call = errnoIn(c.text), callIn(c.text)
+		if m := pathRE.FindString(c.text); m != "" {
+			c.path = m
+		}
+	}
+	return c
+}
+
+var (
+	quotedRE = regexp.MustCompile(`"([^"]*)"`)
+	pathRE   = regexp.MustCompile(`(?m)(/[\w.-]+){2,}`)
+)
+
+// blame is the system call that is to blame for a failure, or nil.
+func blame(e harness.Event) *harness.Refusal {
+	if e.Conduct == nil {
+		return nil
+	}
+	if m := anyStatus.FindStringSubmatch(e.Message); !e.Panicked && (m == nil || m[1] == "0") {
+		return nil // the program was content
+	}
+	for _, r := range slices.Backward(e.Conduct.Refused) {
+		made := (r.Call == "mkdir" || r.Call == "mkdirat") && r.Errno == "EEXIST"
+		if !made {
+			return &r
+		}
+	}
+	return nil
+}
+
+// refused is the row of a failure that tells which call the kernel refused.
+func refused(e harness.Event) string {
+	r := blame(e)
+	if r == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s: %s (%s)", r.Text, r.Errno, r.Cause)
+}
+
+// errnos are errors in the words of Go and of strerror(3).
+var errnos = []struct{ words, name string }{
+	{"invalid argument", "EINVAL"},
+	{"operation not permitted", "EPERM"},
+	{"no such file or directory", "ENOENT"},
+	{"read-only file system", "EROFS"},
+	{"device or resource busy", "EBUSY"},
+	{"not a directory", "ENOTDIR"},
+	{"permission denied", "EACCES"},
+	{"exec format error", "ENOEXEC"},
+	{"no space left on device", "ENOSPC"},
+	{"too many levels of symbolic links", "ELOOP"},
+	{"resource temporarily unavailable", "EAGAIN"},
+}
+
+func errnoIn(text string) string {
+	text = strings.ToLower(text)
+	for _, e := range errnos {
+		if strings.Contains(text, e.words) {
+			return e.name
+		}
+	}
+	return ""
+}
+
+// callNames are the ways in which programs name system calls.
+var callNames = []struct {
+	words *regexp.Regexp
+	call  string
+}{
+	{regexp.MustCompile(`(?i)pivot_?root`), "pivot_root"},
+	{regexp.MustCompile(`(?i)\bchroot`), "chroot"},
+	{regexp.MustCompile(`(?i)\bu(n)?mount`), "umount2"},
+	{regexp.MustCompile(`(?i)\bmount`), "mount"},
+	{regexp.MustCompile(`(?i)\bmkdir`), "mkdirat"},
+	{regexp.MustCompile(`(?i)\bchdir`), "chdir"},
+	{regexp.MustCompile(`(?i)sethostname`), "sethostname"},
+	{regexp.MustCompile(`(?i)\bunshare`), "unshare"},
+	{regexp.MustCompile(`(?i)fork/exec|\bexecv|\bexec:`), "execve"},
+	{regexp.MustCompile(`(?i)\bclone\b`), "clone"},
+	{regexp.MustCompile(`(?i)/sys/fs/cgroup`), "openat"},
+}
+
+func callIn(text string) string {
+	for _, c := range callNames {
+		if c.words.MatchString(text) {
+			return c.call
+		}
+	}
+	return ""
+}
+
+// clues say what an error of a system call means for a container program, in words for every language.
+// An empty clue leaves it to those that know only the error.
+var clues = map[string]map[string]func(cause) string{
+	"pivot_root": {"EINVAL": notPrivate, "EBUSY": noMountPoint, "ENOENT": noOldRoot, "EPERM": notRoot},
+	"chroot":     {"ENOENT": noRootfs, "EPERM": notRoot},
+	"chdir":      {"ENOENT": noRootfs},
+	"mount":      {"ENOENT": noMountTarget, "EPERM": notRoot, "EBUSY": mountedAlready},
+	"umount2":    {"EBUSY": busyMount, "EINVAL": notMounted, "ENOENT": notMounted},
+	"mkdir":      {"EROFS": readOnlyHost, "ENOENT": noParent},
+	"mkdirat":    {"EROFS": readOnlyHost, "ENOENT": noParent},
+	"openat":     {"EROFS": readOnlyHost, "ENOENT": noCgroupFile, "EACCES": noCgroupFile},
+	"write":      {"EINVAL": badLimit, "ENOENT": noController, "EBUSY": noController, "EOPNOTSUPP": noController},
+	"unshare":    {"EPERM": notRoot, "EINVAL": manyThreads},
+	"clone":      {"EPERM": notRoot, "EINVAL": badFlags, "ENOSPC": nested, "EAGAIN": tooMany},
+	"clone3":     {"EPERM": notRoot, "EINVAL": badFlags, "ENOSPC": nested, "EAGAIN": tooMany},
+	"execve":     {"ENOENT": noProgram, "EACCES": notExecutableThere, "ENOEXEC": noFormat, "ENOTDIR": noProgram},
+	"execveat":   {"ENOENT": noProgram, "EACCES": notExecutableThere, "ENOEXEC": noFormat},
+	"sethostname": {
+		"EPERM": func(c cause) string {
+			if os.Geteuid() != 0 {
+				return notRoot(c)
+			}
+			return "The name belongs to the uts namespace: a process may change it if it is root in the user " +
+				"namespace that owns it. Make both in the same call, or neither."
+		},
+	},
+	"": {
+		"EROFS":   readOnlyHost,
+		"EPERM":   notRoot,
+		"ENOEXEC": noFormat,
+		"ENOSPC":  nested,
+		"ELOOP":   nested,
+	},
+}
+
+// clue says what an error that does not explain itself means for a container program.
+func clue(e harness.Event) string {
+	aboutPids := strings.Contains(e.Script.Name, "pids")
+	if e.Tasks >= harness.MaxTasks() && !aboutPids {
+		return fmt.Sprintf("The throw-away host allows %d processes and threads at once, and there were %d in all: does "+
+			"the second copy of the program start a copy again, instead of the command?", harness.MaxTasks(), e.Tasks)
+	}
+	c := findCause(e)
+	if c.errno != "" && !(aboutPids && c.errno == "EAGAIN") {
+		for _, call := range []string{c.call, ""} {
+			if tell := clues[call][c.errno]; tell != nil {
+				if text := tell(c); text != "" {
+					return text
+				}
+			}
+		}
+	}
+	for _, tell := range habits {
+		if text := tell(e); text != "" {
+			return text
+		}
+	}
+	return ""
+}
+
+func notPrivate(c cause) string {
+	private := "Mounts are still shared with the host: / is a shared mount here, as on every machine with systemd, and " +
+		"pivot_root(2) refuses that. Make all mounts private before the second copy does anything else: mount(2) on / " +
+		"with MS_PRIVATE and MS_REC."
+	point := "The new root has to be a mount point: bind the directory on itself first, mount(2) with MS_BIND. And the " +
+		"place for the old root has to be in or below the new one."
+	switch {
+	case c.made("MS_PRIVATE") || c.made("MS_SLAVE"):
+		return point
+	case c.seen && c.made("MS_BIND"):
+		return private
+	}
+	return private + " " + point
+}
+
+func noMountPoint(cause) string {
+	return "The new root is on the same mount as the present root: bind the directory on itself first, mount(2) with " +
+		"MS_BIND, and give pivot_root(2) that path."
+}
+
+func noOldRoot(cause) string {
+	return "Both directories have to be there: the new root, and in or below it a directory on which the old root is put. " +
+		"pivot_root(\".\", \".\") needs no such directory, see the notes of pivot_root(2)."
+}
+
+// noRootfs is for a root file system that the program looks for in another place.
+func noRootfs(c cause) string {
+	if about := c.event.Script.Name; about == "rootfs-missing" || about == "rootfs-a-file" {
+		return "There is none here, on purpose. So the error is right, and it has to be told in a line on standard error, with status 125."
+	}
+	if c.changedRoot() {
+		return "The root is another one already: paths begin in the container now."
+	}
+	if base := filepath.Base(c.path); base != "rootfs" && c.path != "" && c.path != "/" {
+		return fmt.Sprintf("The scripts run your program in a directory that has a root file system called rootfs in it. It looks "+
+			"for %q: take the relative path rootfs.", c.path)
+	}
+	return fmt.Sprintf("There is no %s in the directory where the program is.", orName(c.path, "such directory"))
+}
+
+func orName(name, otherwise string) string {
+	if name == "" {
+		return otherwise
+	}
+	return name
+}
+
+func noMountTarget(c cause) string {
+	switch {
+	case strings.HasPrefix(c.event.Script.Name, "rootfs-missing"):
+		return noRootfs(c)
+	case c.changedRoot():
+		return "Either what is to be mounted or the mount point is not there. After pivot_root or chroot paths begin in the root " +
+			"file system: is there such a directory in it?"
+	case strings.HasPrefix(c.path, "/") && c.path != "/proc":
+		return noRootfs(c)
+	}
+	return "Either what is to be mounted or the mount point is not there. The scripts run your program in a directory that has a " +
+		"root file system called rootfs in it, and the path rootfs is relative to that."
+}
+
+func mountedAlready(cause) string {
+	return "The same is mounted there already: was it mounted by the container before, on the host?"
+}
+
+func busyMount(cause) string {
+	return "Something still uses this mount, this program at least: MNT_DETACH of umount2(2) unmounts it all the same, as soon " +
+		"as nobody uses it."
+}
+
+func notMounted(cause) string {
+	return "Nothing is mounted at this path. After pivot_root paths begin in the new root."
+}
+
+// readOnlyHost is for a program that writes to the machine.
+func readOnlyHost(c cause) string {
+	if strings.Contains(c.path+c.text, "/sys/fs/cgroup") && !harness.HasCgroup2() {
+		return "This machine has version 1 of cgroups, where /sys/fs/cgroup is no cgroup but a tmpfs with a hierarchy for each controller: " +
+			"make the directory in /sys/fs/cgroup/memory, pids or cpu. The files are memory.limit_in_bytes, pids.max and cpu.cfs_quota_us there."
+	}
+	return "All that belongs to the machine is read-only here, so that a mistake does no harm. Is this path meant to be in the " +
+		"container? Then it is below the directory rootfs, or your root is not changed yet."
+}
+
+func noParent(c cause) string {
+	return fmt.Sprintf("The directory above %s is not there. From where does this path begin, and is the root changed already?",
+		orName(c.path, "it"))
+}
+
+func noCgroupFile(c cause) string {
+	if !strings.Contains(c.path+c.text, "cgroup") {
+		return ""
+	}
+	if !harness.HasCgroup2() {
+		return "This machine has version 1 of cgroups: a hierarchy for each controller, as /sys/fs/cgroup/memory, and other names of " +
+			"files. A cgroup is a directory that you make in each of them."
+	}
+	return "The kernel makes these files when the directory is made, for the controllers that are in cgroup.subtree_control of the " +
+		"directory above (cgroups(7))."
+}
+
+func badLimit(c cause) string {
+	if !strings.Contains(c.text, "cgroup") {
+		return ""
+	}
+	return "The kernel does not take this value for the file of a cgroup: look at the form that cgroups(7) gives for it."
+}
+
+func noController(c cause) string {
+	if !strings.Contains(c.text, "cgroup") {
+		return ""
+	}
+	return "A cgroup that has processes cannot pass controllers on, and a controller has to be in cgroup.subtree_control of all " +
+		"directories above (cgroups(7), \"no internal processes\")."
+}
+
+func notRoot(cause) string {
+	if os.Geteuid() == 0 {
+		return ""
+	}
+	return "You are not root: without a user namespace the kernel refuses this (user_namespaces(7)). Be root, or add CLONE_NEWUSER."
+}
+
+func manyThreads(cause) string {
+	return "unshare(2) refuses a user namespace or a time namespace to a process of several threads, and does not know all flags of " +
+		"clone(2). Have the second copy born in its namespaces: clone(2)."
+}
+
+func badFlags(cause) string {
+	return "clone(2) refuses these flags together. CLONE_NEWTIME belongs to unshare(2), and CLONE_NEWUSER excludes CLONE_FS."
+}
+
+func nested(c cause) string {
+	if c.errno == "ELOOP" && c.call != "" {
+		return ""
+	}
+	return "The kernel says so when namespaces are nested too deep, 32 levels, or there are too many: does the second copy start a copy " +
+		"again, instead of the command?"
+}
+
+func tooMany(cause) string {
+	return "There are too many processes: does the second copy start a copy again, instead of the command?"
+}
+
+// noProgram is for execve(2) that finds no file.
+func noProgram(c cause) string {
+	ran := parseCommand(c.event.Ran)
+	name := ""
+	for i, arg := range ran.args {
+		if arg == "run" && i+1 < len(ran.args) {
+			name = ran.args[i+1] // if there is no flag before it
+		}
+	}
+	base := filepath.Base(c.path)
+	switch {
+	case c.path == "/proc/self/exe":
+		return "There is no /proc here any more, or not yet: start the second copy before the root is changed."
+	case base == "run" || base == "child":
+		return fmt.Sprintf("%q is a word for your own program. The command begins one word later.", base)
+	case strings.Contains(c.path, " ") && !strings.Contains(name, " "):
+		return "The words of the command line were put together into one. execve(2) gets them as a list."
+	case strings.HasPrefix(c.path, "/") && !strings.Contains(name, "/") && (c.changedRoot() || strings.Contains(c.text, "fork/exec /")):
+		return fmt.Sprintf("%s is where the host has %s. The name was looked up in $PATH before the root was changed, and in the "+
+			"root file system it may be elsewhere, such as in /bin. Look it up after pivot_root or chroot: in many languages "+
+			"that happens where the command is prepared, and not where it is started.", c.path, base)
+	case c.seen && c.path != "" && !strings.Contains(c.path, "/") && !strings.HasPrefix(name, "no-such"):
+		return "execve(2) takes a path, and does not look into $PATH: find the file first, or use a function that does, such as " +
+			"execvp(3)."
+	}
+	return ""
+}
+
+func notExecutableThere(c cause) string {
+	if c.event.Script.Name == "command-not-executable" {
+		return ""
+	}
+	return "The file is there, and cannot be executed: it is a directory, its mode has no x, or it is on a mount with MS_NOEXEC."
+}
+
+func noFormat(cause) string {
+	return "The kernel does not know this format: a script has to begin with #!, as in #!/bin/sh, and a program has to be made for this " +
+		"kind of processor."
+}
+
+// habits are clues from what a program did where no call failed.
+var habits = []func(harness.Event) string{wrongWord, ownOutput, knewStatus, notAFlag, notStarted, silent}
+
+// wrongWord is for a program that takes one of its own words for the command.
+func wrongWord(e harness.Event) string {
+	m := regexp.MustCompile(`(?i)["\x60'](run|child)["\x60']: (executable file )?not found|\b(run|child): not found`).FindStringSubmatch(e.Stderr + e.Stdout)
+	if m == nil {
+		return ""
+	}
+	return fmt.Sprintf("%q is a word for your own program. The command begins one word later.", m[1]+m[3])
+}
+
+// ownOutput is for a program that writes to the command's standard output.
+func ownOutput(e harness.Event) string {
+	line := parseCommand(e.Script.Line(e.Line))
+	silent := line.name == "stdout" && line.negated && len(line.args) == 1 && line.args[0] == "."
+	if !silent || strings.TrimSpace(e.Stdout) == "" {
+		return ""
+	}
+	return "The command printed nothing: this is your program's own. Standard output belongs to the command, because others read it from there. " +
+		"Write your own lines to standard error, descriptor 2, or leave them out."
+}
+
+// knewStatus is for a program that prints the status of the command and returns another.
+func knewStatus(e harness.Event) string {
+	m := exitStatus.FindStringSubmatch(e.Message)
+	if m == nil || m[2] == "0" {
+		return ""
+	}
+	says := regexp.MustCompile(`exit (status|code)[: ]*` + m[2] + `\b`)
+	if !says.MatchString(e.Stdout + e.Stderr) {
+		return ""
+	}
+	return fmt.Sprintf("One of your two processes knows the status of the command, and says so. It has to end with it, too: exit(%s). So has the "+
+		"other.", m[2])
+}
+
+// notAFlag is for a program that takes the options of the command for its own.
+func notAFlag(e harness.Event) string {
+	if regexp.MustCompile(`(?i)flag provided but not defined|unrecognized option|unknown (option|flag|shorthand)`).MatchString(e.Stderr) &&
+		!strings.Contains(e.Ran, "run -") {
+		return "The option belongs to the command: your program's own end at the first word that is none."
+	}
+	return ""
+}
+
+// notStarted is for a program that ended well, and never executed the command.
+func notStarted(e harness.Event) string {
+	line := parseCommand(e.Script.Line(e.Line))
+	if e.Conduct == nil || line.name != "stdout" || line.negated || strings.TrimSpace(e.Stdout) != "" {
+		return ""
+	}
+	ran := parseCommand(e.Ran)
+	i := slices.Index(ran.args, "run")
+	if i < 0 || i+1 >= len(ran.args) || strings.HasPrefix(ran.args[i+1], "-") {
+		return ""
+	}
+	name := ran.args[i+1]
+	for _, file := range e.Conduct.Ran {
+		if filepath.Base(file) == filepath.Base(name) {
+			if name != "echo" && name != "printf" {
+				return "" // it may have had nothing to say
+			}
+			return fmt.Sprintf("%s was executed, and what it wrote did not arrive: its descriptors 1 and 2 have to be those of your program, in both "+
+				"processes.", name)
+		}
+	}
+	return fmt.Sprintf("Your program ended, and neither of its processes executed %s: there was no execve(2) of it.", name)
+}
+
+// silent is for a program that failed without a word.
+func silent(e harness.Event) string {
+	m := anyStatus.FindStringSubmatch(e.Message)
+	if m == nil || m[1] == "0" || e.Conduct == nil || strings.TrimSpace(e.Stdout+e.Stderr) != "" || strings.Contains(e.Ran, "exit ") {
+		return ""
+	}
+	return "It failed without a word. Print what goes wrong to standard error, so that somebody can know."
+}
+
+// subjects are faults that break whatever script comes first, each with the script that is about it: what
+// the host has that it had not, or the call that failed.
+var subjects = []struct {
+	left        string
+	call, errno string
+	script      string
+}{
+	{left: ": host name ", script: "step2-namespaces/hostname-out"},
+	{left: ": mount ", script: "step3-rootfs/host-mounts-unchanged"},
+	{left: ": cgroup ", script: "step4-cgroups/gone"},
+	{call: "pivot_root", errno: "EINVAL", script: "step3-rootfs/root-is-rootfs"},
+	{call: "pivot_root", errno: "EBUSY", script: "step3-rootfs/root-is-rootfs"},
+	{call: "chroot", errno: "ENOENT", script: "step3-rootfs/root-is-rootfs"},
+}
+
+// subject names the script whose hints help, if it is not the one that failed.
+func subject(e harness.Event) string {
+	c := findCause(e)
+	cgroupRefused := c.errno == "EROFS" && strings.Contains(c.path+c.text, "/sys/fs/cgroup")
+	lookedUpOnHost := c.call == "execve" && strings.Contains(noProgram(c), "before the root was changed")
+	switch about := strings.Split(e.Script.Name, "-")[0]; {
+	case about == "rootfs": // it is about what may be missing
+		return ""
+	case cgroupRefused:
+		return "step4-cgroups/memory-file"
+	case lookedUpOnHost:
+		return "step3-rootfs/rootfs-without-command"
+	}
+	for _, s := range subjects {
+		left := func(line string) bool { return strings.Contains(line, s.left) }
+		if s.left != "" && slices.ContainsFunc(e.Left, left) || s.call != "" && s.call == c.call && s.errno == c.errno {
+			return s.script
+		}
+	}
+	return ""
+}
