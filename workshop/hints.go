@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"debug/buildinfo"
 	"errors"
 	"fmt"
 	"go/ast"
@@ -20,11 +21,13 @@ import (
 )
 
 // hints are what is kept beside a script for those who are stuck, in NAME.hints: paragraphs, of which the
-// first names the kernel's part and the last the lines of our own step, as FILE [DECLARATION [TEXT]].
+// first names the kernel's part and the last the lines of our own step, as FILE [DECLARATION [TEXT]]. What is only for
+// programs of Go is in the paragraph before, which begins with Go:.
 type hints struct {
 	File   string
 	Kernel string   // with its man page: CLONE_NEWUTS, uts_namespaces(7)
-	Hints  []string // from vague to exact
+	Hints  []string // a question, and the system call with what it is given, for every language
+	Go     string   // what else there is to know in Go; may be empty
 	Source []string // references
 }
 
@@ -60,8 +63,15 @@ func parseHints(file, text string) (h hints, err error) {
 		paragraphs = append(paragraphs, strings.TrimSpace(p))
 	}
 	kernel, ok := strings.CutPrefix(paragraphs[0], "Kernel: ")
+	if len(paragraphs) == 5 {
+		var isGo bool
+		h.Go, isGo = strings.CutPrefix(join(paragraphs[3]), "Go: ")
+		ok = ok && isGo
+		paragraphs = slices.Delete(paragraphs, 3, 4)
+	}
 	if !ok || len(paragraphs) != 4 {
-		return h, fmt.Errorf("%s: want four paragraphs, and the first to begin with Kernel", file)
+		return h, fmt.Errorf("%s: want four paragraphs, the first of which begins with Kernel: and, before the last, "+
+			"perhaps one that begins with Go:", file)
 	}
 	h.Kernel = join(kernel)
 	for _, p := range paragraphs[1:3] {
@@ -200,10 +210,23 @@ exact: the last one shows the lines of the workshop's own step.
 	}
 }
 
+// isGo tells whether a program is source text of Go, or was compiled from it.
+func isGo(program string) bool {
+	info, err := os.Stat(program)
+	if err != nil || info.IsDir() || strings.HasSuffix(program, ".go") {
+		return true
+	}
+	_, err = buildinfo.ReadFile(program)
+	return err == nil
+}
+
 // giveHint prints the hints that were given for the script before, and one more.
 func (a *app) giveHint(p *place, s harness.Script) error {
-	const most = 3
+	most := 3
 	state, err := p.change(func(state *state) error {
+		if !isGo(p.program(*state)) {
+			most = 2 // our own step would be of no use
+		}
 		state.Hints[s.ID()] = min(state.Hints[s.ID()]+1, most)
 		return nil
 	})
@@ -237,6 +260,9 @@ func (a *app) giveHint(p *place, s harness.Script) error {
 			continue
 		}
 		out.printf("%s: how our own step does it.\n", out.note.Render(head))
+		if h.Go != "" {
+			out.printf("  %s\n", out.wrap(h.Go, 2))
+		}
 		for _, reference := range h.Source {
 			text, line, err := source(p.root, reference)
 			if err != nil {
