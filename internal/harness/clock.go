@@ -20,6 +20,7 @@ type clock struct {
 	last time.Time
 	used time.Duration // processor time, until then
 	had  time.Duration // what the clock shows
+	idle time.Duration // of that, when none of them wanted a processor
 }
 
 func newClock(tick time.Duration) *clock {
@@ -33,6 +34,7 @@ func (c *clock) look() time.Duration {
 	switch {
 	case !busy:
 		c.had += elapsed
+		c.idle += elapsed
 	case used > c.used:
 		c.had += used - c.used
 	}

@@ -25,9 +25,9 @@ type trial struct {
 	log     strings.Builder
 	broke   bool // it has failed
 	skipped string
-	before  string // the line of the script that ran before this one
-	// panicked tells that it failed because the program ended in a panic.
-	panicked bool
+	// panicked tells that it failed because the program ended in a panic, when it had written this.
+	panicked       bool
+	stdout, stderr string
 }
 
 // tryScript runs one script, with a moment before and after each line if it is played.
@@ -64,8 +64,9 @@ func tryScript(script Script, play, verbose bool) (e Event, err error) {
 		e.Status, e.Failure = Failed, readLog(e.Log)
 		e.Conduct = seen
 		e.Line, e.Panicked, e.Tasks = where, t.panicked, v.tasks()
-		if t.panicked {
-			e.Line = int(v.line.Load())
+		if t.panicked { // a comment after the line may have taken it out of the log
+			e.Line, e.Stdout, e.Stderr = int(v.line.Load()), t.stdout, t.stderr
+			e.Ran = script.Line(e.Line)
 		}
 		if v.timedOut.Load() {
 			e.Waiting, e.Line = v.waiting, v.hung
@@ -121,7 +122,7 @@ func (t *trial) at(text []string) verb {
 		}
 		n := int(t.line.Load())
 		if n > 0 && runsContainer.MatchString(text[n-1]) && panics.MatchString(ts.ReadFile("stderr")) {
-			t.panicked = true
+			t.panicked, t.stdout, t.stderr = true, ts.ReadFile("stdout"), ts.ReadFile("stderr")
 			ts.Fatalf("the program ended in a panic")
 		}
 		if n, err := strconv.Atoi(args[0]); err == nil && n > 0 {
