@@ -21,14 +21,15 @@ import (
 )
 
 // hints are what is kept beside a script for those who are stuck, in NAME.hints: paragraphs, of which the
-// first names the kernel's part and the last the lines of our own step, as FILE [DECLARATION [TEXT]]. What is only for
-// programs of Go is in the paragraph before, which begins with Go:.
+// first names the kernel's part and the last the lines of our own step, as FILE [DECLARATION [TEXT]], and where
+// the runtime differs. What is only for programs of Go is in the paragraph before, which begins with Go:.
 type hints struct {
 	File   string
 	Kernel string   // with its man page: CLONE_NEWUTS, uts_namespaces(7)
 	Hints  []string // a question, and the system call with what it is given, for every language
 	Go     string   // what else there is to know in Go; may be empty
 	Source []string // references
+	Real   []string // where the runtime differs and why, as in "runtime/users: names are looked up."
 }
 
 // findHints reads the hints of a script. Those of escape-proc-sysrq are in escape-proc-sysrq.hints,
@@ -77,7 +78,13 @@ func parseHints(file, text string) (h hints, err error) {
 	for _, p := range paragraphs[1:3] {
 		h.Hints = append(h.Hints, join(p))
 	}
-	h.Source = strings.Split(paragraphs[3], "\n")
+	for line := range strings.SplitSeq(paragraphs[3], "\n") {
+		if strings.HasPrefix(line, harness.Runtime+"/") {
+			h.Real = append(h.Real, line)
+		} else {
+			h.Source = append(h.Source, line)
+		}
+	}
 	return h, nil
 }
 
@@ -270,6 +277,9 @@ func (a *app) giveHint(p *place, s harness.Script) error {
 			}
 			file, _, _ := strings.Cut(reference, " ")
 			out.printf("  %s\n%s\n\n", out.faint.Render(fmt.Sprintf("%s:%d", relative(filepath.Join(p.root, file)), line)), text)
+		}
+		for _, line := range h.Real {
+			out.printf("In the runtime: %s\n\n", out.wrap(line, 2))
 		}
 	}
 	out.printf("%s %s\n", out.faint.Render("The kernel's part:"), out.wrap(h.Kernel, 2))

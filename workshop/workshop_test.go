@@ -111,6 +111,11 @@ func TestHints(t *testing.T) {
 				t.Errorf("%s: %s is not of this step", h.File, reference)
 			}
 		}
+		for _, line := range h.Real {
+			dir, sentence, _ := strings.Cut(line, ": ")
+			require.DirExists(t, filepath.Join(root, dir), h.File)
+			require.True(t, strings.HasSuffix(sentence, "."), "%s: %s", h.File, line)
+		}
 	}
 	files, err := filepath.Glob(filepath.Join(root, "testdata", "step*", "*.hints"))
 	require.NoError(t, err)
@@ -121,6 +126,25 @@ func TestHints(t *testing.T) {
 		require.NoError(t, err)
 		if filepath.Base(filepath.Dir(file)) != "step5-complete" && filepath.Base(file) != "any.hints" { // groups that may still be empty
 			require.True(t, used[file], "%s: no script has these hints", file)
+		}
+	}
+}
+
+// TestRuntimeHints requires of the hints beside the scripts of the runtime that the lines they name are there.
+func TestRuntimeHints(t *testing.T) {
+	root, err := moduleRoot()
+	require.NoError(t, err)
+	files, err := filepath.Glob(filepath.Join(root, "testdata", harness.Runtime, "*.hints"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		paragraphs := strings.Split(strings.TrimSpace(string(text)), "\n\n")
+		require.Len(t, paragraphs, 4, file)
+		for reference := range strings.SplitSeq(paragraphs[3], "\n") {
+			_, _, err := source(root, reference)
+			require.NoError(t, err, file)
 		}
 	}
 }
