@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -45,22 +46,44 @@ func findMap(id int, file string, names []string) (config.IDMap, error) {
 	if err != nil {
 		return nil, err
 	}
-	start, count := subordinates(text, names)
-	if os.Geteuid() == 0 && count == 0 {
-		start, count = defaultIDs, idCount
-	}
+	given, found := choose(subordinates(text, names), id)
 	own := config.IDRange{Inside: 0, Outside: id, Size: 1}
-	// In a user namespace not all ids are there.
-	if count == 0 || !hasID("/proc/self/uid_map", start+count-1) {
+	if os.Geteuid() == 0 {
+		if !found {
+			given, found = choose(config.IDMap{{Outside: defaultIDs, Size: idCount}}, id)
+		}
+		if found {
+			return config.IDMap{given}, nil
+		}
 		return config.IDMap{own}, nil
 	}
-	if os.Geteuid() == 0 {
-		return config.IDMap{{Inside: 0, Outside: start, Size: count}}, nil
+	if !found {
+		return config.IDMap{own}, nil
 	}
 	if _, err := lookPath("newuidmap"); err != nil { // only that may give an ordinary user more
 		return config.IDMap{own}, nil
 	}
-	return config.IDMap{own, {Inside: 1, Outside: start, Size: count}}, nil
+	given.Inside = 1
+	return config.IDMap{own, given}, nil
+}
+
+// fewIDs are enough for the accounts of a system (login.defs(5), SYS_UID_MAX), though not for
+// nobody, which is 65534.
+const fewIDs = 1000
+
+// choose returns the first range that can hold a container, or one that nearly can. A file may have
+// others too: LXD asks for ranges of one id. The caller's own id is no range for a container: root
+// in it would be the caller.
+func choose(ranges config.IDMap, own int) (chosen config.IDRange, found bool) {
+	for _, enough := range []int{idCount, fewIDs} {
+		for _, r := range ranges {
+			hasOwn := r.Outside <= own && own-r.Outside < r.Size
+			if r.Size >= enough && !hasOwn && hasIDs("/proc/self/uid_map", r.Outside, r.Size) {
+				return r, true
+			}
+		}
+	}
+	return chosen, false
 }
 
 // names are those by which subuid(5) may call a user: the number, and the name in passwd(5).
@@ -73,25 +96,26 @@ func names(uid int) ([]string, error) {
 	return []string{number}, err
 }
 
-// subordinates returns the ids that the user may use besides its own, by a text in the form of
-// subuid(5).
-func subordinates(text string, names []string) (start, count int) {
-	for _, name := range names {
-		fields := entry(text, 0, name)
-		if len(fields) < 3 {
+// subordinates returns the ranges of ids that the user may use besides its own, by a text in the
+// form of subuid(5).
+func subordinates(text string, names []string) (ranges config.IDMap) {
+	for line := range strings.Lines(text) {
+		fields := strings.Split(strings.TrimSpace(line), ":")
+		if len(fields) < 3 || !slices.Contains(names, fields[0]) {
 			continue
 		}
 		start, startErr := strconv.Atoi(fields[1])
 		count, countErr := strconv.Atoi(fields[2])
 		if startErr == nil && countErr == nil {
-			return start, count
+			ranges = append(ranges, config.IDRange{Outside: start, Size: count})
 		}
 	}
-	return 0, 0
+	return ranges
 }
 
-// hasID tells whether an id is one of the user namespace whose map is in the file.
-func hasID(file string, id int) bool {
+// hasIDs tells whether ids from first on are those of the user namespace whose map is in the file:
+// all of them in one line, because the kernel maps no range that is in two (user_namespaces(7)).
+func hasIDs(file string, first, count int) bool {
 	text, err := files.Read(file)
 	if err != nil {
 		return true // without user namespaces no id is missing
@@ -102,8 +126,8 @@ func hasID(file string, id int) bool {
 			continue
 		}
 		inside, _ := strconv.Atoi(fields[0]) // the kernel writes numbers
-		count, _ := strconv.Atoi(fields[2])
-		if inside <= id && id-inside < count {
+		size, _ := strconv.Atoi(fields[2])
+		if inside <= first && first-inside <= size-count {
 			return true
 		}
 	}
@@ -226,7 +250,7 @@ const nobody = 65534
 // is in the file.
 func has(m config.IDMap, file string, id int) bool {
 	if m == nil {
-		return hasID(file, id)
+		return hasIDs(file, id, 1)
 	}
 	for _, r := range m {
 		if r.Inside <= id && id-r.Inside < r.Size {

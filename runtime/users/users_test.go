@@ -264,7 +264,7 @@ func TestFindMap(t *testing.T) {
 			config.IDMap{{Outside: 77, Size: 1}, {Inside: 1, Outside: 200000, Size: 1000}},
 		},
 		{
-			"by number, which comes first", "demo:1:1\n1000:200000:1000", true,
+			"by number", "1000:200000:1000", true,
 			config.IDMap{{Outside: 200000, Size: 1000}},
 			config.IDMap{{Outside: 77, Size: 1}, {Inside: 1, Outside: 200000, Size: 1000}},
 		},
@@ -274,7 +274,21 @@ func TestFindMap(t *testing.T) {
 			justOne(77),
 		},
 		{"of somebody else", "other:200000:1000\ndem:3:4\n", true, many, justOne(77)},
-		{"ids that do not exist", "demo:4294967290:1000\n", true, justOne(77), justOne(77)},
+		{"ids that do not exist", "demo:4294967290:1000\n", true, many, justOne(77)},
+		// LXD asks for a line of one id, for the user who shares files with its containers.
+		{"too few for a container", "demo:1000:1\n1000:2000:999", true, many, justOne(77)},
+		{
+			"the first that is large enough", "demo:1000:1\n1000:300000:65536\ndemo:400000:65536", true,
+			config.IDMap{{Outside: 300000, Size: 65536}},
+			config.IDMap{{Outside: 77, Size: 1}, {Inside: 1, Outside: 300000, Size: 65536}},
+		},
+		{
+			"nobody is in the larger one", "demo:200000:2000\ndemo:300000:65536", true,
+			config.IDMap{{Outside: 300000, Size: 65536}},
+			config.IDMap{{Outside: 77, Size: 1}, {Inside: 1, Outside: 300000, Size: 65536}},
+		},
+		{"with the caller's own id", "demo:0:65536\ndemo:77:65536", true, many, justOne(77)},
+		{"less than nothing", "demo:-5:65536\ndemo:5:-65536", true, many, justOne(77)},
 		{"not a number", "demo:a:1000\ndemo:200000:b\n", true, many, justOne(77)},
 		{"none", "demo:200000:0\n", true, many, justOne(77)},
 		{"incomplete", "demo:200000\n", true, many, justOne(77)},
@@ -328,22 +342,40 @@ func TestNames(t *testing.T) {
 	}
 }
 
-func TestHasID(t *testing.T) {
+func TestHasIDs(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "uid_map")
-	require.True(t, hasID(file, 5), "without user namespaces no id is missing")
-	text := "         0     100000      10\n        20          1       1\n"
+	require.True(t, hasIDs(file, 5, 7), "without user namespaces no id is missing")
+	text := "         0     100000      10\n        10          1       2\n        20          5       1\n"
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
-	for id, want := range map[int]bool{
-		0: true, 9: true, 10: false, 19: false, 20: true, 21: false, 100000: false,
-		math.MaxInt: false,
+	for _, c := range []struct {
+		first, count int
+		want         bool
+	}{
+		{0, 1, true},
+		{9, 1, true},
+		{0, 10, true},
+		{3, 7, true},
+		{3, 8, false}, // in two lines
+		{10, 2, true},
+		{11, 2, false},
+		{19, 1, false},
+		{20, 1, true},
+		{20, 2, false},
+		{21, 1, false},
+		{-1, 3, false},
+		{100000, 1, false},
+		{math.MaxInt, 1, false},
+		{0, math.MaxInt, false},
+		{5, math.MaxInt, false},
 	} {
-		require.Equal(t, want, hasID(file, id), id)
+		require.Equal(t, c.want, hasIDs(file, c.first, c.count), c)
 	}
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
-	require.False(t, hasID(file, 0), "nothing is mapped yet")
+	require.False(t, hasIDs(file, 0, 1), "nothing is mapped yet")
 	require.NoError(t, os.WriteFile(file, []byte("0 0 4294967295\n"), 0o600))
-	require.True(t, hasID(file, 4294967294))
-	require.False(t, hasID(file, 4294967295))
+	require.True(t, hasIDs(file, 4294967294, 1))
+	require.False(t, hasIDs(file, 4294967295, 1))
+	require.False(t, hasIDs(file, 4294967290, 6))
 }
 
 // An id that the container does not have becomes nobody's; and if it has no nobody, that of the
