@@ -340,9 +340,8 @@ var subnets = [...]prefix{
 	{[4]byte{100, 99, 0, 1}, 16},
 }
 
-// freeSubnet returns the gateway in a subnet that no route of the host overlaps, not even one to a
-// larger network such as 10.0.0.0/8. All tables count, and the local one has a route to each
-// address of the host.
+// freeSubnet returns the gateway in a subnet that no route of the host takes. All tables count, and
+// the local one has a route to each address of the host.
 func freeSubnet(rt netlink) (gateway prefix, err error) {
 	routes, err := rt.do(getRoutes())
 	if err != nil {
@@ -351,13 +350,28 @@ func freeSubnet(rt netlink) (gateway prefix, err error) {
 next:
 	for _, subnet := range subnets {
 		for _, route := range routes {
-			if destination, ok := routePrefix(route); ok && subnet.overlaps(destination) {
+			if subnet.isTakenBy(route) {
 				continue next
 			}
 		}
 		return subnet, nil
 	}
 	return gateway, fmt.Errorf("the host has routes to each of the subnets %v", subnets)
+}
+
+// leastPrivate is the length of the prefix of 10.0.0.0/8, the largest private network (RFC 1918).
+const leastPrivate = 8
+
+// isTakenBy tells whether a route leads to addresses of a subnet, be it to a larger network such as
+// 10.0.0.0/8. Two kinds do not. A network larger than any private one is a part of the default
+// route: a VPN has two halves of it, to be preferred to the one that is there. And a router drops
+// what is for private networks that it has no better route to, such as the one to the subnet.
+func (p prefix) isTakenBy(route []byte) bool {
+	destination, dropped, ok := routePrefix(route)
+	if !ok || destination.bits < leastPrivate || dropped && destination.bits < p.bits {
+		return false
+	}
+	return p.overlaps(destination)
 }
 
 // forwardForUs makes the host a router (net.ipv4.ip_forward): for the kernel any number but 0 does.

@@ -200,19 +200,20 @@ func getLink(name string) request {
 // linkIndex is the index in an answer to getLink, an ifinfomsg.
 func linkIndex(answers [][]byte) int { return int(binary.NativeEndian.Uint32(answers[0][4:])) }
 
-// getRoutes asks for all routes of IPv4. routePrefix is the destination of an answer, which a
-// default route has not.
+// getRoutes asks for all routes of IPv4. An answer is a struct rtmsg, with attributes behind it.
 func getRoutes() request {
-	body := append([]byte{unix.AF_INET}, make([]byte, 11)...) // struct rtmsg
+	body := append([]byte{unix.AF_INET}, make([]byte, 11)...)
 	return newRequest(unix.RTM_GETROUTE, unix.NLM_F_ACK|unix.NLM_F_DUMP, body)
 }
 
-func routePrefix(answer []byte) (destination prefix, ok bool) {
+// routePrefix is the destination of a route, which a default route has not, and whether packets for
+// it are dropped: the types from RTN_BLACKHOLE on do so, or have another table decide.
+func routePrefix(answer []byte) (destination prefix, dropped, ok bool) {
 	ip := attribute(answer, 12, unix.RTA_DST)
 	if len(ip) != 4 {
-		return destination, false
+		return destination, false, false
 	}
-	return prefix{[4]byte(ip), int(answer[1])}, true
+	return prefix{[4]byte(ip), int(answer[1])}, answer[7] >= unix.RTN_BLACKHOLE, true
 }
 
 // The rule of nftables by which the containers reach what is beyond the host, under the address of

@@ -399,18 +399,47 @@ func TestAnswers(t *testing.T) {
 	require.True(t, err == nil || errors.Is(err, unix.ENODEV), err)
 }
 
-func TestRoutePrefix(t *testing.T) {
-	answer := func(bits byte, attributes request) []byte {
-		return append([]byte{unix.AF_INET, bits, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, attributes...)
+func TestRoutes(t *testing.T) {
+	answer := func(bits, kind byte, attributes request) []byte {
+		return append([]byte{unix.AF_INET, bits, 0, 0, 0, 0, 0, kind, 0, 0, 0, 0}, attributes...)
 	}
 	to := request(nil).addNumber(unix.RTA_TABLE, 254).add(unix.RTA_DST, []byte{10, 1, 0, 0})
-	got, ok := routePrefix(answer(16, to))
+	got, dropped, ok := routePrefix(answer(16, unix.RTN_UNICAST, to))
 	require.True(t, ok)
+	require.False(t, dropped)
 	require.Equal(t, "10.1.0.0/16", got.String())
-	_, ok = routePrefix(answer(0, request(nil).addNumber(unix.RTA_TABLE, 254)))
+	_, _, ok = routePrefix(answer(0, unix.RTN_UNICAST, request(nil).addNumber(unix.RTA_TABLE, 254)))
 	require.False(t, ok, "a default route overlaps nothing")
-	_, ok = routePrefix(answer(64, request(nil).add(unix.RTA_DST, make([]byte, 16))))
+	_, _, ok = routePrefix(answer(64, unix.RTN_UNICAST, request(nil).add(unix.RTA_DST, make([]byte, 16))))
 	require.False(t, ok, "of IPv6")
+
+	for _, c := range []struct {
+		route string
+		kind  byte
+		takes bool
+	}{
+		{"0.0.0.0/0", unix.RTN_UNICAST, false},
+		{"0.0.0.0/1", unix.RTN_UNICAST, false}, // half of the default route, of a VPN
+		{"0.0.0.0/5", unix.RTN_UNICAST, false}, // all but the networks of the caller
+		{"10.0.0.0/7", unix.RTN_UNICAST, false},
+		{"10.0.0.0/8", unix.RTN_UNICAST, true},
+		{"10.200.0.0/16", unix.RTN_UNICAST, true},
+		{"10.200.5.0/24", unix.RTN_UNICAST, true},
+		{"10.200.5.1/32", unix.RTN_LOCAL, true},
+		{"10.201.0.0/16", unix.RTN_UNICAST, false},
+		{"10.0.0.0/8", unix.RTN_UNREACHABLE, false}, // a router that lets nothing private out
+		{"10.0.0.0/8", unix.RTN_BLACKHOLE, false},
+		{"10.0.0.0/8", unix.RTN_PROHIBIT, false},
+		{"10.0.0.0/8", unix.RTN_THROW, false},
+		{"10.200.0.0/16", unix.RTN_BLACKHOLE, true}, // reserved, as a network of containers does
+		{"10.200.7.0/26", unix.RTN_BLACKHOLE, true},
+	} {
+		destination, err := parsePrefix(c.route)
+		require.NoError(t, err)
+		route := answer(byte(destination.bits), c.kind,
+			request(nil).add(unix.RTA_DST, destination.ip[:]))
+		require.Equal(t, c.takes, subnets[0].isTakenBy(route), "%s of type %d", c.route, c.kind)
+	}
 }
 
 // isolated runs the test that calls it once more, in a network namespace of its own, with which it
