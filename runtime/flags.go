@@ -175,8 +175,10 @@ func appendTo[T any](field *[]T, parse func(string) (T, error)) func(string) err
 }
 
 func parseSize(s string) (int64, error) {
-	digits := strings.TrimRight(s, "KMG")
-	unit := map[string]int64{"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}[s[len(digits):]]
+	digits := strings.TrimRight(s, "bBkKmMgG") // in either case, as for Docker
+	unit := map[string]int64{
+		"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30,
+	}[strings.ToUpper(s[len(digits):])]
 	n, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil || unit == 0 || n <= 0 || n > math.MaxInt64/unit {
 		return 0, errors.New("must be a number of bytes above 0, as in 64M")

@@ -190,7 +190,7 @@ var wrongValues = map[string][]struct{ value, accepts string }{
 		{"-1", "must be a number of bytes"},
 		{"64T", "must be a number of bytes"},
 		{"64MB", "must be a number of bytes"},
-		{"64m", "must be a number of bytes"},
+		{"64bm", "must be a number of bytes"},
 		{"6KM", "must be a number of bytes"},
 		{"M", "must be a number of bytes"},
 		{"1.5G", "must be a number of bytes"},
@@ -271,6 +271,10 @@ func TestLimitsOfValues(t *testing.T) {
 	require.EqualValues(t, 1, asked(t, "-memory", "1", "sh").Memory)
 	require.EqualValues(t, 1<<10, asked(t, "-memory", "1K", "sh").Memory)
 	require.EqualValues(t, 3<<30, asked(t, "-memory", "3G", "sh").Memory)
+	require.EqualValues(t, 5, asked(t, "-memory", "5b", "sh").Memory)
+	require.EqualValues(t, 5<<10, asked(t, "-memory", "5k", "sh").Memory)
+	require.EqualValues(t, 64<<20, asked(t, "-memory", "64m", "sh").Memory)
+	require.EqualValues(t, 1<<30, asked(t, "-memory", "1g", "sh").Memory)
 	require.EqualValues(t, math.MaxInt64, asked(t, "-memory", "9223372036854775807", "sh").Memory)
 	require.EqualValues(t, (1<<53-1)<<10, asked(t, "-memory", "9007199254740991K", "sh").Memory)
 	require.EqualValues(t, 1, asked(t, "-pids", "1", "sh").Pids)
