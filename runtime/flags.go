@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -104,9 +105,9 @@ func parse(args []string) (r *request, err error) {
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
-	given := map[string]bool{}
-	f.Visit(func(f *flag.Flag) { given[f.Name] = true })
-	if r.file != "" {
+	var given []string // in alphabetical order
+	f.Visit(func(f *flag.Flag) { given = append(given, f.Name) })
+	if slices.Contains(given, "config") {
 		return r, r.load(given, f.Args())
 	}
 	r.Command = f.Args()
@@ -116,18 +117,19 @@ func parse(args []string) (r *request, err error) {
 
 // leaveOut takes back defaults of flags that were not given and have no meaning without a
 // namespace.
-func (r *request) leaveOut(given map[string]bool) {
+func (r *request) leaveOut(given []string) {
 	c := r.Container
-	if !c.Namespaces.Has(unix.CLONE_NEWUTS) && !given["hostname"] {
+	isDefault := func(name string) bool { return !slices.Contains(given, name) }
+	if !c.Namespaces.Has(unix.CLONE_NEWUTS) && isDefault("hostname") {
 		c.Hostname = ""
 	}
-	if !c.Namespaces.Has(unix.CLONE_NEWNS) && !given["rootfs"] {
+	if !c.Namespaces.Has(unix.CLONE_NEWNS) && isDefault("rootfs") {
 		c.Rootfs = ""
 	}
-	if !c.Namespaces.Has(unix.CLONE_NEWNS) && !given["layers"] {
+	if !c.Namespaces.Has(unix.CLONE_NEWNS) && isDefault("layers") {
 		c.Layers = ""
 	}
-	if !c.Namespaces.Has(unix.CLONE_NEWNET) && !given["net"] {
+	if !c.Namespaces.Has(unix.CLONE_NEWNET) && isDefault("net") {
 		c.Network = config.HostNetwork
 	}
 	if c.Network == config.HostNetwork {
@@ -137,11 +139,14 @@ func (r *request) leaveOut(given map[string]bool) {
 
 // load makes the container of a config.json. A command on the command line is in place of the one
 // there.
-func (r *request) load(given map[string]bool, command []string) error {
-	for name := range given {
+func (r *request) load(given, command []string) error {
+	for _, name := range given {
 		if name != "config" && name != "v" && name != "step" {
 			return fmt.Errorf("-config: must be without -%s: the file says all", name)
 		}
+	}
+	if r.file == "" {
+		return errors.New(`-config "": must be the name of a file`)
 	}
 	c, err := spec.Load(r.file)
 	if err != nil {

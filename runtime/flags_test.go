@@ -233,6 +233,7 @@ var wrongValues = map[string][]struct{ value, accepts string }{
 		{"=A", "must be NAME=VALUE"},
 		{"", "must be NAME=VALUE"},
 	},
+	"config":    {{"", "must be the name of a file"}},
 	"workdir":   {{"srv", "must be an absolute path"}},
 	"read-only": {{"perhaps", "must be true or false"}},
 	"tty":       {{"perhaps", "must be true or false"}},
@@ -242,7 +243,7 @@ var wrongValues = map[string][]struct{ value, accepts string }{
 }
 
 // anyValue are the flags of which any value may be right: only the files of a container tell.
-var anyValue = []string{"rootfs", "keep", "user", "config"}
+var anyValue = []string{"rootfs", "keep", "user"}
 
 func TestWrongValues(t *testing.T) {
 	var names []string
@@ -302,6 +303,7 @@ func TestWrongTogether(t *testing.T) {
 		"-init -ulimit nofile=15 sh":  "-ulimit \"nofile\": too low for -init",
 		"-config c.json -hostname a":  "-config: must be without -hostname",
 		"-config c.json -read-only":   "-config: must be without -read-only",
+		"-user 1 -config c -env A=1":  "-config: must be without -env",
 		"-fly":                        "flag provided but not defined: -fly",
 		"-hostname":                   "flag needs an argument: -hostname",
 		"-hostname a,b -net wifi sh":  `-net "wifi": must be none, bridge or host`,
