@@ -300,7 +300,7 @@ func TestWrongTogether(t *testing.T) {
 		"-ns pid -net bridge sh":      "-net: the namespace for it, net, is not in -ns",
 		"-layers bind -keep kept sh":  "-keep \"kept\": must be with -layers overlay or copy",
 		"-init -pids 15 sh":           "-pids \"15\": too low for -init",
-		"-init -ulimit nofile=15 sh":  "-ulimit \"nofile\": too low for -init",
+		"-init -ulimit nofile=15 sh":  "-ulimit \"nofile=15\": too low for -init",
 		"-config c.json -hostname a":  "-config: must be without -hostname",
 		"-config c.json -read-only":   "-config: must be without -read-only",
 		"-user 1 -config c -env A=1":  "-config: must be without -env",

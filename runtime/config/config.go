@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -162,6 +163,21 @@ type Ulimit struct {
 	Soft, Hard uint64 // unix.RLIM_INFINITY for none
 }
 
+func (u Ulimit) String() string {
+	if u.Soft == u.Hard {
+		return u.Name + "=" + Limit(u.Soft)
+	}
+	return u.Name + "=" + Limit(u.Soft) + ":" + Limit(u.Hard)
+}
+
+// Limit is a limit of setrlimit(2) as the flags have it.
+func Limit(n uint64) string {
+	if n == unix.RLIM_INFINITY {
+		return "unlimited"
+	}
+	return strconv.FormatUint(n, 10)
+}
+
 // Network is what the container reaches.
 type Network string
 
@@ -283,7 +299,7 @@ func (c *Container) checkInit(bad func(flag string, value any, accepted string))
 	}
 	for _, u := range c.Ulimits {
 		if needs := initNeeds[u.Name]; u.Soft < needs {
-			bad("ulimit", u.Name, fmt.Sprintf("too low for -init, which takes %d", needs))
+			bad("ulimit", u, fmt.Sprintf("too low for -init, which takes %d", needs))
 		}
 	}
 }

@@ -148,15 +148,15 @@ func TestCheckRefuses(t *testing.T) {
 			valid(func(c *Container) { c.Init, c.Pids = true, 15 }),
 			`-pids "15": too low for -init, which takes 16`,
 		},
-		{ulimit(Ulimit{"nofile", 15, 100}), `-ulimit "nofile": too low for -init, which takes 16`},
-		{ulimit(Ulimit{"nproc", 15, 100}), `-ulimit "nproc": too low for -init, which takes 16`},
+		{ulimit(Ulimit{"nofile", 15, 100}), `-ulimit "nofile=15:100": too low for -init, which takes 16`},
+		{ulimit(Ulimit{"nproc", 15, 100}), `-ulimit "nproc=15:100": too low for -init, which takes 16`},
 		{
 			ulimit(Ulimit{"data", 64<<20 - 1, 1 << 30}),
-			`-ulimit "data": too low for -init, which takes 67108864`,
+			`-ulimit "data=67108863:1073741824": too low for -init, which takes 67108864`,
 		},
 		{
 			ulimit(Ulimit{"stack", 64<<10 - 1, 1 << 30}),
-			`-ulimit "stack": too low for -init, which takes 65536`,
+			`-ulimit "stack=65535:1073741824": too low for -init, which takes 65536`,
 		},
 	} {
 		require.EqualError(t, c.c.Check(), c.want)
@@ -276,4 +276,16 @@ func TestIDMap(t *testing.T) {
 			{Inside: 1, Outside: 100000, Size: 65536},
 		}.String(),
 	)
+}
+
+func TestUlimitInWords(t *testing.T) {
+	const none = unix.RLIM_INFINITY
+	for u, want := range map[Ulimit]string{
+		{"nofile", 5, 5}:        "nofile=5",
+		{"nofile", 5, 6}:        "nofile=5:6",
+		{"memlock", none, none}: "memlock=unlimited",
+		{"core", 0, none}:       "core=0:unlimited",
+	} {
+		require.Equal(t, want, u.String())
+	}
 }

@@ -386,7 +386,7 @@ func TestRaiseHardLimits(t *testing.T) {
 	err := RaiseHardLimits(pid, nofile(30))
 	if errors.Is(err, unix.EPERM) { // not root: it takes CAP_SYS_RESOURCE
 		require.EqualError(t, err,
-			`ulimit "nofile": hard limit 30 above 20: operation not permitted`)
+			`ulimit "nofile=5:30": above 20, the hard limit of the caller: operation not permitted`)
 		return
 	}
 	require.NoError(t, err)
@@ -395,7 +395,7 @@ func TestRaiseHardLimits(t *testing.T) {
 
 func TestRaiseHardLimitsOfNobody(t *testing.T) {
 	err := RaiseHardLimits(math.MaxInt32, []config.Ulimit{{Name: "nofile"}})
-	require.EqualError(t, err, `ulimit "nofile": no such process`)
+	require.EqualError(t, err, `ulimit "nofile=0": no such process`)
 }
 
 // The Go runtime does not survive it when there are no descriptors left, so that is said before.

@@ -101,13 +101,13 @@ func RaiseHardLimits(pid int, ulimits []config.Ulimit) error {
 		number, _ := resource(u.Name)
 		var now unix.Rlimit
 		if err := unix.Prlimit(pid, number, nil, &now); err != nil {
-			return fmt.Errorf("ulimit %q: %w", u.Name, err)
+			return fmt.Errorf("ulimit %q: %w", u, err)
 		}
 		if u.Hard > now.Max {
 			raised := &unix.Rlimit{Cur: now.Cur, Max: u.Hard}
 			if err := unix.Prlimit(pid, number, raised, nil); err != nil {
-				return fmt.Errorf("ulimit %q: hard limit %d above %d: %w",
-					u.Name, u.Hard, now.Max, err)
+				return fmt.Errorf("ulimit %q: above %s, the hard limit of the caller: %w",
+					u, config.Limit(now.Max), err)
 			}
 		}
 	}
@@ -122,7 +122,7 @@ func setUlimits(p *plan.Plan, ulimits []config.Ulimit) {
 		if slices.ContainsFunc(ulimits[i+1:], later) {
 			continue
 		}
-		p.About("ulimit", u.Name)
+		p.About("ulimit", u.String())
 		number, _ := resource(u.Name)
 		p.Setrlimit(number, unix.Rlimit{Cur: u.Soft, Max: u.Hard})
 	}
