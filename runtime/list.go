@@ -312,7 +312,7 @@ func environment(c *config.Container, hostname, home string) []string {
 		{Name: "HOSTNAME", Value: hostname},
 	}, c.Env...)
 	var env []string
-	hasHome := false
+	hasHome := false // be it empty, if it was asked for
 next:
 	for i, v := range all {
 		for _, later := range all[i+1:] {
@@ -320,10 +320,8 @@ next:
 				continue next
 			}
 		}
-		hasHome = hasHome || v.Name == "HOME" && v.Value != ""
-		if v.Name != "HOME" || v.Value != "" {
-			env = append(env, v.Name+"="+v.Value)
-		}
+		hasHome = hasHome || v.Name == "HOME"
+		env = append(env, v.Name+"="+v.Value)
 	}
 	if !hasHome {
 		env = append(env, "HOME="+home)

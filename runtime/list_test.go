@@ -796,14 +796,14 @@ func TestEnvironment(t *testing.T) {
 			[]string{"PATH=/a", "TERM=dumb", "HOSTNAME=h", "HOME=/h"},
 		},
 		{
-			"an empty HOME is none",
+			"an empty HOME that was asked for",
 			[]config.Variable{{Name: "HOME"}},
-			[]string{path, "TERM=xterm", "HOSTNAME=box", "HOME=/root"},
+			[]string{path, "TERM=xterm", "HOSTNAME=box", "HOME="},
 		},
 		{
 			"the last HOME counts",
 			[]config.Variable{{Name: "HOME", Value: "/h"}, {Name: "HOME"}},
-			[]string{path, "TERM=xterm", "HOSTNAME=box", "HOME=/root"},
+			[]string{path, "TERM=xterm", "HOSTNAME=box", "HOME="},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -45,7 +45,10 @@ func LookUp(c *config.Container, passwd, group string) (u User, err error) {
 	name, groupName, hasGroup := strings.Cut(c.User, ":")
 	u.Home = "/"
 	if fields := named(passwd, name); len(fields) > 5 {
-		name, u.Home = fields[2], fields[5]
+		name = fields[2]
+		if fields[5] != "" { // otherwise it is /, as for login(1)
+			u.Home = fields[5]
+		}
 		if !hasGroup {
 			groupName, hasGroup = fields[3], true
 		}

@@ -92,6 +92,7 @@ func TestLookUp(t *testing.T) {
 		{user: "demo:wheel", want: User{1000, 10, "/home/demo"}},
 		{user: "demo:0", want: User{1000, 0, "/home/demo"}},
 		{user: "0:1000", want: User{0, 1000, "/root"}},
+		{user: "homeless", want: User{9, 9, "/"}},
 		{user: "2000", want: User{2000, 0, "/"}},
 		{user: "1001", want: User{1001, 0, "/"}},
 		{user: "1001:wheel", want: User{1001, 10, "/"}},
