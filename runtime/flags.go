@@ -111,6 +111,8 @@ func parse(args []string) (r *request, err error) {
 		return r, r.load(given, f.Args())
 	}
 	r.Command = f.Args()
+	// A volume inside another one is mounted later, whatever the order of the flags.
+	slices.SortStableFunc(r.Volumes, func(a, b config.Volume) int { return a.Depth() - b.Depth() })
 	r.leaveOut(given)
 	return r, r.Check()
 }

@@ -67,6 +67,15 @@ func TestFlags(t *testing.T) {
 				{Source: "/c", Target: "/d", ReadOnly: true},
 			}
 		}},
+		// As they have to be mounted: what is inside another one comes later.
+		{"-volume a:/x/y/z -volume b:/c/d -volume c:/x -volume d:/c/e", func(c *config.Container) {
+			c.Volumes = []config.Volume{
+				{Source: "c", Target: "/x"},
+				{Source: "b", Target: "/c/d"},
+				{Source: "d", Target: "/c/e"},
+				{Source: "a", Target: "/x/y/z"},
+			}
+		}},
 		{"-memory 64M", func(c *config.Container) { c.Memory = 64 << 20 }},
 		{"-pids 32", func(c *config.Container) { c.Pids = 32 }},
 		{"-cpus 0.5", func(c *config.Container) { c.CPUs = 0.5 }},

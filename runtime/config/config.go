@@ -130,6 +130,9 @@ func ParseVolume(s string) (v Volume, err error) {
 	}, nil
 }
 
+// Depth is how many directories the target is below the root.
+func (v Volume) Depth() int { return strings.Count(v.Target, "/") }
+
 // IDMap says which ids of the host are those of the user namespace (user_namespaces(7)).
 type IDMap []IDRange
 
