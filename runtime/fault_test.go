@@ -150,8 +150,8 @@ var allowances = []struct {
 		lie:  true,
 	},
 	{
-		line: regexp.MustCompile(`^statx\(.*</dev>, or refused: `),
-		why:  "the target of a volume is on another mount than /dev",
+		line: regexp.MustCompile(`^statx\(.*<(/dev|root)>, or refused: `),
+		why:  "the target of a volume is on another mount",
 		lie:  true,
 	},
 	{

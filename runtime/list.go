@@ -95,7 +95,11 @@ func writeList(p *plan.Plan, c *config.Container, h host) (m made, err error) {
 		if terminal.IsWanted(c) {
 			m.terminal = terminal.Open(p)
 		}
-		if err := root.Share(); err != nil {
+		target, err := h.free("target")
+		if err != nil {
+			return m, err
+		}
+		if err := root.Share(target); err != nil {
 			return m, err
 		}
 	}

@@ -3,8 +3,10 @@
 package plan
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -83,7 +85,14 @@ func (p *Plan) Bind(source, target string) {
 
 // BindFD is Bind of an open file, for the working directory on a proc file system: only there is a
 // path to it. fd is one of Open, whose number is known.
-func (p *Plan) BindFD(fd FD, target string) { p.Bind(fmt.Sprintf("self/fd/%d", fd.number), target) }
+func (p *Plan) BindFD(fd FD, target string) { p.Bind(selfFD(fd), target) }
+
+// selfFD is the path of an open file below a proc file system.
+func selfFD(fd FD) string { return fmt.Sprintf("self/fd/%d", fd.number) }
+
+// PathOf is Readlinkat of the path that an open file has (proc_pid_fd(5)). fd is one of Open, and
+// proc the root of a proc file system.
+func (p *Plan) PathOf(fd, proc FD) Buffer { return p.Readlinkat(proc, selfFD(fd)) }
 
 // Umount2 detaches what is mounted on target, and below.
 func (p *Plan) Umount2(target string) {
@@ -133,6 +142,30 @@ func (p *Plan) Statfs(fd FD) Buffer {
 	b := p.Buffer(int(unsafe.Sizeof(unix.Statfs_t{})))
 	p.add(unix.SYS_FSTATFS, fd.arg(), b.arg())
 	return b
+}
+
+// Readlinkat asks where a symbolic link leads. The first word of the buffer is the beginning of
+// the text: see MustNotBegin.
+func (p *Plan) Readlinkat(dir FD, path string) Buffer {
+	b := p.Buffer(wordSize)
+	p.add(unix.SYS_READLINKAT, dir.arg(), p.text(path), b.arg(), num(wordSize))
+	return b
+}
+
+const wordSize = 8
+
+// MustNotBegin makes the last call fail with ErrCheck if the text in the buffer begins with another
+// one, of at most 8 bytes. Behind the end of the text are zeroes.
+func (p *Plan) MustNotBegin(b Buffer, text string) {
+	var word, mask [wordSize]byte
+	copy(mask[:], bytes.Repeat([]byte{0xff}, copy(word[:], text)))
+	p.MustNot(b, 0, binary.NativeEndian.Uint64(mask[:]), binary.NativeEndian.Uint64(word[:]))
+}
+
+// textOf is the text that MustNotBegin compares.
+func textOf(word, mask uint64) string {
+	bytes := binary.NativeEndian.AppendUint64(nil, word&mask)
+	return string(bytes[:bits.OnesCount64(mask)/8])
 }
 
 // Statx asks for the attributes of an open file: a struct statx, in which the fields are where

@@ -33,7 +33,8 @@ type call struct {
 type check struct {
 	word, against *uint64
 	mask          uint64
-	differ        bool // they must differ, not be equal
+	differ        bool   // they must differ, not be equal
+	next          *check // that it has to pass too, or nil
 }
 
 // ErrCheck is the error of a call that succeeded, with a result that the list does not accept.
@@ -41,7 +42,7 @@ const ErrCheck = unix.ECANCELED
 
 // maxCalls and memorySize are what the list may use. Only what is written takes memory.
 const (
-	maxCalls   = 1 << 13
+	maxCalls   = 1 << 14
 	memorySize = 1 << 23 // execve(2) takes at most 6 MiB of arguments
 	stackSize  = 1 << 14
 )
@@ -281,6 +282,8 @@ func (p *Plan) Unless(then func(), errors ...unix.Errno) {
 	p.calls[i].skip = uint8(p.n - 1 - i)
 }
 
+// A call may have to pass several checks.
+
 // Must makes the last call fail with ErrCheck unless the bits of mask in a word of the buffer are
 // those of want. offset is where the word of 64 bits begins, in bytes.
 func (p *Plan) Must(b Buffer, offset int, mask, want uint64) {
@@ -306,7 +309,13 @@ func (p *Plan) MustReturn(want uint64) {
 
 func (p *Plan) constant(n uint64) *uint64 { return (*uint64)(p.pointer(put(p, n))) }
 
-func (p *Plan) mustPass(c check) { p.calls[p.n-1].check = (*check)(p.pointer(put(p, c))) }
+func (p *Plan) mustPass(c check) {
+	at := &p.calls[p.n-1].check
+	for *at != nil {
+		at = &(*at).next
+	}
+	*at = (*check)(p.pointer(put(p, c)))
+}
 
 // About says what the next calls are about: an error message begins with that, and goes on with the
 // name of the call.

@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"fmt"
 	"os"
 	"testing"
 
@@ -88,6 +89,42 @@ func TestChecks(t *testing.T) {
 				first := p.Statx(null)
 				p.MustMatch(p.Statx(null), first, StatxMount)
 			},
+		},
+		{
+			name: "first of two",
+			must: func(p *Plan, null FD) {
+				at := p.Statx(null)
+				p.MustNot(at, StatxDevice, all, Device(1, 3))
+				p.Must(at, StatxMode, ModeMask, Mode(unix.S_IFCHR))
+			},
+			fails: true,
+		},
+		{
+			name: "second of two",
+			must: func(p *Plan, null FD) {
+				at := p.Statx(null)
+				p.Must(at, StatxDevice, all, Device(1, 3))
+				p.MustNot(at, StatxMode, ModeMask, Mode(unix.S_IFCHR))
+			},
+			fails: true,
+		},
+		{
+			name: "where it leads",
+			must: func(p *Plan, null FD) {
+				to := p.Readlinkat(CWD, fmt.Sprintf("/proc/self/fd/%d", null.number))
+				p.MustNotBegin(to, "/dev/zer")
+				p.MustNotBegin(to, "/dev\x00")
+				p.MustNotBegin(to, "/proc/")
+			},
+		},
+		{
+			name: "not where it leads",
+			must: func(p *Plan, null FD) {
+				to := p.Readlinkat(CWD, fmt.Sprintf("/proc/self/fd/%d", null.number))
+				p.MustNotBegin(to, "/proc/")
+				p.MustNotBegin(to, "/dev/")
+			},
+			fails: true,
 		},
 		{
 			name: "result",

@@ -150,12 +150,16 @@ func (c *call) allowedErrors() (errors []unix.Errno) {
 	return errors
 }
 
-// condition is the check of call i in print.
+// condition is the checks of call i in print.
 func (p *Plan) condition(i int) string {
-	check := p.calls[i].check
-	if check == nil {
-		return ""
+	var all []string
+	for check := p.calls[i].check; check != nil; check = check.next {
+		all = append(all, p.checkInWords(i, check))
 	}
+	return strings.Join(all, ",")
+}
+
+func (p *Plan) checkInWords(i int, check *check) string {
 	verb := " must: "
 	if check.differ {
 		verb = " must not: "
@@ -168,12 +172,11 @@ func (p *Plan) condition(i int) string {
 		}
 		return verb + "same " + what + " as " + descriptor(p, other, 0, nil)
 	}
-	return verb + p.meaning(i, *check.against)
+	return verb + p.meaning(i, check, *check.against)
 }
 
-// meaning says in words what a value of the checked word of call i means.
-func (p *Plan) meaning(i int, value uint64) string {
-	check := p.calls[i].check
+// meaning says in words what a value of a checked word of call i means.
+func (p *Plan) meaning(i int, check *check, value uint64) string {
 	if uintptr(unsafe.Pointer(check.word)) == uintptr(unsafe.Pointer(&p.calls[i].result)) {
 		return strconv.FormatInt(int64(value), 10)
 	}
@@ -183,6 +186,8 @@ func (p *Plan) meaning(i int, value uint64) string {
 	case c.number == unix.SYS_FSTATFS && offset == 0:
 		return fileSystems.one(value)
 	case c.number == unix.SYS_FSTATFS:
+	case c.number == unix.SYS_READLINKAT:
+		return strconv.Quote(textOf(value, check.mask))
 	case offset == StatxDevice:
 		return fmt.Sprintf("device %d:%d", uint32(value), value>>32)
 	case offset == StatxMount:
@@ -206,6 +211,8 @@ func (p *Plan) writer(i int, word *uint64) (c *call, offset uintptr) {
 		switch c.number {
 		case unix.SYS_FSTATFS:
 			buffer, size = c.args[1], unsafe.Sizeof(unix.Statfs_t{})
+		case unix.SYS_READLINKAT:
+			buffer, size = c.args[2], c.args[3]
 		case unix.SYS_STATX:
 			buffer, size = c.args[4], unsafe.Sizeof(unix.Statx_t{})
 		}
@@ -223,7 +230,11 @@ func (p *Plan) result(i int) string {
 	case !c.made:
 		return ""
 	case errno == ErrCheck && c.check != nil && c.fault == 0:
-		return " = refused: " + p.meaning(i, *c.check.word&c.check.mask)
+		check := c.check
+		for check.next != nil && check.holds() {
+			check = check.next
+		}
+		return " = refused: " + p.meaning(i, check, *check.word&check.mask)
 	case errno != 0:
 		return " = " + errnoName(errno)
 	case c.number == unix.SYS_UMASK: // the mask before

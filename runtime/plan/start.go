@@ -186,8 +186,10 @@ func (c *call) make(list *shared) {
 			break
 		}
 	}
-	if c.errno == 0 && c.check != nil && !c.check.holds() {
-		c.errno = uint32(ErrCheck)
+	for k := c.check; k != nil && c.errno == 0; k = k.next {
+		if !k.holds() {
+			c.errno = uint32(ErrCheck)
+		}
 	}
 }
 

@@ -41,6 +41,7 @@ var forms = [...]form{
 	{unix.SYS_MOUNT_SETATTR, "mount_setattr", kinds{fd, text, atFlags, mountAttr}},
 	{unix.SYS_PIVOT_ROOT, "pivot_root", kinds{text, text}},
 	{unix.SYS_FSTATFS, "fstatfs", kinds{fd}},
+	{unix.SYS_READLINKAT, "readlinkat", kinds{fd, source}},
 	{unix.SYS_STATX, "statx", kinds{fd, text, atFlags, statxMask}},
 
 	{unix.SYS_UNSHARE, "unshare", kinds{namespaces}},

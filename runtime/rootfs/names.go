@@ -112,8 +112,9 @@ func (r *Root) bindName(etc plan.FD, name string, tree plan.FD) {
 // mustBeOutsideKernel adds calls that fail if a descriptor leads into the kernel's own file systems
 // (CVE-2025-52881).
 func (r *Root) mustBeOutsideKernel(fd plan.FD) {
+	at := r.p.Statfs(fd)
 	for _, magic := range []uint64{unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC} {
-		r.p.MustNot(r.p.Statfs(fd), 0, ^uint64(0), magic)
+		r.p.MustNot(at, 0, ^uint64(0), magic)
 	}
 }
 

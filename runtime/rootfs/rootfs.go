@@ -120,10 +120,11 @@ func (r *Root) LeaveHost() {
 }
 
 // Share mounts what may come from anywhere, last of all: no mask and no device is looked up by a
-// path any more that it could change, and the root of the host is closed.
-func (r *Root) Share() error {
+// path any more that it could change, and the root of the host is closed. free is a descriptor that
+// calls may give a meaning.
+func (r *Root) Share(free plan.FD) error {
 	r.bindNames()
-	if err := r.mountVolumes(); err != nil {
+	if err := r.mountVolumes(free); err != nil {
 		return err
 	}
 	if r.c.ReadOnly {

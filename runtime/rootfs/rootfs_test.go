@@ -71,7 +71,7 @@ func list(t *testing.T, c *config.Container) []plan.Call {
 	require.NoError(t, root.WriteNames(c.Hostname, ""))
 	require.NoError(t, root.MountCgroups())
 	root.LeaveHost()
-	require.NoError(t, root.Share())
+	require.NoError(t, root.Share(p.Open(1<<16+1, "target")))
 	require.NoError(t, p.Err())
 	return p.Calls()
 }
@@ -765,6 +765,8 @@ func TestNoPathLeadsThroughTheRootFileSystem(t *testing.T) {
 			case "close", "dup3", "write":
 			case "statx":
 				require.Equal(t, `""`, c.Args[1], c.Line)
+			case "readlinkat":
+				require.Equal(t, []string{"</proc>", "self/fd/<target>"}, c.Args, c.Line)
 			default:
 				require.Fail(t, "a call that this test does not know", c.Line)
 			}
@@ -800,12 +802,22 @@ func TestVolumes(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	const statx = `AT_EMPTY_PATH|AT_NO_AUTOMOUNT, STATX_BASIC_STATS|STATX_MNT_ID)`
 	mounted := func(source, target string) []string {
+		kind := ` must not: directory`
+		if source == "/tmp" {
+			kind = ` must: directory`
+		}
 		return []string{
-			`fstatfs(<` + target + `>) must not: proc`,
-			`fstatfs(<` + target + `>) must not: sysfs`,
+			`fstatfs(<` + target + `>) must not: proc, must not: sysfs`,
+			`dup3(<` + target + `>, <target>, O_CLOEXEC)`,
+			`readlinkat(</proc>, self/fd/<target>) must not: "/proc\x00", must not: "/proc/", ` +
+				`must not: "/sys\x00", must not: "/sys/"`,
 			`statx(<` + target + `>, "", ` + statx +
 				` must: same mount as </dev>, or refused: leaves out 1`,
 			`statx(<` + target + `>, "", ` + statx + ` must not: mount root`,
+			`statx(<` + target + `>, "", ` + statx +
+				` must: same mount as <root>, or refused: leaves out 1`,
+			`statx(<` + target + `>, "", ` + statx + ` must not: mount root`,
+			`statx(<` + target + `>, "", ` + statx + kind,
 			`move_mount(<volume ` + source + `>, "", <` + target + `>, "", ` +
 				`MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)`,
 			`close(<` + target + `>)`,
@@ -852,7 +864,10 @@ func TestVolumes(t *testing.T) {
 			calls := list(t, container(func(k *config.Container) {
 				k.Volumes = []config.Volume{{Source: c.source, Target: c.target}}
 			}))
-			want := append([]string{`statx(</dev>, "", ` + statx}, c.want...)
+			want := append([]string{
+				`statx(</dev>, "", ` + statx,
+				`statx(<root>, "", ` + statx,
+			}, c.want...)
 			require.Equal(t, want, lines(calls)[len(calls)-len(want):])
 		})
 	}
@@ -897,15 +912,14 @@ func TestNames(t *testing.T) {
 	want := []string{
 		`mkdirat(<root>, "etc", 0755) or EEXIST, EROFS`,
 		`openat2(<root>, "etc", O_PATH|O_DIRECTORY|O_CLOEXEC, RESOLVE_IN_ROOT) ` +
-			`or ENOENT, ENOTDIR: leaves out 18`,
+			`or ENOENT, ENOTDIR: leaves out 15`,
 	}
 	for _, name := range []string{"hosts", "hostname", "resolv.conf"} {
 		for _, line := range []string{
 			`mknodat(<etc>, "NAME", S_IFREG|0644) or EEXIST, EROFS`,
 			`openat2(<root>, "etc/NAME", O_PATH|O_CLOEXEC, RESOLVE_IN_ROOT) ` +
-				`or ENOENT, ENOTDIR: leaves out 4`,
-			`fstatfs(<etc/NAME>) must not: proc`,
-			`fstatfs(<etc/NAME>) must not: sysfs`,
+				`or ENOENT, ENOTDIR: leaves out 3`,
+			`fstatfs(<etc/NAME>) must not: proc, must not: sysfs`,
 			`statx(<etc/NAME>, "", AT_EMPTY_PATH|AT_NO_AUTOMOUNT, ` +
 				`STATX_BASIC_STATS|STATX_MNT_ID) must: regular file, or refused: leaves out 1`,
 			`move_mount(<tree etc/NAME>, "", <etc/NAME>, "", ` +

@@ -12,37 +12,67 @@ import (
 )
 
 // mountVolumes mounts the trees of the volumes. Their targets may lie behind links of the root file
-// system, which lead to a place inside (CVE-2021-30465), but not to the kernel's own file systems
-// (CVE-2025-52881), nor to /dev.
-func (r *Root) mountVolumes() error {
+// system, which lead to a place inside (CVE-2021-30465), but not to one that the flags may not name
+// (CVE-2025-52881). free is a descriptor that calls may give a meaning.
+func (r *Root) mountVolumes(free plan.FD) error {
 	p := r.p
 	if len(r.c.Volumes) == 0 {
 		return nil
 	}
 	p.About("open", "/dev")
 	dev := p.Statx(r.dev)
+	p.About("open", "/")
+	root := p.Statx(r.root)
 	for i, v := range r.c.Volumes {
 		var source unix.Stat_t
 		// That it is missing, open_tree(2) says, at its place in the list.
 		if err := unix.Stat(v.Source, &source); err != nil && !isMissing(err) {
 			return fmt.Errorf("volume %q: %w", v.Source, err)
 		}
-		p.Asked("volume", v.Target)
-		p.Hint(plan.ErrCheck, "leads into /proc or /sys, or to /dev")
-		// If that changes, it is mounted nowhere: move_mount(2), ENOTDIR.
 		directory := source.Mode&unix.S_IFMT == unix.S_IFDIR
+		p.Asked("volume", v.Target)
+		p.Hint(plan.ErrCheck, "leads to / or /dev, or into /proc or /sys")
+		p.Hint(unix.ENOENT, "a link of the root file system leads to nowhere")
 		target := r.openInside(strings.Split(v.Target[1:], "/"), directory)
 		r.mustBeOutsideKernel(target)
-		at := p.Statx(target)
-		p.MustMatch(at, dev, plan.StatxMount)
-		p.Unless(func() {
-			p.MustNot(p.Statx(target), plan.StatxAttributes, unix.STATX_ATTR_MOUNT_ROOT,
-				unix.STATX_ATTR_MOUNT_ROOT)
-		}, plan.ErrCheck) // on another mount
+		r.mustBeOutsideMounts(target, free)
+		r.mustNotBeRoot(target, dev)
+		r.mustNotBeRoot(target, root)
+		p.Asked("volume", v.Target)
+		if at := p.Statx(target); directory {
+			p.Hint(plan.ErrCheck, fmt.Sprintf("is a file, and %q is a directory", v.Source))
+			p.Must(at, plan.StatxMode, plan.ModeMask, plan.Mode(unix.S_IFDIR))
+		} else {
+			p.Hint(plan.ErrCheck, fmt.Sprintf("is a directory, and %q is a file", v.Source))
+			p.MustNot(at, plan.StatxMode, plan.ModeMask, plan.Mode(unix.S_IFDIR))
+		}
 		p.MoveMountTo(r.trees.volumes(r.c)[i], target)
 		p.Close(target)
 	}
 	return nil
+}
+
+// mustBeOutsideMounts adds calls that fail if a descriptor leads to a path below /proc or /sys,
+// where there are other file systems too: the masks, and the cgroups.
+func (r *Root) mustBeOutsideMounts(target, free plan.FD) {
+	p := r.p
+	p.Dup3(target, free, unix.O_CLOEXEC)
+	path := p.PathOf(free, r.proc)
+	for _, dir := range []string{"/proc", "/sys"} {
+		p.MustNotBegin(path, dir+"\x00")
+		p.MustNotBegin(path, dir+"/")
+	}
+}
+
+// mustNotBeRoot adds calls that fail if a descriptor leads to the root of a mount, whose attributes
+// are those.
+func (r *Root) mustNotBeRoot(target plan.FD, attributes plan.Buffer) {
+	p := r.p
+	p.MustMatch(p.Statx(target), attributes, plan.StatxMount)
+	p.Unless(func() {
+		p.MustNot(p.Statx(target), plan.StatxAttributes, unix.STATX_ATTR_MOUNT_ROOT,
+			unix.STATX_ATTR_MOUNT_ROOT)
+	}, plan.ErrCheck) // on another mount
 }
 
 // openInside opens a path as the container sees it, which never leads out of its root, and makes
