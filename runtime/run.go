@@ -97,6 +97,9 @@ func (h *thisHost) run() (status int, err error) {
 		h.pid = 0
 		return h.failedToExecute(err, made.terminal != nil)
 	}
+	for _, note := range p.Notes() {
+		fmt.Fprintln(os.Stderr, "container:", note)
+	}
 	if err := h.checkCommand(); err != nil {
 		return statusFailed, h.abandon(err)
 	}

@@ -148,8 +148,14 @@ func TestCheckRefuses(t *testing.T) {
 			valid(func(c *Container) { c.Init, c.Pids = true, 15 }),
 			`-pids "15": too low for -init, which takes 16`,
 		},
-		{ulimit(Ulimit{"nofile", 15, 100}), `-ulimit "nofile=15:100": too low for -init, which takes 16`},
-		{ulimit(Ulimit{"nproc", 15, 100}), `-ulimit "nproc=15:100": too low for -init, which takes 16`},
+		{
+			ulimit(Ulimit{"nofile", 15, 100}),
+			`-ulimit "nofile=15:100": too low for -init, which takes 16`,
+		},
+		{
+			ulimit(Ulimit{"nproc", 15, 100}),
+			`-ulimit "nproc=15:100": too low for -init, which takes 16`,
+		},
 		{
 			ulimit(Ulimit{"data", 64<<20 - 1, 1 << 30}),
 			`-ulimit "data=67108863:1073741824": too low for -init, which takes 67108864`,

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxSize is more than any of them has.
-const maxSize = 1 << 20
+// maxSize is more than any of them has, be it a hosts(5) with all that is not to be reached.
+const maxSize = 1 << 23
 
 // Read returns the text of a file. One that is not a regular file has none: a pipe may be waited
 // for forever.
@@ -30,11 +30,18 @@ func Read(path string) (string, error) {
 
 // ReadIfThere returns the text of a file that need not be there, or be for this user to read.
 func ReadIfThere(path string) (string, error) {
+	text, err := ReadIfExists(path)
+	if errors.Is(err, unix.EACCES) {
+		return "", nil
+	}
+	return text, err
+}
+
+// ReadIfExists returns the text of a file that need not be there.
+func ReadIfExists(path string) (string, error) {
 	text, err := Read(path)
-	for _, absent := range []error{unix.ENOENT, unix.ENOTDIR, unix.EACCES} {
-		if errors.Is(err, absent) {
-			return "", nil
-		}
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+		return "", nil
 	}
 	if err != nil {
 		return "", fmt.Errorf("read %s: %w", path, err)
@@ -42,7 +49,7 @@ func ReadIfThere(path string) (string, error) {
 	return text, nil
 }
 
-// ReadFD returns the text of an open file, up to 1 MiB.
+// ReadFD returns the text of an open file. One that is too large is an error.
 func ReadFD(fd int) (string, error) {
 	text := make([]byte, 0, 4096)
 	for len(text) < maxSize {
@@ -58,7 +65,7 @@ func ReadFD(fd int) (string, error) {
 		}
 		text = text[:len(text)+n]
 	}
-	return string(text), nil
+	return string(text), unix.EFBIG
 }
 
 // ReadRegular returns the text of an open file, and nothing if it is not a regular one.

@@ -410,7 +410,8 @@ func TestRoutes(t *testing.T) {
 	require.Equal(t, "10.1.0.0/16", got.String())
 	_, _, ok = routePrefix(answer(0, unix.RTN_UNICAST, request(nil).addNumber(unix.RTA_TABLE, 254)))
 	require.False(t, ok, "a default route overlaps nothing")
-	_, _, ok = routePrefix(answer(64, unix.RTN_UNICAST, request(nil).add(unix.RTA_DST, make([]byte, 16))))
+	ofIPv6 := request(nil).add(unix.RTA_DST, make([]byte, 16))
+	_, _, ok = routePrefix(answer(64, unix.RTN_UNICAST, ofIPv6))
 	require.False(t, ok, "of IPv6")
 
 	for _, c := range []struct {

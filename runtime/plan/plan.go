@@ -43,7 +43,7 @@ const ErrCheck = unix.ECANCELED
 // maxCalls and memorySize are what the list may use. Only what is written takes memory.
 const (
 	maxCalls   = 1 << 14
-	memorySize = 1 << 23 // execve(2) takes at most 6 MiB of arguments
+	memorySize = 1 << 24 // execve(2) takes at most 6 MiB of arguments, and hosts(5) 8
 	stackSize  = 1 << 14
 )
 
@@ -83,6 +83,7 @@ type Plan struct {
 	dumpable int
 
 	subjects []subject
+	notes    []note
 	names    map[int]string // of descriptors that the parent has open
 	named    map[int]string // of descriptors that calls open
 }
@@ -334,6 +335,35 @@ func (p *Plan) Asked(what, object string) {
 func (p *Plan) Hint(errno unix.Errno, text string) {
 	s := &p.subjects[len(p.subjects)-1]
 	s.hints = append(s.hints, hint{errno, text})
+}
+
+// A note is what the user hears when a call fails with an error that the list allows.
+type note struct {
+	call         int
+	text, object string
+}
+
+// Note has the user hear of it if the last call fails with an error that the list allows.
+func (p *Plan) Note(text, object string) {
+	p.notes = append(p.notes, note{p.n - 1, text, object})
+}
+
+// Notes are what the user hears of the calls that were made: a line for each text, with all its
+// objects.
+func (p *Plan) Notes() (lines []string) {
+	last := ""
+	for _, n := range p.notes {
+		if c := &p.calls[n.call]; !c.made || c.errno == 0 {
+			continue
+		}
+		object := fmt.Sprintf(" %q", n.object)
+		if n.text == last {
+			lines[len(lines)-1] += "," + object
+			continue
+		}
+		lines, last = append(lines, n.text+object), n.text
+	}
+	return lines
 }
 
 // An Error says which call of a list failed, and why.

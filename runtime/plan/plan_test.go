@@ -150,3 +150,28 @@ func TestChecks(t *testing.T) {
 		})
 	}
 }
+
+// What the list does without is a line for the user, and what it does not need is none.
+func TestNotes(t *testing.T) {
+	p, err := New(nil)
+	require.NoError(t, err)
+	allowed := func(path, text, object string) {
+		p.Chdir(path)
+		p.Note(text, object)
+		p.Unless(func() {}, unix.ENOENT)
+	}
+	allowed("/nowhere", "no place for", "a")
+	allowed("/", "no place for", "b")
+	allowed("/nowhere", "no place for", "c\n")
+	allowed("/nowhere", "nothing in", "d")
+	allowed("/nowhere", "no place for", "e")
+	p.Execve("/bin/true", p.Array([]string{"true"}), p.Array(nil))
+	p.Chdir("/nowhere")
+	p.Note("not made", "f")
+	require.Empty(t, p.Notes(), "nothing is made yet")
+	require.Equal(t, 0, start(t, p))
+	require.NoError(t, p.Failed())
+	require.Equal(t, []string{
+		`no place for "a", "c\n"`, `nothing in "d"`, `no place for "e"`,
+	}, p.Notes())
+}

@@ -375,7 +375,7 @@ func TestTooLong(t *testing.T) {
 	p.Execve("/bin/true", args, args)
 	require.Equal(t, `execve("/bin/true", [], [])`, p.Line(0))
 	p.Write(FD{number: 1}, strings.Repeat("a", memorySize))
-	require.Equal(t, `write(1, "", 8388608)`, p.Line(1))
+	require.Equal(t, `write(1, "", 16777216)`, p.Line(1))
 	p.Chdir(strings.Repeat("a", memorySize))
 	require.Equal(t, `chdir(NULL)`, p.Line(2))
 }

@@ -181,10 +181,72 @@ func TestResolvers(t *testing.T) {
 	writeFile(t, behind, "")
 	require.Equal(t, "options edns0\n", resolvers(own))
 
+	// What cannot be read is an error for a container with a network.
+	require.NoError(t, os.Chmod(stub, 0))
+	bridged := &Root{c: container(func(c *config.Container) { c.Network = config.Bridge })}
+	if _, err := os.ReadFile(stub); err != nil {
+		require.Empty(t, resolvers(own))
+		_, err := bridged.resolvers()
+		require.EqualError(t, err, "read /etc/resolv.conf: permission denied")
+	}
+
 	// A pipe may be waited for forever.
 	require.NoError(t, os.Remove(stub))
 	require.NoError(t, unix.Mkfifo(stub, 0o600))
 	require.Empty(t, inTime(t, func() string { return resolvers(own) }))
+}
+
+// A server that another network namespace cannot reach is left out, in whatever form.
+func TestIsOfHost(t *testing.T) {
+	for _, address := range []string{
+		"127.0.0.1", "127.9.8.7", "127.1", "0x7f.1", "2130706433", "0177.0.0.1", "0.0.0.0", "0",
+		"::1", "::", "0:0:0:0:0:0:0:1", "0::0.0.0.1", "::ffff:127.0.0.1", "::ffff:7f00:1",
+		"::FFFF:0:0",
+		"fe80::1%eth0", "fe80::1%2", "10.0.0.1%eth0",
+	} {
+		require.True(t, isOfHost(address), address)
+	}
+	for _, address := range []string{
+		"", "10.0.0.1", "192.0.2.53", "128.0.0.1", "1.127", "12.7", "127", "0.0.0.1", "name",
+		"127.0.0.1.1", "127.0.0.256",
+		"2001:db8::1", "1::", "::2", "::1:0", "1::1", "::ffff:10.0.0.1", "::ffff:8.8.8.8",
+		"fe80::1", "1:2:3:4:5:6:7:8", "0:0:0:0:0:0:0:0:1", ":::1", "::1::", "0:0:1", "::g",
+	} {
+		require.False(t, isOfHost(address), address)
+	}
+}
+
+// The names of the host are those of its network, and each container has its own.
+func TestHosts(t *testing.T) {
+	if !isolated(t) {
+		return
+	}
+	cover(t, "/etc")
+	hosts := func(r *Root, name, address string) string {
+		text, err := r.hosts(name, address)
+		require.NoError(t, err)
+		return text
+	}
+	own, host := &Root{c: container(nil)}, &Root{c: without(unix.CLONE_NEWNET)}
+	const none = localhost + "127.0.1.1 box\n"
+	require.Equal(t, none, hosts(own, "box", ""))
+	require.Equal(t, none, hosts(host, "box", ""), "there need not be one")
+
+	// Names have a full form first, and then aliases (hosts(5)).
+	require.Equal(t, localhost+"10.0.0.2 box.corp.example box\n",
+		hosts(own, "box.corp.example", "10.0.0.2"))
+	require.Equal(t, localhost+"127.0.1.1 box. box\n", hosts(own, "box.", ""))
+	require.Equal(t, localhost+"127.0.1.1 .box\n", hosts(own, ".box", ""))
+
+	writeFile(t, "/etc/hosts", "192.0.2.7\tdb.corp db # box\n10.1.2.3 other")
+	require.Equal(t, none, hosts(own, "box", ""))
+	require.Equal(t, "192.0.2.7\tdb.corp db # box\n10.1.2.3 other\n127.0.1.1 box\n",
+		hosts(host, "box", ""))
+	for _, name := range []string{"db.corp", "db", "other"} {
+		require.Equal(t, "192.0.2.7\tdb.corp db # box\n10.1.2.3 other", hosts(host, name, ""),
+			"it has an address")
+	}
+	require.Contains(t, hosts(host, "10.1.2.3", ""), "\n127.0.1.1 10.1.2.3 10\n", "not as a name")
 }
 
 // inTime fails the test if a function waits.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -18,25 +19,19 @@ import (
 // resolv.conf(5).
 var nameFiles = []string{"hosts", "hostname", "resolv.conf"}
 
-// localhost are the lines of hosts(5) that every container has.
-const localhost = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
-
 // WriteNames writes them on the stage, before the host is left. address is that of the container,
 // or empty.
 func (r *Root) WriteNames(hostname, address string) error {
 	p := r.p
+	hosts, err := r.hosts(hostname, address)
+	if err != nil {
+		return err
+	}
 	resolvers, err := r.resolvers()
 	if err != nil {
 		return err
 	}
-	if address == "" {
-		address = "127.0.1.1"
-	}
-	for i, text := range []string{
-		localhost + address + " " + hostname + "\n",
-		hostname + "\n",
-		resolvers,
-	} {
+	for i, text := range []string{hosts, hostname + "\n", resolvers} {
 		name := "etc/" + nameFiles[i]
 		p.About("write", "/"+name)
 		fd := p.Create(r.stage, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o644, 0)
@@ -48,65 +43,78 @@ func (r *Root) WriteNames(hostname, address string) error {
 	return nil
 }
 
-// resolvers is the resolv.conf of the host, without servers on the loopback interface of the host:
-// the container has another. Where systemd-resolved is that server, it keeps a file with those
-// behind it.
-func (r *Root) resolvers() (string, error) {
-	text, err := files.ReadIfThere("/etc/resolv.conf")
-	if err != nil || !r.c.Namespaces.Has(unix.CLONE_NEWNET) {
-		return text, err
-	}
-	if strings.Contains(text, "127.0.0.53") {
-		behind, err := files.ReadIfThere("/run/systemd/resolve/resolv.conf")
-		if err != nil {
-			return "", err
-		}
-		if behind != "" {
-			text = behind
+// localhost are the lines of hosts(5) that every container has.
+const localhost = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
+
+// hosts is the hosts(5) of a container: with the network of the host that of the host, with a line
+// for its own name if there is none.
+func (r *Root) hosts(hostname, address string) (text string, err error) {
+	if !r.c.Namespaces.Has(unix.CLONE_NEWNET) {
+		if text, err = files.ReadIfThere("/etc/hosts"); err != nil || hasHost(text, hostname) {
+			return text, err
 		}
 	}
-	var kept strings.Builder
+	switch {
+	case text == "":
+		text = localhost
+	case !strings.HasSuffix(text, "\n"):
+		text += "\n"
+	}
+	if address == "" {
+		address = "127.0.1.1"
+	}
+	line := address + " " + hostname
+	// A full name has its first part for an alias.
+	if short, _, isFull := strings.Cut(hostname, "."); isFull && short != "" {
+		line += " " + short
+	}
+	return text + line + "\n", nil
+}
+
+// hasHost tells whether a text in the form of hosts(5) has a name.
+func hasHost(text, name string) bool {
 	for line := range strings.Lines(text) {
-		if fields := strings.Fields(line); len(fields) < 2 || fields[0] != "nameserver" ||
-			!isLoopback(fields[1]) {
-			kept.WriteString(line)
+		line, _, _ = strings.Cut(line, "#")
+		if fields := strings.Fields(line); slices.Contains(fields[min(1, len(fields)):], name) {
+			return true
 		}
 	}
-	return kept.String(), nil
+	return false
 }
 
-func isLoopback(address string) bool {
-	return strings.HasPrefix(address, "127.") || address == "::1"
-}
-
-// bindNames mounts them over those of the root file system. What has no place for them goes
-// without: a link to a directory that is not there, to a device, or a root file system that cannot
-// be written to.
+// bindNames mounts them over those of the root file system, whatever these are: a link is not
+// followed, but covered, as it may lead to nowhere or anywhere. The user hears of those that have
+// no place: a root file system may have a directory there, or one that cannot be written to.
 func (r *Root) bindNames() {
 	p := r.p
 	p.About("open", "/etc")
+	p.Hint(plan.ErrCheck, "leads into /proc or /sys")
 	p.Mkdirat(r.root, "etc", 0o755)
 	p.Allow(unix.EEXIST, unix.EROFS)
 	etc := p.Openat2(r.root, "etc", unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_IN_ROOT)
+	p.Note(noPlace, "/etc")
 	p.Unless(func() {
+		r.mustBeOutsideKernel(etc)
 		for i, name := range nameFiles {
 			p.About("bind", path.Join("/etc", name))
-			p.Hint(plan.ErrCheck, "leads into /proc or /sys")
 			r.bindName(etc, name, r.names[i])
 		}
-	}, unix.ENOENT, unix.ENOTDIR)
+	}, unix.ENOENT, unix.ENOTDIR, unix.ELOOP)
 }
+
+const noPlace = "no place in the root file system for"
 
 func (r *Root) bindName(etc plan.FD, name string, tree plan.FD) {
 	p := r.p
 	p.Mknodat(etc, name, 0o644)
 	p.Allow(unix.EEXIST, unix.EROFS)
-	target := p.Openat2(r.root, "etc/"+name, unix.O_PATH, unix.RESOLVE_IN_ROOT)
+	target := p.Openat2(etc, name, unix.O_PATH|unix.O_NOFOLLOW, unix.RESOLVE_NO_SYMLINKS)
+	p.Note(noPlace, path.Join("/etc", name))
 	p.Unless(func() {
-		r.mustBeOutsideKernel(target)
-		p.Must(p.Statx(target), plan.StatxMode, plan.ModeMask, plan.Mode(unix.S_IFREG))
-		p.Unless(func() { p.MoveMountTo(tree, target) }, plan.ErrCheck) // not a regular file
-	}, unix.ENOENT, unix.ENOTDIR)
+		p.MustNot(p.Statx(target), plan.StatxMode, plan.ModeMask, plan.Mode(unix.S_IFDIR))
+		p.Note(noPlace, path.Join("/etc", name))
+		p.Unless(func() { p.MoveMountTo(tree, target) }, plan.ErrCheck) // a directory
+	}, unix.ENOENT)
 }
 
 // mustBeOutsideKernel adds calls that fail if a descriptor leads into the kernel's own file systems

@@ -279,7 +279,8 @@ func TestFindMap(t *testing.T) {
 		// LXD asks for a line of one id, for the user who shares files with its containers.
 		{"too few for a container", "demo:1000:1\n1000:2000:999", true, many, justOne(77)},
 		{
-			"the first that is large enough", "demo:1000:1\n1000:300000:65536\ndemo:400000:65536", true,
+			"the first that is large enough",
+			"demo:1000:1\n1000:300000:65536\ndemo:400000:65536", true,
 			config.IDMap{{Outside: 300000, Size: 65536}},
 			config.IDMap{{Outside: 77, Size: 1}, {Inside: 1, Outside: 300000, Size: 65536}},
 		},
@@ -346,7 +347,8 @@ func TestNames(t *testing.T) {
 func TestHasIDs(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "uid_map")
 	require.True(t, hasIDs(file, 5, 7), "without user namespaces no id is missing")
-	text := "         0     100000      10\n        10          1       2\n        20          5       1\n"
+	text := "         0     100000      10\n        10          1       2\n" +
+		"        20          5       1\n"
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 	for _, c := range []struct {
 		first, count int
