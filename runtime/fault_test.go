@@ -80,6 +80,12 @@ var lies = []struct {
 	why         string
 }{
 	{"keyctl", fmt.Sprint(unix.KEYCTL_JOIN_SESSION_KEYRING), unix.ENOSYS, "a kernel without keys"},
+	{
+		"keyctl",
+		fmt.Sprint(unix.KEYCTL_JOIN_SESSION_KEYRING),
+		unix.EPERM,
+		"a container that forbids the call",
+	},
 	{"read", "", unix.EIO, "the end of a terminal: a file that was opened by its path has a name"},
 }
 

@@ -131,6 +131,7 @@ func begin(p *plan.Plan, c *config.Container, pidfd plan.FD) {
 	}
 	if c.Namespaces.Has(unix.CLONE_NEWTIME) { // it is entered by execve(2): time_namespaces(7)
 		p.About("unshare", "time")
+		p.Hint(unix.ENOSPC, "not the disk: see /proc/sys/user/max_time_namespaces")
 		p.Unshare(unix.CLONE_NEWTIME)
 	}
 }

@@ -38,6 +38,9 @@ func run(r *request) (status int, err error) {
 	if err := rights.CheckDescriptors(); err != nil {
 		return statusFailed, err
 	}
+	if err := checkProc(); err != nil {
+		return statusFailed, err
+	}
 	if err := checkTime(c); err != nil {
 		return statusFailed, err
 	}
@@ -220,7 +223,7 @@ func (h *thisHost) ignored() []unix.Signal {
 func (h *thisHost) clone(cgroupFD int) (err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if err := rights.NewSessionKeyring(); err != nil {
+	if err := rights.NewSessionKeyring(h.trace); err != nil {
 		return err
 	}
 	namespaces := h.c.Namespaces &^ (unix.CLONE_NEWNET | unix.CLONE_NEWTIME) // see begin
@@ -231,12 +234,8 @@ func (h *thisHost) clone(cgroupFD int) (err error) {
 		h.trace("clone3 " + namespaces.String())
 	}
 	h.pid, err = h.plan.Start(uintptr(namespaces), cgroupFD)
-	if errors.Is(err, unix.EPERM) && os.Geteuid() != 0 {
-		return fmt.Errorf("clone %s: %w (without root it takes user namespaces)", h.c.Namespaces,
-			err)
-	}
 	if err != nil {
-		return fmt.Errorf("clone %s: %w", h.c.Namespaces, err)
+		return cloneError(err, h.c.Namespaces)
 	}
 	return nil
 }

@@ -246,6 +246,7 @@ func (g *Cgroup) FD() int {
 // what the container sees.
 func (g *Cgroup) Join(p *plan.Plan, c *config.Container) {
 	p.About("join cgroup", "")
+	p.Hint(unix.ENOSPC, "not the disk: see /proc/sys/user/max_cgroup_namespaces")
 	for i, fd := range g.tasks {
 		p.Write(p.Open(fd, g.dirs[i].path+"/tasks"), "0")
 	}

@@ -133,6 +133,7 @@ func (b *Place) say(format string, args ...any) {
 // (netdevice(7)): programs expect that 127.0.0.1 answers.
 func Loopback(p *plan.Plan) {
 	p.About("unshare", "net")
+	p.Hint(unix.ENOSPC, "not the disk: see /proc/sys/user/max_net_namespaces")
 	p.Unshare(unix.CLONE_NEWNET)
 	p.About("set up interface", "lo")
 	socket := p.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)

@@ -87,6 +87,9 @@ const (
 func (r *Root) Enter() {
 	p := r.p
 	p.About("pivot_root", r.c.Rootfs)
+	p.Hint(unix.EPERM, "in a container its filter has to allow the call: Docker's does with "+
+		"--privileged")
+	p.Hint(unix.EINVAL, "where / is the initramfs there is no other root: switch_root(8) first")
 	if r.c.Layers == config.Copy {
 		p.Bind("layer/copy", "root")
 	}
