@@ -78,6 +78,27 @@ func (p *Plan) Mount(fstype, target string, flags uintptr, options string) {
 	p.add(unix.SYS_MOUNT, name, p.text(target), name, num(flags), data)
 }
 
+// Fsopen begins a new file system, which Fsconfig configures and Fsmount mounts (fsopen(2)).
+func (p *Plan) Fsopen(fstype string) FD {
+	fd := p.add(unix.SYS_FSOPEN, p.text(fstype), num(unix.FSOPEN_CLOEXEC))
+	return p.Name(fd, "new "+fstype)
+}
+
+// FsconfigString gives a new file system an option.
+func (p *Plan) FsconfigString(fs FD, key, value string) {
+	p.add(unix.SYS_FSCONFIG, fs.arg(), num(unix.FSCONFIG_SET_STRING), p.text(key), p.text(value))
+}
+
+// FsconfigCreate makes the new file system.
+func (p *Plan) FsconfigCreate(fs FD) {
+	p.add(unix.SYS_FSCONFIG, fs.arg(), num(unix.FSCONFIG_CMD_CREATE), num(0), num(0))
+}
+
+// Fsmount makes a detached mount of it, with attributes (MOUNT_ATTR_*).
+func (p *Plan) Fsmount(fs FD, attributes uint64) FD {
+	return p.add(unix.SYS_FSMOUNT, fs.arg(), num(unix.FSMOUNT_CLOEXEC), num(attributes))
+}
+
 // Bind mounts source, a file or directory without what is mounted below it, on target.
 func (p *Plan) Bind(source, target string) {
 	p.add(unix.SYS_MOUNT, p.text(source), p.text(target), num(0), num(unix.MS_BIND), num(0))

@@ -267,6 +267,15 @@ func everyCall(p *Plan, lines func(want ...string)) {
 	p.Setsid()
 	p.MustMatch(devWords, rootWords, StatxDevice)
 	lines(`setsid() must: same word at 128 as <root>`)
+	fs := p.Fsopen("tmpfs")
+	p.FsconfigString(fs, "mode", "755")
+	p.FsconfigCreate(fs)
+	p.Name(p.Fsmount(fs, unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_STRICTATIME), "new")
+	lines(
+		`fsopen("tmpfs", FSOPEN_CLOEXEC) as <new tmpfs>`,
+		`fsconfig(<new tmpfs>, FSCONFIG_SET_STRING, "mode", "755")`,
+		`fsconfig(<new tmpfs>, FSCONFIG_CMD_CREATE, NULL, NULL)`,
+		`fsmount(<new tmpfs>, FSMOUNT_CLOEXEC, MOUNT_ATTR_NODEV|MOUNT_ATTR_STRICTATIME) as <new>`)
 	to := p.PathOf(p.Open(78, "target"), p.Open(79, "proc"))
 	p.MustNotBegin(to, "/proc/")
 	p.MustNotBegin(to, "/sys\x00")

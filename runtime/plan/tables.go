@@ -35,6 +35,9 @@ var forms = [...]form{
 	{unix.SYS_CLOSE_RANGE, "close_range", kinds{number, last, closeRangeFlags}},
 
 	{unix.SYS_MOUNT, "mount", kinds{source, text, text, mountFlags, text}},
+	{unix.SYS_FSOPEN, "fsopen", kinds{text, fsopenFlags}},
+	{unix.SYS_FSCONFIG, "fsconfig", kinds{fd, fsconfigCommand, text, text}},
+	{unix.SYS_FSMOUNT, "fsmount", kinds{fd, fsmountFlags, mountAttributeFlags}},
 	{unix.SYS_UMOUNT2, "umount2", kinds{text, umountFlags}},
 	{unix.SYS_OPEN_TREE, "open_tree", kinds{fd, text, openTreeFlags}},
 	{unix.SYS_MOVE_MOUNT, "move_mount", kinds{fd, text, fd, text, moveMountFlags}},
@@ -130,6 +133,22 @@ var mountFlags = &kind{flagged, names{
 	{unix.MS_DIRSYNC, "MS_DIRSYNC"},
 	{unix.MS_SILENT, "MS_SILENT"},
 }}
+
+var fsopenFlags = &kind{flagged, names{
+	{unix.FSOPEN_CLOEXEC, "FSOPEN_CLOEXEC"},
+}}
+
+var fsconfigCommand = &kind{chosen, names{
+	{unix.FSCONFIG_SET_FLAG, "FSCONFIG_SET_FLAG"},
+	{unix.FSCONFIG_SET_STRING, "FSCONFIG_SET_STRING"},
+	{unix.FSCONFIG_CMD_CREATE, "FSCONFIG_CMD_CREATE"},
+}}
+
+var fsmountFlags = &kind{flagged, names{
+	{unix.FSMOUNT_CLOEXEC, "FSMOUNT_CLOEXEC"},
+}}
+
+var mountAttributeFlags = &kind{flagged, mountAttributes}
 
 var umountFlags = &kind{flagged, names{
 	{unix.MNT_FORCE, "MNT_FORCE"},

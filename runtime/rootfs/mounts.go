@@ -125,55 +125,77 @@ func cgroupMounts(c *config.Container) (all []Mount, err error) {
 const cgroupDir = "/sys/fs/cgroup"
 
 // mount mounts a file system on a directory of the root, and returns a descriptor of the root of
-// that.
+// that. The descriptor is of the mount itself, and not looked up by a path afterwards: what is
+// hidden in it is hidden in the mount that the path leads to, whoever changes the root file system
+// meanwhile.
 func (r *Root) mount(m Mount, magic uint64) plan.FD {
 	p, name := r.p, m.Target[1:]
+	var mounted plan.FD
 	if m.FromHost {
-		r.bindFromHost(name, m.Flags)
+		p.About("bind", m.Target)
+		p.Hint(plan.ErrCheck, "not that file system on the host")
+		mounted = r.cloneFromHost(name, m.Flags, magic)
 	} else {
-		r.openTarget("mount "+m.Type, name)
-		p.Mount(m.Type, ".", m.Flags, m.Options)
+		p.About("mount "+m.Type, m.Target)
+		p.Hint(unix.EPERM, "in a container, where something in it is hidden, a user namespace may "+
+			"not have a new one: use -ns without user")
+		mounted = r.newMount(m)
 	}
-	return r.openMount(name, magic)
-}
-
-// openTarget makes a directory of the root if it is not there, and changes to it.
-func (r *Root) openTarget(what, name string) plan.FD {
-	p := r.p
-	p.About(what, "/"+name)
+	p.Name(mounted, m.Target)
+	p.About("mount "+m.Type, m.Target)
 	p.Hint(unix.ELOOP, isLink)
 	p.Hint(unix.ENOTDIR, isLink)
+	p.Hint(plan.ErrCheck, "is no longer what was mounted there")
 	p.Mkdirat(r.root, name, 0o755)
 	p.Allow(unix.EEXIST)
-	target := p.Openat2(r.root, name, unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_NO_SYMLINKS)
-	p.Fchdir(target)
-	return target
+	p.MoveMountTo(mounted, r.openDirectory(name))
+	it, there := p.Statx(mounted), r.openDirectory(name)
+	p.MustMatch(p.Statx(there), it, plan.StatxMount)
+	p.Close(there)
+	return mounted
 }
 
-// openMount opens the root of a mount that was just made, and makes sure that it is that: somebody
-// else may have changed the root file system meanwhile.
-func (r *Root) openMount(name string, magic uint64) plan.FD {
-	p := r.p
-	fd := p.Openat2(r.root, name, unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_NO_SYMLINKS)
-	p.Name(fd, "/"+name)
-	p.Hint(plan.ErrCheck, "is no longer what was mounted there")
-	p.Must(p.Statfs(fd), 0, ^uint64(0), magic)
-	return fd
+func (r *Root) openDirectory(name string) plan.FD {
+	return r.p.Openat2(r.root, name, unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_NO_SYMLINKS)
 }
 
-// bindFromHost mounts a directory of the host, with all that is mounted below it. The flags of
-// mount(2) that are used here have the same values as attributes of mount_setattr(2).
-func (r *Root) bindFromHost(name string, flags uintptr) {
+// newMount makes a detached mount of a new file system.
+func (r *Root) newMount(m Mount) plan.FD {
 	p := r.p
-	target := r.openTarget("bind", name)
+	fs := p.Fsopen(m.Type)
+	p.FsconfigString(fs, "source", m.Type) // as mount(8) shows it
+	for option := range strings.SplitSeq(m.Options, ",") {
+		if key, value, both := strings.Cut(option, "="); both {
+			p.FsconfigString(fs, key, value)
+		}
+	}
+	p.FsconfigCreate(fs)
+	mounted := p.Fsmount(fs, attributes(m.Flags))
+	p.Close(fs)
+	return mounted
+}
+
+// cloneFromHost makes a detached mount of a directory of the host, with all that is mounted below
+// it.
+func (r *Root) cloneFromHost(name string, flags uintptr, magic uint64) plan.FD {
+	p := r.p
 	tree := p.OpenTree(r.host, name, unix.AT_RECURSIVE)
+	p.Must(p.Statfs(tree), 0, ^uint64(0), magic)
 	p.MountSetattr(tree, unix.AT_RECURSIVE, unix.MountAttr{
-		Attr_set: uint64(flags),
+		Attr_set: attributes(flags),
 		// All mounts of the host are read-only by now.
-		Attr_clr: unix.MOUNT_ATTR_RDONLY &^ uint64(flags),
+		Attr_clr: unix.MOUNT_ATTR_RDONLY &^ attributes(flags),
 	})
-	p.MoveMountTo(tree, target)
-	p.Close(tree)
+	return tree
+}
+
+// attributes are flags of mount(2) as those of fsmount(2). The ones that are used here have the
+// same values, but for this.
+func attributes(flags uintptr) uint64 {
+	if flags&unix.MS_STRICTATIME != 0 {
+		return uint64(flags)&^unix.MS_STRICTATIME | unix.MOUNT_ATTR_STRICTATIME
+	}
+	return uint64(flags)
 }
 
 func (r *Root) mountProc() { r.proc = r.mount(procMount(r.c), unix.PROC_SUPER_MAGIC) }

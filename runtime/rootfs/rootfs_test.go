@@ -204,6 +204,8 @@ func (w *walker) walk(c plan.Call) {
 		w.cwd = w.places[c.Args[0]]
 	case "pivot_root":
 		w.cwd, w.pivoted = "/", true
+	case "move_mount": // a detached mount leads nowhere else, not even up
+		w.places[c.Args[0]] = w.place(c.Args[2], c.Args[3])
 	}
 }
 
@@ -211,8 +213,17 @@ func (w *walker) walk(c plan.Call) {
 // the host is left.
 func mounts(calls []plan.Call) (story []string) {
 	w := newWalker()
+	made := map[string]string{} // new file systems, and mounts of them, by descriptors
 	for _, c := range calls {
 		switch c.Name {
+		case "fsopen":
+			made[opened(c)] = unquote(c.Args[0])
+		case "fsconfig":
+			if key := unquote(c.Args[2]); c.Args[1] == "FSCONFIG_SET_STRING" && key != "source" {
+				made[c.Args[0]] += " " + key + "=" + unquote(c.Args[3])
+			}
+		case "fsmount":
+			made[opened(c)] = made[c.Args[0]] + " " + c.Args[2]
 		case "mount":
 			source, target, options := c.Args[0], w.place("AT_FDCWD", c.Args[1]), ""
 			if c.Args[4] != "NULL" {
@@ -220,7 +231,11 @@ func mounts(calls []plan.Call) (story []string) {
 			}
 			story = append(story, target+": "+unquote(source)+" "+c.Args[3]+options)
 		case "move_mount":
-			story = append(story, w.place(c.Args[2], c.Args[3])+": "+c.Args[0])
+			what := c.Args[0]
+			if fs, ok := made[what]; ok {
+				what = fs
+			}
+			story = append(story, w.place(c.Args[2], c.Args[3])+": "+what)
 		case "umount2":
 			story = append(story, "leave "+w.cwd)
 		}
@@ -229,7 +244,10 @@ func mounts(calls []plan.Call) (story []string) {
 	return story
 }
 
-const secure = "MS_NOSUID|MS_NODEV|MS_NOEXEC"
+const (
+	secure           = "MS_NOSUID|MS_NODEV|MS_NOEXEC"
+	secureAttributes = "MOUNT_ATTR_NOSUID|MOUNT_ATTR_NODEV|MOUNT_ATTR_NOEXEC"
+)
 
 // What a container has besides its root file system, as Docker does it.
 var (
@@ -240,10 +258,11 @@ var (
 		"host:/tmp/root: overlay MS_NODEV " +
 			"lowerdir=lower,upperdir=layer/upper,workdir=layer/work,userxattr",
 	}
-	newProc = []string{"/proc: proc " + secure}
-	newSys  = []string{"/sys: sysfs MS_RDONLY|" + secure}
+	newProc = []string{"/proc: proc " + secureAttributes}
+	newSys  = []string{"/sys: sysfs MOUNT_ATTR_RDONLY|" + secureAttributes}
 	dev     = []string{
-		"/dev: tmpfs MS_NOSUID|MS_NODEV|MS_STRICTATIME mode=755,size=65536k",
+		"/dev: tmpfs mode=755 size=65536k " +
+			"MOUNT_ATTR_NOSUID|MOUNT_ATTR_NODEV|MOUNT_ATTR_STRICTATIME",
 		"/dev/pts: devpts MS_NOSUID|MS_NOEXEC newinstance,ptmxmode=0666,mode=0620,gid=5",
 		"/dev/shm: tmpfs " + secure + " mode=1777,size=65536k",
 	}
@@ -347,11 +366,11 @@ func TestMounts(t *testing.T) {
 		{
 			// A user namespace may not mount what would show another one's processes.
 			"without pid", without(unix.CLONE_NEWPID),
-			all(stageMounts, overlayMounts, []string{"/proc: <tree proc>"}, newSys, dev, behindDev),
+			all(stageMounts, overlayMounts, []string{"/proc: </proc>"}, newSys, dev, behindDev),
 		},
 		{
 			"without net", without(unix.CLONE_NEWNET),
-			all(stageMounts, overlayMounts, newProc, []string{"/sys: <tree sys>"}, dev, behindDev),
+			all(stageMounts, overlayMounts, newProc, []string{"/sys: </sys>"}, dev, behindDev),
 		},
 		{
 			"without user and pid", without(unix.CLONE_NEWUSER | unix.CLONE_NEWPID),
@@ -435,53 +454,72 @@ func TestReadOnlyPaths(t *testing.T) {
 	}
 }
 
-// A mount that was just made must be what its path leads to: otherwise somebody changed the root
-// file system meanwhile, and all that is reached by the descriptor would be of their making.
+// What is hidden is hidden by the descriptor of the mount that was made, and the path has to lead to
+// that very mount: otherwise somebody changed the root file system meanwhile.
 func TestMountsAreVerified(t *testing.T) {
 	forEach(t, func(t *testing.T, calls []plan.Call) {
 		all := lines(calls)
-		types := map[string]string{"proc": "proc", "sys": "sysfs", "dev": "tmpfs"}
-		for name, fstype := range types {
+		for _, name := range []string{"proc", "sys", "dev"} {
 			open := fmt.Sprintf(`openat2(<root>, %q, O_PATH|O_DIRECTORY|O_CLOEXEC, `+
 				`RESOLVE_NO_SYMLINKS)`, name)
-			target := slices.Index(all, open)
+			const statx = `, "", AT_EMPTY_PATH|AT_NO_AUTOMOUNT, STATX_BASIC_STATS|STATX_MNT_ID)`
+			first := find(t, calls, fmt.Sprintf(`mkdirat(<root>, %q, 0755) or EEXIST`, name))
 			require.Equal(t, []string{
-				fmt.Sprintf(`mkdirat(<root>, %q, 0755) or EEXIST`, name),
 				open,
-				`fchdir(<` + name + `>)`,
-			}, all[target-1:target+2])
-			mounted := find(t, calls, open+` as </`+name+`>`)
-			require.Equal(t, `fstatfs(</`+name+`>) must: `+fstype, all[mounted+1])
-			require.Greater(t, mounted, target)
-			// Nothing is between but what mounts it.
-			require.Regexp(t, `^(mount|close)\(`, all[mounted-1])
-			for i, line := range all[:mounted] {
-				require.NotContains(t, line, `</`+name+`>`, "call %d uses it before it is verified",
-					i)
+				`move_mount(</` + name + `>, "", <` + name + `>, "", ` +
+					`MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)`,
+				`statx(</` + name + `>` + statx,
+				open,
+				`statx(<` + name + `>` + statx + ` must: same mount as </` + name + `>`,
+				`close(<` + name + `>)`,
+			}, all[first+1:first+7])
+			made := slices.IndexFunc(all, func(line string) bool {
+				return strings.HasSuffix(line, ` as </`+name+`>`)
+			})
+			require.Regexp(t, `^(fsmount|open_tree)\(`, all[made])
+			for _, c := range calls[made:first] { // it is nowhere else before
+				require.Contains(t, []string{
+					"fsmount", "open_tree", "close", "fstatfs", "mount_setattr",
+				}, c.Name)
+			}
+			for i, line := range all[:made] {
+				require.NotContains(t, line, `</`+name+`>`, "call %d uses it before it is there", i)
 			}
 		}
 	})
 }
 
+func TestNewMount(t *testing.T) {
+	calls := list(t, container(nil))
+	first := find(t, calls, `fsopen("tmpfs"`)
+	require.Equal(t, []string{
+		`fsopen("tmpfs", FSOPEN_CLOEXEC) as <new tmpfs>`,
+		`fsconfig(<new tmpfs>, FSCONFIG_SET_STRING, "source", "tmpfs")`,
+		`fsconfig(<new tmpfs>, FSCONFIG_SET_STRING, "mode", "755")`,
+		`fsconfig(<new tmpfs>, FSCONFIG_SET_STRING, "size", "65536k")`,
+		`fsconfig(<new tmpfs>, FSCONFIG_CMD_CREATE, NULL, NULL)`,
+		`fsmount(<new tmpfs>, FSMOUNT_CLOEXEC, ` +
+			`MOUNT_ATTR_NOSUID|MOUNT_ATTR_NODEV|MOUNT_ATTR_STRICTATIME) as </dev>`,
+		`close(<new tmpfs>)`,
+	}, lines(calls)[first:first+7])
+}
+
 // A directory of the host keeps no flag that would be the host's, and gets those of the new mount.
 // All of the host is read-only by then, and proc is not to be.
 func TestBindFromHost(t *testing.T) {
-	const secure = "MOUNT_ATTR_NOSUID|MOUNT_ATTR_NODEV|MOUNT_ATTR_NOEXEC"
-	for name, attributes := range map[string]string{
-		"proc": "{set: " + secure + ", clear: MOUNT_ATTR_RDONLY}",
-		"sys":  "{set: MOUNT_ATTR_RDONLY|" + secure + "}",
+	for name, want := range map[string]struct{ fstype, attributes string }{
+		"proc": {"proc", "{set: " + secureAttributes + ", clear: MOUNT_ATTR_RDONLY}"},
+		"sys":  {"sysfs", "{set: MOUNT_ATTR_RDONLY|" + secureAttributes + "}"},
 	} {
 		calls := list(t, without(unix.CLONE_NEWPID|unix.CLONE_NEWNET))
 		first := find(t, calls, `open_tree(<host>, "`+name+`"`)
 		require.Equal(t, []string{
 			`open_tree(<host>, "` + name + `", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC|AT_RECURSIVE) ` +
-				`as <tree ` + name + `>`,
-			`mount_setattr(<tree ` + name + `>, "", AT_EMPTY_PATH|AT_RECURSIVE, ` +
-				attributes + `)`,
-			`move_mount(<tree ` + name + `>, "", <` + name + `>, "", ` +
-				`MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)`,
-			`close(<tree ` + name + `>)`,
-		}, lines(calls)[first:first+4])
+				`as </` + name + `>`,
+			`fstatfs(</` + name + `>) must: ` + want.fstype,
+			`mount_setattr(</` + name + `>, "", AT_EMPTY_PATH|AT_RECURSIVE, ` +
+				want.attributes + `)`,
+		}, lines(calls)[first:first+3])
 	}
 }
 
@@ -728,10 +766,9 @@ func TestNoPathLeadsThroughTheRootFileSystem(t *testing.T) {
 					require.Contains(t, resolve, "RESOLVE_NO_SYMLINKS", c.Line)
 					beneath[opened(c)] = true
 				}
-			case "fstatfs": // the file system of a descriptor is the kernel's, or a tmpfs of ours
-				if strings.Contains(c.Line, ") must: ") && beneath[c.Args[0]] {
-					trusted[c.Args[0]] = true
-				}
+			case "fsmount": // nobody else has it
+				trusted[opened(c)] = true
+			case "fsopen", "fsconfig", "fstatfs":
 			case "mkdirat", "mknodat": // they do not follow a link in the last part
 				require.True(t, single(c.Args[1]), c.Line)
 				require.NotEqual(t, "AT_FDCWD", c.Args[0], c.Line)
@@ -740,6 +777,9 @@ func TestNoPathLeadsThroughTheRootFileSystem(t *testing.T) {
 				require.True(t, single(c.Args[2]) && c.Args[1] == "</dev>", c.Line)
 			case "open_tree":
 				require.True(t, trusted[c.Args[0]], c.Line)
+				if name := opened(c); name == "</proc>" || name == "</sys>" {
+					trusted[name] = true // that of the host
+				}
 			case "move_mount":
 				require.Equal(t, `""`, c.Args[1], c.Line)
 				if c.Args[3] != `""` {
