@@ -5,10 +5,7 @@ package rootfs
 import (
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -22,7 +19,11 @@ func CopyOnce(from, to string) error {
 	if _, err := os.Lstat(to); err == nil {
 		return nil
 	}
-	defer unix.Umask(unix.Umask(0)) // the modes are those of the tree
+	source, err := unix.Open(from, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: from, Err: err}
+	}
+	defer unix.Close(source)
 	part := to + ".part"
 	if err := os.RemoveAll(part); err != nil { // of a container that was killed
 		return err
@@ -31,8 +32,12 @@ func CopyOnce(from, to string) error {
 	if err := os.Mkdir(part, 0o755); err != nil {
 		return err
 	}
-	same := func(uid, gid uint32) (int, int) { return int(uid), int(gid) }
-	if err := copyTree(from, part, same); err != nil {
+	copied, err := unix.Open(part, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: part, Err: err}
+	}
+	defer unix.Close(copied)
+	if err := copyTree(source, copied, sameOwners); err != nil {
 		return err
 	}
 	return os.Rename(part, to)
@@ -54,96 +59,253 @@ func shiftedCopy(c *config.Container, rootfs int) (fd int, err error) {
 	if err != nil {
 		return -1, fmt.Errorf("fsmount tmpfs: %w", err)
 	}
-	defer unix.Umask(unix.Umask(0))
-	return fd, copyTree(fdPath(rootfs), fdPath(fd), func(uid, gid uint32) (int, int) {
-		return users.OnHost(c.UIDs, int(uid)), users.OnHost(c.GIDs, int(gid))
+	return fd, copyTree(rootfs, fd, owners{
+		uid: func(id uint32) uint32 { return uint32(users.OnHost(c.UIDs, int(id))) },
+		gid: func(id uint32) uint32 { return uint32(users.OnHost(c.GIDs, int(id))) },
 	})
 }
 
-func fdPath(fd int) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }
+// owners say who owns a copy, by who owns the original.
+type owners struct{ uid, gid func(id uint32) uint32 }
 
-// copier copies a tree of files. It goes by os.Root, which no symbolic link leads out of, not even
-// one that somebody puts there meanwhile.
+var sameOwners = owners{uid: same, gid: same}
+
+func same(id uint32) uint32 { return id }
+
+// copier copies a tree of files, as it is: with holes and times, attributes and links, and names of
+// any bytes. It goes by descriptors, and follows no symbolic link, not even one that somebody puts
+// there meanwhile.
 type copier struct {
-	from, to *os.Root
-	shift    func(uid, gid uint32) (int, int)
-	seen     map[fileID]string // the first name of each file that has several
+	to     int // the root of the copy
+	owners owners
+	seen   map[fileID]string // the first path of each file that has several
 }
 
 // fileID tells files apart. By their numbers alone it does not: a tree may be of several file
 // systems, as an overlay is, and each has numbers of its own (inode(7)).
 type fileID struct{ device, inode uint64 }
 
-func copyTree(from, to string, shift func(uid, gid uint32) (int, int)) (err error) {
-	c := copier{shift: shift, seen: map[fileID]string{}}
-	if c.from, err = os.OpenRoot(from); err != nil {
+// copyTree copies what is in a directory, and what the directory has of its own, to another one.
+// The directories are open.
+func copyTree(from, to int, owners owners) error {
+	defer unix.Umask(unix.Umask(0)) // the modes are those of the tree
+	from, err := unix.Openat(from, ".", openDir, 0)
+	if err != nil {
+		return fmt.Errorf("open: %w", err)
+	}
+	defer unix.Close(from)
+	var stat unix.Stat_t
+	if err := unix.Fstat(from, &stat); err != nil {
+		return fmt.Errorf("stat: %w", err)
+	}
+	c := &copier{to: to, owners: owners, seen: map[fileID]string{}}
+	if err := c.copyEntries(from, to, ""); err != nil {
 		return err
 	}
-	defer c.from.Close()
-	if c.to, err = os.OpenRoot(to); err != nil {
-		return err
-	}
-	defer c.to.Close()
-	return fs.WalkDir(c.from.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		info, err := entry.Info()
-		if err != nil {
-			return err
-		}
-		return c.copy(name, info)
-	})
+	return c.finish(from, to, ".", "/", &stat)
 }
 
-func (c *copier) copy(name string, info fs.FileInfo) error {
-	stat := info.Sys().(*syscall.Stat_t)
-	id := fileID{stat.Dev, stat.Ino}
-	if first := c.seen[id]; first != "" {
-		return c.to.Link(first, name)
-	}
-	var err error
-	switch info.Mode().Type() {
-	case fs.ModeDir:
-		if name != "." {
-			err = c.to.Mkdir(name, 0o700)
-		}
-	case fs.ModeSymlink:
-		target, readErr := c.from.Readlink(name)
-		err = errors.Join(readErr, c.to.Symlink(target, name))
-	case 0:
-		err = c.copyData(name)
-	default:
-		return nil // no device, socket or pipe of a root file system is of use to a container
-	}
+const (
+	openDir  = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	openFile = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	makeFile = unix.O_WRONLY | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
+)
+
+// copyEntries copies what is in a directory. above is its path below the root, with a slash at the
+// end.
+func (c *copier) copyEntries(from, to int, above string) error {
+	dir, err := unix.Openat(from, ".", openDir, 0) // with a position of its own
 	if err != nil {
+		return fmt.Errorf("open %q: %w", above, err)
+	}
+	list := os.NewFile(uintptr(dir), above)
+	names, err := list.Readdirnames(-1)
+	list.Close()
+	if err != nil {
+		return fmt.Errorf("read %q: %w", above, err)
+	}
+	for _, name := range names {
+		if err := c.copy(from, to, name, above); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copy copies the file of that name, whatever it is.
+func (c *copier) copy(from, to int, name, above string) error {
+	path := above + name
+	var stat unix.Stat_t
+	if err := unix.Fstatat(from, name, &stat, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return fmt.Errorf("stat %q: %w", path, err)
+	}
+	kind := stat.Mode & unix.S_IFMT
+	if stat.Nlink > 1 && kind != unix.S_IFDIR {
+		id := fileID{stat.Dev, stat.Ino}
+		if first, ok := c.seen[id]; ok {
+			if err := unix.Linkat(c.to, first, to, name, 0); err != nil {
+				return fmt.Errorf("link %q: %w", path, err)
+			}
+			return nil
+		}
+		c.seen[id] = path
+	}
+	made, err := c.make(from, to, name, path, &stat)
+	if err != nil || !made {
 		return err
 	}
-	if stat.Nlink > 1 && !info.IsDir() {
-		c.seen[id] = name
+	return c.finish(from, to, name, path, &stat)
+}
+
+// make makes the copy of a file that is not there yet, with its data.
+func (c *copier) make(from, to int, name, path string, stat *unix.Stat_t) (made bool, err error) {
+	kind := stat.Mode & unix.S_IFMT
+	switch kind {
+	case unix.S_IFDIR:
+		return true, c.makeDirectory(from, to, name, path)
+	case unix.S_IFREG:
+		return true, c.makeFile(from, to, name, path, stat.Size)
+	case unix.S_IFLNK:
+		target := make([]byte, unix.PathMax)
+		n, readErr := unix.Readlinkat(from, name, target)
+		if readErr != nil {
+			return false, fmt.Errorf("readlink %q: %w", path, readErr)
+		}
+		err = unix.Symlinkat(string(target[:n]), to, name)
+	default: // a named pipe, a socket, a device
+		err = unix.Mknodat(to, name, kind|0o600, int(stat.Rdev))
+		// A user namespace may not make a device, and no device works there (nodev).
+		if errors.Is(err, unix.EPERM) && (kind == unix.S_IFCHR || kind == unix.S_IFBLK) {
+			return false, nil
+		}
 	}
-	uid, gid := c.shift(stat.Uid, stat.Gid)
-	err = c.to.Lchown(name, uid, gid)
+	if err != nil {
+		return false, fmt.Errorf("make %q: %w", path, err)
+	}
+	return true, nil
+}
+
+func (c *copier) makeDirectory(from, to int, name, path string) error {
+	if err := unix.Mkdirat(to, name, 0o700); err != nil {
+		return fmt.Errorf("mkdir %q: %w", path, err)
+	}
+	source, err := unix.Openat(from, name, openDir, 0)
+	if err != nil {
+		return fmt.Errorf("open %q: %w", path, err)
+	}
+	defer unix.Close(source)
+	copied, err := unix.Openat(to, name, openDir, 0)
+	if err != nil {
+		return fmt.Errorf("open %q: %w", path, err)
+	}
+	defer unix.Close(copied)
+	return c.copyEntries(source, copied, path+"/")
+}
+
+func (c *copier) makeFile(from, to int, name, path string, size int64) error {
+	source, err := unix.Openat(from, name, openFile, 0)
+	if err != nil {
+		return fmt.Errorf("open %q: %w", path, err)
+	}
+	defer unix.Close(source)
+	copied, err := unix.Openat(to, name, makeFile, 0o600)
+	if err != nil {
+		return fmt.Errorf("make %q: %w", path, err)
+	}
+	defer unix.Close(copied)
+	if err := copyData(source, copied, size); err != nil {
+		return fmt.Errorf("write %q: %w", path, err)
+	}
+	return nil
+}
+
+// finish gives a copy what the original has besides its data: owners first, because to change them
+// takes rights of a program away (chown(2)), and times last.
+func (c *copier) finish(from, to int, name, path string, stat *unix.Stat_t) error {
+	uid, gid := int(c.owners.uid(stat.Uid)), int(c.owners.gid(stat.Gid))
+	err := unix.Fchownat(to, name, uid, gid, unix.AT_SYMLINK_NOFOLLOW)
 	if err != nil && !errors.Is(err, unix.EINVAL) { // an id that is not in the user namespace
-		return err
+		return fmt.Errorf("chown %q: %w", path, err)
 	}
-	if info.Mode().Type() == fs.ModeSymlink {
-		return nil
+	if stat.Mode&unix.S_IFMT != unix.S_IFLNK { // a link has none of these
+		if err := unix.Fchmodat(to, name, stat.Mode&0o7777, 0); err != nil {
+			return fmt.Errorf("chmod %q: %w", path, err)
+		}
+		if err := c.copyAttributes(fdPath(from)+"/"+name, fdPath(to)+"/"+name); err != nil {
+			return fmt.Errorf("attributes of %q: %w", path, err)
+		}
 	}
-	const special = fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
-	return c.to.Chmod(name, info.Mode().Perm()|info.Mode()&special)
+	times := []unix.Timespec{stat.Atim, stat.Mtim}
+	if err := unix.UtimesNanoAt(to, name, times, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return fmt.Errorf("times of %q: %w", path, err)
+	}
+	return nil
 }
 
-func (c *copier) copyData(name string) error {
-	from, err := c.from.Open(name)
-	if err != nil {
-		return err
+func fdPath(fd int) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }
+
+// copyData copies the data of a file, and leaves holes where it has them (lseek(2), SEEK_DATA).
+func copyData(from, to int, size int64) error {
+	for at := int64(0); at < size; {
+		data, err := unix.Seek(from, at, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) { // a hole up to the end
+			break
+		}
+		hole := size
+		if err != nil { // a file system that does not know
+			data = at
+		} else if hole, err = unix.Seek(from, data, unix.SEEK_HOLE); err != nil {
+			return err
+		}
+		if err := copyRange(from, to, data, hole); err != nil {
+			return err
+		}
+		at = hole
 	}
-	defer from.Close()
-	to, err := c.to.Create(name)
-	if err != nil {
-		return err
+	return unix.Ftruncate(to, size)
+}
+
+// copyRange copies what is between two places of a file, by copy_file_range(2), or, where that
+// cannot be, by reading and writing.
+func copyRange(from, to int, at, end int64) error {
+	for at < end {
+		source, target := at, at
+		n, err := unix.CopyFileRange(from, &source, to, &target, int(min(end-at, 1<<30)), 0)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+			return err
+		}
+		if err != nil || n == 0 {
+			return readAndWrite(from, to, at, end)
+		}
+		at += int64(n)
 	}
-	_, err = io.Copy(to, from) // copy_file_range(2)
-	return errors.Join(err, to.Close())
+	return nil
+}
+
+func readAndWrite(from, to int, at, end int64) error {
+	buffer := make([]byte, min(end-at, 1<<18))
+	for at < end {
+		n, err := unix.Pread(from, buffer[:min(end-at, int64(len(buffer)))], at)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil || n == 0 { // the end of a file that became shorter
+			return err
+		}
+		for written := 0; written < n; {
+			m, err := unix.Pwrite(to, buffer[written:n], at+int64(written))
+			if errors.Is(err, unix.EINTR) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			written += m
+		}
+		at += int64(n)
+	}
+	return nil
 }

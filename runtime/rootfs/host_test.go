@@ -375,7 +375,7 @@ func TestCopyOnce(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, target)
 	}
-	require.NoFileExists(t, filepath.Join(to, "pipe"))
+	require.EqualValues(t, unix.S_IFIFO|0o600, stat("pipe").Mode)
 	require.NoDirExists(t, to+".part")
 
 	// What was kept is left as the container left it.
@@ -426,16 +426,199 @@ func TestCopyShiftsOwners(t *testing.T) {
 		uid, gid = 100007, 100008
 	}
 	var shifted []uint32
-	require.NoError(t, copyTree(from, to, func(u, g uint32) (int, int) {
-		shifted = append(shifted, u, g)
-		return uid, gid
-	}))
+	all := func(id int) func(uint32) uint32 {
+		return func(was uint32) uint32 {
+			shifted = append(shifted, was)
+			return uint32(id)
+		}
+	}
+	source, target := openedDir(t, from), openedDir(t, to)
+	require.NoError(t, copyTree(source, target, owners{uid: all(uid), gid: all(gid)}))
 	require.Len(t, shifted, 6)
 	for _, name := range []string{".", "file", "link"} {
 		var s unix.Stat_t
 		require.NoError(t, unix.Lstat(filepath.Join(to, name), &s))
 		require.EqualValues(t, uid, s.Uid, name)
 		require.EqualValues(t, gid, s.Gid, name)
+	}
+}
+
+func openedDir(t *testing.T, name string) (fd int) {
+	fd, err := unix.Open(name, openDir, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { unix.Close(fd) })
+	return fd
+}
+
+// anACL lets user 7 and group 8 read and write, besides the owner (acl(5)).
+func anACL(user, group byte) []byte {
+	const none = 0xff
+	return []byte{
+		2, 0, 0, 0,
+		1, 0, 6, 0, none, none, none, none,
+		2, 0, 6, 0, user, 0, 0, 0,
+		4, 0, 0, 0, none, none, none, none,
+		8, 0, 6, 0, group, 0, 0, 0,
+		16, 0, 6, 0, none, none, none, none,
+		32, 0, 0, 0, none, none, none, none,
+	}
+}
+
+// A copy is as the original, whatever kind of file it is.
+func TestCopyIsAsTheOriginal(t *testing.T) {
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+	in := func(name string) string { return filepath.Join(from, name) }
+	require.NoError(t, os.Mkdir(from, 0o700))
+
+	// Holes at the beginning, between, and at the end; and nothing but one.
+	const block, size = 1 << 16, 8 << 20
+	sparse, err := os.Create(in("sparse"))
+	require.NoError(t, err)
+	_, err = sparse.WriteAt([]byte(strings.Repeat("a", block)), size/4)
+	require.NoError(t, err)
+	_, err = sparse.WriteAt([]byte(strings.Repeat("b", 1)), size/2)
+	require.NoError(t, err)
+	require.NoError(t, sparse.Truncate(size))
+	require.NoError(t, sparse.Close())
+	writeFile(t, in("hole"), "")
+	require.NoError(t, os.Truncate(in("hole"), 64<<30))
+	writeFile(t, in("odd size"), strings.Repeat("text", 12345)+"x")
+	writeFile(t, in("empty"), "")
+
+	// Names are bytes.
+	for _, name := range []string{"\xff\xfe", "new\nline", "\x01", "-rf", "a b", "ä", "..."} {
+		writeFile(t, in("names \x80/"+name), name)
+	}
+	require.NoError(t, os.Symlink("\xff\n", in("link \xff")))
+	require.NoError(t, os.Symlink(strings.Repeat("a", unix.PathMax-1), in("long link")))
+	require.NoError(t, os.Link(in("link \xff"), in("link of a link")))
+
+	require.NoError(t, unix.Mkfifo(in("pipe"), 0o640))
+	require.NoError(t, os.Link(in("pipe"), in("second pipe")))
+	socket, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	defer unix.Close(socket)
+	t.Chdir(from)
+	require.NoError(t, unix.Bind(socket, &unix.SockaddrUnix{Name: "socket"}))
+	isRoot := unix.Mknod(in("device"), unix.S_IFCHR|0o620, int(unix.Mkdev(1, 3))) == nil
+
+	var attributes []struct{ file, name string }
+	set := func(file, name string, value []byte) {
+		if err := unix.Setxattr(in(file), name, value, 0); err != nil {
+			t.Logf("without %s: %v", name, err)
+			return
+		}
+		attributes = append(attributes, struct{ file, name string }{file, name})
+	}
+	set("empty", "user.text", []byte("a\x00b"))
+	set("empty", "user.long", []byte(strings.Repeat("a", 2000)))
+	set("names \x80", "user.empty", nil)
+	set("odd size", accessACL, anACL(7, 8))
+	set("names \x80", defaultACL, anACL(7, 8))
+	set("empty", fileCapability, []byte{0, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
+
+	require.NoError(t, os.Chmod(in("names \x80/a b"), 0o000))
+	require.NoError(t, os.Chmod(in("names \x80"), 0o555))
+	t.Cleanup(func() { _ = os.Chmod(in("names \x80"), 0o755) })
+	require.NoError(t, os.Chmod(from, 0o750))
+	old := []unix.Timespec{{Sec: 100, Nsec: 5}, {Sec: -7, Nsec: 999}}
+	var files []string
+	require.NoError(t, filepath.WalkDir(from, func(name string, _ os.DirEntry, _ error) error {
+		name, _ = filepath.Rel(from, name)
+		files = append(files, name)
+		return unix.UtimesNanoAt(unix.AT_FDCWD, in(name), old, unix.AT_SYMLINK_NOFOLLOW)
+	}))
+	var before []unix.Stat_t
+	for _, name := range files {
+		var s unix.Stat_t
+		require.NoError(t, unix.Lstat(in(name), &s))
+		before = append(before, s)
+	}
+
+	if os.Geteuid() != 0 { // a file that nobody may read cannot be copied by an ordinary user
+		require.NoError(t, os.Chmod(in("names \x80/a b"), 0o400))
+		before[slices.Index(files, "names \x80/a b")].Mode |= 0o400
+	}
+	require.NoError(t, CopyOnce(from, to))
+	t.Cleanup(func() { _ = os.Chmod(filepath.Join(to, "names \x80"), 0o755) })
+
+	for i, name := range files {
+		want, got := before[i], unix.Stat_t{}
+		require.NoError(t, unix.Lstat(filepath.Join(to, name), &got), name)
+		require.Equal(t, want.Mode, got.Mode, name)
+		require.Equal(t, want.Mtim, got.Mtim, name)
+		require.Equal(t, want.Atim, got.Atim, name)
+		require.Equal(t, want.Rdev, got.Rdev, name)
+		require.Equal(t, [2]uint32{want.Uid, want.Gid}, [2]uint32{got.Uid, got.Gid}, name)
+		if want.Mode&unix.S_IFMT == unix.S_IFDIR {
+			continue
+		}
+		require.Equal(t, want.Nlink, got.Nlink, name)
+		require.Equal(t, want.Size, got.Size, name)
+		require.LessOrEqual(t, got.Blocks, want.Blocks+2*block/512, "%s has no holes", name)
+	}
+	for _, name := range []string{
+		"sparse", "odd size", "names \x80/\xff\xfe", "names \x80/new\nline",
+	} {
+		want, err := os.ReadFile(in(name))
+		require.NoError(t, err)
+		got, err := os.ReadFile(filepath.Join(to, name))
+		require.NoError(t, err)
+		require.True(t, string(want) == string(got), name)
+	}
+	for _, name := range []string{"link \xff", "long link", "link of a link"} {
+		want, err := os.Readlink(in(name))
+		require.NoError(t, err)
+		got, err := os.Readlink(filepath.Join(to, name))
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+	for _, a := range attributes {
+		get := func(path string) []byte {
+			value, err := grow(func(b []byte) (int, error) {
+				return unix.Lgetxattr(path, a.name, b)
+			})
+			require.NoError(t, err, a)
+			return value
+		}
+		require.Equal(t, get(in(a.file)), get(filepath.Join(to, a.file)), a)
+	}
+	require.Equal(t, isRoot, slices.Contains(files, "device"))
+}
+
+// Where the ids of the copy are others, those in attributes are too.
+func TestAttributesShift(t *testing.T) {
+	shifted := owners{
+		uid: func(id uint32) uint32 { return id + 100 },
+		gid: func(id uint32) uint32 { return id + 200 },
+	}
+	require.Equal(t, anACL(107, 208), shifted.inAttribute(accessACL, anACL(7, 8)))
+	require.Equal(t, anACL(107, 208), shifted.inAttribute(defaultACL, anACL(7, 8)))
+	require.Equal(t, anACL(7, 8), sameOwners.inAttribute(accessACL, anACL(7, 8)))
+	require.Equal(t, anACL(7, 8), shifted.inAttribute("user.acl", anACL(7, 8)))
+
+	// The kernel's struct vfs_ns_cap_data: cap_net_bind_service, permitted and effective.
+	version2 := []byte{1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+	version3 := []byte{1, 0, 0, 3, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 100, 0, 0, 0}
+	require.Equal(t, version3, shifted.inAttribute(fileCapability, slices.Clone(version2)))
+	require.EqualValues(t, 200, shifted.inAttribute(fileCapability, slices.Clone(version3))[20])
+	require.Equal(t, version2, sameOwners.inAttribute(fileCapability, slices.Clone(version2)))
+	require.Equal(t, version3, sameOwners.inAttribute(fileCapability, slices.Clone(version3)))
+	require.Equal(t, []byte{1}, shifted.inAttribute(fileCapability, []byte{1}))
+	require.Equal(t, []byte{1}, shifted.inAttribute(accessACL, []byte{1}))
+}
+
+// What says who may do what is not left out of a copy, and the rest may be.
+func TestDispensable(t *testing.T) {
+	for _, name := range []string{accessACL, defaultACL, fileCapability} {
+		require.False(t, isDispensable(name, unix.EOPNOTSUPP), name)
+		require.False(t, isDispensable(name, unix.EPERM), name)
+	}
+	for _, name := range []string{"user.a", "trusted.a", "security.selinux"} {
+		require.True(t, isDispensable(name, unix.EOPNOTSUPP), name)
+		require.True(t, isDispensable(name, unix.EPERM), name)
+		require.False(t, isDispensable(name, unix.ENOSPC), name)
 	}
 }
 

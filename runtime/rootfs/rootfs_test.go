@@ -454,8 +454,8 @@ func TestReadOnlyPaths(t *testing.T) {
 	}
 }
 
-// What is hidden is hidden by the descriptor of the mount that was made, and the path has to lead to
-// that very mount: otherwise somebody changed the root file system meanwhile.
+// What is hidden is hidden by the descriptor of the mount that was made, and the path has to lead
+// to that very mount: otherwise somebody changed the root file system meanwhile.
 func TestMountsAreVerified(t *testing.T) {
 	forEach(t, func(t *testing.T, calls []plan.Call) {
 		all := lines(calls)
