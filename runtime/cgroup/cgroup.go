@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -99,10 +100,10 @@ const Period = 100_000
 // times the period is a bit less than 29000.
 func Quota(cpus float64) int64 { return int64(math.Round(min(cpus, 1e6) * Period)) }
 
-// controllers are those of the limits.
-func controllers(c *config.Container) (names []string) {
-	for _, l := range limits(c) {
-		if len(names) == 0 || names[len(names)-1] != l.controller {
+// controllers are those of limits.
+func controllers(limits []limit) (names []string) {
+	for _, l := range limits {
+		if !slices.Contains(names, l.controller) {
 			names = append(names, l.controller)
 		}
 	}
@@ -127,23 +128,39 @@ func isV2() bool {
 func Make(c *config.Container, trace func(what string)) (*Cgroup, error) {
 	g := &Cgroup{trace: trace}
 	v2 := isV2()
-	base, err := findBase(c, v2)
+	own, err := ownPaths()
 	if err != nil {
 		return g, err
 	}
-	removeStale(base)
+	all := limits(c)
+	bases := map[string]string{} // of the controllers
+	if v2 {
+		base, tightened, err := findBase(all, own[""])
+		if err != nil {
+			return g, err
+		}
+		all = tightened
+		for _, controller := range controllers(all) {
+			bases[controller] = base
+		}
+	} else {
+		for _, controller := range controllers(all) {
+			bases[controller] = findBaseV1(controller, own)
+		}
+	}
+	removeStale(slices.Compact(slices.Sorted(maps.Values(bases)))...)
 	name := newName()
-	for _, l := range limits(c) {
-		dir, file := base, l.v2
-		if !v2 {
-			dir, file = filepath.Join(base, l.controller), l.v1
+	for _, l := range all {
+		file := l.v1
+		if v2 {
+			file = l.v2
 		}
 		if file == "" {
 			continue
 		}
-		dir = filepath.Join(dir, name)
+		dir := filepath.Join(bases[l.controller], name)
 		if err := g.makeDirectory(dir, v2); err != nil {
-			return g, fmt.Errorf("cgroup: %w", err)
+			return g, fmt.Errorf("cgroup: %w%s", err, hintOfMake(err, l.controller))
 		}
 		if err := g.set(l, filepath.Join(dir, file)); err != nil {
 			return g, err
@@ -152,43 +169,19 @@ func Make(c *config.Container, trace func(what string)) (*Cgroup, error) {
 	return g, nil
 }
 
-// findBase finds the directory in which the container's cgroup is to be made. On version 2 that is
-// the first one which passes on the controllers of the limits: for root the root of the hierarchy,
-// for others a cgroup above their own that was delegated to them (cgroups(7), cgroups delegation).
-// Their own has processes, and so cannot pass any on.
-func findBase(c *config.Container, v2 bool) (dir string, err error) {
-	if !v2 {
-		return root, nil
+// hintOfMake says what to do about a directory that cannot be made.
+func hintOfMake(err error, controller string) string {
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return fmt.Sprintf(" (no controller %s is mounted below %s)", controller, root)
+	case errors.Is(err, unix.EROFS):
+		return " (a container that is to make others has to have its cgroups mounted writable)"
+	case errors.Is(err, unix.EACCES):
+		return " (only root may make one on version 1, and on version 2 who has been delegated one)"
+	case errors.Is(err, unix.EAGAIN):
+		return " (see cgroup.max.descendants above)"
 	}
-	wanted := controllers(c)
-	if err = passOn(root, wanted); err == nil {
-		return root, nil
-	}
-	own, _ := files.Read("/proc/self/cgroup") // none: no cgroups
-	_, path, _ := strings.Cut(strings.TrimSpace(own), "::")
-	for dir := filepath.Join(root, path); len(dir) > len(root); dir = filepath.Dir(dir) {
-		if passOn(dir, wanted) == nil {
-			return dir, nil
-		}
-	}
-	return "", fmt.Errorf("cgroup: %w (no cgroup with the controllers was delegated to this user)",
-		err)
-}
-
-// passOn makes sure that the cgroups in dir can have limits of these controllers, and that one can
-// be made there.
-func passOn(dir string, controllers []string) error {
-	file := filepath.Join(dir, "cgroup.subtree_control")
-	for _, controller := range controllers {
-		err := files.Write(file, "+"+controller)
-		if err == nil {
-			continue
-		}
-		if enabled, _ := files.Read(file); !slices.Contains(strings.Fields(enabled), controller) {
-			return err
-		}
-	}
-	return unix.Access(dir, unix.W_OK)
+	return ""
 }
 
 func (g *Cgroup) set(l limit, file string) error {
@@ -259,7 +252,7 @@ func (g *Cgroup) Join(p *plan.Plan, c *config.Container) {
 func Example(c *config.Container) *Cgroup {
 	g := &Cgroup{}
 	if JoinsLate(c) {
-		for i, name := range controllers(c) {
+		for i, name := range controllers(limits(c)) {
 			g.dirs = append(g.dirs, directory{path: filepath.Join(root, name, namePrefix+"...")})
 			g.tasks = append(g.tasks, exampleFD+i)
 		}
@@ -283,7 +276,7 @@ func Mounts(c *config.Container) ([]Mount, error) {
 	}
 	var mounts []Mount
 	text, err := files.ReadIfThere("/proc/self/cgroup") // none: the kernel has no cgroups
-	wanted := controllers(c)
+	wanted := controllers(limits(c))
 	for line := range strings.Lines(text) {
 		fields := strings.Split(line, ":")
 		for _, controller := range wanted {

@@ -75,10 +75,10 @@ func TestQuota(t *testing.T) {
 
 // Each controller is named once: its directory is made once, and its hierarchy mounted once.
 func TestControllers(t *testing.T) {
-	require.Empty(t, controllers(&config.Container{}))
+	require.Empty(t, controllers(nil))
 	require.Equal(t, []string{"memory", "pids", "cpu"},
-		controllers(&config.Container{Memory: 1, Pids: 1, CPUs: 1}))
-	require.Equal(t, []string{"cpu"}, controllers(&config.Container{CPUs: 1}))
+		controllers(limits(&config.Container{Memory: 1, Pids: 1, CPUs: 1})))
+	require.Equal(t, []string{"cpu"}, controllers(limits(&config.Container{CPUs: 1})))
 }
 
 // No other program's directory has such a name, because those that are stale are removed.
@@ -431,8 +431,11 @@ func TestRemoveStale(t *testing.T) {
 		return
 	}
 	const stale, used = "container-0123456789abcdef", "container-fedcba9876543210"
-	base := filepath.Join(root, "user.slice/delegated") // on version 2
-	hierarchies := []string{base, root, filepath.Join(root, "memory"), filepath.Join(root, "pids")}
+	base := filepath.Join(root, "delegated/group") // on version 2
+	elsewhere := filepath.Join(root, "user.slice/user-7.slice")
+	hierarchies := []string{
+		base, elsewhere, root, filepath.Join(root, "memory"), filepath.Join(root, "pids/user.slice"),
+	}
 	locks := map[string]int{}
 	for _, dir := range hierarchies {
 		for _, name := range []string{stale, used, "container-1", "docker"} {
@@ -472,10 +475,9 @@ func TestRemoveStale(t *testing.T) {
 	require.Empty(t, gone(), "another one removes them")
 	require.NoError(t, unix.Close(other))
 
-	removeStale(base)
-	require.Equal(t, []string{base, filepath.Join(root, "memory"), filepath.Join(root, "pids")},
-		gone())
-	removeStale(root)
+	removeStale(elsewhere)
+	require.Equal(t, hierarchies[1:], gone(), "a group of somebody else's is not looked through")
+	removeStale(root, base)
 	require.Equal(t, hierarchies, gone())
 	for _, fd := range locks {
 		require.NoError(t, unix.Close(fd))
@@ -515,35 +517,129 @@ func TestMountsOfVersion1(t *testing.T) {
 	require.Empty(t, mounts(&config.Container{Namespaces: unix.CLONE_NEWCGROUP}))
 	all.Namespaces = unix.CLONE_NEWNS
 	require.Empty(t, mounts(&all))
-	base, err := findBase(&all, false)
+
+	// The own cgroup is that of the hierarchy, if it is to be seen; otherwise the root is.
+	own, err := ownPaths()
 	require.NoError(t, err)
-	require.Equal(t, root, base)
+	require.Equal(t, map[string]string{
+		"pids": "/", "memory": "/a", "cpu": "/a", "cpuacct": "/a", "cpuset": "/",
+		"name=systemd": "/", "": "/",
+	}, own)
+	require.Equal(t, root+"/memory", findBaseV1("memory", own))
+	require.NoError(t, os.MkdirAll(root+"/memory/a", 0o755))
+	require.NoError(t, os.MkdirAll(root+"/pids/a", 0o755))
+	require.Equal(t, root+"/memory/a", findBaseV1("memory", own))
+	require.Equal(t, root+"/pids", findBaseV1("pids", own))
+	require.Equal(t, root+"/cpu", findBaseV1("cpu", own))
+	require.Equal(t, root+"/cpu", findBaseV1("cpu", nil))
 }
 
-// On version 2 the cgroup is made where the controllers are passed on: at the root, or nearest
-// above the own one, which has processes.
+// On version 2 the cgroup is made where the controllers are passed on: nearest above the own one,
+// which has processes.
 func TestBaseOfVersion2(t *testing.T) {
 	if !isolated(t) {
 		return
 	}
-	text := filepath.Join(t.TempDir(), "cgroup")
-	require.NoError(t, os.WriteFile(text, []byte("0::/user.slice/session/own\n"), 0o600))
-	if err := unix.Mount(text, "/proc/self/cgroup", "", unix.MS_BIND, ""); err != nil {
-		t.Skip("mount over /proc/self/cgroup:", err)
-	}
-	c := &config.Container{Memory: 1}
+	const own = "/user.slice/session/own"
+	asked := limits(&config.Container{Memory: 100})
 	slice := filepath.Join(root, "user.slice")
-	_, err := findBase(c, true)
-	require.EqualError(t, err, "cgroup: no such file or directory "+
-		"(no cgroup with the controllers was delegated to this user)")
+	_, _, err := findBase(asked, own)
+	require.EqualError(t, err, "cgroup: write "+root+"/cgroup.subtree_control: no such file or "+
+		"directory (no cgroup with the controllers memory was delegated to this user)")
 	passesOn := func(dir string) {
 		require.NoError(t, os.MkdirAll(dir, 0o755))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), nil, 0o600))
 	}
-	for _, dir := range []string{slice, slice + "/session", root} {
-		passesOn(dir)
-		base, err := findBase(c, true)
+	base := func(own string) string {
+		base, all, err := findBase(asked, own)
 		require.NoError(t, err)
-		require.Equal(t, dir, base)
+		require.Equal(t, asked, all)
+		return base
+	}
+	passesOn(root)
+	for _, own := range []string{own, "/other", "/", ""} {
+		require.Equal(t, root, base(own))
+	}
+	for _, dir := range []string{slice, slice + "/session"} {
+		passesOn(dir)
+		require.Equal(t, dir, base(own))
+	}
+	// The own one is none, whatever it passes on; nor is another one with processes.
+	passesOn(root + own)
+	require.Equal(t, slice+"/session", base(own))
+	writeFile := func(name, text string) {
+		require.NoError(t, os.WriteFile(filepath.Join(slice, name), []byte(text), 0o600))
+	}
+	writeFile("session/cgroup.type", "domain\n")
+	require.Equal(t, slice+"/session", base(own))
+	writeFile("session/cgroup.procs", "7\n")
+	require.Equal(t, slice, base(own))
+
+	// The limits of the cgroups that are left are those of the container, if they are tighter.
+	writeFile("memory.max", "5\n")
+	writeFile("session/memory.max", "70\n")
+	writeFile("session/own/memory.max", "max\n")
+	writeFile("session/own/pids.max", "16\n")
+	base1, all, err := findBase(asked, own)
+	require.NoError(t, err)
+	require.Equal(t, slice, base1)
+	require.EqualValues(t, 70, all[0].value)
+	require.EqualValues(t, 100, asked[0].value, "what was asked for is not changed")
+	require.Equal(t, limit{
+		flag:       "cgroup: limit of " + slice + "/session/own",
+		controller: "pids",
+		v2:         "pids.max",
+		value:      16,
+	}, all[len(all)-1])
+}
+
+func TestTighten(t *testing.T) {
+	dir := t.TempDir()
+	near, far := filepath.Join(dir, "far/near"), filepath.Join(dir, "far")
+	require.NoError(t, os.MkdirAll(near, 0o755))
+	for name, text := range map[string]string{
+		"far/memory.max": "1000\n", "far/near/memory.max": "500\n", "far/near/memory.high": "400\n",
+		"far/near/memory.swap.max": "70\n", "far/pids.max": "max\n", "far/near/pids.max": "32\n",
+		"far/cpu.max": "max 100000\n", "far/near/cpu.max": "20000 10000\n",
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	values := func(c *config.Container) map[string]int64 {
+		all := map[string]int64{}
+		for _, l := range tighten(limits(c), []string{near, far}) {
+			if l.v2 != "" {
+				all[l.v2] = l.value
+			}
+		}
+		return all
+	}
+	require.Equal(t, map[string]int64{
+		"memory.max": 500, "memory.high": 400, "memory.swap.max": 70, "pids.max": 32,
+		"cpu.max": 2 * Period,
+	}, values(&config.Container{}))
+	require.Equal(t, map[string]int64{
+		"memory.max": 500, "memory.high": 400, "memory.swap.max": 0, "pids.max": 32,
+		"cpu.max": 2 * Period,
+	}, values(&config.Container{Memory: 600, Pids: 33, CPUs: 3}))
+	require.Equal(t, map[string]int64{
+		"memory.max": 300, "memory.high": 400, "memory.swap.max": 0, "pids.max": 31,
+		"cpu.max": Period,
+	}, values(&config.Container{Memory: 300, Pids: 31, CPUs: 1}))
+	require.Equal(t, limits(&config.Container{Memory: 1}),
+		tighten(limits(&config.Container{Memory: 1}), nil))
+}
+
+func TestParseLimit(t *testing.T) {
+	for text, want := range map[string]int64{
+		"0\n": 0, "5": 5, "9223372036854775807\n": 1<<63 - 1, "100000 100000\n": 100000,
+		"50000 100000": 50000, "5000 10000": 50000, "1000 1000000": 1000, "1 1000000": 1000,
+	} {
+		value, limited := parseLimit(text)
+		require.True(t, limited, text)
+		require.Equal(t, want, value, text)
+	}
+	for _, text := range []string{"", "max", "max\n", "max 100000\n", "x", "5 0", "5 x", "1.5"} {
+		_, limited := parseLimit(text)
+		require.False(t, limited, text)
 	}
 }

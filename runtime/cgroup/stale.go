@@ -49,32 +49,50 @@ func makeLocked(dir string) (fd int, err error) {
 	}
 }
 
-// removeStale removes those that are stale: below base, and in all hierarchies of version 1. One
-// runtime at a time is enough for that, and the others do not wait for it.
-func removeStale(base string) {
+// removeStale removes those that are stale: below the bases and each directory above them, in the
+// root of each hierarchy of version 1, and in the slices of systemd, which are where others have
+// made theirs. One runtime at a time is enough for that, and the others do not wait for it.
+func removeStale(bases ...string) {
 	all, err := lock(root, unix.LOCK_EX|unix.LOCK_NB)
 	if err != nil {
 		return
 	}
 	defer unix.Close(all)
-	above := []string{base}
-	for _, name := range list(root) {
-		above = append(above, filepath.Join(root, name))
-	}
-	for _, dir := range above {
-		for _, name := range list(dir) {
-			if !isName(name) {
-				continue
-			}
-			stale := filepath.Join(dir, name)
-			if fd, err := lock(stale, unix.LOCK_EX|unix.LOCK_NB); err == nil {
-				// A process in it outlived its runtime, or is about to go. An error is for the
-				// next one to see.
-				_ = killAndRemove(stale)
-				unix.Close(fd)
-			}
+	for _, dir := range bases {
+		for ; len(dir) > len(root); dir = filepath.Dir(dir) {
+			removeStaleIn(dir)
 		}
 	}
+	for _, name := range removeStaleIn(root) {
+		removeStaleInSlices(filepath.Join(root, name))
+	}
+}
+
+// removeStaleInSlices looks in a directory, and in the slices in it.
+func removeStaleInSlices(dir string) {
+	for _, name := range removeStaleIn(dir) {
+		if strings.HasSuffix(name, ".slice") {
+			removeStaleInSlices(filepath.Join(dir, name))
+		}
+	}
+}
+
+// removeStaleIn looks in one directory, and returns what else is in it.
+func removeStaleIn(dir string) (others []string) {
+	for _, name := range list(dir) {
+		if !isName(name) {
+			others = append(others, name)
+			continue
+		}
+		stale := filepath.Join(dir, name)
+		if fd, err := lock(stale, unix.LOCK_EX|unix.LOCK_NB); err == nil {
+			// A process in it outlived its runtime, or is about to go. An error is for the
+			// next one to see.
+			_ = killAndRemove(stale)
+			unix.Close(fd)
+		}
+	}
+	return others
 }
 
 // list returns the names in a directory, and nothing if it is none.
