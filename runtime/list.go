@@ -244,6 +244,7 @@ func becomeCommand(
 		p.Unshare(unix.CLONE_FILES)
 		p.Dup3(ready, p.Open(childPipe, "pipe"), 0)
 	}
+	users.JoinGroups(p, user)
 	if err := rights.Drop(p, c, user.UID, user.GID, h.pidfd(), h.ignored()); err != nil {
 		return err
 	}

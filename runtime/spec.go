@@ -51,7 +51,7 @@ func settle(asked *config.Container) (*config.Container, error) {
 		return nil, err
 	}
 	if users.NeedsFiles(&c) {
-		c.User = fmt.Sprintf("%d:%d", user.UID, user.GID)
+		c.User, c.Groups = fmt.Sprintf("%d:%d", user.UID, user.GID), user.Groups
 	}
 	c.Env = nil
 	for _, variable := range environment(asked, hostname(asked), user.Home) {

@@ -29,6 +29,7 @@ type Container struct {
 	Volumes  []Volume
 
 	User         string // UID[:GID], or names in the container's passwd(5) and group(5)
+	Groups       []int  // besides; nil for those of group(5), if User has no group
 	UIDs, GIDs   IDMap  // of the user namespace; nil for those that the caller may use
 	Capabilities Capabilities
 	Ulimits      []Ulimit

@@ -227,8 +227,18 @@ func (p *Plan) Sethostname(name string) {
 
 func (p *Plan) Setsid() { p.add(unix.SYS_SETSID) }
 
-// Setgroups drops all supplementary groups.
-func (p *Plan) Setgroups() { p.add(unix.SYS_SETGROUPS, num(0), num(0)) }
+// Setgroups makes these the supplementary groups, in place of all others.
+func (p *Plan) Setgroups(groups ...int) {
+	list := num(0)
+	if len(groups) > 0 {
+		var ids []byte
+		for _, gid := range groups {
+			ids = binary.NativeEndian.AppendUint32(ids, uint32(gid))
+		}
+		list = num(p.put(ids))
+	}
+	p.add(unix.SYS_SETGROUPS, num(len(groups)), list)
+}
 
 func (p *Plan) Setresgid(gid int) { p.add(unix.SYS_SETRESGID, num(gid), num(gid), num(gid)) }
 func (p *Plan) Setresuid(uid int) { p.add(unix.SYS_SETRESUID, num(uid), num(uid), num(uid)) }

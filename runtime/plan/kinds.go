@@ -29,6 +29,7 @@ var (
 	source     = &kind{print: printSource}
 	counted    = &kind{print: quotedLength} // the length is the next argument
 	texts      = &kind{print: quotedArray}
+	groupIDs   = &kind{print: printGroups} // their number is the argument before
 	number     = &kind{print: decimal}
 	mode       = &kind{print: octal}
 	last       = &kind{print: lastDescriptor}
@@ -196,6 +197,18 @@ func printMountAttr(p *Plan, c *call, i int, _ names) string {
 		fields = append(fields, "userns: "+p.parentsDescriptor(int(attr.Userns_fd)))
 	}
 	return "{" + strings.Join(fields, ", ") + "}"
+}
+
+func printGroups(p *Plan, c *call, i int, _ names) string {
+	ids := p.memory(c.args[i], 4*c.args[i-1])
+	if len(ids) == 0 {
+		return "NULL"
+	}
+	var list []string
+	for at := 0; at < len(ids); at += 4 {
+		list = append(list, fmt.Sprint(binary.NativeEndian.Uint32(ids[at:])))
+	}
+	return "[" + strings.Join(list, ", ") + "]"
 }
 
 func printRlimit(p *Plan, c *call, i int, _ names) string {

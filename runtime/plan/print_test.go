@@ -267,6 +267,8 @@ func everyCall(p *Plan, lines func(want ...string)) {
 	p.Setsid()
 	p.MustMatch(devWords, rootWords, StatxDevice)
 	lines(`setsid() must: same word at 128 as <root>`)
+	p.Setgroups(1000, 5)
+	lines(`setgroups(2, [1000, 5])`)
 	fs := p.Fsopen("tmpfs")
 	p.FsconfigString(fs, "mode", "755")
 	p.FsconfigCreate(fs)

@@ -50,7 +50,7 @@ var forms = [...]form{
 	{unix.SYS_UNSHARE, "unshare", kinds{namespaces}},
 	{unix.SYS_SETHOSTNAME, "sethostname", kinds{counted, number}},
 	{unix.SYS_SETSID, "setsid", kinds{}},
-	{unix.SYS_SETGROUPS, "setgroups", kinds{number, text}},
+	{unix.SYS_SETGROUPS, "setgroups", kinds{number, groupIDs}},
 	{unix.SYS_SETRESGID, "setresgid", kinds{number, number, number}},
 	{unix.SYS_SETRESUID, "setresuid", kinds{number, number, number}},
 	{unix.SYS_PRCTL, "prctl", kinds{prctlOption, prctlValue}},

@@ -34,6 +34,7 @@ var understood = []string{
 	"process.terminal",
 	"process.user.uid",
 	"process.user.gid",
+	"process.user.additionalGids",
 	"process.user.umask",
 	"linux.gidMappings",
 	"linux.maskedPaths",

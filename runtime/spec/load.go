@@ -283,6 +283,12 @@ func (r *reader) readUser(u specs.User) {
 	if max(u.UID, u.GID) > math.MaxInt32 {
 		r.refuse("process.user", "%d:%d: must be below 2147483648", u.UID, u.GID)
 	}
+	for _, gid := range u.AdditionalGids {
+		if gid > math.MaxInt32 {
+			r.refuse("process.user.additionalGids", "%d: must be below 2147483648", gid)
+		}
+		r.c.Groups = append(r.c.Groups, int(gid))
+	}
 	r.c.User = fmt.Sprintf("%d:%d", u.UID, u.GID)
 	if r.c.User == "0:0" {
 		r.c.User = "0"

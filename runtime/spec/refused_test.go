@@ -64,9 +64,9 @@ func TestRefused(t *testing.T) {
 			change: func(s *specs.Spec) { s.Process.SelinuxLabel = "l" },
 		},
 		{
-			want: `process.user.additionalGids: not supported`,
+			want: `process.user.additionalGids: 4294967295: must be below 2147483648`,
 			change: func(s *specs.Spec) {
-				s.Process.User.AdditionalGids = []uint32{5}
+				s.Process.User.AdditionalGids = []uint32{5, 1<<32 - 1}
 			},
 		},
 		{

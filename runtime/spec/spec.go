@@ -102,6 +102,9 @@ func processOf(c *config.Container) (*specs.Process, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, gid := range c.Groups {
+		user.AdditionalGids = append(user.AdditionalGids, uint32(gid))
+	}
 	p := &specs.Process{
 		Terminal:        c.Terminal == config.TerminalYes,
 		User:            user,
@@ -227,14 +230,20 @@ func deniesDevices(c *config.Container) bool {
 	return c.Namespaces.Has(unix.CLONE_NEWNS) && !mayMount
 }
 
-// profileFor is Docker's default profile for these capabilities. That the filter of package rights
-// decides as it does is tested there.
+// profileFor is Docker's default profile for these capabilities, with the one call that the filter
+// of package rights allows besides. That the filter decides as it does is tested there.
 func profileFor(c config.Capabilities) (*specs.LinuxSeccomp, error) {
 	profile, err := seccomp.GetDefaultProfile(&specs.Spec{Process: &specs.Process{
 		Capabilities: &specs.LinuxCapabilities{Bounding: rights.CapabilityNames(c)},
 	}})
 	if err != nil {
 		return nil, fmt.Errorf("seccomp profile: %w", err)
+	}
+	if c.Has(unix.CAP_SYS_ADMIN) {
+		profile.Syscalls = append(profile.Syscalls, specs.LinuxSyscall{
+			Names:  []string{"pivot_root"},
+			Action: specs.ActAllow,
+		})
 	}
 	return profile, nil
 }

@@ -102,6 +102,7 @@ func values() map[string]*config.Container {
 			c.GIDs = config.IDMap{{Inside: 0, Outside: 4294967294, Size: 1}}
 		}),
 		"user":    with(func(c *config.Container) { c.User = "33:44" }),
+		"groups":  with(func(c *config.Container) { c.User, c.Groups = "33:44", []int{44, 5} }),
 		"group":   with(func(c *config.Container) { c.User = "0:5" }),
 		"highest": with(func(c *config.Container) { c.User = "2147483647:2147483647" }),
 		"no capabilities": with(func(c *config.Container) {
@@ -435,7 +436,7 @@ func TestMountsOfPlan(t *testing.T) {
 			var made, said []string
 			for _, call := range p.Calls()[assembled:] {
 				mask := slices.Contains(call.Allowed, unix.ENOENT)
-				if call.Name == "mount" && !mask {
+				if (call.Name == "mount" || call.Name == "fsopen") && !mask {
 					made = append(made, strings.Trim(call.Args[0], `"`))
 				}
 			}

@@ -4,6 +4,7 @@ package users
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,6 +18,7 @@ import (
 type User struct {
 	UID, GID int
 	Home     string
+	Groups   []int // supplementary ones, with GID, or none
 }
 
 // NeedsFiles tells whether the user of the container is in its passwd(5), or to be looked for
@@ -37,20 +39,27 @@ func OpenFiles(p *plan.Plan) (passwd, group plan.FD) {
 	return open("/etc/passwd"), open("/etc/group")
 }
 
-// LookUp finds the user of the container in the texts of its passwd(5) and group(5).
+// LookUp finds the user of the container in the texts of its passwd(5) and group(5). One that is
+// looked up without a group has those of group(5), as by login(1); with a group, that alone. As for
+// Docker, `NAME:` is without a group, and `:GROUP` is root.
 func LookUp(c *config.Container, passwd, group string) (u User, err error) {
 	if !NeedsFiles(c) {
-		return User{Home: "/root"}, nil
+		return User{Home: "/root", Groups: c.Groups}, nil
 	}
 	name, groupName, hasGroup := strings.Cut(c.User, ":")
-	u.Home = "/"
+	if name == "" && groupName != "" {
+		name = "0"
+	}
+	hasGroup = hasGroup && groupName != ""
+	u.Home, u.Groups = "/", c.Groups
+	login := ""
 	if fields := named(passwd, name); len(fields) > 5 {
 		name = fields[2]
 		if fields[5] != "" { // otherwise it is /, as for login(1)
 			u.Home = fields[5]
 		}
 		if !hasGroup {
-			groupName, hasGroup = fields[3], true
+			login, groupName, hasGroup = fields[0], fields[3], true
 		}
 	}
 	if u.UID, err = parseID(name); err != nil {
@@ -64,7 +73,37 @@ func LookUp(c *config.Container, passwd, group string) (u User, err error) {
 			return u, fmt.Errorf("group %q: not in the container's /etc/group", groupName)
 		}
 	}
+	if login != "" && len(c.Groups) == 0 && mayDropGroups(c) {
+		u.Groups = groupsOf(group, login, u.GID)
+	}
 	return u, nil
+}
+
+// groupsOf are the groups that a text in the form of group(5) has a user in, and the own one of the
+// user with them, as by initgroups(3); none if there are no others.
+func groupsOf(text, login string, own int) (groups []int) {
+	for line := range strings.Lines(text) {
+		fields := strings.Split(strings.TrimSpace(line), ":")
+		if len(fields) < 4 || !slices.Contains(strings.Split(fields[3], ","), login) {
+			continue
+		}
+		gid, err := parseID(fields[2])
+		if err == nil && gid != own && !slices.Contains(groups, gid) {
+			groups = append(groups, gid)
+		}
+	}
+	if groups == nil {
+		return nil
+	}
+	return append([]int{own}, groups...)
+}
+
+// JoinGroups adds the call that gives the child its supplementary groups.
+func JoinGroups(p *plan.Plan, u User) {
+	if len(u.Groups) > 0 {
+		p.About("join groups", "")
+		p.Setgroups(u.Groups...)
+	}
 }
 
 // CheckMapped makes sure that the ids of a user are in the id maps of the container.
@@ -72,6 +111,16 @@ func CheckMapped(c *config.Container, u User) error {
 	if !has(c.UIDs, "/proc/self/uid_map", u.UID) || !HasGroup(c, u.GID) {
 		return fmt.Errorf("user %q: not mapped in the user namespace "+
 			"(see /etc/subuid and newuidmap)", c.User)
+	}
+	for _, gid := range u.Groups {
+		if !HasGroup(c, gid) {
+			return fmt.Errorf("user %q: group %d is not mapped in the user namespace "+
+				"(see /etc/subgid and newgidmap)", c.User, gid)
+		}
+	}
+	if len(u.Groups) > 0 && !mayDropGroups(c) {
+		return fmt.Errorf("user %q: no groups can be set in a user namespace with one group "+
+			"(see /etc/subgid and newgidmap)", c.User)
 	}
 	return nil
 }

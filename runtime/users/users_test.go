@@ -64,6 +64,7 @@ func asNobody(t *testing.T) bool {
 
 const passwd = `root:x:0:0:root:/root:/bin/sh
 demo:x:1000:2000:Demo:/home/demo:/bin/sh
+members:x:1002:2001::/:
 2000:x:0:0:named like a number:/root:/bin/sh
 odd:x:many:0::/:
 short:x:7
@@ -73,7 +74,12 @@ homeless:x:9:9:::
 const group = `root:x:0:
 wheel:x:10:demo
 1000:x:0:
-odd:x:many:
+odd:x:many:demo
+audio:x:63:root,members,demo
+again:x:10:demo
+own:x:2001:members
+none:x:7
+demo:x:8:demo2,dem
 `
 
 // A name is looked up in the files of the container. A number is an id: a file that has it for a
@@ -84,20 +90,24 @@ func TestLookUp(t *testing.T) {
 		want User
 		err  string
 	}{
-		{user: "0", want: User{0, 0, "/root"}},
-		{user: "root", want: User{0, 0, "/root"}},
-		{user: "demo", want: User{1000, 2000, "/home/demo"}},
-		{user: "1000", want: User{1000, 2000, "/home/demo"}},
-		{user: "1000:5", want: User{1000, 5, "/home/demo"}},
-		{user: "demo:wheel", want: User{1000, 10, "/home/demo"}},
-		{user: "demo:0", want: User{1000, 0, "/home/demo"}},
-		{user: "0:1000", want: User{0, 1000, "/root"}},
-		{user: "homeless", want: User{9, 9, "/"}},
-		{user: "2000", want: User{2000, 0, "/"}},
-		{user: "1001", want: User{1001, 0, "/"}},
-		{user: "1001:wheel", want: User{1001, 10, "/"}},
-		{user: "7", want: User{7, 0, "/"}},
-		{user: "2147483647:2147483647", want: User{math.MaxInt32, math.MaxInt32, "/"}},
+		{user: "0", want: User{0, 0, "/root", nil}},
+		{user: "root", want: User{0, 0, "/root", []int{0, 63}}},
+		{user: "demo", want: User{1000, 2000, "/home/demo", []int{2000, 10, 63}}},
+		{user: "1000", want: User{1000, 2000, "/home/demo", []int{2000, 10, 63}}},
+		{user: "demo:", want: User{1000, 2000, "/home/demo", []int{2000, 10, 63}}},
+		{user: "members", want: User{1002, 2001, "/", []int{2001, 63}}},
+		{user: ":wheel", want: User{0, 10, "/root", nil}},
+		{user: ":50", want: User{0, 50, "/root", nil}},
+		{user: "1000:5", want: User{1000, 5, "/home/demo", nil}},
+		{user: "demo:wheel", want: User{1000, 10, "/home/demo", nil}},
+		{user: "demo:0", want: User{1000, 0, "/home/demo", nil}},
+		{user: "0:1000", want: User{0, 1000, "/root", nil}},
+		{user: "homeless", want: User{9, 9, "/", nil}},
+		{user: "2000", want: User{2000, 0, "/", nil}},
+		{user: "1001", want: User{1001, 0, "/", nil}},
+		{user: "1001:wheel", want: User{1001, 10, "/", nil}},
+		{user: "7", want: User{7, 0, "/", nil}},
+		{user: "2147483647:2147483647", want: User{math.MaxInt32, math.MaxInt32, "/", nil}},
 		{user: "nobody", err: `user "nobody": not in the container's /etc/passwd`},
 		{user: "short", err: `user "short": not in the container's /etc/passwd`},
 		{user: "odd", err: `user "odd": not in the container's /etc/passwd`},
@@ -112,19 +122,51 @@ func TestLookUp(t *testing.T) {
 		{user: "demo:nobody", err: `group "nobody": not in the container's /etc/group`},
 		{user: "demo:odd", err: `group "many": not in the container's /etc/group`},
 		{user: "demo:4294967295", err: `group "4294967295": not in the container's /etc/group`},
-		{user: "demo:", err: `group "": not in the container's /etc/group`},
+		{user: ":", err: `user ":": not in the container's /etc/passwd`},
+		{user: ":nobody", err: `group "nobody": not in the container's /etc/group`},
 		{user: "demo:5:6", err: `group "5:6": not in the container's /etc/group`},
 	} {
 		t.Run(c.user, func(t *testing.T) {
-			got, err := LookUp(&config.Container{User: c.user}, passwd, group)
+			k := inUserNamespace(many, many)
+			k.User = c.user
+			got, err := LookUp(k, passwd, group)
 			if c.err != "" {
 				require.EqualError(t, err, c.err)
 				return
 			}
 			require.NoError(t, err)
+			if hasDeny() {
+				c.want.Groups = nil
+			}
 			require.Equal(t, c.want, got)
 		})
 	}
+}
+
+// Groups that were asked for are in place of those of the files. Where none can be set the files
+// count for nothing, and what was asked for is an error.
+func TestGroups(t *testing.T) {
+	c := inUserNamespace(many, many)
+	c.User, c.Groups = "demo", []int{5}
+	got, err := LookUp(c, passwd, group)
+	require.NoError(t, err)
+	require.Equal(t, User{1000, 2000, "/home/demo", []int{5}}, got)
+	c.User = "0"
+	got, err = LookUp(c, "", "")
+	require.NoError(t, err)
+	require.Equal(t, User{0, 0, "/root", []int{5}}, got)
+
+	own := inUserNamespace(justOne(os.Geteuid()), justOne(os.Getegid()))
+	own.User = "root"
+	got, err = LookUp(own, passwd, group)
+	require.NoError(t, err)
+	require.Empty(t, got.Groups)
+	require.EqualError(t, CheckMapped(own, User{Groups: []int{0}}), `user "root": no groups can be `+
+		`set in a user namespace with one group (see /etc/subgid and newgidmap)`)
+
+	require.Empty(t, lines(t, func(p *plan.Plan) { JoinGroups(p, User{GID: 5}) }))
+	require.Equal(t, []string{`setgroups(2, [5, 7])`},
+		lines(t, func(p *plan.Plan) { JoinGroups(p, User{GID: 5, Groups: []int{5, 7}}) }))
 }
 
 // Root needs no files: whatever they say it is root, and a container without them has it.
@@ -135,10 +177,10 @@ func TestLookUpWithoutFiles(t *testing.T) {
 	}
 	got, err := LookUp(&config.Container{User: "0"}, "demo:x:0:1000::/home/demo:\n", "")
 	require.NoError(t, err)
-	require.Equal(t, User{0, 0, "/root"}, got)
+	require.Equal(t, User{0, 0, "/root", nil}, got)
 	got, err = LookUp(&config.Container{User: "5:6"}, "", "")
 	require.NoError(t, err)
-	require.Equal(t, User{5, 6, "/"}, got)
+	require.Equal(t, User{5, 6, "/", nil}, got)
 	_, err = LookUp(&config.Container{User: "root"}, "", "")
 	require.EqualError(t, err, `user "root": not in the container's /etc/passwd`)
 }
@@ -447,6 +489,8 @@ func TestCheckMapped(t *testing.T) {
 		require.EqualError(t, CheckMapped(c, u),
 			`user "demo": not mapped in the user namespace (see /etc/subuid and newuidmap)`)
 	}
+	require.EqualError(t, CheckMapped(c, User{UID: 1000, Groups: []int{0, 5}}), `user "demo": `+
+		`group 5 is not mapped in the user namespace (see /etc/subgid and newgidmap)`)
 }
 
 // A map of one id, and that the caller's, is what anybody may write; and whoever writes it may not
