@@ -120,7 +120,7 @@ func (h *thisHost) run() (status int, err error) {
 	if closeErr := made.terminal.Close(); closeErr != nil {
 		status, err = statusFailed, errors.Join(err, closeErr)
 	}
-	return status, errors.Join(err, made.group.Explain(status))
+	return status, errors.Join(err, made.group.Explain(status), rights.Explain(status))
 }
 
 // abandon ends the child when something went wrong. An error of the list came first.

@@ -434,7 +434,8 @@ func TestRemoveStale(t *testing.T) {
 	base := filepath.Join(root, "delegated/group") // on version 2
 	elsewhere := filepath.Join(root, "user.slice/user-7.slice")
 	hierarchies := []string{
-		base, elsewhere, root, filepath.Join(root, "memory"), filepath.Join(root, "pids/user.slice"),
+		base, elsewhere, root,
+		filepath.Join(root, "memory"), filepath.Join(root, "pids/user.slice"),
 	}
 	locks := map[string]int{}
 	for _, dir := range hierarchies {

@@ -3,6 +3,7 @@
 package rights
 
 import (
+	"errors"
 	"fmt"
 
 	"golang.org/x/net/bpf"
@@ -13,7 +14,9 @@ import (
 
 // A seccomp filter is a program that the kernel runs at each system call (seccomp(2)). It sees the
 // number and the arguments, and returns a verdict. This one decides as Docker's default profile
-// does; but programs for another architecture, such as of 32 bits, do not run at all.
+// does. But programs for another architecture, such as of 32 bits, do not run at all: Docker lets
+// those of i386 run, and by their socketcall(2), whose arguments a filter does not see, they get
+// the sockets that the profile refuses to others.
 
 // verdict is what becomes of a system call.
 type verdict uint8
@@ -82,6 +85,15 @@ func Filter(capabilities config.Capabilities) []unix.SockFilter {
 		bpf.RetConstant{Val: unix.SECCOMP_RET_KILL_PROCESS}, loadNumber)
 	f.search(blocks)
 	return f
+}
+
+// Explain tells why a command was killed, if it was by the filter: the kernel says nothing to it.
+func Explain(status int) error {
+	if status != 128+int(unix.SIGSYS) {
+		return nil
+	}
+	return errors.New("filter of system calls: killed the command, or a process of it (a program " +
+		"for another architecture, such as of 32 bits, does not run in a container)")
 }
 
 // filter is the program, in the kernel's form.

@@ -74,6 +74,13 @@ var arguments = func() (all []uint64) {
 		0x7e020000, 0x3d0f00)
 }()
 
+func TestExplain(t *testing.T) {
+	require.ErrorContains(t, Explain(159), "32 bits")
+	for _, status := range []int{0, 1, 31, 128, 137, 158, 160} {
+		require.NoError(t, Explain(status))
+	}
+}
+
 type profile []specs.LinuxSyscall
 
 // dockerProfile is the one that Docker makes of its default profile for these capabilities.

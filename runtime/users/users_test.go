@@ -161,8 +161,8 @@ func TestGroups(t *testing.T) {
 	got, err = LookUp(own, passwd, group)
 	require.NoError(t, err)
 	require.Empty(t, got.Groups)
-	require.EqualError(t, CheckMapped(own, User{Groups: []int{0}}), `user "root": no groups can be `+
-		`set in a user namespace with one group (see /etc/subgid and newgidmap)`)
+	require.EqualError(t, CheckMapped(own, User{Groups: []int{0}}), `user "root": no groups can `+
+		`be set in a user namespace with one group (see /etc/subgid and newgidmap)`)
 
 	require.Empty(t, lines(t, func(p *plan.Plan) { JoinGroups(p, User{GID: 5}) }))
 	require.Equal(t, []string{`setgroups(2, [5, 7])`},
