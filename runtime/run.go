@@ -296,11 +296,14 @@ func (h *thisHost) lookUpUser(passwd, group plan.FD) (user users.User, err error
 	}
 	passwdText, err := h.readOpened(passwd)
 	groupText, groupErr := h.readOpened(group)
-	if err := errors.Join(err, groupErr); err != nil {
+	err = errors.Join(err, groupErr)
+	if err != nil && !errors.Is(err, unix.EFBIG) {
 		return user, err
 	}
-	if user, err = users.LookUp(h.c, passwdText, groupText); err != nil {
-		return user, err
+	// What is too large has no names, as what is not there; and numbers need none.
+	user, lookUpErr := users.LookUp(h.c, passwdText, groupText)
+	if lookUpErr != nil {
+		return user, errors.Join(lookUpErr, err)
 	}
 	return user, users.CheckMapped(h.c, user)
 }

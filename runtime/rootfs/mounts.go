@@ -22,8 +22,6 @@ import (
 const (
 	noSuidExec    = unix.MS_NOSUID | unix.MS_NOEXEC
 	noSuidExecDev = noSuidExec | unix.MS_NODEV
-
-	isLink = "is a symbolic link in the root file system, or lies behind one"
 )
 
 // A Mount is a file system that root file systems lack, and containers get.
@@ -143,8 +141,8 @@ func (r *Root) mount(m Mount, magic uint64) plan.FD {
 	}
 	p.Name(mounted, m.Target)
 	p.About("mount "+m.Type, m.Target)
-	p.Hint(unix.ELOOP, isLink)
-	p.Hint(unix.ENOTDIR, isLink)
+	p.Hint(unix.ELOOP, "is a symbolic link in the root file system, or lies behind one")
+	p.Hint(unix.ENOTDIR, "is a file in the root file system")
 	p.Hint(plan.ErrCheck, "is no longer what was mounted there")
 	p.Mkdirat(r.root, name, 0o755)
 	p.Allow(unix.EEXIST)

@@ -29,11 +29,11 @@ func NeedsFiles(c *config.Container) bool { return c.User != "0" }
 // there, and may be anything if a container brought them: a link that leads out of its root, a pipe
 // that nobody writes to.
 func OpenFiles(p *plan.Plan) (passwd, group plan.FD) {
-	p.About("look up user", "")
 	open := func(name string) plan.FD {
+		p.About("look up user", name)
 		fd := p.Openat2(plan.CWD, name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY,
 			unix.RESOLVE_NO_MAGICLINKS)
-		p.Allow(unix.ENOENT, unix.ENOTDIR) // without the file there are no names
+		p.Allow(unix.ENOENT, unix.ENOTDIR, unix.ELOOP) // without the file there are no names
 		return fd
 	}
 	return open("/etc/passwd"), open("/etc/group")
