@@ -157,7 +157,7 @@ func (h *thisHost) copyRootfs() error {
 	if err := errors.Join(h.plan.Release(), h.plan.Await()); err != nil {
 		return err
 	}
-	if err := h.runInside("copy", rootfs.CopyFrom, rootfs.CopyTo); err != nil {
+	if err := h.runInside("copy", rootfs.CopyFrom(), rootfs.CopyTo()); err != nil {
 		return fmt.Errorf("copy %q: %w", h.c.Rootfs, err)
 	}
 	return nil

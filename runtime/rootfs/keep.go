@@ -79,13 +79,17 @@ func prepareKept(c *config.Container, dir int) error {
 	if err := unix.Fchmod(dir, 0o700); err != nil {
 		return fmt.Errorf("chmod: %w", err)
 	}
-	defer unix.Umask(unix.Umask(0)) // the mode of upper is that of / in the container
+	defer unix.Umask(unix.Umask(0))
+	mode := uint32(0o755)
 	for _, name := range []string{"work", "upper"} {
+		if name == "upper" {
+			mode = RootMode(c)
+		}
 		if has(name) {
 			continue
 		}
 		part := name + ".part" // only what is complete has its name (rename(2))
-		err := unix.Mkdirat(dir, part, 0o755)
+		err := unix.Mkdirat(dir, part, mode)
 		if err != nil && !errors.Is(err, unix.EEXIST) {
 			return fmt.Errorf("mkdir %q: %w", name, err)
 		}

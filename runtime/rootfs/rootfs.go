@@ -22,8 +22,17 @@ type Root struct {
 }
 
 // stage is where the root is put together, in a mount namespace that nobody else sees: a tmpfs,
-// which is gone, with what the container wrote, when its last process is.
-const stage = "/tmp"
+// which is gone, with what the container wrote, when its last process is. Any directory will do, and
+// one of these every host has.
+func stage() string {
+	for _, dir := range []string{"/tmp", "/run", "/var", "/mnt"} {
+		var stat unix.Stat_t
+		if unix.Stat(dir, &stat) == nil && stat.Mode&unix.S_IFMT == unix.S_IFDIR {
+			return dir
+		}
+	}
+	return "/usr"
+}
 
 // Assemble mounts the root file system on the stage, or the layers that it is made of. Where there
 // are none, the child makes the trees itself.
@@ -40,13 +49,15 @@ func Assemble(p *plan.Plan, c *config.Container, trees Trees) *Root {
 	p.About("open root of the host", "/")
 	r.host = p.Name(p.Openat2(plan.CWD, "/", unix.O_PATH|unix.O_DIRECTORY, 0), "host")
 
+	stage := stage()
 	p.About("mount tmpfs", stage)
 	p.Mount("tmpfs", stage, unix.MS_NOSUID|unix.MS_NODEV, "mode=0755")
 	p.Chdir(stage)
 	r.stage = p.Name(p.Openat2(plan.CWD, ".", unix.O_PATH|unix.O_DIRECTORY, 0), "stage")
-	for _, dir := range []string{"root", "lower", "layer", "layer/upper", "layer/work", "etc"} {
+	for _, dir := range []string{"root", "lower", "layer", "layer/work", "etc"} {
 		p.Mkdirat(r.stage, dir, 0o755)
 	}
+	p.Mkdirat(r.stage, "layer/upper", RootMode(c))
 	switch c.Layers {
 	case config.Bind:
 		p.About("rootfs", c.Rootfs)
@@ -75,12 +86,20 @@ func (r *Root) attachLayers() {
 	}
 }
 
-// The directories between which the rootfs is copied for -layers copy, when it has been assembled
-// and before it is entered.
-const (
-	CopyFrom = stage + "/lower"
-	CopyTo   = stage + "/layer/copy"
-)
+// RootMode is the mode of the rootfs itself, which is that of / in the container: with an overlay
+// that of the upper layer.
+func RootMode(c *config.Container) uint32 {
+	var stat unix.Stat_t
+	if err := unix.Stat(c.Rootfs, &stat); err != nil { // open_tree(2) will say so
+		return 0o755
+	}
+	return stat.Mode & 0o1777
+}
+
+// CopyFrom and CopyTo are the directories between which the rootfs is copied for -layers copy, when
+// it has been assembled and before it is entered.
+func CopyFrom() string { return stage() + "/lower" }
+func CopyTo() string   { return stage() + "/layer/copy" }
 
 // Enter makes the root that of the mount namespace. The old root comes to lie on top of the new
 // one, where only the path "." leads to it (pivot_root(2), notes).

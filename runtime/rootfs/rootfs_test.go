@@ -1010,8 +1010,8 @@ func TestTextsOfNames(t *testing.T) {
 
 // No directory of the host is handed to the copier, and the copy is entered where it was made.
 func TestCopyIsMadeOnTheStage(t *testing.T) {
-	require.Equal(t, "/tmp/lower", CopyFrom)
-	require.Equal(t, "/tmp/layer/copy", CopyTo)
+	require.Equal(t, "/tmp/lower", CopyFrom())
+	require.Equal(t, "/tmp/layer/copy", CopyTo())
 	calls := list(t, container(func(c *config.Container) { c.Layers = config.Copy }))
 	i := find(t, calls, `mount("layer/copy"`)
 	require.Equal(t, []string{
@@ -1019,6 +1019,16 @@ func TestCopyIsMadeOnTheStage(t *testing.T) {
 		`chdir("root")`,
 		`pivot_root(".", ".")`,
 	}, lines(calls)[i:i+3])
+}
+
+// With an overlay the mode of / is that of the upper layer: it is the mode of the rootfs.
+func TestRootMode(t *testing.T) {
+	dir := t.TempDir()
+	for _, mode := range []uint32{0o700, 0o755, 0o1777, 0o500} {
+		require.NoError(t, unix.Chmod(dir, mode))
+		calls := list(t, container(func(c *config.Container) { c.Rootfs = dir }))
+		find(t, calls, fmt.Sprintf(`mkdirat(<stage>, "layer/upper", %#o)`, mode))
+	}
 }
 
 // The stage is the same for all: without it a root file system would have to have all directories.
@@ -1032,9 +1042,9 @@ func TestStage(t *testing.T) {
 			`mkdirat(<stage>, "root", 0755)`,
 			`mkdirat(<stage>, "lower", 0755)`,
 			`mkdirat(<stage>, "layer", 0755)`,
-			`mkdirat(<stage>, "layer/upper", 0755)`,
 			`mkdirat(<stage>, "layer/work", 0755)`,
 			`mkdirat(<stage>, "etc", 0755)`,
+			`mkdirat(<stage>, "layer/upper", 0755)`,
 		}, lines(calls)[i:i+9])
 	})
 }
