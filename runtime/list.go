@@ -250,7 +250,8 @@ func becomeCommand(
 	}
 	p.Asked("exec", c.Command[0])
 	if user.UID != 0 && rootfs.RootMode(c)&0o001 == 0 {
-		p.Hint(unix.EACCES, "the directory of the root file system is closed to others: chmod go+rx")
+		p.Hint(unix.EACCES,
+			"the directory of the root file system is closed to others: chmod go+rx")
 	}
 	variables := p.Array(env)
 	p.Command()

@@ -22,8 +22,8 @@ type Root struct {
 }
 
 // stage is where the root is put together, in a mount namespace that nobody else sees: a tmpfs,
-// which is gone, with what the container wrote, when its last process is. Any directory will do, and
-// one of these every host has.
+// which is gone, with what the container wrote, when its last process is. Any directory will do,
+// and one of these every host has.
 func stage() string {
 	for _, dir := range []string{"/tmp", "/run", "/var", "/mnt"} {
 		var stat unix.Stat_t

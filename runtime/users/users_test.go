@@ -188,7 +188,8 @@ func TestLookUpWithoutFiles(t *testing.T) {
 // The files are those of the container, and may be anything: a magic link, a pipe that nobody
 // writes to, a terminal that would become the one of the child.
 func TestFilesAreOpenedWithCare(t *testing.T) {
-	const how = `O_RDONLY|O_NOCTTY|O_NONBLOCK|O_CLOEXEC, RESOLVE_NO_MAGICLINKS) or ENOENT, ENOTDIR, ELOOP`
+	const how = `O_RDONLY|O_NOCTTY|O_NONBLOCK|O_CLOEXEC, RESOLVE_NO_MAGICLINKS) ` +
+		`or ENOENT, ENOTDIR, ELOOP`
 	require.Equal(t, []string{
 		`openat2(AT_FDCWD, "/etc/passwd", ` + how,
 		`openat2(AT_FDCWD, "/etc/group", ` + how,
