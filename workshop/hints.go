@@ -71,8 +71,8 @@ func parseHints(file, text string) (h hints, err error) {
 		paragraphs = slices.Delete(paragraphs, 3, 4)
 	}
 	if !ok || len(paragraphs) != 4 {
-		return h, fmt.Errorf("%s: want four paragraphs, the first of which begins with Kernel: and, before the last, "+
-			"perhaps one that begins with Go:", file)
+		return h, fmt.Errorf("%s: want four paragraphs: the first begins with Kernel:, and before the last "+
+			"there may be one more that begins with Go", file)
 	}
 	h.Kernel = join(kernel)
 	for _, p := range paragraphs[1:3] {
