@@ -153,11 +153,11 @@ func (h *thisHost) self() (plan.FD, error) {
 }
 
 // copyRootfs has this program copy the rootfs, as root of the container and in its mount namespace.
-func (h *thisHost) copyRootfs() error {
+func (h *thisHost) copyRootfs(from, to string) error {
 	if err := errors.Join(h.plan.Release(), h.plan.Await()); err != nil {
 		return err
 	}
-	if err := h.runInside("copy", rootfs.CopyFrom(), rootfs.CopyTo()); err != nil {
+	if err := h.runInside("copy", from, to); err != nil {
 		return fmt.Errorf("copy %q: %w", h.c.Rootfs, err)
 	}
 	return nil

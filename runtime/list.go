@@ -35,7 +35,7 @@ type host interface {
 	ignored() []unix.Signal
 	trees() (rootfs.Trees, error)
 	// copyRootfs copies the rootfs to the layer when the calls so far are made.
-	copyRootfs() error
+	copyRootfs(from, to string) error
 	// lookUpUser finds the user of the container in files that the calls so far have opened.
 	lookUpUser(passwd, group plan.FD) (users.User, error)
 	// self is a descriptor of this program, for the init to be executed, and ready is one that the
@@ -147,7 +147,7 @@ func makeRoot(p *plan.Plan, c *config.Container, h host) (*rootfs.Root, error) {
 	}
 	root := rootfs.Assemble(p, c, trees)
 	if c.Layers == config.Copy {
-		if err := h.copyRootfs(); err != nil {
+		if err := h.copyRootfs(root.CopyFrom(), root.CopyTo()); err != nil {
 			return nil, err
 		}
 	}

@@ -63,7 +63,7 @@ func (h *paper) start(int) error { return nil }
 
 func (h *paper) onHost(func(int, func(string)) (func() error, error)) error { return nil }
 
-func (h *paper) copyRootfs() error { return nil }
+func (h *paper) copyRootfs(string, string) error { return nil }
 
 func (h *paper) trees() (rootfs.Trees, error) { return rootfs.ExampleTrees(h.c, h.plan), nil }
 

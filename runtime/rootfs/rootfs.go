@@ -15,15 +15,16 @@ type Root struct {
 	p     *plan.Plan
 	c     *config.Container
 	trees Trees
+	dir   string    // of the host, for the stage
 	names []plan.FD // detached mounts of the files in nameFiles
 
 	// Descriptors that calls of the list open.
 	host, stage, root, proc, sys, dev plan.FD
 }
 
-// stage is where the root is put together, in a mount namespace that nobody else sees: a tmpfs,
-// which is gone, with what the container wrote, when its last process is. Any directory will do,
-// and one of these every host has.
+// stage is the directory where the root is put together, in a mount namespace that nobody else
+// sees: a tmpfs is mounted there, which is gone, with what the container wrote, when its last
+// process is. Any directory will do, and one of these every host has.
 func stage() string {
 	for _, dir := range []string{"/tmp", "/run", "/var", "/mnt"} {
 		var stat unix.Stat_t
@@ -37,7 +38,7 @@ func stage() string {
 // Assemble mounts the root file system on the stage, or the layers that it is made of. Where there
 // are none, the child makes the trees itself.
 func Assemble(p *plan.Plan, c *config.Container, trees Trees) *Root {
-	r := &Root{p: p, c: c, trees: trees}
+	r := &Root{p: p, c: c, trees: trees, dir: stage()}
 	if len(trees) == 0 {
 		r.trees = openInChild(p, c)
 	}
@@ -49,10 +50,9 @@ func Assemble(p *plan.Plan, c *config.Container, trees Trees) *Root {
 	p.About("open root of the host", "/")
 	r.host = p.Name(p.Openat2(plan.CWD, "/", unix.O_PATH|unix.O_DIRECTORY, 0), "host")
 
-	stage := stage()
-	p.About("mount tmpfs", stage)
-	p.Mount("tmpfs", stage, unix.MS_NOSUID|unix.MS_NODEV, "mode=0755")
-	p.Chdir(stage)
+	p.About("mount tmpfs", r.dir)
+	p.Mount("tmpfs", r.dir, unix.MS_NOSUID|unix.MS_NODEV, "mode=0755")
+	p.Chdir(r.dir)
 	r.stage = p.Name(p.Openat2(plan.CWD, ".", unix.O_PATH|unix.O_DIRECTORY, 0), "stage")
 	for _, dir := range []string{"root", "lower", "layer", "layer/work", "etc"} {
 		p.Mkdirat(r.stage, dir, 0o755)
@@ -98,8 +98,8 @@ func RootMode(c *config.Container) uint32 {
 
 // CopyFrom and CopyTo are the directories between which the rootfs is copied for -layers copy, when
 // it has been assembled and before it is entered.
-func CopyFrom() string { return stage() + "/lower" }
-func CopyTo() string   { return stage() + "/layer/copy" }
+func (r *Root) CopyFrom() string { return r.dir + "/lower" }
+func (r *Root) CopyTo() string   { return r.dir + "/layer/copy" }
 
 // Enter makes the root that of the mount namespace. The old root comes to lie on top of the new
 // one, where only the path "." leads to it (pivot_root(2), notes).

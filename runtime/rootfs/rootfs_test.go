@@ -851,16 +851,13 @@ func TestVolumes(t *testing.T) {
 			kind = ` must: directory`
 		}
 		return []string{
-			`fstatfs(<` + target + `>) must not: proc, must not: sysfs`,
-			`dup3(<` + target + `>, <target>, O_CLOEXEC)`,
-			`readlinkat(</proc>, self/fd/<target>) must not: "/proc\x00", must not: "/proc/", ` +
-				`must not: "/sys\x00", must not: "/sys/"`,
 			`statx(<` + target + `>, "", ` + statx +
 				` must: same mount as </dev>, or refused: leaves out 1`,
 			`statx(<` + target + `>, "", ` + statx + ` must not: mount root`,
-			`statx(<` + target + `>, "", ` + statx +
-				` must: same mount as <root>, or refused: leaves out 1`,
-			`statx(<` + target + `>, "", ` + statx + ` must not: mount root`,
+			`fstatfs(<` + target + `>) must not: proc, must not: sysfs`,
+			`dup3(<` + target + `>, <target>, O_CLOEXEC)`,
+			`readlinkat(</proc>, self/fd/<target>) must not: "/\x00", must not: "/proc\x00", ` +
+				`must not: "/proc/", must not: "/sys\x00", must not: "/sys/"`,
 			`statx(<` + target + `>, "", ` + statx + kind,
 			`move_mount(<volume ` + source + `>, "", <` + target + `>, "", ` +
 				`MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)`,
@@ -908,10 +905,7 @@ func TestVolumes(t *testing.T) {
 			calls := list(t, container(func(k *config.Container) {
 				k.Volumes = []config.Volume{{Source: c.source, Target: c.target}}
 			}))
-			want := append([]string{
-				`statx(</dev>, "", ` + statx,
-				`statx(<root>, "", ` + statx,
-			}, c.want...)
+			want := append([]string{`statx(</dev>, "", ` + statx}, c.want...)
 			require.Equal(t, want, lines(calls)[len(calls)-len(want):])
 		})
 	}
@@ -1010,8 +1004,9 @@ func TestTextsOfNames(t *testing.T) {
 
 // No directory of the host is handed to the copier, and the copy is entered where it was made.
 func TestCopyIsMadeOnTheStage(t *testing.T) {
-	require.Equal(t, "/tmp/lower", CopyFrom())
-	require.Equal(t, "/tmp/layer/copy", CopyTo())
+	root := &Root{dir: "/stage"}
+	require.Equal(t, "/stage/lower", root.CopyFrom())
+	require.Equal(t, "/stage/layer/copy", root.CopyTo())
 	calls := list(t, container(func(c *config.Container) { c.Layers = config.Copy }))
 	i := find(t, calls, `mount("layer/copy"`)
 	require.Equal(t, []string{

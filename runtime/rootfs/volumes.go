@@ -21,8 +21,6 @@ func (r *Root) mountVolumes(free plan.FD) error {
 	}
 	p.About("open", "/dev")
 	dev := p.Statx(r.dev)
-	p.About("open", "/")
-	root := p.Statx(r.root)
 	for i, v := range r.c.Volumes {
 		var source unix.Stat_t
 		// That it is missing, open_tree(2) says, at its place in the list.
@@ -34,10 +32,9 @@ func (r *Root) mountVolumes(free plan.FD) error {
 		p.Hint(plan.ErrCheck, "leads to / or /dev, or into /proc or /sys")
 		p.Hint(unix.ENOENT, "a link of the root file system leads to nowhere")
 		target := r.openInside(strings.Split(v.Target[1:], "/"), directory)
-		r.mustBeOutsideKernel(target)
-		r.mustBeOutsideMounts(target, free)
 		r.mustNotBeRoot(target, dev)
-		r.mustNotBeRoot(target, root)
+		r.mustBeOutsideKernel(target)
+		r.mustBeElsewhere(target, free)
 		p.Asked("volume", v.Target)
 		if at := p.Statx(target); directory {
 			p.Hint(plan.ErrCheck, fmt.Sprintf("is a file, and %q is a directory", v.Source))
@@ -52,12 +49,14 @@ func (r *Root) mountVolumes(free plan.FD) error {
 	return nil
 }
 
-// mustBeOutsideMounts adds calls that fail if a descriptor leads to a path below /proc or /sys,
-// where there are other file systems too: the masks, and the cgroups.
-func (r *Root) mustBeOutsideMounts(target, free plan.FD) {
+// mustBeElsewhere adds calls that fail if a descriptor leads to /, which is then covered where
+// nobody sees it, or to a path below /proc or /sys, where there are other file systems too: the
+// masks, and the cgroups.
+func (r *Root) mustBeElsewhere(target, free plan.FD) {
 	p := r.p
 	p.Dup3(target, free, unix.O_CLOEXEC)
 	path := p.PathOf(free, r.proc)
+	p.MustNotBegin(path, "/\x00")
 	for _, dir := range []string{"/proc", "/sys"} {
 		p.MustNotBegin(path, dir+"\x00")
 		p.MustNotBegin(path, dir+"/")
