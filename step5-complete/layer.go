@@ -2,8 +2,8 @@
 
 package main
 
-// Chapter c: A layer. The container writes to a layer of its own, and the root file system below
-// stays as it is: many containers can share it.
+// Chapter c: A layer, and names in /etc. The container writes to a layer of its own, and the root
+// file system below stays as it is: many containers can share it.
 
 import (
 	"os"

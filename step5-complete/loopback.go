@@ -2,8 +2,8 @@
 
 package main
 
-// Chapter b: Devices, and what the kernel shows. A new network namespace has one interface, lo, and
-// it is down: not even 127.0.0.1 answers.
+// Chapter b: /dev, /sys and what /proc gives away. A new network namespace has one interface, lo,
+// and it is down: not even 127.0.0.1 answers.
 
 import "golang.org/x/sys/unix"
 

@@ -2,11 +2,13 @@
 
 package main
 
-// Chapter b: Devices, and what the kernel shows. A program expects /dev/null to swallow and /sys to
-// be there. What /proc and /sys tell about the host or change in its kernel is in masks.go.
+// Chapter b: /dev, /sys and what /proc gives away. A program expects /dev/null to swallow and /sys
+// to be there. What in /proc and /sys is still the host's (masks.go) is hidden, or read-only.
 
 import (
+	"errors"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -85,4 +87,28 @@ func mountDev(trees []int) {
 	must(os.Symlink("/proc/self/fd/0", "/dev/stdin"), "make")
 	must(os.Symlink("/proc/self/fd/1", "/dev/stdout"), "make")
 	must(os.Symlink("/proc/self/fd/2", "/dev/stderr"), "make")
+}
+
+// hidePaths covers what is masked, a directory by an empty one and a file by /dev/null, and makes
+// the rest read-only. No kernel has all of these paths.
+func hidePaths() {
+	for _, path := range slices.DeleteFunc(masked, isMissing) {
+		const flags = noSuidExecDev | unix.MS_RDONLY
+		err := unix.Mount("tmpfs", path, "tmpfs", flags, "size=0,nr_inodes=1")
+		if errors.Is(err, unix.ENOTDIR) {
+			err = unix.Mount("/dev/null", path, "", unix.MS_BIND, "")
+		}
+		must(err, "mask %s", path)
+	}
+	for _, path := range slices.DeleteFunc(readOnly, isMissing) {
+		// "Read-only" is a property of a mount, and so the path has to become one first.
+		must(unix.Mount(path, path, "", unix.MS_BIND|unix.MS_REC, ""), "bind %s", path)
+		attr := &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
+		must(unix.MountSetattr(unix.AT_FDCWD, path, unix.AT_RECURSIVE, attr), "read-only %s", path)
+	}
+}
+
+func isMissing(path string) bool {
+	_, err := os.Lstat(path)
+	return os.IsNotExist(err)
 }

@@ -3,9 +3,11 @@
 package harness
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -52,6 +54,21 @@ func TestStages(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTitles requires that a chapter is called the same in its file and in the plan.
+func TestTitles(t *testing.T) {
+	root, err := ModuleRoot()
+	require.NoError(t, err)
+	files, err := lessons.Files(filepath.Join(root, lesson))
+	require.NoError(t, err)
+	chapters, err := Chapters(root, lesson)
+	require.NoError(t, err)
+	for _, chapter := range chapters {
+		title := fmt.Sprintf("\n// Chapter %s: %s.", chapter.Letter, chapter.Title)
+		own := func(f lessons.File) bool { return strings.Contains(f.Text, title) }
+		require.True(t, slices.ContainsFunc(files, own), "no file begins with %q", title)
 	}
 }
 
