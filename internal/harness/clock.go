@@ -14,22 +14,24 @@ import (
 // A clock measures how much time the processes of the throw-away host had for their work, so that
 // a slow or busy machine decides nothing. It goes on by the processor time that they used, and when
 // none of them wants a processor or a disk: then they wait, and time is all that they wait for. It
-// stands still while they have work to do and do not get a processor for it.
+// stands still while they have work to do and do not get a processor for it, because the machine is
+// busy.
 type clock struct {
 	tick time.Duration // between two looks, as it is meant to be
 	last time.Time
 	used time.Duration // processor time, until then
+	rest time.Duration // that nobody used, on the whole machine
 	had  time.Duration // what the clock shows
 	idle time.Duration // of that, when none of them wanted a processor
 }
 
 func newClock(tick time.Duration) *clock {
-	return &clock{tick: tick, last: time.Now(), used: processorTime()}
+	return &clock{tick: tick, last: time.Now(), used: processorTime(), rest: restOfMachine()}
 }
 
 // look looks at all processes, and returns what the clock shows. It is called at each tick.
 func (c *clock) look() time.Duration {
-	at, used, busy := time.Now(), processorTime(), wantProcessor()
+	at, used, rest, busy := time.Now(), processorTime(), restOfMachine(), wantProcessor()
 	elapsed := min(at.Sub(c.last), 2*c.tick) // this process may have got no processor either
 	switch {
 	case !busy:
@@ -37,8 +39,10 @@ func (c *clock) look() time.Duration {
 		c.idle += elapsed
 	case used > c.used:
 		c.had += used - c.used
+	case rest-c.rest > elapsed/2: // there would be one: a limit of their own keeps them from it
+		c.had += elapsed
 	}
-	c.last, c.used = at, used
+	c.last, c.used, c.rest = at, used, rest
 	return c.had
 }
 
@@ -63,6 +67,20 @@ func processorTime() (sum time.Duration) {
 		}
 	}
 	return time.Duration(ticks) * time.Second / userHZ
+}
+
+// restOfMachine is the time in which the processors of the machine had nothing to do: idle and iowait of
+// /proc/stat (proc_stat(5)).
+func restOfMachine() time.Duration {
+	text, _ := os.ReadFile("/proc/stat")
+	first, _, _ := strings.Cut(string(text), "\n")
+	fields := strings.Fields(first)
+	if len(fields) < 6 {
+		return 0
+	}
+	idle, _ := strconv.ParseInt(fields[4], 10, 64)
+	iowait, _ := strconv.ParseInt(fields[5], 10, 64)
+	return time.Duration(idle+iowait) * time.Second / userHZ
 }
 
 // wantProcessor tells whether a thread of another process runs, waits for a processor (R) or for a
