@@ -1,0 +1,160 @@
+//go:build linux
+
+package harness
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestBuild builds what people have: directories without go.mod, with cgo, of other languages, and with
+// mistakes. What is said must not be about something else.
+func TestBuild(t *testing.T) {
+	const hello = "package main\n\nfunc main() { println(\"built\") }\n"
+	for _, c := range []struct {
+		name   string
+		files  map[string]string
+		cause  string // none if it can be built
+		advice string
+		output string // of the compiler, if the source is wrong
+	}{
+		{name: "no go.mod", files: map[string]string{"main.go": hello}},
+		{
+			name: "no go.mod, several files",
+			files: map[string]string{
+				"main.go":       "package main\n\nfunc main() { hello() }\n",
+				"hello.go":      "package main\n\nfunc hello() { println(\"built\") }\n",
+				"other_test.go": "package main\n\nfunc main() {}\n",
+				"windows.go":    "//go:build windows\n\npackage main\n\nfunc hello() {}\n",
+			},
+		},
+		{
+			name: "no go.mod, a package of the workshop's",
+			files: map[string]string{
+				"main.go": "package main\n\nimport \"golang.org/x/sys/unix\"\n\nfunc main() { println(\"built\", unix.Getpid()) }\n",
+			},
+		},
+		{
+			name: "go.mod",
+			files: map[string]string{
+				"go.mod":  "module mine\n\ngo 1.21\n",
+				"main.go": hello,
+			},
+		},
+		{
+			name: "a workspace above that has not heard of it",
+			files: map[string]string{
+				"go.work":      "go 1.21\n\nuse ./other\n",
+				"other/go.mod": "module other\n\ngo 1.21\n",
+				"go.mod":       "module mine\n\ngo 1.21\n",
+				"main.go":      hello,
+			},
+		},
+		{
+			name: "cgo",
+			files: map[string]string{
+				"main.go": "package main\n\n// #include <unistd.h>\nimport \"C\"\n\nfunc main() { println(\"built\", C.getpid()) }\n",
+			},
+		},
+		{
+			name:   "a mistake",
+			files:  map[string]string{"main.go": "package main\n\nfunc main() { hello() }\n"},
+			output: "main.go:3:15: undefined: hello",
+		},
+		{
+			name:   "Rust",
+			files:  map[string]string{"Cargo.toml": "", "src/main.rs": ""},
+			cause:  "there are no Go files in it",
+			advice: "cargo build",
+		},
+		{
+			name:   "Perl",
+			files:  map[string]string{"container.pl": ""},
+			cause:  "there are no Go files in it",
+			advice: "#!/usr/bin/perl",
+		},
+		{
+			name:   "nothing",
+			files:  map[string]string{"README": ""},
+			cause:  "there are no Go files in it",
+			advice: "main.go",
+		},
+		{
+			name:   "below",
+			files:  map[string]string{"cmd/main.go": hello},
+			cause:  "there are no Go files in it",
+			advice: "/cmd, where there is a package main",
+		},
+		{
+			name:   "a library",
+			files:  map[string]string{"lib.go": "package lib\n"},
+			cause:  "it is no program, but a library",
+			advice: "package main",
+		},
+		{
+			name:   "a new go.mod",
+			files:  map[string]string{"go.mod": "module mine\n\ngo 1.999\n", "main.go": hello},
+			cause:  "your version of Go is too old",
+			advice: "go version",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if _, err := exec.LookPath("gcc"); c.name == "cgo" && err != nil {
+				t.Skip("asks for a C compiler")
+			}
+			t.Setenv("GOTOOLCHAIN", "local")
+			dir := t.TempDir()
+			for name, text := range c.files {
+				file := filepath.Join(dir, name)
+				require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+				require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
+			}
+			program := filepath.Join(t.TempDir(), "program")
+			err := Build(context.Background(), program, dir)
+			if c.cause == "" && c.output == "" {
+				require.NoError(t, err)
+				out, err := exec.Command(program).CombinedOutput()
+				require.NoError(t, err)
+				require.Contains(t, string(out), "built")
+				files, err := filepath.Glob(filepath.Join(dir, "*"))
+				require.NoError(t, err)
+				require.LessOrEqual(t, len(files), len(c.files), "nothing is added to the directory")
+				return
+			}
+			var b *BuildError
+			require.True(t, errors.As(err, &b), "%v", err)
+			require.Contains(t, b.Cause, c.cause)
+			require.Contains(t, b.Advice, c.advice)
+			require.Contains(t, b.Output, c.output)
+			if c.output != "" {
+				require.Empty(t, b.Cause)
+				require.Regexp(t, Mistake, b.Output)
+			}
+		})
+	}
+}
+
+// TestBuildFailed tells what the go command says of the machine from mistakes in the source.
+func TestBuildFailed(t *testing.T) {
+	for output, cause := range map[string]string{
+		"go: creating work dir: mkdir /tmp/go-build1: no space left on device":     "the disk is full",
+		"go: failed to trim cache: open /root/.cache/x: read-only file system":     "cannot be written to",
+		"go: could not create module cache: mkdir /home/a/go: permission denied":   "belongs to somebody else",
+		"main.go:3:1: syntax error: no space left on device outside function body": "",
+		`cgo: C compiler "gcc" not found: exec: "gcc": executable file not found`:  "no C compiler",
+	} {
+		var b *BuildError
+		require.True(t, errors.As(buildFailed("mine", output, errors.New("exit status 1")), &b))
+		if cause == "" {
+			require.Empty(t, b.Cause, output)
+		} else {
+			require.Contains(t, b.Cause, cause, output)
+		}
+	}
+}
