@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/urfave/cli/v3"
 
@@ -142,7 +143,7 @@ func (a *app) attackTarget(ctx context.Context, c *course, t target, dir string)
 	out := a.out
 	out.printf("Attacking %s\n", out.bold.Render(t.name))
 	if t.note != "" {
-		out.printf("%s\n", out.faint.Render(out.wrap(t.note, 0)))
+		out.printf("%s\n", styled(out.faint, out.wrap(t.note, 0)))
 	}
 	if err := runsAtAll(ctx, c, t, dir); err != nil {
 		return err
@@ -169,7 +170,7 @@ func (a *app) attackTarget(ctx context.Context, c *course, t target, dir string)
 			continue
 		}
 		out.printf("\n%s %s\n", out.note.Render(fmt.Sprintf("%s: %s", capital(l.name()), l.title)),
-			out.faint.Render(fmt.Sprintf("closes %d, of which %d are closed", len(own), closed)))
+			out.faint.Render(fmt.Sprintf("%d of %d closed", closed, len(own))))
 		for _, t := range own {
 			if err := a.showTry(t); err != nil {
 				return err
@@ -190,6 +191,9 @@ func (a *app) showTry(t attempt) error {
 	if err != nil {
 		return err
 	}
+	if rest, ok := strings.CutSuffix(promise, ":"); ok { // and then the script tries it
+		promise = rest + "."
+	}
 	name := strings.TrimPrefix(t.script.Name, "escape-")
 	switch t.outcome {
 	case "closed":
@@ -197,7 +201,7 @@ func (a *app) showTry(t attempt) error {
 	case "open":
 		out.printf("  %s %-8s %-18s %s\n", out.bad.Render("✗"), "open", name, out.wrap(promise, 32))
 		if t.seen != "" {
-			out.printf("%s%s\n", strings.Repeat(" ", 32), out.faint.Render(out.wrap(t.seen, 32)))
+			out.printf("%s%s\n", strings.Repeat(" ", 32), styled(out.faint, out.wrap(t.seen, 32)))
 		}
 	default:
 		out.printf("  - %-8s %-18s %s\n", "untried", name, out.wrap(t.seen, 32))
@@ -235,6 +239,9 @@ func runsAtAll(ctx context.Context, c *course, t target, dir string) (err error)
 	return nil
 }
 
+// attackTime is how long a way out may take: the programs of others are of all kinds, and some hang.
+const attackTime = 20 * time.Second
+
 // tryAll tries the ways out, on two hosts at once.
 func tryAll(ctx context.Context, c *course, t target, ways []harness.Script) (map[string]attempt, error) {
 	tries := map[string]attempt{}
@@ -254,7 +261,8 @@ func tryAll(ctx context.Context, c *course, t target, ways []harness.Script) (ma
 			// A check ends at the first failure, which is no end here.
 			for len(part) > 0 && err == nil {
 				reached := 0
-				err = host.Check(ctx, harness.Options{Program: t.file, Ours: t.ours}, part, func(e harness.Event) {
+				o := harness.Options{Program: t.file, Ours: t.ours, Timeout: attackTime}
+				err = host.Check(ctx, o, part, func(e harness.Event) {
 					if e.Status == harness.Started {
 						return
 					}

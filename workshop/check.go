@@ -75,9 +75,10 @@ func notExecutable(file string) string {
 	return "not executable (name what your compiler makes of it, or begin a script with #! and chmod +x)"
 }
 
-// check builds the program and runs the scripts up to a lesson, those with the lowest rank first. It keeps the
-// progress. Each is called for all that happens on the way.
-func (c *checker) check(ctx context.Context, l lesson, each func(harness.Event)) (v verdict, err error) {
+// check builds the program and runs the scripts up to a lesson, those with the lowest rank first, but not those that
+// the same program is known to keep. It keeps the progress. Each is called for all that happens on the way.
+func (c *checker) check(ctx context.Context, l lesson, known map[string]harness.Event, each func(harness.Event),
+) (v verdict, err error) {
 	v = verdict{lesson: l, events: map[string]harness.Event{}}
 	before, err := c.load()
 	if err != nil {
@@ -103,7 +104,16 @@ func (c *checker) check(ctx context.Context, l lesson, each func(harness.Event))
 	slices.SortStableFunc(v.scripts, func(a, b harness.Script) int {
 		return c.rank(a, l, before) - c.rank(b, l, before)
 	})
-	for _, scripts := range rounds(v.scripts) {
+	var open []harness.Script
+	for _, script := range v.scripts {
+		if e, ok := known[script.ID()]; ok && e.Status == harness.Passed {
+			v.events[script.ID()] = e
+			each(e)
+		} else {
+			open = append(open, script)
+		}
+	}
+	for _, scripts := range rounds(open) {
 		o := harness.Options{Program: program, Timeout: c.timeout}
 		if o.Timeout == 0 {
 			o.Timeout = patience(scripts[0])
@@ -434,7 +444,7 @@ func (a *app) runCheck(ctx context.Context, c *checker, l lesson) error {
 		}
 		out.printf("%s\n", a.promiseLine(e))
 	}
-	v, err := c.check(ctx, l, func(e harness.Event) {
+	v, err := c.check(ctx, l, nil, func(e harness.Event) {
 		if e.Status != harness.Started {
 			line(e)
 		}
@@ -546,8 +556,20 @@ func (a *app) mark(e harness.Event) (sign, word string) {
 
 // tally counts the promises: those of the lesson first, and then of what was checked besides.
 func (a *app) tally(c *course, v *verdict, took time.Duration) string {
-	own, kept := 0, 0
-	counts := map[string]int{}
+	kept, own, counts := a.count(c, v)
+	var parts []string
+	for _, word := range []string{"passed", "failed", "not reached", "skipped", "not built", "not yet", "ahead"} {
+		if counts[word] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", counts[word], word))
+		}
+	}
+	return fmt.Sprintf("%s: %d of %d kept. In all %s (%.1fs)", capital(v.lesson.name()), kept, own,
+		strings.Join(parts, ", "), took.Seconds())
+}
+
+// count counts the promises of the lesson, those of them that are kept, and what became of all.
+func (a *app) count(c *course, v *verdict) (kept, own int, counts map[string]int) {
+	counts = map[string]int{}
 	for _, s := range v.scripts {
 		e := v.events[s.ID()]
 		e.Script = s
@@ -560,14 +582,7 @@ func (a *app) tally(c *course, v *verdict, took time.Duration) string {
 			}
 		}
 	}
-	var parts []string
-	for _, word := range []string{"passed", "failed", "not reached", "skipped", "not built", "not yet", "ahead"} {
-		if counts[word] > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", counts[word], word))
-		}
-	}
-	return fmt.Sprintf("%s: %d of %d kept. In all %s (%.1fs)", capital(v.lesson.name()), kept, own,
-		strings.Join(parts, ", "), took.Seconds())
+	return kept, own, counts
 }
 
 // tellLacking says which promises of a lesson were not checked, and what to do about it.
@@ -579,14 +594,14 @@ func (a *app) tellLacking(c *course, v *verdict, l lesson) {
 			"%s check %s says which.", f.asked, self(), l.id()), 0))
 	}
 	if len(f.unbuilt) > 0 {
-		out.printf("\n%s %s\n", out.bad.Render("-"), out.bold.Render(out.wrap(fmt.Sprintf("%s is not built yet: your program does not "+
+		out.printf("\n%s %s\n", out.bad.Render("-"), styled(out.bold, out.wrap(fmt.Sprintf("%s is not built yet: your program does not "+
 			"take %s.", capital(l.name()), strings.Join(f.unbuilt, ", ")), 2)))
 	}
 	if f.lacking == 0 {
 		return
 	}
 	if f.most() {
-		out.printf("\n%s %s\n", out.bad.Render("-"), out.bold.Render(out.wrap(fmt.Sprintf("%s does not count as passed by this "+
+		out.printf("\n%s %s\n", out.bad.Render("-"), styled(out.bold, out.wrap(fmt.Sprintf("%s does not count as passed by this "+
 			"check: %d of its %d promises could not be checked here.", capital(l.name()), f.lacking, f.own), 2)))
 	} else {
 		out.printf("%d of its %d promises could not be checked here.\n", f.lacking, f.own)

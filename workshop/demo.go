@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,7 +25,7 @@ func (a *app) demo() *cli.Command {
 	return &cli.Command{
 		Name:      "demo",
 		Usage:     "Play a demonstration on stage: one namespace or limit at a time",
-		ArgsUsage: "[NAME]",
+		ArgsUsage: "[NAME | STEP]",
 		Description: `Play a demonstration for an audience: what is to be seen is told, each command is typed and waits for the space
 key, its output is real, and what it proves is said after it. Commands on the host are on the left, containers on the
 right. The left arrow goes back to what was shown before, and ! opens a shell on the throw-away host, for questions.
@@ -34,6 +35,7 @@ stage. With -rehearse all are played at once, and a line tells what became of ea
   workshop demo -list
   workshop demo -rehearse
   workshop demo uts
+  workshop demo 5c           those of a step or a chapter
   workshop demo -auto memory`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "auto", Destination: &auto, Usage: "play through without keys"},
@@ -65,19 +67,66 @@ stage. With -rehearse all are played at once, and a line tells what became of ea
 			case rehearse:
 				return a.rehearse(ctx, root, demos)
 			case list || len(args) == 0:
-				for _, d := range demos {
-					a.out.printf("%-8s %-36s %s\n", d.Name, d.Title, a.out.faint.Render(d.Program))
-				}
-				return nil
+				return a.listDemos(root, demos)
 			}
-			for _, d := range demos {
-				if d.Name == args[0] {
-					return a.playDemo(ctx, root, d, auto)
+			chosen, err := chooseDemos(root, demos, args[0])
+			for _, d := range chosen {
+				if err := a.playDemo(ctx, root, d, auto); err != nil {
+					return err
 				}
 			}
-			return fmt.Errorf("demo %q: there is none (%s demo -list)", args[0], self())
+			return err
 		},
 	}
+}
+
+// listDemos prints the demonstrations, each with the step or the chapter that it belongs to.
+func (a *app) listDemos(root string, demos []harness.Demo) error {
+	c, err := readCourse(root)
+	if err != nil {
+		return err
+	}
+	for _, d := range demos {
+		place := d.Program
+		for _, l := range c.lessons {
+			card, err := readCard(l)
+			if err != nil {
+				return err
+			}
+			if l.step == d.Program && l.chapter != "" && slices.Contains(card.demos(), d.Name) {
+				place += " " + l.chapter
+			}
+		}
+		a.out.printf("%-8s %-36s %s\n", d.Name, d.Title, a.out.faint.Render(place))
+	}
+	return nil
+}
+
+// chooseDemos are the demonstration of that name, or those of a lesson.
+func chooseDemos(root string, demos []harness.Demo, what string) (chosen []harness.Demo, err error) {
+	names := []string{what}
+	c, err := readCourse(root)
+	if err != nil {
+		return nil, err
+	}
+	if l, err := c.find(what); err == nil {
+		for _, part := range c.parts(l) {
+			card, err := readCard(part)
+			if err != nil {
+				return nil, err
+			}
+			names = append(names, card.demos()...)
+		}
+	}
+	for _, d := range demos {
+		if slices.Contains(names, d.Name) {
+			chosen = append(chosen, d)
+		}
+	}
+	if len(chosen) == 0 {
+		return nil, fmt.Errorf("demo %q: there is none (%s demo -list)", what, self())
+	}
+	return chosen, nil
 }
 
 // rehearse plays all demonstrations, whatever becomes of each, and tells it in a line.

@@ -79,7 +79,7 @@ func (a *app) diffLesson(c *course, l lesson) error {
 	if i := slices.Index(c.lessons, c.parts(l)[0]); i > 0 {
 		old.name, old.dir = c.lessons[i-1].name(), relative(filepath.Join(c.root, c.lessons[i-1].step))
 	}
-	return a.diffPrograms(old, program{capital(l.name()), relative(filepath.Join(c.root, l.step)), after})
+	return a.diffPrograms(old, program{capital(l.name()), relative(filepath.Join(c.root, l.step)), after, l.chapter != ""})
 }
 
 // diffMine shows what the program of the participant lacks against a lesson.
@@ -125,7 +125,7 @@ func (a *app) diffMine(p *place, c *course, l lesson) error {
 			delete(mine.files, name)
 		}
 	}
-	return a.diffPrograms(mine, program{"our " + l.name(), relative(filepath.Join(c.root, l.step)), ours})
+	return a.diffPrograms(mine, program{"our " + l.name(), relative(filepath.Join(c.root, l.step)), ours, l.chapter != ""})
 }
 
 // program is a program in Go: its files by name.
@@ -133,6 +133,24 @@ type program struct {
 	name  string // for the heading
 	dir   string // where one finds the files
 	files map[string][]byte
+	whole bool // what is in dir has more lines: those of later chapters
+}
+
+// lines are those at which the declarations begin in the files themselves.
+func (p program) lines() (map[string]int, error) {
+	if !p.whole {
+		return nil, nil
+	}
+	files, err := stepFiles(p.dir)
+	if err != nil {
+		return nil, err
+	}
+	all, err := program{dir: p.dir, files: files}.declarations()
+	lines := map[string]int{}
+	for _, d := range all {
+		lines[d.file+" "+d.name] = d.line
+	}
+	return lines, err
 }
 
 // declaration is a top-level declaration of a package.
@@ -203,6 +221,10 @@ func (a *app) diffPrograms(before, after program) error {
 	if err != nil {
 		return err
 	}
+	lines, err := after.lines()
+	if err != nil {
+		return err
+	}
 	out := a.out
 	if len(before.files) > 0 {
 		out.printf("- %s\n+ %s\n\n", before.name, after.name)
@@ -216,12 +238,12 @@ func (a *app) diffPrograms(before, after program) error {
 	m := moved{}
 	for _, d := range now {
 		if i := find(d); i >= 0 {
-			m.gone(old[i], d)
+			m.gone(old[i], d.text)
 		}
 	}
 	for _, o := range old {
 		if !slices.ContainsFunc(now, func(d declaration) bool { return d.name == o.name }) {
-			m.gone(o, declaration{})
+			m.gone(o, "")
 		}
 	}
 	same := 0
@@ -241,13 +263,16 @@ func (a *app) diffPrograms(before, after program) error {
 			same++
 			continue
 		}
+		if line := lines[d.file+" "+d.name]; line > 0 {
+			d.line = line
+		}
 		out.printf("%s %s\n", out.bold.Render(word+d.name), out.faint.Render(fmt.Sprintf("%s:%d", d.file, d.line)))
 		if d.doc != "" {
 			for line := range strings.SplitSeq(out.wrap(d.doc, 2), "\n") {
 				out.printf("  %s\n", out.note.Render(strings.TrimSpace(line)))
 			}
 		}
-		a.printDiff(o.text, d.text, m)
+		a.printDiff(o.text, d, m)
 		out.printf("\n")
 	}
 	for _, o := range old {
@@ -257,19 +282,19 @@ func (a *app) diffPrograms(before, after program) error {
 	return nil
 }
 
-// moved says for lines that are gone from one place where that was: they may be found in another.
-type moved map[string]string
+// moved says for lines that are gone from a declaration which that was: they may be found in another.
+type moved map[string]declaration
 
 // gone takes in the lines that a declaration had and has no more.
-func (m moved) gone(before, after declaration) {
+func (m moved) gone(before declaration, after string) {
 	have := map[string]bool{}
-	for line := range strings.Lines(after.text) {
+	for line := range strings.Lines(after) {
 		have[strings.TrimSpace(line)] = true
 	}
 	for line := range strings.Lines(before.text) {
 		// A line such as "}" or "return err" is from nowhere.
 		if text := strings.TrimSpace(line); !have[text] && len(text) > 20 {
-			m[text] = filepath.Base(before.file)
+			m[text] = before
 		}
 	}
 }
@@ -278,22 +303,26 @@ var hunk = regexp.MustCompile(`^@@ .* @@$`)
 
 // printDiff prints the lines of a diff in the colours that one is used to. A line that was somewhere else before is not
 // new, and says so.
-func (a *app) printDiff(before, after string, m moved) {
+func (a *app) printDiff(before string, d declaration, m moved) {
 	out := a.out
 	added := func(line string) {
-		if from := m[strings.TrimSpace(strings.TrimPrefix(line, "+"))]; from != "" {
-			out.printf("%s %s\n", line, out.note.Render("(moved from "+from+")"))
+		if from, ok := m[strings.TrimSpace(strings.TrimPrefix(line, "+"))]; ok && from.name != d.name {
+			place := filepath.Base(from.file)
+			if place == filepath.Base(d.file) {
+				place = from.name
+			}
+			out.printf("%s %s\n", line, out.note.Render("(moved from "+place+")"))
 			return
 		}
 		out.printf("%s\n", out.good.Render(line))
 	}
 	if before == "" {
-		for line := range strings.Lines(after) {
+		for line := range strings.Lines(d.text) {
 			added("+" + strings.TrimSuffix(line, "\n"))
 		}
 		return
 	}
-	lines := strings.Split(strings.TrimSuffix(string(diff.Diff("a", []byte(before), "b", []byte(after))), "\n"), "\n")
+	lines := strings.Split(strings.TrimSuffix(string(diff.Diff("a", []byte(before), "b", []byte(d.text))), "\n"), "\n")
 	for i, line := range lines {
 		switch {
 		case i < 3 || hunk.MatchString(line):

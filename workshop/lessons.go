@@ -306,9 +306,12 @@ type card struct {
 	later   string // what is not needed yet
 	built   string // what one has, at the end
 	try     string // a command for what was built
-	demo    string // the demonstration to look at
+	demo    string // the demonstrations to look at
 	minutes int
 }
+
+// demos are the names of the demonstrations of the lesson.
+func (c card) demos() []string { return strings.Fields(c.demo) }
 
 // readCard reads the card of a lesson: paragraphs that begin with a word and a colon.
 func readCard(l lesson) (c card, err error) {
@@ -358,7 +361,7 @@ func (a *app) showCard(c *course, l lesson) error {
 	if l.optional {
 		about += ", optional"
 	}
-	out.printf("%s\n%s\n\n", out.bold.Render(out.wrap(head, 0)), out.faint.Render(out.wrap(about, 0)))
+	out.printf("%s\n%s\n\n", styled(out.bold, out.wrap(head, 0)), styled(out.faint, out.wrap(about, 0)))
 	row := func(label, text string) {
 		if text != "" {
 			out.printf("%s %s\n", out.note.Render(fmt.Sprintf("%-9s", label)), out.wrap(text, 10))
@@ -400,7 +403,7 @@ func (a *app) showEnd(c *course, l lesson) error {
 	}
 	out := a.out
 	out.printf("%s %s\n", out.good.Render("✓"),
-		out.bold.Render(out.wrap(fmt.Sprintf("%s is passed: %s.", capital(l.name()), l.title), 2)))
+		styled(out.bold, out.wrap(fmt.Sprintf("%s is passed: %s.", capital(l.name()), l.title), 2)))
 	row := func(label, text string) {
 		if text != "" {
 			out.printf("  %s %s\n", out.note.Render(fmt.Sprintf("%-8s", label)), out.wrap(text, 11))
@@ -408,8 +411,8 @@ func (a *app) showEnd(c *course, l lesson) error {
 	}
 	row("Built", card.built)
 	row("Try", card.try)
-	if card.demo != "" {
-		row("Demo", self()+" demo "+card.demo)
+	if len(card.demos()) > 0 {
+		row("Demo", self()+" demo "+l.id()+" ("+strings.Join(card.demos(), ", ")+")")
 	}
 	row("Compare", self()+" diff -mine "+l.id())
 	return nil

@@ -90,6 +90,15 @@ func (o *output) wrap(text string, indent int) string {
 	return strings.ReplaceAll(strings.Join(lines, "\n"), "\n", "\n"+strings.Repeat(" ", indent))
 }
 
+// styled gives each line of a text a style: all at once, they would be filled up to the same width.
+func styled(style lipgloss.Style, text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = style.Render(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
 // cut shortens a line to the terminal's width.
 func (o *output) cut(line string) string {
 	if !o.terminal {

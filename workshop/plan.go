@@ -10,6 +10,7 @@ import (
 	"go/token"
 	"maps"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -105,7 +106,11 @@ func (c *course) plans(l lesson) (all []filePlan, err error) {
 		if text.Len() == 0 {
 			continue
 		}
-		all = append(all, filePlan{name, !isOld, heading(after[name]) + text.String()})
+		plan := filePlan{name, !isOld, heading(after[name]) + text.String()}
+		if isOld {
+			plan.text = strings.TrimPrefix(text.String(), "//\n")
+		}
+		all = append(all, plan)
 	}
 	return all, nil
 }
@@ -147,24 +152,22 @@ func outline(text string) string {
 		switch {
 		case strings.HasPrefix(trimmed, "//"), i+1 == first:
 			b.WriteString(commented(line + "\n"))
-		case i+1 > first && strings.Contains(line, " // ") && len(trimmed) > 0:
-			_, comment, _ := strings.Cut(line, " // ")
-			if len(strings.TrimSpace(comment)) > 1 {
-				b.WriteString(commented("\t// " + comment + "\n"))
-			}
 		}
 	}
 	b.WriteString("// }\n")
 	return b.String()
 }
 
+// chapterMark is how a line says to which chapter it belongs.
+var chapterMark = regexp.MustCompile(`\s*// [a-z]$`)
+
 // commented makes a comment of a line.
 func commented(line string) string {
-	text := strings.TrimRight(line, "\n")
+	text := chapterMark.ReplaceAllString(strings.TrimRight(line, "\n"), "")
 	if strings.HasPrefix(text, "//") {
 		return text + "\n"
 	}
-	return strings.TrimRight("// "+strings.ReplaceAll(text, "\t//", "\t"), " ") + "\n"
+	return strings.TrimRight("// "+strings.ReplaceAll(text, "\t// ", "\t"), " ") + "\n"
 }
 
 // added are the lines of a text that another has not.

@@ -160,8 +160,13 @@ func (s *screen) lastWords() string {
 	if s.last.err == nil && s.last.lesson == (lesson{}) {
 		return "Nothing was checked yet."
 	}
+	var b bytes.Buffer
 	out := *s.out
-	return s.printOn(&out, func(a *app) error { return a.printVerdict(s.c, s.last) })
+	out.Writer = &b
+	if err := (&app{dir: s.dir, out: &out}).printVerdict(s.c, s.last); err != nil {
+		return fmt.Sprintf("workshop: %v", err)
+	}
+	return strings.Trim(b.String(), "\n")
 }
 
 // either merges two channels.
@@ -380,11 +385,26 @@ func (s *screen) show(p page) {
 	case listPage:
 		text = s.print(func(a *app) error { return a.showList(s.c.course, s.state, s.cursor) })
 	}
-	s.body.SetContent(strings.ReplaceAll(text, "\t", "    "))
+	s.body.SetContent(fit(text, s.width))
 	s.layout()
 	if p == listPage {
 		s.body.EnsureVisible(s.cursor, 0, 0)
 	}
+}
+
+// fit breaks lines that are longer than the screen is wide. What comes of a line is indented as the line is.
+func fit(text string, width int) string {
+	lines := strings.Split(strings.ReplaceAll(text, "\t", "    "), "\n")
+	for i, line := range lines {
+		if ansi.StringWidth(line) <= width {
+			continue
+		}
+		plain := ansi.Strip(line)
+		indent := len(plain) - len(strings.TrimLeft(plain, " +-/")) + 2
+		indent = min(indent, width/2)
+		lines[i] = strings.ReplaceAll(ansi.Wrap(line, max(width-indent, 8), ""), "\n", "\n"+strings.Repeat(" ", indent))
+	}
+	return strings.Join(lines, "\n")
 }
 
 // layout gives the body the room that the head and the keys leave.

@@ -269,7 +269,7 @@ with what comes after it. All files that were there are kept, in a directory .wo
 			}); err != nil {
 				return err
 			}
-			a.out.printf("%s has our program as it is after %s, in %d files.\n", capital(relative(p.dir)), l.name(), len(files))
+			a.out.printf("%s has our program as it is after %s, in %d files.\n", relative(p.dir), l.name(), len(files))
 			if kept != "" {
 				a.out.printf("What was there is in %s\n", relative(kept))
 			}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -257,6 +258,7 @@ func (c *checker) checkAtSaves(ctx context.Context, saves <-chan time.Time, tell
 
 // checkOn checks the lesson that one is working on, and when it is passed, the next one.
 func (c *checker) checkOn(ctx context.Context, saved time.Time, tell func(any)) error {
+	known := map[string]harness.Event{} // by the lessons before, with the same program
 	for {
 		s, err := c.load()
 		if err != nil {
@@ -277,7 +279,7 @@ func (c *checker) checkOn(ctx context.Context, saved time.Time, tell func(any)) 
 			return err
 		}
 		tell(begun{l, c.course.promised(l, s), saved, s, given, enter})
-		v, err := c.check(ctx, l, func(e harness.Event) { tell(event{e}) })
+		v, err := c.check(ctx, l, known, func(e harness.Event) { tell(event{e}) })
 		took := time.Since(saved)
 		if err != nil || ctx.Err() != nil {
 			return err
@@ -286,6 +288,7 @@ func (c *checker) checkOn(ctx context.Context, saved time.Time, tell func(any)) 
 			return err
 		}
 		tell(done{v, took, nil, s})
+		maps.Copy(known, v.events)
 		if v.failure != nil || v.build != nil || all || !c.course.passed(l, s) && s.Unchecked[l.key()] == "" {
 			return nil
 		}
@@ -326,7 +329,10 @@ func (a *app) printVerdict(c *checker, d done) error {
 		a.explainBuild(d.build, "save it")
 		return nil
 	}
-	a.out.printf("%s\n", a.out.wrap(a.tally(c.course, &d.verdict, d.took), 0))
+	if !a.keys { // the head of the screen says so already
+		kept, own, _ := a.count(c.course, &d.verdict)
+		a.out.printf("%s: %d of %d kept (%.1fs)\n", capital(d.lesson.name()), kept, own, d.took.Seconds())
+	}
 	if d.failure != nil {
 		return a.explainFailure(c.place, *d.failure)
 	}

@@ -32,7 +32,7 @@ func (h *Host) Shell(script Script) (*exec.Cmd, error) {
 		args = append(args, "-U")
 	}
 	work := filepath.Join(h.dir, "work", "script-"+script.Name)
-	args = append(args, "sh", "-c", `cd "$1" && exec sh -i`, "sh", work)
+	args = append(args, "sh", "-c", `cd "$1" && exec sh -i +m`, "sh", work)
 	return &exec.Cmd{
 		Path: nsenter,
 		Args: args,
