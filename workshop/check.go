@@ -307,7 +307,7 @@ func (v *verdict) shortfall(c *course, l lesson) (f shortfall) {
 			if !slices.Contains(f.why, e.Reason) {
 				f.why = append(f.why, e.Reason)
 			}
-		default:
+		case strings.Contains(e.Reason, " flag "):
 			f.asked++
 		}
 	}
@@ -590,8 +590,8 @@ func (a *app) tellLacking(c *course, v *verdict, l lesson) {
 	out := a.out
 	f := v.shortfall(c, l)
 	if f.asked > 0 {
-		out.printf("%s\n", out.wrap(fmt.Sprintf("%d more promises are for a program with flags that the article does not have: "+
-			"%s check %s says which.", f.asked, self(), l.id()), 0))
+		out.printf("%s\n", out.wrap(fmt.Sprintf("There is more to try: %d of its promises are for a program that takes the flags of our "+
+			"step. See them: %s check %s", f.asked, self(), l.id()), 0))
 	}
 	if len(f.unbuilt) > 0 {
 		out.printf("\n%s %s\n", out.bad.Render("-"), styled(out.bold, out.wrap(fmt.Sprintf("%s is not built yet: your program does not "+

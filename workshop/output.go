@@ -33,7 +33,9 @@ func newOutput(w io.Writer, plain bool) *output {
 	o := &output{width: 100, ascii: onlyASCII()}
 	if f, ok := w.(*os.File); ok {
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
-			o.width = max(width, 20)
+			if o.width = max(width, 20); width == 0 { // one that does not say
+				o.width = 80
+			}
 			o.terminal = !plain && os.Getenv("TERM") != "" && os.Getenv("TERM") != "dumb"
 		}
 		colours := colorprofile.NewWriter(f, os.Environ()) // which takes away those that it has not
