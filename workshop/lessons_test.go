@@ -1,0 +1,238 @@
+//go:build linux
+
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"container.example/workshop/internal/harness"
+)
+
+func testCourse(t *testing.T) *course {
+	root, err := moduleRoot()
+	require.NoError(t, err)
+	c, err := readCourse(root)
+	require.NoError(t, err)
+	return c
+}
+
+// lessonNamed is the lesson with an id.
+func lessonNamed(t *testing.T, c *course, id string) lesson {
+	l, err := c.find(id)
+	require.NoError(t, err)
+	return l
+}
+
+// TestCards requires a card of each lesson, with a goal of three lines, and demonstrations that there are.
+func TestCards(t *testing.T) {
+	c := testCourse(t)
+	demos, err := harness.Demos(c.root)
+	require.NoError(t, err)
+	names := map[string]bool{}
+	for _, d := range demos {
+		names[d.Name] = true
+	}
+	out := &output{width: 80}
+	shown := map[string]bool{}
+	for _, l := range c.lessons {
+		card, err := readCard(l)
+		require.NoError(t, err)
+		for what, text := range map[string]string{
+			"goal": card.goal, "type": card.typed, "later": card.later, "built": card.built, "try": card.try,
+		} {
+			require.NotEmpty(t, text, "%s of %s", what, l.id())
+		}
+		lines := strings.Split(out.wrap(card.goal, 10), "\n")
+		require.LessOrEqual(t, len(lines), 4, "goal of %s", l.id())
+		require.Positive(t, l.minutes, l.id())
+		for _, name := range card.demos() {
+			require.True(t, names[name], "demo %s of %s: there is none", name, l.id())
+			shown[name] = true
+		}
+		if l.chapter != "" {
+			require.NotEmpty(t, card.demos(), l.id())
+		}
+	}
+	for _, d := range demos {
+		require.True(t, shown[d.Name] || d.Program == "step2-namespaces", "demo %s: on no card", d.Name)
+	}
+}
+
+// TestCourse finds lessons by all their names.
+func TestCourse(t *testing.T) {
+	c := testCourse(t)
+	for _, name := range []string{"3", "step3", "step3-rootfs"} {
+		require.Equal(t, "step3-rootfs", lessonNamed(t, c, name).key())
+	}
+	for _, name := range []string{"5c", "step5c", "step5-complete/c"} {
+		require.Equal(t, "step5-complete/c", lessonNamed(t, c, name).key())
+	}
+	require.Len(t, c.parts(lessonNamed(t, c, "5")), 8)
+	for _, name := range []string{"", "0", "5x", "c5", "../1"} {
+		_, err := c.find(name)
+		require.ErrorContains(t, err, "there is none (1, 2, 3, 4, 5a, 5b")
+	}
+}
+
+// TestPromised requires of a chapter what it stands on, and nothing of the others.
+func TestPromised(t *testing.T) {
+	c := testCourse(t)
+	chapters := func(id string, s state) (letters string) {
+		for _, script := range c.promised(lessonNamed(t, c, id), s) {
+			if script.Step == "step5-complete" && !strings.Contains(letters, script.Chapter) {
+				letters += script.Chapter
+			}
+		}
+		return letters
+	}
+	none := state{Passed: map[string]time.Time{}}
+	require.Equal(t, "a", chapters("5a", none))
+	require.Equal(t, "ae", chapters("5e", none))
+	require.Equal(t, "ade", chapters("5e", state{Passed: map[string]time.Time{"step5-complete/d": time.Now()}}))
+	require.Equal(t, "abcdefgh", chapters("5", none))
+	require.Empty(t, chapters("4", none))
+	for _, script := range c.promised(lessonNamed(t, c, "5c"), none) {
+		require.False(t, script.NotYet(), script.ID())
+	}
+}
+
+// TestNext goes through the course: what is passed, left out, chosen, and not to be checked here.
+func TestNext(t *testing.T) {
+	c := testCourse(t)
+	next := func(s state) string {
+		l, all := c.next(s)
+		if all {
+			return "all"
+		}
+		return l.id()
+	}
+	passed := func(ids ...string) map[string]time.Time {
+		all := map[string]time.Time{}
+		for _, id := range ids {
+			all[lessonNamed(t, c, id).key()] = time.Now()
+		}
+		return all
+	}
+	require.Equal(t, "1", next(state{}))
+	require.Equal(t, "2", next(state{Passed: passed("1", "3")}))
+	require.Equal(t, "3", next(state{Passed: passed("1"), Skipped: []string{"step2-namespaces"}}))
+	require.Equal(t, "5a", next(state{Passed: passed("1", "2", "3"), Unchecked: map[string]string{"step4-cgroups": "cgroups"}}))
+	require.Equal(t, "5d", next(state{Passed: passed("1"), At: "5d"}))
+	required := []string{"1", "2", "3", "4", "5a", "5b", "5c", "5d", "5e", "5f", "5g"}
+	require.Equal(t, "5h", next(state{Passed: passed(required...)}))
+	require.True(t, c.passed(lessonNamed(t, c, "5"), state{Passed: passed(required...)}))
+	require.False(t, c.passed(lessonNamed(t, c, "5"), state{Passed: passed(required[:10]...)}))
+	require.Equal(t, "all", next(state{Passed: passed(append(required, "5h")...)}))
+	require.Equal(t, "all", next(state{Passed: passed(required...), Skipped: []string{"step5-complete/h"}}))
+}
+
+// TestKeep takes in verdicts: what counts as passed.
+func TestKeep(t *testing.T) {
+	c := testCourse(t)
+	// verdictOf is a verdict in which each script of the lesson ended as how says.
+	verdictOf := func(id string, s state, how func(harness.Script) harness.Event) *verdict {
+		v := &verdict{lesson: lessonNamed(t, c, id), events: map[string]harness.Event{}}
+		v.scripts = c.promised(v.lesson, s)
+		for _, script := range v.scripts {
+			e := how(script)
+			e.Script = script
+			v.events[script.ID()] = e
+			if e.Status == harness.Failed && !script.NotYet() && v.failure == nil {
+				v.failure = &e
+			}
+		}
+		return v
+	}
+	fresh := func() *state {
+		s, err := (&place{dir: t.TempDir()}).load()
+		require.NoError(t, err)
+		return &s
+	}
+	kept := func(harness.Script) harness.Event { return harness.Event{Status: harness.Passed} }
+
+	// All of a step is kept: it is passed, and those before it.
+	s := fresh()
+	v := verdictOf("2", *s, kept)
+	require.NoError(t, s.keep(c, v))
+	require.Len(t, v.passed, 2)
+	require.Equal(t, "3", func() string { l, _ := c.next(*s); return l.id() }())
+
+	// One is broken: the step before it is passed all the same.
+	s = fresh()
+	broken := c.own(lessonNamed(t, c, "2"))[1]
+	v = verdictOf("2", *s, func(script harness.Script) harness.Event {
+		if script == broken {
+			return harness.Event{Status: harness.Failed}
+		}
+		return kept(script)
+	})
+	require.NoError(t, s.keep(c, v))
+	require.Equal(t, broken.ID(), s.Failing)
+	require.Len(t, s.Passed, 1)
+
+	// A flag that is not there is a chapter that is not built.
+	s = fresh()
+	v = verdictOf("5d", *s, func(script harness.Script) harness.Event {
+		if script.Chapter == "d" && strings.HasPrefix(script.Name, "user") {
+			return harness.Event{Status: harness.Skipped, NotBuilt: "user"}
+		}
+		return kept(script)
+	})
+	s.At = "5d"
+	require.NoError(t, s.keep(c, v))
+	require.NotContains(t, s.Passed, "step5-complete/d")
+	require.NotContains(t, s.Unchecked, "step5-complete/d")
+	require.Contains(t, s.Passed, "step5-complete/a")
+	require.Equal(t, []string{"-user"}, v.shortfall(c, v.lesson).unbuilt)
+	require.Equal(t, "5d", s.At)
+
+	// Most could not be checked here: neither passed nor in the way.
+	s = fresh()
+	s.At = "5e"
+	v = verdictOf("5e", *s, func(script harness.Script) harness.Event {
+		if script.Chapter == "e" {
+			return harness.Event{Status: harness.Skipped, Lacking: true, Reason: "asks for root"}
+		}
+		return kept(script)
+	})
+	require.NoError(t, s.keep(c, v))
+	require.Equal(t, "asks for root", s.Unchecked["step5-complete/e"])
+	require.Equal(t, "5f", s.At)
+
+	// The chosen one is passed: on with the one after it, and not back to the first.
+	s = fresh()
+	s.At = "5c"
+	v = verdictOf("5c", *s, kept)
+	require.NoError(t, s.keep(c, v))
+	require.Equal(t, "5d", s.At)
+}
+
+// TestJudge tells a way out that is open from one that was not tried.
+func TestJudge(t *testing.T) {
+	c := testCourse(t)
+	script := func(name string) harness.Script {
+		s, err := findScript(c.root, "step5-complete/"+name)
+		require.NoError(t, err)
+		return s
+	}
+	// at is the outcome if the first line of the script that begins so has failed.
+	at := func(name, line string, f harness.Failure) string {
+		s := script(name)
+		for f.Line = 1; !strings.HasPrefix(s.Line(f.Line), line); f.Line++ {
+			require.Less(t, f.Line, 100, "no such line")
+		}
+		return judge(harness.Event{Script: s, Status: harness.Failed, Failure: f}).outcome
+	}
+	require.Equal(t, "closed", judge(harness.Event{Script: script("escape-bpf"), Status: harness.Passed}).outcome)
+	require.Equal(t, "untried", judge(harness.Event{Script: script("escape-bpf"), Status: harness.Skipped}).outcome)
+	require.Equal(t, "open", at("escape-bpf", "! exec", harness.Failure{Message: "unexpected command success", Stdout: "done"}))
+	require.Equal(t, "untried", at("escape-bpf", "stderr", harness.Failure{Message: "no match", Stderr: "container: no"}))
+	require.Equal(t, "untried", at("escape-bpf", "stderr", harness.Failure{Message: "no match", Stderr: "probe: bpf: no such call"}))
+	require.Equal(t, "open", at("escape-environment", "! stdout", harness.Failure{Message: "unexpected match", Stdout: "SECRET=of-the-host"}))
+	require.Equal(t, "untried", at("escape-environment", "exec", harness.Failure{Message: "exit status 125", Stderr: "container: no"}))
+	require.Equal(t, "untried", at("escape-bpf", "! exec", harness.Failure{Waiting: "sleep"}))
+}
