@@ -52,8 +52,10 @@ func child(args []string) (status int, err error) {
 // and waits for every process whose parent is gone, as pid_namespaces(7) asks of an init. When the
 // command ends it returns its status, and the kernel ends what is left.
 func runInit(command []string) (status int, err error) {
-	caught := signals.Catch()
-	<-caught.Ready
+	caught, err := signals.Catch()
+	if err != nil {
+		return statusFailed, err
+	}
 	unix.Close(childPipe)
 	path, err := lookPath(command[0])
 	if err != nil {
@@ -64,7 +66,11 @@ func runInit(command []string) (status int, err error) {
 	if err != nil {
 		return execStatus(execError(command[0], err))
 	}
-	go caught.Forward(pid, func() {})
+	go func() {
+		for command := signals.ForwardTo(pid); ; {
+			command.Pass(caught.Await())
+		}
+	}()
 	for {
 		var ws unix.WaitStatus
 		ended, err := unix.Wait4(-1, &ws, 0, nil)
@@ -114,14 +120,6 @@ func (h *thisHost) ready() (plan.FD, error) {
 		return plan.FD{}, fmt.Errorf("pipe: %w", err)
 	}
 	return h.plan.Open(h.isReady[1], "ready"), nil
-}
-
-// awaitReady waits until the command, or the init, is there for signals.
-func (h *thisHost) awaitReady() {
-	if h.c.Init {
-		unix.Close(h.isReady[1])
-		_, _ = files.ReadFD(h.isReady[0]) // to its end
-	}
 }
 
 // self opens this program for the init. The container can get at the file by /proc/PID/exe, and

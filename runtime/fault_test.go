@@ -355,7 +355,11 @@ func (l *laboratory) kills(seen census) (trials []trial) {
 	last := map[role]inject.Call{} // with which each waits for the command, or its last
 	for _, c := range l.calls {
 		role := l.role(c.Point)
-		if c.Number == unix.SYS_WAIT4 || last[role].Number != unix.SYS_WAIT4 {
+		wait := unix.SYS_WAIT4
+		if role == inRuntime {
+			wait = unix.SYS_PPOLL // see attend
+		}
+		if c.Number == wait || last[role].Number != wait {
 			last[role] = c
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"container.example/workshop/runtime/config"
+	"container.example/workshop/runtime/files"
 	"container.example/workshop/runtime/rights"
 	"container.example/workshop/runtime/spec"
 )
@@ -245,8 +245,8 @@ func parseVariable(s string) (v config.Variable, err error) {
 func help() error {
 	r := &request{Container: &config.Container{}}
 	f := r.flags()
-	f.SetOutput(os.Stdout)
-	if _, err := fmt.Println("usage: " + usage); err != nil {
+	f.SetOutput(files.Stdout)
+	if _, err := fmt.Fprintln(files.Stdout, "usage: "+usage); err != nil {
 		return err
 	}
 	f.PrintDefaults()

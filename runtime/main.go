@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"container.example/workshop/runtime/files"
 )
 
 const usage = "container run|plan|spec [FLAG...] CMD [ARG...] (container -h explains the flags)"
@@ -27,7 +29,7 @@ func main() {
 	status, err := dispatch(os.Args[1:])
 	if err != nil {
 		// One line, whatever errors.Join made of several errors.
-		fmt.Fprintln(os.Stderr, "container:", strings.ReplaceAll(err.Error(), "\n", "; "))
+		fmt.Fprintln(files.Stderr, "container:", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	os.Exit(status)
 }

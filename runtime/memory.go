@@ -3,10 +3,8 @@
 package main
 
 import (
-	"errors"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -17,26 +15,9 @@ import (
 // it would stay mapped, one copy for all, but counted for each: a megabyte and a half for a list of
 // system calls that is long made.
 
-// forgetAfter is how long a container runs before its runtime gives memory back. One that ends at
-// once does not have to pay for it.
-const forgetAfter = 100 * time.Millisecond
-
-// runsLonger waits for the end of the child, but not for longer than that. (A timer of Go would
-// take a thread.)
-func (h *thisHost) runsLonger(than time.Duration) bool {
-	pidfd, err := unix.PidfdOpen(h.pid, 0)
-	if err != nil {
-		return false
-	}
-	defer unix.Close(pidfd)
-	for {
-		ended := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
-		n, err := unix.Poll(ended, int(than.Milliseconds()))
-		if !errors.Is(err, unix.EINTR) {
-			return n == 0 && err == nil
-		}
-	}
-}
+// forgetAfter is how many milliseconds a container runs before its runtime gives memory back. One
+// that ends at once does not have to pay for it.
+const forgetAfter = 100
 
 // forget gives back the memory of the list, and the pages of this program's file: the kernel reads
 // those that are needed again from its cache (MADV_DONTNEED of madvise(2)).

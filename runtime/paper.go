@@ -3,11 +3,10 @@
 package main
 
 import (
-	"os"
-
 	"golang.org/x/sys/unix"
 
 	"container.example/workshop/runtime/config"
+	"container.example/workshop/runtime/files"
 	"container.example/workshop/runtime/plan"
 	"container.example/workshop/runtime/rootfs"
 	"container.example/workshop/runtime/users"
@@ -19,7 +18,7 @@ func printPlan(r *request) (status int, err error) {
 	if err != nil {
 		return statusFailed, err
 	}
-	return 0, p.Print(os.Stdout)
+	return 0, p.Print(files.Stdout)
 }
 
 // planOnPaper writes the list for a container that is not made.

@@ -45,10 +45,12 @@ func run(r *request) (status int, err error) {
 		return statusFailed, err
 	}
 	h := &thisHost{c: c}
+	if h.signals, err = signals.Catch(); err != nil {
+		return statusFailed, err
+	}
 	var watch plan.Watch
 	if r.verbose || r.step {
-		h.catchSignals()
-		w := &onlooker{step: r.step, interrupt: h.signals}
+		w := &onlooker{step: r.step, signals: h.signals}
 		watch, h.trace = w, w.say
 	}
 	if h.plan, err = plan.New(watch); err != nil {
@@ -60,8 +62,12 @@ func run(r *request) (status int, err error) {
 		}
 	}()
 	status, err = h.run()
-	if asked := (exitError{}); errors.As(err, &asked) {
+	asked, interrupt := exitError{}, signals.Interrupt{}
+	switch {
+	case errors.As(err, &asked):
 		status = asked.status
+	case errors.As(err, &interrupt):
+		status = 128 + int(interrupt.Signal)
 	}
 	return status, err
 }
@@ -107,13 +113,8 @@ func (h *thisHost) run() (status int, err error) {
 		return statusFailed, h.abandon(err)
 	}
 	made.terminal.Connect(p, h.pid)
-	go func() {
-		h.awaitReady()
-		go made.terminal.CopyInput()
-		h.signals.Forward(h.pid, made.terminal.Resize)
-	}()
-	if h.runsLonger(forgetAfter) {
-		h.forget()
+	if err := h.attend(made.terminal); err != nil {
+		return statusFailed, h.abandon(err)
 	}
 	status, err = wait(h.pid)
 	h.pid = 0
@@ -142,7 +143,7 @@ func (h *thisHost) abandon(err error) error {
 func (h *thisHost) failedToExecute(err error, onTerminal bool) (status int, _ error) {
 	status, err = execStatus(err)
 	if onTerminal && status != statusFailed {
-		fmt.Println("container:", err)
+		fmt.Fprintln(files.Stdout, "container:", err)
 		return status, nil
 	}
 	return status, err
@@ -193,7 +194,6 @@ func (h *thisHost) start(cgroup int) (err error) {
 		return err
 	}
 	// From here on the child is busy with a network namespace.
-	h.catchSignals()
 	if err := users.FindMaps(h.c); err != nil {
 		return err
 	}
@@ -206,18 +206,7 @@ func (h *thisHost) start(cgroup int) (err error) {
 	return rights.RaiseHardLimits(h.pid, h.c.Ulimits)
 }
 
-// catchSignals begins to collect signals. Until then one ends the runtime, and the child with it,
-// and nothing was made that would have to be taken back.
-func (h *thisHost) catchSignals() {
-	if h.signals == nil {
-		h.signals = signals.Catch()
-	}
-}
-
-func (h *thisHost) ignored() []unix.Signal {
-	<-h.signals.Ready
-	return h.signals.Ignored
-}
+func (h *thisHost) ignored() []unix.Signal { return h.signals.Ignored }
 
 // clone starts the child, with a keyring that the thread has for it.
 func (h *thisHost) clone(cgroupFD int) (err error) {
@@ -283,8 +272,6 @@ func (h *thisHost) trees() (rootfs.Trees, error) {
 func (h *thisHost) onHost(
 	do func(pid int, trace func(string)) (takeBack func() error, err error),
 ) error {
-	h.catchSignals()
-	<-h.signals.Ready
 	takeBack, err := do(h.pid, h.trace)
 	h.takeBacks = append(h.takeBacks, takeBack)
 	return err

@@ -22,7 +22,8 @@ import (
 // writtenVariables are the package variables that seem to be written after the start, and why that
 // is right. None is: what a container is to be is a value, which is handed on.
 var writtenVariables = map[string]string{
-	"plan.forms": "the address of an element, to be read",
+	"plan.forms":      "the address of an element, to be read",
+	"signals.handled": "a handler of signals has nothing else to look at",
 }
 
 // No package variable is written after the start: neither assigned to, also in a part of it, nor

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"container.example/workshop/runtime/config"
+	"container.example/workshop/runtime/files"
 	"container.example/workshop/runtime/plan"
 	"container.example/workshop/runtime/spec"
 	"container.example/workshop/runtime/users"
@@ -30,7 +31,7 @@ func printSpec(r *request) (status int, err error) {
 	case err != nil:
 		return statusFailed, fmt.Errorf("spec: %w", err)
 	}
-	out := json.NewEncoder(os.Stdout)
+	out := json.NewEncoder(files.Stdout)
 	out.SetIndent("", "\t")
 	out.SetEscapeHTML(false) // a command may be a script
 	if err := out.Encode(s); err != nil {

@@ -5,32 +5,31 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
+	"container.example/workshop/runtime/files"
 	"container.example/workshop/runtime/signals"
 )
 
 // onlooker prints the system calls as they are made (-v), and waits for a key before each (-step).
 type onlooker struct {
 	step      bool
-	interrupt *signals.Caught
+	signals   *signals.Caught
 	lineEnded bool // the line of the call is at its end already
 }
 
-func (o *onlooker) say(what string) { fmt.Fprintln(os.Stderr, "host:", what) }
+func (o *onlooker) say(what string) { fmt.Fprintln(files.Stderr, "host:", what) }
 
 func (o *onlooker) Before(call string, executes bool) (err error) {
-	fmt.Fprint(os.Stderr, call)
+	fmt.Fprint(files.Stderr, call)
 	if o.step {
 		err = o.awaitKey()
 	}
 	o.lineEnded = executes || err != nil // what comes next is from the command, or an error
 	if o.lineEnded {
-		fmt.Fprintln(os.Stderr)
+		fmt.Fprintln(files.Stderr)
 	}
 	return err
 }
@@ -39,23 +38,11 @@ func (o *onlooker) After(result string) {
 	if o.lineEnded {
 		result = "\t" + result
 	}
-	fmt.Fprintln(os.Stderr, result)
+	fmt.Fprintln(files.Stderr, result)
 }
 
 // awaitKey waits for a key at the terminal, or for a line of another standard input.
 func (o *onlooker) awaitKey() error {
-	pressed := make(chan error, 1)
-	go func() { pressed <- readKey() }()
-	select {
-	case err := <-pressed:
-		return err
-	case s := <-o.interrupt.C:
-		number, _ := s.(unix.Signal)
-		return exitError{128 + int(number), fmt.Errorf("step: %v", s)}
-	}
-}
-
-func readKey() error {
 	last := byte('\n')
 	if term.IsTerminal(0) {
 		before, err := term.MakeRaw(0)
@@ -67,14 +54,38 @@ func readKey() error {
 	}
 	key := make([]byte, 1) // no more: what follows is for the command
 	for {
-		switch n, err := os.Stdin.Read(key); {
-		case errors.Is(err, io.EOF) || err == nil && n == 0:
+		if err := o.awaitInput(); err != nil {
+			return err
+		}
+		switch n, err := unix.Read(0, key); {
+		case errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN):
+		case err == nil && n == 0:
 			return errors.New("step: the standard input has no more lines")
 		case err != nil:
 			return fmt.Errorf("step: %w", err)
 		case last == 0 && (key[0] == controlC || key[0] == controlD):
 			return exitError{128 + int(unix.SIGINT), errors.New("step: interrupted")}
 		case last == 0 || key[0] == last:
+			return nil
+		}
+	}
+}
+
+// awaitInput waits until there is something to read, or a signal that asks for the end.
+func (o *onlooker) awaitInput() error {
+	for {
+		fds := []unix.PollFd{
+			{Fd: 0, Events: unix.POLLIN},
+			{Fd: int32(o.signals.FD()), Events: unix.POLLIN},
+		}
+		_, err := unix.Poll(fds, -1)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return fmt.Errorf("step: poll: %w", err)
+		}
+		if err := o.signals.Interrupted(); err != nil {
+			return fmt.Errorf("step: %w", err)
+		}
+		if err == nil && fds[0].Revents != 0 {
 			return nil
 		}
 	}

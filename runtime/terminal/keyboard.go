@@ -4,10 +4,10 @@ package terminal
 
 import (
 	"io"
-	"os"
 
 	"golang.org/x/sys/unix"
 
+	"container.example/workshop/runtime/files"
 	"container.example/workshop/runtime/signals"
 )
 
@@ -24,7 +24,7 @@ func (t *Terminal) CopyInput() {
 		return
 	}
 	if !inBackground() {
-		_, _ = io.Copy(&keyboard{t, map[unix.Signal]bool{}}, os.Stdin)
+		_, _ = io.Copy(&keyboard{t, map[unix.Signal]bool{}}, files.Stdin)
 	}
 	// The end of the input, as one types it: ^D twice, because in the middle of a line the first
 	// only ends the line.

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"container.example/workshop/runtime/config"
+	"container.example/workshop/runtime/files"
 	"container.example/workshop/runtime/plan"
 	"container.example/workshop/runtime/signals"
 )
@@ -118,7 +119,7 @@ func (t *Terminal) copyOutput() {
 		if writeErr != nil {
 			continue // the command need not stop for that
 		}
-		if _, writeErr = os.Stdout.Write(buffer[:n]); writeErr != nil {
+		if _, writeErr = files.Stdout.Write(buffer[:n]); writeErr != nil {
 			signals.HangUp(t.pid)
 		}
 	}
