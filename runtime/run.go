@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -113,6 +112,7 @@ func (h *thisHost) run() (status int, err error) {
 		return statusFailed, h.abandon(err)
 	}
 	made.terminal.Connect(p, h.pid)
+	p.CloseOpened(made.terminal.Opened()...)
 	if err := h.attend(made.terminal); err != nil {
 		return statusFailed, h.abandon(err)
 	}
@@ -181,9 +181,6 @@ func (h *thisHost) free(name string) (plan.FD, error) {
 }
 
 func (h *thisHost) start(cgroup int) (err error) {
-	if err := h.setOOMScore(); err != nil {
-		return err
-	}
 	if err := h.plan.Release(); err != nil {
 		return err
 	}
@@ -194,6 +191,9 @@ func (h *thisHost) start(cgroup int) (err error) {
 		return err
 	}
 	// From here on the child is busy with a network namespace.
+	if err := h.setOOMScore(); err != nil {
+		return err
+	}
 	if err := users.FindMaps(h.c); err != nil {
 		return err
 	}
@@ -208,13 +208,8 @@ func (h *thisHost) start(cgroup int) (err error) {
 
 func (h *thisHost) ignored() []unix.Signal { return h.signals.Ignored }
 
-// clone starts the child, with a keyring that the thread has for it.
+// clone starts the child.
 func (h *thisHost) clone(cgroupFD int) (err error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if err := rights.NewSessionKeyring(h.trace); err != nil {
-		return err
-	}
 	namespaces := h.c.Namespaces &^ (unix.CLONE_NEWNET | unix.CLONE_NEWTIME) // see begin
 	if cgroup.JoinsLate(h.c) {
 		namespaces &^= unix.CLONE_NEWCGROUP
@@ -226,12 +221,15 @@ func (h *thisHost) clone(cgroupFD int) (err error) {
 	if err != nil {
 		return cloneError(err, h.c.Namespaces)
 	}
+	if err := h.plan.Keyring(); err != nil && h.trace != nil {
+		h.trace(err.Error())
+	}
 	return nil
 }
 
-// setOOMScore changes oom_score_adj of the runtime, which the child inherits: to be spared takes
-// rights on the host. As long as the two share their memory, the kernel keeps it the same for both
-// (proc_pid_oom_score_adj(5)).
+// setOOMScore changes oom_score_adj of the runtime, because to be spared takes rights on the host.
+// It is that of the child as well: as long as the two share their memory, the kernel keeps it the
+// same for both (proc_pid_oom_score_adj(5)).
 func (h *thisHost) setOOMScore() error {
 	want := 0
 	if h.c.OOMScoreAdj != nil {

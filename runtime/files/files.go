@@ -51,7 +51,7 @@ func ReadIfExists(path string) (string, error) {
 
 // ReadFD returns the text of an open file. One that is too large is an error.
 func ReadFD(fd int) (string, error) {
-	text := make([]byte, 0, 4096)
+	text := make([]byte, 0, 512) // most are smaller, and this much fits on the stack
 	for len(text) < maxSize {
 		if len(text) == cap(text) {
 			text = append(text, make([]byte, cap(text))...)[:len(text)]

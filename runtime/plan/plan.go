@@ -81,6 +81,7 @@ type Plan struct {
 	child   int // its pid, or 0 until Start
 	// dumpable is what PR_GET_DUMPABLE of prctl(2) said before the child was started.
 	dumpable int
+	keyring  unix.Errno // of joining a session keyring for the child
 
 	subjects []subject
 	notes    []note

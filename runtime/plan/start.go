@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 	"unsafe"
@@ -31,6 +32,10 @@ type cloneArgs struct {
 // Until execve(2) it shares the memory and the descriptors of this process, as a thread does:
 // nothing is copied, and the parent sees what comes of each call.
 //
+// The child has a session keyring without the keys of the caller (session-keyring(7)), if Keyring
+// does not say otherwise. The parent makes it, because the user of the container would share a quota
+// of 200 keys with all containers.
+//
 // All signals are blocked in the child. None of the caller's handlers is left there
 // (CLONE_CLEAR_SIGHAND), because a handler of Go's would find no Go.
 func (p *Plan) Start(flags uintptr, cgroup int) (pid int, err error) {
@@ -50,29 +55,61 @@ func (p *Plan) Start(flags uintptr, cgroup int) (pid int, err error) {
 	if p.dumpable, err = unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return 0, fmt.Errorf("prctl dumpable: %w", err)
 	}
-	pid, errno := clone(args, p.shared)
-	if errno != 0 {
+	pid, errno, keyring := clone(args, p.shared)
+	p.keyring = keyring
+	switch {
+	case keyring != 0 && !canDoWithoutKeyring(keyring):
+		return 0, p.Keyring()
+	case errno != 0:
 		return 0, errno
 	}
 	p.child = pid
 	return pid, nil
 }
 
-// clone calls clone3(2) with all signals blocked, which the child inherits. Nothing here may
+// clone calls clone3(2) with all signals blocked, which the child inherits, as well as the keyring
+// of this thread: while they are blocked Go lets no other thread go on here. Nothing here may
 // allocate or grow the stack.
 //
 //go:nosplit
 //go:norace
-func clone(args *cloneArgs, list *shared) (pid int, errno syscall.Errno) {
+func clone(args *cloneArgs, list *shared) (pid int, errno, keyring syscall.Errno) {
 	all, before := ^uint64(0), uint64(0)
 	setMask, old := uintptr(unsafe.Pointer(&all)), uintptr(unsafe.Pointer(&before))
 	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, setMask, old, 8, 0, 0)
-	r := clone3(args, unsafe.Sizeof(*args), list)
+	_, _, keyring = syscall.RawSyscall6(unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0,
+		0, 0)
+	r := -int(keyring)
+	if keyring == 0 || canDoWithoutKeyring(keyring) {
+		r = clone3(args, unsafe.Sizeof(*args), list)
+	}
 	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, old, 0, 8, 0, 0)
 	if r < 0 {
-		return 0, syscall.Errno(-r)
+		return 0, syscall.Errno(-r), keyring
 	}
-	return r, 0
+	return r, 0, keyring
+}
+
+// canDoWithoutKeyring tells whether an error is no reason not to start the child. A kernel may be
+// built without keys; and a container, in which this one is made, may forbid the call, as this one
+// does: then there are no keys to be had.
+//
+//go:nosplit
+func canDoWithoutKeyring(errno syscall.Errno) bool {
+	return errno == unix.ENOSYS || errno == unix.EPERM
+}
+
+// Keyring is why the child still has the session keyring of the caller, or nil.
+func (p *Plan) Keyring() error {
+	if p.keyring == 0 {
+		return nil
+	}
+	err := fmt.Errorf("join session keyring: %w", p.keyring)
+	if p.keyring == unix.EDQUOT {
+		err = fmt.Errorf("%w (each container takes one key of those in "+
+			"/proc/sys/kernel/keys/maxkeys)", err)
+	}
+	return err
 }
 
 // clone3 returns what the system call does, in the parent. The child, on its own stack, calls run.
@@ -348,6 +385,30 @@ func (p *Plan) awaitChange(was uint32) (at uint32) {
 			uintptr(was), 0, 0, 0)
 	}
 	return at
+}
+
+// CloseOpened closes the descriptors that the child has opened in this process, too, but for those to
+// keep. They lead to mounts of the container, which would be there until this process ends.
+func (p *Plan) CloseOpened(keep ...FD) {
+	open := map[int]bool{}
+	defer func() {
+		for fd := range open {
+			unix.Close(fd)
+		}
+	}()
+	for i := range p.n {
+		c := &p.calls[i]
+		switch {
+		case c.number == unix.SYS_UNSHARE && c.args[0] == unix.CLONE_FILES:
+			return // from here on the child has descriptors of its own
+		case !c.made || c.errno != 0 || slices.Contains(keep, FD{i, true}):
+		case c.number == unix.SYS_CLOSE && c.later&1 == 1:
+			delete(open, int(p.calls[c.args[0]].result))
+		case c.number == unix.SYS_OPENAT2 || c.number == unix.SYS_OPEN_TREE ||
+			c.number == unix.SYS_SOCKET:
+			open[int(c.result)] = true
+		}
+	}
 }
 
 // DieWithParent has the kernel kill the child when this process ends (PR_SET_PDEATHSIG of

@@ -5,8 +5,6 @@
 package rights
 
 import (
-	"errors"
-	"fmt"
 	"path"
 
 	"golang.org/x/sys/unix"
@@ -62,25 +60,4 @@ func EnterWorkdir(p *plan.Plan, c *config.Container) {
 	dir := path.Clean("/" + c.Workdir)
 	p.Asked("workdir", dir)
 	p.Fchdir(p.Openat2(plan.CWD, dir, unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_NO_MAGICLINKS))
-}
-
-// NewSessionKeyring gives this thread, and so the child, a session keyring without the keys of the
-// caller (session-keyring(7)). The parent makes it, because the user of the container would share a
-// quota of 200 keys with all containers. A kernel may be built without keys; and a container, in
-// which this one is made, may forbid the call, as this one does: then there are no keys to be had,
-// which trace, if not nil, hears of.
-func NewSessionKeyring(trace func(what string)) error {
-	_, err := unix.KeyctlInt(unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0) // 0: one without a name
-	switch {
-	case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EPERM):
-		if trace != nil {
-			trace(fmt.Sprintf("no session keyring: %v", err))
-		}
-	case errors.Is(err, unix.EDQUOT):
-		return fmt.Errorf("join session keyring: %w (each container takes one key of those in "+
-			"/proc/sys/kernel/keys/maxkeys)", err)
-	case err != nil:
-		return fmt.Errorf("join session keyring: %w", err)
-	}
-	return nil
 }

@@ -78,6 +78,14 @@ func (t *Terminal) Take(p *plan.Plan, uid int) {
 	}
 }
 
+// Opened are the descriptors that Connect takes over.
+func (t *Terminal) Opened() []plan.FD {
+	if t == nil {
+		return nil
+	}
+	return []plan.FD{t.opened.master, t.opened.slave}
+}
+
 // Connect takes over the ends of the terminal that the child has opened, and copies the output of
 // the command, which has that pid. The input follows with CopyInput.
 func (t *Terminal) Connect(p *plan.Plan, pid int) {
