@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -12,9 +13,8 @@ import (
 	"container.example/workshop/runtime/terminal"
 )
 
-// attend is all that the runtime does while the command runs: it passes signals on, until process 1
-// has ended.
-func (h *thisHost) attend(t *terminal.Terminal) error {
+// attend is all that the runtime does while the command runs, until process 1 has ended.
+func (h *thisHost) attend(m made, command *signals.Command) error {
 	pidfd, err := unix.PidfdOpen(h.pid, 0)
 	if err != nil {
 		return fmt.Errorf("pidfd_open %d: %w", h.pid, err)
@@ -23,11 +23,10 @@ func (h *thisHost) attend(t *terminal.Terminal) error {
 	if h.c.Init {
 		h.awaitReady()
 	}
-	if t != nil {
-		go t.CopyInput()
+	if m.terminal != nil {
+		go m.terminal.CopyInput()
 	}
-	command := signals.ForwardTo(h.pid)
-	for timeout := forgetAfter; ; {
+	for timeout, forgot := forgetAfter, false; ; {
 		fds := []unix.PollFd{
 			{Fd: int32(pidfd), Events: unix.POLLIN},
 			{Fd: int32(h.signals.FD()), Events: unix.POLLIN},
@@ -37,18 +36,18 @@ func (h *thisHost) attend(t *terminal.Terminal) error {
 			continue
 		case err != nil:
 			return fmt.Errorf("poll: %w", err)
-		case n == 0:
+		case n == 0 && !forgot:
 			h.forget()
-			timeout = -1
+			forgot = true
 		}
 		if fds[0].Revents != 0 {
 			return nil
 		}
 		for s, ok := h.signals.Next(); ok; s, ok = h.signals.Next() {
-			if s.Signal == unix.SIGWINCH {
-				t.Resize()
-			}
-			command.Pass(s)
+			h.pass(s, m, command)
+		}
+		if forgot {
+			timeout = -1
 		}
 	}
 }
@@ -62,4 +61,36 @@ func (h *thisHost) awaitReady() {
 			return // its end
 		}
 	}
+}
+
+// pass passes a signal on to the command, or does what it means for both: TTIN and TTOU of the kernel
+// are about what the runtime does with the caller's terminal, and an init handles them all.
+func (h *thisHost) pass(s signals.Signal, m made, command *signals.Command) {
+	switch {
+	case s.Signal == unix.SIGWINCH:
+		m.terminal.Resize()
+		command.Pass(s.Signal)
+	case !signals.Stops(s.Signal):
+		command.Pass(s.Signal)
+	case s.ByKernel && (s.Signal != unix.SIGTSTP || h.c.Init),
+		command.HasNothingToSay(s.Signal):
+		h.stop(s.Signal, m, command)
+	default:
+		command.Pass(s.Signal)
+	}
+}
+
+// stop stops the command and the runtime until the shell has them go on. With a command that is not
+// process 1 the kernel would do that.
+func (h *thisHost) stop(s unix.Signal, m made, command *signals.Command) {
+	command.Stop()
+	m.terminal.Suspend()
+	h.signals.StopBy(s)
+	// In the background the command would read from the shell's keyboard: see LeaveKeyboard.
+	for m.hasKeyboard && terminal.InBackground() {
+		h.signals.StopBy(unix.SIGTTIN)
+		time.Sleep(time.Second / 10) // if there is no shell
+	}
+	m.terminal.Resume()
+	command.Continue()
 }

@@ -67,8 +67,12 @@ func runInit(command []string) (status int, err error) {
 		return execStatus(execError(command[0], err))
 	}
 	go func() {
-		for command := signals.ForwardTo(pid); ; {
-			command.Pass(caught.Await())
+		for {
+			// A signal of the container's terminal is not only for this process: its group has it,
+			// and the command is in it. HUP is for the leader of the session.
+			if s := caught.Await(); !s.ByKernel || s.Signal == unix.SIGHUP {
+				_ = unix.Kill(pid, s.Signal) // an error: it is gone
+			}
 		}
 	}()
 	for {

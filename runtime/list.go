@@ -48,6 +48,8 @@ type host interface {
 type made struct {
 	terminal *terminal.Terminal
 	group    *cgroup.Cgroup
+	// hasKeyboard: the standard input of the command may be the terminal of the caller.
+	hasKeyboard bool
 }
 
 // writeList writes the list of system calls that make a container: the child makes them in this
@@ -111,6 +113,9 @@ func writeList(p *plan.Plan, c *config.Container, h host) (m made, err error) {
 		m.terminal.Take(p, user.UID)
 	} else {
 		users.GivePipes(p, user)
+		if m.hasKeyboard = !terminal.InBackground(); !m.hasKeyboard {
+			terminal.LeaveKeyboard(p)
+		}
 	}
 	return m, becomeCommand(p, c, h, self, user, environment(c, name, user.Home))
 }

@@ -111,12 +111,14 @@ func (h *thisHost) run() (status int, err error) {
 	if err := h.checkCommand(); err != nil {
 		return statusFailed, h.abandon(err)
 	}
-	made.terminal.Connect(p, h.pid)
+	command := signals.To(h.pid)
+	made.terminal.Connect(p, h.pid, command)
 	p.CloseOpened(made.terminal.Opened()...)
-	if err := h.attend(made.terminal); err != nil {
+	if err := h.attend(made, command); err != nil {
 		return statusFailed, h.abandon(err)
 	}
 	status, err = wait(h.pid)
+	status = command.Status(status)
 	h.pid = 0
 	if closeErr := made.terminal.Close(); closeErr != nil {
 		status, err = statusFailed, errors.Join(err, closeErr)

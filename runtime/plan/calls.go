@@ -372,6 +372,11 @@ func (p *Plan) SetWinsize(terminal FD, size unix.Winsize) {
 	p.add(unix.SYS_IOCTL, terminal.arg(), num(uintptr(unix.TIOCSWINSZ)), value(p, size))
 }
 
+// SetTermios gives a terminal settings as in termios(3).
+func (p *Plan) SetTermios(terminal FD, settings unix.Termios) {
+	p.add(unix.SYS_IOCTL, terminal.arg(), num(uintptr(unix.TCSETS)), value(p, settings))
+}
+
 // Poll asks whether a descriptor is readable now. It returns how many are: 0 or 1.
 func (p *Plan) Poll(fd FD) {
 	pollFd := value(p, unix.PollFd{Fd: int32(fd.number), Events: unix.POLLIN})

@@ -188,6 +188,8 @@ func everyCall(p *Plan, lines func(want ...string)) {
 	lines(`ioctl(</dev>, TIOCSPTLCK, {0})`)
 	p.SetWinsize(dev, unix.Winsize{Row: 24, Col: 80})
 	lines(`ioctl(</dev>, TIOCSWINSZ, {24 rows, 80 columns})`)
+	p.SetTermios(dev, unix.Termios{})
+	lines(`ioctl(</dev>, TCSETS, {...})`)
 	p.Ioctl(dev, 0x1234, 0x56)
 	lines(`ioctl(</dev>, 0x1234, 0x56)`)
 	p.IoctlPointer(dev, 0x1234, []byte{1})

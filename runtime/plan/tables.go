@@ -331,6 +331,7 @@ var ioctlRequest = &kind{chosen, names{
 	{unix.SIOCSIFFLAGS, "SIOCSIFFLAGS"},
 	{unix.SIOCSIFADDR, "SIOCSIFADDR"},
 	{unix.SIOCSIFNETMASK, "SIOCSIFNETMASK"},
+	{unix.TCSETS, "TCSETS"},
 	{unix.TIOCSCTTY, "TIOCSCTTY"},
 	{unix.TIOCSPTLCK, "TIOCSPTLCK"},
 	{unix.TIOCSWINSZ, "TIOCSWINSZ"},

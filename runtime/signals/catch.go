@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -77,6 +78,8 @@ func Catch() (*Caught, error) {
 		}
 		isFault := false
 		switch s {
+		case unix.SIGTTIN, unix.SIGTTOU:
+			action.flags &^= saRestart // whoever reads from a terminal is to ask whether it may
 		case unix.SIGKILL, unix.SIGSTOP, unix.SIGCHLD:
 			continue
 		case unix.SIGURG, unix.SIGPIPE:
@@ -158,6 +161,12 @@ func (c *Caught) read() (s Signal, ok bool) {
 	}
 }
 
+func (c *Caught) readAll() {
+	for s, ok := c.read(); ok; s, ok = c.read() {
+		c.waiting = append(c.waiting, s)
+	}
+}
+
 // Await waits for the next signal.
 func (c *Caught) Await() Signal {
 	for {
@@ -172,11 +181,9 @@ func (c *Caught) Await() Signal {
 // Interrupted returns an error if a signal came that asks for the end of this process. All are there
 // for Next afterwards.
 func (c *Caught) Interrupted() error {
-	for s, ok := c.read(); ok; s, ok = c.read() {
-		c.waiting = append(c.waiting, s)
-	}
+	c.readAll()
 	for _, s := range c.waiting {
-		if s.asksForEnd() {
+		if asksForEnd(s.Signal) {
 			return Interrupt{s.Signal}
 		}
 	}
@@ -188,23 +195,25 @@ type Interrupt struct{ unix.Signal }
 
 func (i Interrupt) Error() string { return "interrupted by " + unix.SignalName(i.Signal) }
 
-func (s Signal) asksForEnd() bool {
-	switch s.Signal {
-	case unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT:
-		return true
-	}
-	return false
-}
-
-// Raise has a signal do to this process what it does to one that does not catch it, and returns when
-// the process goes on.
-func Raise(s unix.Signal) {
-	before, err := change(s, &sigaction{})
-	if err != nil {
-		return
-	}
+// StopBy stops this process as a signal does that it does not catch, and returns when it goes on.
+// Signals to stop that came before do not count any more, nor the one by which it goes on
+// (SIGCONT of signal(7)). In a group without a shell that would let it go on it does not stop.
+func (c *Caught) StopBy(s unix.Signal) {
 	runtime.LockOSThread() // the thread that is to notice
 	defer runtime.UnlockOSThread()
+	for _, number := range []unix.Signal{unix.SIGCONT, s} {
+		before, err := change(number, &sigaction{})
+		if err != nil {
+			return
+		}
+		defer func() { _, _ = change(number, &before) }()
+	}
 	_ = unix.Tgkill(unix.Getpid(), unix.Gettid(), s) // an error is out of the question
-	_, _ = change(s, &before)
+	c.readAll()
+	c.waiting = slices.DeleteFunc(c.waiting, func(s Signal) bool { return Stops(s.Signal) })
+}
+
+// Stops tells whether a signal stops a process that does not catch it.
+func Stops(s unix.Signal) bool {
+	return s == unix.SIGTSTP || s == unix.SIGTTIN || s == unix.SIGTTOU
 }

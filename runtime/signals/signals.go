@@ -6,40 +6,75 @@ package signals
 import (
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
 	"container.example/workshop/runtime/files"
 )
 
-// A Forwarder passes signals on to a process.
-type Forwarder struct {
-	pid   int
-	asked map[unix.Signal]bool
+// A Command is the process to which signals are passed on. Without an init it is process 1 of a pid
+// namespace, which is not ended by a signal for which it has no handler (pid_namespaces(7)).
+type Command struct {
+	pid     int
+	asked   map[unix.Signal]bool
+	instead atomic.Int32 // the signal of which it got KILL
 }
 
-// ForwardTo returns a Forwarder to a process.
-func ForwardTo(pid int) *Forwarder { return &Forwarder{pid, map[unix.Signal]bool{}} }
+// To returns the command with that pid.
+func To(pid int) *Command { return &Command{pid: pid, asked: map[unix.Signal]bool{}} }
 
-// Pass passes a signal on. Process 1 of a pid namespace is not ended by a signal for which it has no
-// handler (pid_namespaces(7)); whoever asks for its end a second time gets it, by KILL.
-func (f *Forwarder) Pass(s Signal) {
-	number := s.Signal
-	if s.asksForEnd() && f.asked[number] && !Handles(f.pid, number) {
-		number = unix.SIGKILL
-	}
-	_ = unix.Kill(f.pid, number) // an error: it is gone
-	f.asked[s.Signal] = true
-}
-
-// HangUp tells the command that its terminal is gone. If it has nothing to say about that it ends,
-// as it would outside of a pid namespace.
-func HangUp(pid int) {
-	s := unix.SIGHUP
-	if !Handles(pid, s) && !Ignores(pid, s) {
+// Pass passes a signal on. Whoever asks for the end of a command that says nothing about it gets it
+// the second time, by KILL. HUP says that the terminal is gone, and nobody is there to ask again.
+func (c *Command) Pass(s unix.Signal) {
+	switch {
+	case s == unix.SIGHUP:
+		c.End(s)
+		return
+	case asksForEnd(s) && c.asked[s] && c.HasNothingToSay(s):
 		s = unix.SIGKILL
 	}
-	_ = unix.Kill(pid, s) // an error: it is gone
+	c.asked[s] = true
+	c.send(s)
+}
+
+// End ends a command that has nothing to say about a signal, as the signal would if the command were
+// not process 1.
+func (c *Command) End(s unix.Signal) {
+	if c.HasNothingToSay(s) {
+		c.instead.Store(int32(s))
+		s = unix.SIGKILL
+	}
+	c.send(s)
+}
+
+func (c *Command) send(s unix.Signal) { _ = unix.Kill(c.pid, s) } // an error: it is gone
+
+// Stop and Continue do so with all processes of its group, as the keys of a terminal and the shell
+// do. Process 1 is not spared STOP from outside.
+func (c *Command) Stop()     { _ = unix.Kill(-c.pid, unix.SIGSTOP) }
+func (c *Command) Continue() { _ = unix.Kill(-c.pid, unix.SIGCONT) }
+
+// HasNothingToSay tells whether a command neither handles nor ignores a signal.
+func (c *Command) HasNothingToSay(s unix.Signal) bool {
+	return !Handles(c.pid, s) && !Ignores(c.pid, s)
+}
+
+// Status returns the exit status of the command, which that of a shell is. One that got KILL in
+// place of another signal was ended by that.
+func (c *Command) Status(status int) int {
+	if instead := c.instead.Load(); instead != 0 && status == 128+int(unix.SIGKILL) {
+		return 128 + int(instead)
+	}
+	return status
+}
+
+func asksForEnd(s unix.Signal) bool {
+	switch s {
+	case unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT:
+		return true
+	}
+	return false
 }
 
 // Handles tells whether a process has a handler for a signal, and Ignores whether it ignores it

@@ -34,7 +34,9 @@ func IsWanted(c *config.Container) bool {
 type Terminal struct {
 	opened        opened
 	pid           int // of the command
+	command       *signals.Command
 	master, slave *os.File
+	caller        callers
 	before        *term.State // of the caller's terminal, if it was changed
 	copied        chan error
 }
@@ -54,15 +56,19 @@ func Open(p *plan.Plan) *Terminal {
 	p.Unlock(master)
 	p.About("open terminal", name)
 	slave := p.Name(p.Openat2(plan.CWD, name, flags, unix.RESOLVE_NO_SYMLINKS), "terminal")
-	if size, err := unix.IoctlGetWinsize(0, unix.TIOCGWINSZ); err == nil {
+	caller := findCallers()
+	if size, err := caller.size(); err == nil {
 		p.SetWinsize(slave, *size) // otherwise no size is known
+	}
+	if settings, err := caller.settings(); err == nil {
+		p.SetTermios(slave, *settings) // of keys, most of all
 	}
 	p.About("make console", "/dev/console")
 	p.Fchdir(p.Openat2(plan.CWD, "/dev", unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_NO_SYMLINKS))
 	p.Mknodat(plan.CWD, "console", 0o600)
 	p.Bind("pts/0", "console")
 	p.Chdir("/")
-	return &Terminal{opened: opened{master, slave}}
+	return &Terminal{opened: opened{master, slave}, caller: caller}
 }
 
 // Take adds the calls that make the terminal that of the child, which leads a session, and its
@@ -78,6 +84,17 @@ func (t *Terminal) Take(p *plan.Plan, uid int) {
 	}
 }
 
+// LeaveKeyboard adds the calls that give the child /dev/null in place of a standard input that is the
+// terminal of the caller. A job in the background that reads from it is stopped by SIGTTIN; but only
+// in the session whose terminal it is (setpgid(2)), and the child has left that.
+func LeaveKeyboard(p *plan.Plan) {
+	p.About("leave keyboard", "/dev/null")
+	null := p.Name(p.Openat2(plan.CWD, "/dev/null", unix.O_RDONLY, unix.RESOLVE_NO_SYMLINKS),
+		"/dev/null")
+	p.Unshare(unix.CLONE_FILES)
+	p.Dup3(null, p.Open(0, "stdin"), 0)
+}
+
 // Opened are the descriptors that Connect takes over.
 func (t *Terminal) Opened() []plan.FD {
 	if t == nil {
@@ -88,7 +105,7 @@ func (t *Terminal) Opened() []plan.FD {
 
 // Connect takes over the ends of the terminal that the child has opened, and copies the output of
 // the command, which has that pid. The input follows with CopyInput.
-func (t *Terminal) Connect(p *plan.Plan, pid int) {
+func (t *Terminal) Connect(p *plan.Plan, pid int, command *signals.Command) {
 	if t == nil {
 		return
 	}
@@ -97,13 +114,11 @@ func (t *Terminal) Connect(p *plan.Plan, pid int) {
 	if err != nil || slaveErr != nil {
 		return // the list tells
 	}
-	t.pid = pid
+	t.pid, t.command = pid, command
 	t.master = os.NewFile(uintptr(master), "terminal")
 	t.slave = os.NewFile(uintptr(slave), "terminal")
 	t.copied = make(chan error, 1)
-	if !inBackground() && term.IsTerminal(0) {
-		t.before, _ = term.MakeRaw(0) // an error: a terminal that went away meanwhile
-	}
+	t.Resume()
 	go t.copyOutput()
 }
 
@@ -120,7 +135,7 @@ func (t *Terminal) copyOutput() {
 			return
 		}
 		if err != nil {
-			signals.HangUp(t.pid) // nobody reads what it writes any more
+			t.command.End(unix.SIGHUP) // nobody reads what it writes any more
 			t.copied <- errors.Join(err, writeErr)
 			return
 		}
@@ -128,7 +143,7 @@ func (t *Terminal) copyOutput() {
 			continue // the command need not stop for that
 		}
 		if _, writeErr = files.Stdout.Write(buffer[:n]); writeErr != nil {
-			signals.HangUp(t.pid)
+			t.command.End(unix.SIGHUP)
 		}
 	}
 }
@@ -138,8 +153,24 @@ func (t *Terminal) Resize() {
 	if t == nil || t.master == nil {
 		return
 	}
-	if size, err := unix.IoctlGetWinsize(0, unix.TIOCGWINSZ); err == nil {
+	if size, err := t.caller.size(); err == nil {
 		_ = unix.IoctlSetWinsize(int(t.master.Fd()), unix.TIOCSWINSZ, size)
+	}
+}
+
+// Resume has the keys of the caller's terminal go to the command as they are typed, if it is the
+// turn of this job of the shell; Suspend leaves that terminal as it was.
+func (t *Terminal) Resume() {
+	if t != nil && t.before == nil && !t.caller.inBackground() && term.IsTerminal(0) {
+		t.before, _ = term.MakeRaw(0) // an error: a terminal that went away meanwhile
+	}
+	t.Resize()
+}
+
+func (t *Terminal) Suspend() {
+	if t != nil && t.before != nil && !t.caller.inBackground() {
+		_ = term.Restore(0, t.before)
+		t.before = nil
 	}
 }
 
@@ -150,9 +181,7 @@ func (t *Terminal) Close() error {
 	}
 	t.slave.Close()
 	err := <-t.copied
-	if t.before != nil && !inBackground() {
-		_ = term.Restore(0, t.before)
-	}
+	t.Suspend()
 	if err != nil && !errors.Is(err, unix.EPIPE) { // whoever closes a pipe does so on purpose
 		return fmt.Errorf("terminal: %w", err)
 	}

@@ -195,7 +195,7 @@ func TestSize(t *testing.T) {
 // A command that has no terminal has nothing to be connected with.
 func TestWithoutTerminal(t *testing.T) {
 	var none *Terminal
-	none.Connect(nil, 1)
+	none.Connect(nil, 1, nil)
 	none.CopyInput()
 	none.Resize()
 	require.NoError(t, none.Close())
