@@ -26,11 +26,12 @@ func (h *thisHost) attend(m made, command *signals.Command) error {
 	if m.terminal != nil {
 		go m.terminal.CopyInput()
 	}
+	readers := h.watchReaders(m.terminal != nil, command)
 	for timeout, forgot := forgetAfter, false; ; {
-		fds := []unix.PollFd{
+		fds := append([]unix.PollFd{
 			{Fd: int32(pidfd), Events: unix.POLLIN},
 			{Fd: int32(h.signals.FD()), Events: unix.POLLIN},
-		}
+		}, readers.fds()...)
 		switch n, err := unix.Poll(fds, timeout); {
 		case errors.Is(err, unix.EINTR):
 			continue
@@ -46,8 +47,8 @@ func (h *thisHost) attend(m made, command *signals.Command) error {
 		for s, ok := h.signals.Next(); ok; s, ok = h.signals.Next() {
 			h.pass(s, m, command)
 		}
-		if forgot {
-			timeout = -1
+		if timeout = readers.look(); timeout == -1 && !forgot {
+			timeout = forgetAfter
 		}
 	}
 }
