@@ -224,7 +224,7 @@ func (h *thisHost) clone(cgroupFD int) (err error) {
 		return cloneError(err, h.c.Namespaces)
 	}
 	if err := h.plan.Keyring(); err != nil && h.trace != nil {
-		h.trace(err.Error())
+		h.trace("no session keyring: " + err.Error())
 	}
 	return nil
 }

@@ -59,12 +59,21 @@ func (p *Plan) Start(flags uintptr, cgroup int) (pid int, err error) {
 	p.keyring = keyring
 	switch {
 	case keyring != 0 && !canDoWithoutKeyring(keyring):
-		return 0, p.Keyring()
+		return 0, keyringError(keyring)
 	case errno != 0:
 		return 0, errno
 	}
 	p.child = pid
 	return pid, nil
+}
+
+func keyringError(errno unix.Errno) error {
+	err := fmt.Errorf("join session keyring: %w", errno)
+	if errno == unix.EDQUOT {
+		return fmt.Errorf("%w (each container takes one key of those in "+
+			"/proc/sys/kernel/keys/maxkeys)", err)
+	}
+	return err
 }
 
 // clone calls clone3(2) with all signals blocked, which the child inherits, as well as the keyring
@@ -104,12 +113,7 @@ func (p *Plan) Keyring() error {
 	if p.keyring == 0 {
 		return nil
 	}
-	err := fmt.Errorf("join session keyring: %w", p.keyring)
-	if p.keyring == unix.EDQUOT {
-		err = fmt.Errorf("%w (each container takes one key of those in "+
-			"/proc/sys/kernel/keys/maxkeys)", err)
-	}
-	return err
+	return p.keyring
 }
 
 // clone3 returns what the system call does, in the parent. The child, on its own stack, calls run.
