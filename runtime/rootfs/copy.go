@@ -220,7 +220,8 @@ func (c *copier) makeFile(from, to int, name, path string, size int64) error {
 }
 
 // finish gives a copy what the original has besides its data: owners first, because to change them
-// takes rights of a program away (chown(2)), and times last.
+// takes rights of a program away (chown(2)), the mode when nothing more is to be written, and times
+// last.
 func (c *copier) finish(from, to int, name, path string, stat *unix.Stat_t) error {
 	uid, gid := int(c.owners.uid(stat.Uid)), int(c.owners.gid(stat.Gid))
 	err := unix.Fchownat(to, name, uid, gid, unix.AT_SYMLINK_NOFOLLOW)
@@ -228,11 +229,11 @@ func (c *copier) finish(from, to int, name, path string, stat *unix.Stat_t) erro
 		return fmt.Errorf("chown %q: %w", path, err)
 	}
 	if stat.Mode&unix.S_IFMT != unix.S_IFLNK { // a link has none of these
-		if err := unix.Fchmodat(to, name, stat.Mode&0o7777, 0); err != nil {
-			return fmt.Errorf("chmod %q: %w", path, err)
-		}
 		if err := c.copyAttributes(fdPath(from)+"/"+name, fdPath(to)+"/"+name); err != nil {
 			return fmt.Errorf("attributes of %q: %w", path, err)
+		}
+		if err := unix.Fchmodat(to, name, stat.Mode&0o7777, 0); err != nil {
+			return fmt.Errorf("chmod %q: %w", path, err)
 		}
 	}
 	times := []unix.Timespec{stat.Atim, stat.Mtim}
