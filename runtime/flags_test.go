@@ -196,6 +196,7 @@ var wrongValues = map[string][]struct{ value, accepts string }{
 	},
 	"memory": {
 		{"0", "must be a number of bytes above 0, as in 64M"},
+		{"524287", "must be at least 524288"},
 		{"-1", "must be a number of bytes"},
 		{"64T", "must be a number of bytes"},
 		{"64MB", "must be a number of bytes"},
@@ -278,11 +279,11 @@ func TestWrongValues(t *testing.T) {
 
 // The largest and the smallest that are right.
 func TestLimitsOfValues(t *testing.T) {
-	require.EqualValues(t, 1, asked(t, "-memory", "1", "sh").Memory)
-	require.EqualValues(t, 1<<10, asked(t, "-memory", "1K", "sh").Memory)
+	require.EqualValues(t, 512<<10, asked(t, "-memory", "524288", "sh").Memory)
+	require.EqualValues(t, 512<<10, asked(t, "-memory", "512K", "sh").Memory)
 	require.EqualValues(t, 3<<30, asked(t, "-memory", "3G", "sh").Memory)
-	require.EqualValues(t, 5, asked(t, "-memory", "5b", "sh").Memory)
-	require.EqualValues(t, 5<<10, asked(t, "-memory", "5k", "sh").Memory)
+	require.EqualValues(t, 5e6, asked(t, "-memory", "5000000b", "sh").Memory)
+	require.EqualValues(t, 5000<<10, asked(t, "-memory", "5000k", "sh").Memory)
 	require.EqualValues(t, 64<<20, asked(t, "-memory", "64m", "sh").Memory)
 	require.EqualValues(t, 1<<30, asked(t, "-memory", "1g", "sh").Memory)
 	require.EqualValues(t, math.MaxInt64, asked(t, "-memory", "9223372036854775807", "sh").Memory)

@@ -206,6 +206,10 @@ type Variable struct{ Name, Value string }
 // maxHostname is the longest name that sethostname(2) takes, in bytes: the kernel's __NEW_UTS_LEN.
 const maxHostname = 64
 
+// leastMemory is enough to make a container: with less the kernel would kill the child while it
+// shares its memory with the runtime, and so both.
+const leastMemory = 512 << 10
+
 // MaxVolumes is how many a container can have. Each takes a descriptor and a dozen system calls.
 const MaxVolumes = 240
 
@@ -245,6 +249,9 @@ func (c *Container) Check() error {
 	}
 	if c.Network != NoNetwork && c.Network != Bridge && c.Network != HostNetwork {
 		bad("net", c.Network, "must be none, bridge or host")
+	}
+	if c.Memory > 0 && c.Memory < leastMemory {
+		bad("memory", c.Memory, fmt.Sprintf("must be at least %d", leastMemory))
 	}
 	if c.OOMScoreAdj != nil && (*c.OOMScoreAdj < -1000 || *c.OOMScoreAdj > 1000) {
 		bad("oom-score-adj", *c.OOMScoreAdj, "must be -1000 to 1000")

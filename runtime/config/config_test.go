@@ -46,6 +46,7 @@ func TestCheckAccepts(t *testing.T) {
 		"keep":            valid(func(c *Container) { c.Keep = "kept" }),
 		"bridge":          valid(func(c *Container) { c.Network = Bridge }),
 		"host network":    valid(func(c *Container) { c.Network = HostNetwork }),
+		"least memory":    valid(func(c *Container) { c.Memory = 512 << 10 }),
 		"lowest score":    valid(func(c *Container) { c.OOMScoreAdj = score(-1000) }),
 		"highest score":   valid(func(c *Container) { c.OOMScoreAdj = score(1000) }),
 		"absolute":        bare(func(c *Container) { c.Workdir = "/srv" }),
@@ -133,6 +134,10 @@ func TestCheckRefuses(t *testing.T) {
 		{
 			valid(func(c *Container) { c.OOMScoreAdj = score(1001) }),
 			`-oom-score-adj "1001": must be -1000 to 1000`,
+		},
+		{
+			valid(func(c *Container) { c.Memory = 512<<10 - 1 }),
+			`-memory "524287": must be at least 524288`,
 		},
 		{volume("/"), `-volume "/a:/": / is the container's own`},
 		{volume("/proc"), `-volume "/a:/proc": /proc is the container's own`},

@@ -134,6 +134,8 @@ func (b *Place) say(format string, args ...any) {
 func Loopback(p *plan.Plan) {
 	p.About("unshare", "net")
 	p.Hint(unix.ENOSPC, "not the disk: see /proc/sys/user/max_net_namespaces")
+	p.Hint(unix.EPERM, "a user namespace has no rights here: on Ubuntu "+
+		"kernel.apparmor_restrict_unprivileged_userns must be 0")
 	p.Unshare(unix.CLONE_NEWNET)
 	p.About("set up interface", "lo")
 	socket := p.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
@@ -148,6 +150,7 @@ func Loopback(p *plan.Plan) {
 func KeepIPv6Off(p *plan.Plan) {
 	const file = "/proc/sys/net/ipv6/conf/default/disable_ipv6"
 	p.About("write", file)
+	p.Hint(unix.EROFS, "in a container -net bridge takes a /proc/sys that can be written to")
 	fd := p.Openat2(plan.CWD, file, unix.O_WRONLY, 0)
 	p.Unless(func() {
 		p.Write(fd, "1")

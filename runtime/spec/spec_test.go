@@ -76,7 +76,7 @@ func values() map[string]*config.Container {
 	all := map[string]*config.Container{
 		"usual":  usual(),
 		"limits": with(func(c *config.Container) { c.Memory, c.Pids, c.CPUs = 64<<20, 24, 0.29 }),
-		"memory": with(func(c *config.Container) { c.Memory = 1 }),
+		"memory": with(func(c *config.Container) { c.Memory = 1 << 20 }),
 		"pids":   with(func(c *config.Container) { c.Pids = 1 }),
 		"volumes": with(func(c *config.Container) {
 			c.Volumes = []config.Volume{
@@ -247,7 +247,7 @@ func (r random) container() *config.Container {
 		})
 	}
 	if r.coin() {
-		c.Memory = 1 + r.Int64()>>1
+		c.Memory = 1<<20 + r.Int64()>>1
 	}
 	if r.coin() {
 		c.Pids = 1 + r.Int64()>>1
