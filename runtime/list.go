@@ -97,11 +97,7 @@ func writeList(p *plan.Plan, c *config.Container, h host) (m made, err error) {
 		if terminal.IsWanted(c) {
 			m.terminal = terminal.Open(p)
 		}
-		target, err := h.free("target")
-		if err != nil {
-			return m, err
-		}
-		if err := root.Share(target); err != nil {
+		if err := share(c, h, root); err != nil {
 			return m, err
 		}
 	}
@@ -163,6 +159,17 @@ func makeRoot(p *plan.Plan, c *config.Container, h host) (*rootfs.Root, error) {
 	root.Enter()
 	root.Furnish(null)
 	return root, nil
+}
+
+// share mounts what may come from anywhere.
+func share(c *config.Container, h host, root *rootfs.Root) (err error) {
+	target := plan.CWD
+	if len(c.Volumes) > 0 {
+		if target, err = h.free("target"); err != nil {
+			return err
+		}
+	}
+	return root.Share(target)
 }
 
 // joinOthers gives the container its place on the bridge and in the cgroups. The runtime makes both

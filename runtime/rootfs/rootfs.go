@@ -45,6 +45,7 @@ func Assemble(p *plan.Plan, c *config.Container, trees Trees) *Root {
 	// Where / is shared, as on every systemd host, mounts made here would appear there
 	// (mount_namespaces(7)). And from here on nothing of the host's can be written to.
 	p.About("make private and read-only", "/")
+	p.Hint(unix.EINVAL, "not the root of a mount, as in a chroot: mount --bind DIR DIR before that")
 	p.MountSetattrAt(plan.CWD, "/", unix.AT_RECURSIVE,
 		unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY, Propagation: unix.MS_PRIVATE})
 	p.About("open root of the host", "/")
