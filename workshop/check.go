@@ -280,8 +280,9 @@ type shortfall struct {
 	open    int      // were broken, or not reached
 	lacking int      // could not be checked, for what the machine or the user lacks
 	why     []string // what is lacking
-	unbuilt []string // flags that the program does not take yet
-	asked   int      // for flags that it need not take
+	unbuilt []string // flags of a chapter that the program does not take yet
+	asked   int      // are about flags that the program need not take
+	flags   []string // these flags
 }
 
 // most tells that the lesson cannot count as passed: the few promises that were checked may be such as the program of
@@ -298,20 +299,26 @@ func (v *verdict) shortfall(c *course, l lesson) (f shortfall) {
 		case e.Status == harness.Passed:
 		case e.Status != harness.Skipped:
 			f.open++
+		case e.NotBuilt != "" && l.chapter == "":
+			// The article's program does without it.
+			f.asked++
+			f.flags = addNew(f.flags, "-"+e.NotBuilt)
 		case e.NotBuilt != "":
-			if !slices.Contains(f.unbuilt, "-"+e.NotBuilt) {
-				f.unbuilt = append(f.unbuilt, "-"+e.NotBuilt)
-			}
+			f.unbuilt = addNew(f.unbuilt, "-"+e.NotBuilt)
 		case e.Lacking:
 			f.lacking++
-			if !slices.Contains(f.why, e.Reason) {
-				f.why = append(f.why, e.Reason)
-			}
-		case strings.Contains(e.Reason, " flag "):
-			f.asked++
+			f.why = addNew(f.why, e.Reason)
 		}
 	}
 	return f
+}
+
+// addNew adds a text to a list that does not have it yet.
+func addNew(list []string, text string) []string {
+	if slices.Contains(list, text) {
+		return list
+	}
+	return append(list, text)
 }
 
 func (c *checker) close() error {
@@ -590,8 +597,8 @@ func (a *app) tellLacking(c *course, v *verdict, l lesson) {
 	out := a.out
 	f := v.shortfall(c, l)
 	if f.asked > 0 {
-		out.printf("%s\n", out.wrap(fmt.Sprintf("There is more to try: %d of its promises are for a program that takes the flags of our "+
-			"step. See them: %s check %s", f.asked, self(), l.id()), 0))
+		out.printf("%s\n", out.wrap(fmt.Sprintf("There is more to try: %d of its promises are for a program that takes %s, as ours "+
+			"does. See them: %s check %s", f.asked, strings.Join(f.flags, " and "), self(), l.id()), 0))
 	}
 	if len(f.unbuilt) > 0 {
 		out.printf("\n%s %s\n", out.bad.Render("-"), styled(out.bold, out.wrap(fmt.Sprintf("%s is not built yet: your program does not "+

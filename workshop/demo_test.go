@@ -29,7 +29,7 @@ var broken = map[string][3]string{
 	"time":     {"flags.go", `unix.CLONE_NEWTIME`, `unix.CLONE_NEWCGROUP`},
 	"rootfs":   {"main.go", `pivotRoot(*rootfs)`, ``},
 	"memory":   {"limits.go", `return n * unit, nil`, `return 4 * n * unit, nil`},
-	"cpu":      {"limits.go", `min(cpus, 1e6) * 100_000`, `min(cpus, 1e6) * 20_000`},
+	"cpu":      {"limits.go", `min(cpus, 1e6) * 100_000`, `min(cpus, 1e6) * 10_000_000`},
 	"pids":     {"limits.go", `v1: "pids.max", value: n`, `v1: "pids.max", value: n + 200`},
 	"cgroup":   {"main.go", `unix.Unshare(int(cloneFlags&later))`, `unix.Unshare(int(cloneFlags & unix.CLONE_NEWTIME))`},
 	"process":  {"main.go", `setEnvironment()`, ``},

@@ -38,16 +38,14 @@ func newOutput(w io.Writer, plain bool) *output {
 			}
 			o.terminal = !plain && os.Getenv("TERM") != "" && os.Getenv("TERM") != "dumb"
 		}
-		colours := colorprofile.NewWriter(f, os.Environ()) // which takes away those that it has not
-		if !o.terminal {
-			colours.Profile = colorprofile.NoTTY
-		}
-		w = colours
 	}
-	if o.ascii {
-		w = &asciiWriter{w}
+	colours := colorprofile.NewWriter(w, os.Environ()) // which takes away those that it has not
+	if !o.terminal {
+		colours.Profile = colorprofile.NoTTY
 	}
-	o.Writer = w
+	if o.Writer = colours; o.ascii {
+		o.Writer = &asciiWriter{colours}
+	}
 	style := lipgloss.NewStyle().TabWidth(lipgloss.NoTabConversion)
 	o.good = style.Foreground(lipgloss.Green)
 	o.bad = style.Foreground(lipgloss.Red).Bold(true)
