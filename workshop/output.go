@@ -80,12 +80,19 @@ func (w *asciiWriter) Write(b []byte) (int, error) {
 
 func (o *output) printf(format string, args ...any) { fmt.Fprintf(o, format, args...) }
 
+// fold breaks a line into lines of so many columns: at blanks, and only a word that is longer in its midst. The
+// library takes each hyphen for a place to break at, but -memory is one word.
+func fold(line string, width int) string {
+	const unbroken = "\u2011"
+	return strings.ReplaceAll(ansi.Wrap(strings.ReplaceAll(line, "-", unbroken), width, ""), unbroken, "-")
+}
+
 // wrap breaks text into lines of the output's width, at blanks where there are any, all but the first indented.
 func (o *output) wrap(text string, indent int) string {
 	width := max(min(o.width, 100)-indent, 16)
 	var lines []string
 	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
-		lines = append(lines, ansi.Wrap(line, width, ""))
+		lines = append(lines, fold(line, width))
 	}
 	return strings.ReplaceAll(strings.Join(lines, "\n"), "\n", "\n"+strings.Repeat(" ", indent))
 }

@@ -359,7 +359,7 @@ func (s *screen) show(p page) {
 	text := s.text
 	switch p {
 	case verdictPage:
-		text = ""
+		text = "Checking: the verdict is not there yet."
 		if s.last.err != nil || s.last.lesson != (lesson{}) {
 			text = s.print(func(a *app) error { return a.printVerdict(s.c, s.last) })
 		}
@@ -400,9 +400,11 @@ func fit(text string, width int) string {
 			continue
 		}
 		plain := ansi.Strip(line)
-		indent := len(plain) - len(strings.TrimLeft(plain, " +-/")) + 2
-		indent = min(indent, width/2)
-		lines[i] = strings.ReplaceAll(ansi.Wrap(line, max(width-indent, 8), ""), "\n", "\n"+strings.Repeat(" ", indent))
+		indent := len(plain) - len(strings.TrimLeft(plain, " +-/"))
+		if indent > 0 { // code, and not a sentence
+			indent = min(indent+2, width/2)
+		}
+		lines[i] = strings.ReplaceAll(fold(line, max(width-indent, 8)), "\n", "\n"+strings.Repeat(" ", indent))
 	}
 	return strings.Join(lines, "\n")
 }
@@ -449,7 +451,11 @@ func (s *screen) head() (lines []string) {
 	for part := range slices.Chunk(marks, max(s.width-2, 1)) {
 		lines = append(lines, "  "+strings.Join(part, ""))
 	}
-	status := fmt.Sprintf("verdict %.2f s after the save at %s", s.last.took.Seconds(), s.now.saved.Format("15:04:05"))
+	took, at := s.last.took.Seconds(), s.now.saved.Format("15:04:05")
+	status := fmt.Sprintf("verdict %.2f s after the save at %s", took, at)
+	if s.width < 52 {
+		status = fmt.Sprintf("%.2f s, saved at %s", took, at)
+	}
 	if s.running {
 		status = "checking ..."
 	} else if s.page != verdictPage {

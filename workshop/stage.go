@@ -296,7 +296,7 @@ func (s *auditorium) draw() []string {
 	}
 	title += strings.Repeat(" ", max(width-ansi.StringWidth(title)-len(time), 1)) + out.faint.Render(time)
 	head = append(head, title, "")
-	for line := range strings.SplitSeq(ansi.Wrap(narration, min(width, 110), ""), "\n") {
+	for line := range strings.SplitSeq(fold(narration, min(width, 110)), "\n") {
 		head = append(head, out.note.Render(line))
 	}
 	head = append(head, "")
@@ -321,7 +321,7 @@ func (s *auditorium) draw() []string {
 		keys = append(keys, shellKey)
 	}
 	if s.over != "" {
-		foot = append(foot, strings.Split(ansi.Wrap(s.over, width, ""), "\n")...)
+		foot = append(foot, strings.Split(fold(s.over, width), "\n")...)
 	}
 	foot = append(foot, s.help.ShortHelpView(append(keys, quitKey)))
 	room := max(s.height-len(head)-len(foot), 2)
@@ -358,7 +358,7 @@ func (s *auditorium) drawPane(name string, lines []string, width, height int) st
 	for _, line := range lines {
 		line = strings.ReplaceAll(line, "\t", "    ")
 		command := strings.HasPrefix(line, "# ")
-		for part := range strings.SplitSeq(ansi.Wrap(line, width, ""), "\n") {
+		for part := range strings.SplitSeq(fold(line, width), "\n") {
 			if command {
 				part = s.out.bold.Render(part)
 			}
