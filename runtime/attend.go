@@ -70,14 +70,14 @@ func (h *thisHost) pass(s signals.Signal, m made, command *signals.Command) {
 	switch {
 	case s.Signal == unix.SIGWINCH:
 		m.terminal.Resize()
-		command.Pass(s.Signal)
+		command.Pass(s)
 	case !signals.Stops(s.Signal):
-		command.Pass(s.Signal)
+		command.Pass(s)
 	case s.ByKernel && (s.Signal != unix.SIGTSTP || h.c.Init),
 		command.HasNothingToSay(s.Signal):
 		h.stop(s.Signal, m, command)
 	default:
-		command.Pass(s.Signal)
+		command.Pass(s)
 	}
 }
 
@@ -94,4 +94,25 @@ func (h *thisHost) stop(s unix.Signal, m made, command *signals.Command) {
 	}
 	m.terminal.Resume()
 	command.Continue()
+}
+
+// awaitInput waits until there is something to read, or the end of it, or a signal that asks for the
+// end of the runtime.
+func awaitInput(fd int, caught *signals.Caught) error {
+	for {
+		fds := []unix.PollFd{
+			{Fd: int32(fd), Events: unix.POLLIN},
+			{Fd: int32(caught.FD()), Events: unix.POLLIN},
+		}
+		_, err := unix.Poll(fds, -1)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return fmt.Errorf("poll: %w", err)
+		}
+		if err := caught.Interrupted(); err != nil {
+			return err
+		}
+		if err == nil && fds[0].Revents != 0 {
+			return nil
+		}
+	}
 }

@@ -173,6 +173,7 @@ func (h *thisHost) runInside(args ...string) error {
 		return err
 	}
 	defer p.Free()
+	p.InterruptBy(h.signals.Interrupted)
 	inside, err := unix.PidfdOpen(h.pid, 0)
 	if err != nil {
 		return fmt.Errorf("pidfd_open %d: %w", h.pid, err)
@@ -199,9 +200,17 @@ func (h *thisHost) runInside(args ...string) error {
 		unix.Close(pipe[1])
 		return fmt.Errorf("clone: %w", err)
 	}
-	p.Executed()
+	err = p.Executed()
 	unix.Close(pipe[1])
-	said, _ := files.ReadFD(pipe[0]) // until it ends
+	if err == nil {
+		err = awaitInput(pipe[0], h.signals)
+	}
+	if err != nil {
+		_ = unix.Kill(pid, unix.SIGKILL) // an error: it is gone
+		_, _ = wait(pid)
+		return err
+	}
+	said, _ := files.ReadFD(pipe[0])
 	status, err := wait(pid)
 	switch failed := p.Failed(); {
 	case failed != nil:

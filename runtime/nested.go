@@ -41,6 +41,8 @@ func cloneError(err error, namespaces config.Namespaces) error {
 			"in a chroot there are no user namespaces: use -ns without user"
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EUSERS):
 		hint = tooMany(namespaces)
+	case errors.Is(err, unix.EAGAIN):
+		hint = "the caller may have no more processes: ulimit nproc, or pids.max of its cgroup"
 	}
 	if hint != "" {
 		hint = " (" + hint + ")"

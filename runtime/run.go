@@ -5,7 +5,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,7 +33,7 @@ func (e exitError) Unwrap() error { return e.error }
 // the exit status.
 func run(r *request) (status int, err error) {
 	c := r.Container
-	if err := rights.CheckDescriptors(); err != nil {
+	if err := rights.CheckCallers(c.Init); err != nil {
 		return statusFailed, err
 	}
 	if err := checkProc(); err != nil {
@@ -91,14 +90,20 @@ func (h *thisHost) run() (status int, err error) {
 	if h.own, err = plan.OpenSelf(); err != nil {
 		return statusFailed, err
 	}
+	p.InterruptBy(h.signals.Interrupted)
 	made, err := writeList(p, h.c, h)
 	if err == nil {
+		err = h.signals.Interrupted()
+	}
+	if err == nil {
 		err = p.Release()
+	}
+	if err == nil {
+		err = p.Executed()
 	}
 	if err != nil {
 		return statusFailed, h.abandon(err)
 	}
-	p.Executed()
 	h.restoreOOMScore()
 	if err := p.Failed(); err != nil {
 		_, _ = wait(h.pid)
@@ -106,7 +111,7 @@ func (h *thisHost) run() (status int, err error) {
 		return h.failedToExecute(err, made.terminal != nil)
 	}
 	for _, note := range p.Notes() {
-		fmt.Fprintln(os.Stderr, "container:", note)
+		fmt.Fprintln(files.Stderr, "container:", note)
 	}
 	if err := h.checkCommand(); err != nil {
 		return statusFailed, h.abandon(err)
@@ -266,7 +271,7 @@ func (h *thisHost) trees() (rootfs.Trees, error) {
 	if err := rootfs.TakeKept(h.c); err != nil {
 		return nil, err
 	}
-	return rootfs.Open(h.c, h.pid, h.plan)
+	return rootfs.Open(h.c, h.pid, h.plan, h.signals.Interrupted)
 }
 
 func (h *thisHost) onHost(

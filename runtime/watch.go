@@ -54,8 +54,8 @@ func (o *onlooker) awaitKey() error {
 	}
 	key := make([]byte, 1) // no more: what follows is for the command
 	for {
-		if err := o.awaitInput(); err != nil {
-			return err
+		if err := awaitInput(0, o.signals); err != nil {
+			return fmt.Errorf("step: %w", err)
 		}
 		switch n, err := unix.Read(0, key); {
 		case errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN):
@@ -66,26 +66,6 @@ func (o *onlooker) awaitKey() error {
 		case last == 0 && (key[0] == controlC || key[0] == controlD):
 			return exitError{128 + int(unix.SIGINT), errors.New("step: interrupted")}
 		case last == 0 || key[0] == last:
-			return nil
-		}
-	}
-}
-
-// awaitInput waits until there is something to read, or a signal that asks for the end.
-func (o *onlooker) awaitInput() error {
-	for {
-		fds := []unix.PollFd{
-			{Fd: 0, Events: unix.POLLIN},
-			{Fd: int32(o.signals.FD()), Events: unix.POLLIN},
-		}
-		_, err := unix.Poll(fds, -1)
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			return fmt.Errorf("step: poll: %w", err)
-		}
-		if err := o.signals.Interrupted(); err != nil {
-			return fmt.Errorf("step: %w", err)
-		}
-		if err == nil && fds[0].Revents != 0 {
 			return nil
 		}
 	}

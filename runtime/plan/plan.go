@@ -82,6 +82,9 @@ type Plan struct {
 	// dumpable is what PR_GET_DUMPABLE of prctl(2) said before the child was started.
 	dumpable int
 	keyring  unix.Errno // of joining a session keyring for the child
+	// interrupted is asked now and then while this process waits, and interrupt is what it said.
+	interrupted func() error
+	interrupt   error
 
 	subjects []subject
 	notes    []note

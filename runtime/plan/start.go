@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"os"
@@ -337,18 +338,20 @@ func (p *Plan) Await() error {
 	if p.await(int(p.ready)); load(&p.at) != gone {
 		return nil
 	}
-	if err := p.Failed(); err != nil {
-		return err
-	}
-	return errGone
+	return cmp.Or(p.interrupt, p.Failed(), errGone)
 }
 
-// Executed waits until the child has become the command, or is dead.
+// InterruptBy has a wait for the child end, and the child with it, when interrupted returns an error.
+// The child may be busy for long, with a file system that is far away.
+func (p *Plan) InterruptBy(interrupted func() error) { p.interrupted = interrupted }
+
+// Executed waits until the child has become the command, or is dead. An error says that the wait was
+// interrupted.
 //
 // When the child changed its ids, the kernel took the permission to look at it away from the memory
 // that it shared with this process, and so from this process (PR_SET_DUMPABLE of prctl(2)). It gets
 // back what it had.
-func (p *Plan) Executed() {
+func (p *Plan) Executed() error {
 	p.await(-1)
 	// The kernel says so a moment before the child has memory of its own.
 	for shares := true; shares; {
@@ -361,6 +364,7 @@ func (p *Plan) Executed() {
 		// An error is out of the question: 1 is a value that it takes.
 		_ = unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0)
 	}
+	return p.interrupt
 }
 
 // sameMemory tells whether two processes share their memory (kcmp(2)).
@@ -383,10 +387,16 @@ func (p *Plan) await(n int) {
 
 // awaitChange waits until the child is no longer where it was, and returns where it is.
 func (p *Plan) awaitChange(was uint32) (at uint32) {
+	patience := unix.NsecToTimespec(int64(time.Second / 10))
 	for at = load(&p.at); at == was; at = load(&p.at) {
-		// An error, EINTR or EAGAIN, is a reason to look again.
-		_, _, _ = unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&p.at)), futexWait,
-			uintptr(was), 0, 0, 0)
+		// Any other error, EINTR or EAGAIN, is a reason to look again.
+		_, _, errno := unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&p.at)), futexWait,
+			uintptr(was), uintptr(unsafe.Pointer(&patience)), 0, 0)
+		if errno == unix.ETIMEDOUT && p.interrupted != nil && p.interrupt == nil {
+			if p.interrupt = p.interrupted(); p.interrupt != nil {
+				_ = unix.Kill(p.child, unix.SIGKILL) // an error: it is gone
+			}
+		}
 	}
 	return at
 }

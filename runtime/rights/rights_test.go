@@ -401,11 +401,11 @@ func TestRaiseHardLimitsOfNobody(t *testing.T) {
 // The Go runtime does not survive it when there are no descriptors left, so that is said before.
 func TestTooFewDescriptorsAreRefused(t *testing.T) {
 	if number := os.Getenv("TEST_DESCRIPTORS"); number != "" {
-		err := CheckDescriptors()
+		err := CheckCallers(false)
 		fmt.Printf("with %s: %v\n", number, err)
 		return
 	}
-	require.NoError(t, CheckDescriptors())
+	require.NoError(t, CheckCallers(false))
 	for number, want := range map[string]string{
 		"63": "with 63: ulimit nofile 63: too low for the runtime, which takes 64",
 		"64": "with 64: <nil>",

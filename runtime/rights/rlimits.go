@@ -5,6 +5,7 @@ package rights
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -80,16 +81,28 @@ func parseLimit(s string) (uint64, error) {
 	return strconv.ParseUint(s, 10, 63)
 }
 
-// CheckDescriptors makes sure that this process may have enough descriptors. The Go runtime takes
-// all that the hard limit allows, and does not survive it when there are none.
-func CheckDescriptors() error {
-	var files unix.Rlimit
+// CheckCallers makes sure that the limits of the caller leave this process enough. The Go runtime takes
+// all descriptors that the hard limit allows, and some threads; it ends in a stack trace when there
+// are none. An init is a second such process.
+func CheckCallers(init bool) error {
+	processes := uint64(8)
+	if init {
+		processes = 16
+	}
+	var files, threads unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
 		return fmt.Errorf("getrlimit nofile: %w", err)
 	}
-	if files.Max < 64 {
-		return fmt.Errorf("ulimit nofile %d: too low for the runtime, which takes 64 "+
-			"(a container can have less: -ulimit)", files.Max)
+	if err := unix.Getrlimit(unix.RLIMIT_NPROC, &threads); err != nil {
+		return fmt.Errorf("getrlimit nproc: %w", err)
+	}
+	const tooLow = "ulimit %s %d: too low for the runtime, which takes %d " +
+		"(a container can have less: -ulimit)"
+	switch {
+	case files.Max < 64:
+		return fmt.Errorf(tooLow, "nofile", files.Max, 64)
+	case threads.Cur < processes && os.Getuid() != 0: // root has no such limit
+		return fmt.Errorf(tooLow, "nproc", threads.Cur, processes)
 	}
 	return nil
 }

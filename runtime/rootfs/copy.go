@@ -37,7 +37,7 @@ func CopyOnce(from, to string) error {
 		return &os.PathError{Op: "open", Path: part, Err: err}
 	}
 	defer unix.Close(copied)
-	if err := copyTree(source, copied, sameOwners); err != nil {
+	if err := copyTree(source, copied, sameOwners, never); err != nil {
 		return err
 	}
 	return os.Rename(part, to)
@@ -46,7 +46,9 @@ func CopyOnce(from, to string) error {
 // shiftedCopy copies the mount of a root file system, and so nothing that is mounted below it, to a
 // tmpfs with the owners that the user namespace has for them, and returns that as a detached mount.
 // It is gone when nobody uses it any more.
-func shiftedCopy(c *config.Container, rootfs int) (fd int, err error) {
+func shiftedCopy(
+	c *config.Container, rootfs int, interrupted func() error,
+) (fd int, err error) {
 	defer unix.Close(rootfs)
 	tmpfs, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
 	if err != nil {
@@ -62,7 +64,7 @@ func shiftedCopy(c *config.Container, rootfs int) (fd int, err error) {
 	return fd, copyTree(rootfs, fd, owners{
 		uid: func(id uint32) uint32 { return uint32(users.OnHost(c.UIDs, int(id))) },
 		gid: func(id uint32) uint32 { return uint32(users.OnHost(c.GIDs, int(id))) },
-	})
+	}, interrupted)
 }
 
 // owners say who owns a copy, by who owns the original.
@@ -72,6 +74,9 @@ var sameOwners = owners{uid: same, gid: same}
 
 func same(id uint32) uint32 { return id }
 
+// never is for a copy by a process that is killed when nobody wants it any more.
+func never() error { return nil }
+
 // copier copies a tree of files, as it is: with holes and times, attributes and links, and names of
 // any bytes. It goes by descriptors, and follows no symbolic link, not even one that somebody puts
 // there meanwhile.
@@ -79,6 +84,8 @@ type copier struct {
 	to     int // the root of the copy
 	owners owners
 	seen   map[fileID]string // the first path of each file that has several
+	// interrupted returns an error when nobody wants the copy any more.
+	interrupted func() error
 }
 
 // fileID tells files apart. By their numbers alone it does not: a tree may be of several file
@@ -87,7 +94,7 @@ type fileID struct{ device, inode uint64 }
 
 // copyTree copies what is in a directory, and what the directory has of its own, to another one.
 // The directories are open.
-func copyTree(from, to int, owners owners) error {
+func copyTree(from, to int, owners owners, interrupted func() error) error {
 	defer unix.Umask(unix.Umask(0)) // the modes are those of the tree
 	from, err := unix.Openat(from, ".", openDir, 0)
 	if err != nil {
@@ -98,7 +105,12 @@ func copyTree(from, to int, owners owners) error {
 	if err := unix.Fstat(from, &stat); err != nil {
 		return fmt.Errorf("stat: %w", err)
 	}
-	c := &copier{to: to, owners: owners, seen: map[fileID]string{}}
+	c := &copier{
+		to:          to,
+		owners:      owners,
+		seen:        map[fileID]string{},
+		interrupted: interrupted,
+	}
 	if err := c.copyEntries(from, to, ""); err != nil {
 		return err
 	}
@@ -135,6 +147,9 @@ func (c *copier) copyEntries(from, to int, above string) error {
 // copy copies the file of that name, whatever it is.
 func (c *copier) copy(from, to int, name, above string) error {
 	path := above + name
+	if err := c.interrupted(); err != nil {
+		return err
+	}
 	var stat unix.Stat_t
 	if err := unix.Fstatat(from, name, &stat, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return fmt.Errorf("stat %q: %w", path, err)

@@ -433,7 +433,7 @@ func TestCopyShiftsOwners(t *testing.T) {
 		}
 	}
 	source, target := openedDir(t, from), openedDir(t, to)
-	require.NoError(t, copyTree(source, target, owners{uid: all(uid), gid: all(gid)}))
+	require.NoError(t, copyTree(source, target, owners{uid: all(uid), gid: all(gid)}, never))
 	require.Len(t, shifted, 6)
 	for _, name := range []string{".", "file", "link"} {
 		var s unix.Stat_t

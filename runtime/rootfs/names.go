@@ -34,6 +34,7 @@ func (r *Root) WriteNames(hostname, address string) error {
 	for i, text := range []string{hosts, hostname + "\n", resolvers} {
 		name := "etc/" + nameFiles[i]
 		p.About("write", "/"+name)
+		p.Hint(unix.EFBIG, "ulimit fsize of the caller")
 		fd := p.Create(r.stage, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o644, 0)
 		p.Write(fd, text)
 		p.MustReturn(uint64(len(text)))

@@ -62,8 +62,11 @@ func (t Trees) volumes(c *config.Container) []plan.FD { return t[len(t)-len(c.Vo
 
 // Open makes the trees in place of the child where only root of the host can: because it is to
 // idmap them, or because nobody else may enter the directories above them. pid is the child. It
-// returns none where the child opens them itself.
-func Open(c *config.Container, pid int, p *plan.Plan) (trees Trees, err error) {
+// returns none where the child opens them itself. A copy, which may take long, ends with the error of
+// interrupted, if it returns one.
+func Open(
+	c *config.Container, pid int, p *plan.Plan, interrupted func() error,
+) (trees Trees, err error) {
 	if !c.Namespaces.Has(unix.CLONE_NEWNS) || !users.IsOther(c) {
 		return nil, nil
 	}
@@ -73,7 +76,7 @@ func Open(c *config.Container, pid int, p *plan.Plan) (trees Trees, err error) {
 	}
 	defer unix.Close(userns)
 	for _, s := range sources(c) {
-		fd, err := s.open(c, userns)
+		fd, err := s.open(c, userns, interrupted)
 		if err != nil {
 			return nil, fmt.Errorf("%s %q: %w", s.what, s.path, err)
 		}
@@ -94,7 +97,9 @@ func ExampleTrees(c *config.Container, p *plan.Plan) (trees Trees) {
 	return trees
 }
 
-func (s source) open(c *config.Container, userns int) (fd int, err error) {
+func (s source) open(
+	c *config.Container, userns int, interrupted func() error,
+) (fd int, err error) {
 	fd, err = unix.OpenTree(unix.AT_FDCWD, s.path,
 		unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|s.recursion())
 	if s.what == "rootfs" && errors.Is(err, unix.ENOENT) {
@@ -110,7 +115,7 @@ func (s source) open(c *config.Container, userns int) (fd int, err error) {
 	if s.what == "rootfs" && stat.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return -1, unix.ENOTDIR
 	}
-	return s.setAttributes(c, fd, userns)
+	return s.setAttributes(c, fd, userns, interrupted)
 }
 
 const noRootfs = "make one with scripts/mkrootfs.sh"
@@ -127,7 +132,9 @@ func (s source) attributes() unix.MountAttr {
 
 // setAttributes restricts the detached mount of a source, and gives its files other owners
 // (mount_setattr(2)). It returns the mount to use instead.
-func (s source) setAttributes(c *config.Container, fd, userns int) (int, error) {
+func (s source) setAttributes(
+	c *config.Container, fd, userns int, interrupted func() error,
+) (int, error) {
 	attr := s.attributes()
 	if s.idmapped {
 		attr.Attr_set |= unix.MOUNT_ATTR_IDMAP
@@ -142,7 +149,7 @@ func (s source) setAttributes(c *config.Container, fd, userns int) (int, error) 
 	hint := ""
 	if s.idmapped && (errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EPERM)) {
 		if s.what == "rootfs" && c.Layers != config.Bind {
-			return shiftedCopy(c, fd)
+			return shiftedCopy(c, fd, interrupted)
 		}
 		hint = " (no idmapped mount of it or of what is mounted below: use -ns without user)"
 	}

@@ -146,8 +146,9 @@ func (c *Caught) Next() (s Signal, ok bool) {
 
 func (c *Caught) read() (s Signal, ok bool) {
 	var info struct {
-		number, errno, code int32
-		_                   [infoSize - 12]byte
+		number, errno, code, _ int32
+		pid                    int32 // of the sender, if code is 0
+		_                      [infoSize - 20]byte
 	}
 	for {
 		n, err := unix.Read(c.pipe, (*[infoSize]byte)(unsafe.Pointer(&info))[:])
@@ -155,6 +156,9 @@ func (c *Caught) read() (s Signal, ok bool) {
 		case errors.Is(err, unix.EINTR):
 		case err != nil || n != infoSize:
 			return s, false
+		case unix.Signal(info.number) == unix.SIGXFSZ && int(info.pid) == unix.Getpid(),
+			unix.Signal(info.number) == unix.SIGXCPU && info.code > 0:
+			// What this process writes, or how long it works, does not concern the command.
 		default:
 			return Signal{unix.Signal(info.number), info.code > 0}, true
 		}

@@ -25,10 +25,12 @@ type Command struct {
 func To(pid int) *Command { return &Command{pid: pid, asked: map[unix.Signal]bool{}} }
 
 // Pass passes a signal on. Whoever asks for the end of a command that says nothing about it gets it
-// the second time, by KILL. HUP says that the terminal is gone, and nobody is there to ask again.
-func (c *Command) Pass(s unix.Signal) {
+// the second time, by KILL. HUP says that the terminal is gone, and nobody is there to ask again; nor
+// is there a second ALRM of a timer that the caller has set (alarm(2), execve(2)).
+func (c *Command) Pass(signal Signal) {
+	s := signal.Signal
 	switch {
-	case s == unix.SIGHUP:
+	case s == unix.SIGHUP, s == unix.SIGALRM && signal.ByKernel:
 		c.End(s)
 		return
 	case asksForEnd(s) && c.asked[s] && c.HasNothingToSay(s):
