@@ -37,11 +37,13 @@ func ReadIfThere(path string) (string, error) {
 	return text, err
 }
 
-// ReadIfExists returns the text of a file that need not be there.
+// ReadIfExists returns the text of a file that need not be there. A link to itself is none.
 func ReadIfExists(path string) (string, error) {
 	text, err := Read(path)
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
-		return "", nil
+	for _, absent := range []error{unix.ENOENT, unix.ENOTDIR, unix.ELOOP} {
+		if errors.Is(err, absent) {
+			return "", nil
+		}
 	}
 	if err != nil {
 		return "", fmt.Errorf("read %s: %w", path, err)

@@ -190,6 +190,17 @@ func TestResolvers(t *testing.T) {
 		require.EqualError(t, err, "read /etc/resolv.conf: permission denied")
 	}
 
+	require.NoError(t, os.Truncate(stub, 1<<30))
+	require.Empty(t, resolvers(own))
+	if _, err := bridged.resolvers(); !errors.Is(err, unix.EACCES) {
+		require.EqualError(t, err, "read /etc/resolv.conf: file too large")
+	}
+	require.NoError(t, os.Remove(stub))
+	require.NoError(t, os.Symlink("resolv.conf", stub))
+	text, err := bridged.resolvers()
+	require.NoError(t, err)
+	require.Empty(t, text, "a link to itself is no file")
+
 	// A pipe may be waited for forever.
 	require.NoError(t, os.Remove(stub))
 	require.NoError(t, unix.Mkfifo(stub, 0o600))

@@ -4,6 +4,7 @@ package rootfs
 
 import (
 	"bytes"
+	"errors"
 	"strconv"
 	"strings"
 
@@ -17,9 +18,15 @@ import (
 // the container has another loopback interface, and other links. Where systemd-resolved is the
 // server on the loopback interface, it keeps a file with those behind it.
 func (r *Root) resolvers() (string, error) {
-	read := files.ReadIfThere
-	if r.c.Network != config.NoNetwork {
-		read = files.ReadIfExists // one that cannot be read is an error for who has a network
+	read := files.ReadIfExists
+	if r.c.Network == config.NoNetwork { // which does without one that cannot be read
+		read = func(path string) (string, error) {
+			text, err := files.ReadIfThere(path)
+			if errors.Is(err, unix.EFBIG) {
+				return "", nil
+			}
+			return text, err
+		}
 	}
 	text, err := read("/etc/resolv.conf")
 	if err != nil || !r.c.Namespaces.Has(unix.CLONE_NEWNET) {

@@ -68,8 +68,8 @@ func Assemble(p *plan.Plan, c *config.Container, trees Trees) *Root {
 	case config.Overlay:
 		r.attachLayers()
 		p.About("mount overlay", c.Rootfs)
-		p.Hint(unix.EINVAL, "the file system of it or of -keep cannot be a layer, as one that is an "+
-			"overlay already: use -layers copy, or another directory for -keep")
+		p.Hint(unix.EINVAL, "the file system of it or of -keep cannot be a layer, as one that is "+
+			"an overlay already: use -layers copy, or another directory for -keep")
 		p.Hint(unix.ENODEV, "the kernel has no overlays: use -layers copy")
 		options := "lowerdir=lower,upperdir=layer/upper,workdir=layer/work"
 		// Trusted attributes are for root of the host (overlayfs.rst, userxattr).
