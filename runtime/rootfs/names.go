@@ -103,7 +103,7 @@ func (r *Root) bindNames() {
 	}, unix.ENOENT, unix.ENOTDIR, unix.ELOOP)
 }
 
-const noPlace = "no place in the root file system for"
+const noPlace = "names: no place in the root file system for"
 
 func (r *Root) bindName(etc plan.FD, name string, tree plan.FD) {
 	p := r.p
