@@ -1,9 +1,12 @@
 package lessons
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -61,4 +64,34 @@ func TestStageOfAll(t *testing.T) {
 	for _, file := range files {
 		require.Equal(t, file.Text, string(stage[file.Name]), file.Name)
 	}
+}
+
+// TestTable requires that the table of the README says how many lines a chapter adds to the others:
+// for all chapters but the first, which also moves some.
+func TestTable(t *testing.T) {
+	lines := func(chapters string) (sum int) {
+		files, err := Files(step5)
+		require.NoError(t, err)
+		stage, err := Stage(step5, chapters)
+		require.NoError(t, err)
+		for _, file := range files {
+			isShared := len(file.Chapters) > 1 // it counts for the first that needs it
+			if file.Given || isShared && !strings.Contains(chapters, file.Chapters[:1]) {
+				continue
+			}
+			if text, ok := stage[file.Name]; ok {
+				sum += linesOfCode(t, file.Name, string(text))
+			}
+		}
+		return sum
+	}
+	all := lines(chapters)
+	row := regexp.MustCompile(`(?m)^\| \[([b-h])\].* \| (\d+) \| \d+ \| \d+ \|[^|]*(?:\\\|[^|]*)?\|$`)
+	rows := row.FindAllStringSubmatch(read(t, filepath.Join(step5, "README.md")), -1)
+	require.Len(t, rows, len(chapters)-1)
+	for _, r := range rows {
+		without := lines(strings.ReplaceAll(chapters, r[1], ""))
+		require.Equal(t, strconv.Itoa(all-without), r[2], "lines of chapter %s", r[1])
+	}
+	require.Contains(t, read(t, "../../README.md"), fmt.Sprintf("%d lines of code", all))
 }
