@@ -125,7 +125,7 @@ func (h *thisHost) run() (status int, err error) {
 	status, err = wait(h.pid)
 	status = command.Status(status)
 	h.pid = 0
-	if closeErr := made.terminal.Close(); closeErr != nil {
+	if closeErr := made.terminal.Close(h.signals.Interrupted); closeErr != nil {
 		status, err = statusFailed, errors.Join(err, closeErr)
 	}
 	return status, errors.Join(err, made.group.Explain(status), rights.Explain(status))

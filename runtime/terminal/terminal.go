@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
@@ -174,13 +175,22 @@ func (t *Terminal) Suspend() {
 	}
 }
 
-// Close copies the rest of the output and leaves the caller's terminal as it was.
-func (t *Terminal) Close() error {
+// Close copies the rest of the output and leaves the caller's terminal as it was. Whoever is to read
+// the output may not do so: then it ends with the error of interrupted, if that returns one.
+func (t *Terminal) Close(interrupted func() error) error {
 	if t == nil || t.master == nil {
 		return nil
 	}
 	t.slave.Close()
-	err := <-t.copied
+	var err error
+	for copied := false; !copied && err == nil; {
+		select {
+		case err = <-t.copied:
+			copied = true
+		case <-time.After(time.Second / 10):
+			err = interrupted()
+		}
+	}
 	t.Suspend()
 	if err != nil && !errors.Is(err, unix.EPIPE) { // whoever closes a pipe does so on purpose
 		return fmt.Errorf("terminal: %w", err)

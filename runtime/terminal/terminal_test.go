@@ -198,8 +198,8 @@ func TestWithoutTerminal(t *testing.T) {
 	none.Connect(nil, 1, nil)
 	none.CopyInput()
 	none.Resize()
-	require.NoError(t, none.Close())
-	require.NoError(t, (&Terminal{}).Close(), "one that was never opened")
+	require.NoError(t, none.Close(nil))
+	require.NoError(t, (&Terminal{}).Close(nil), "one that was never opened")
 }
 
 // A second ^C ends a command that has nothing to say about the first, and so does a second ^\; but
