@@ -41,9 +41,16 @@ var handled struct{ pipe, fault uintptr }
 
 // handle and handleFault are handlers of signals, in assembly, and restore is how amd64 returns from
 // them (rt_sigreturn(2)). addresses returns where they are.
+//
+//lint:ignore U1000 addresses returns where it is
 func handle()
+
+//lint:ignore U1000 addresses returns where it is
 func handleFault()
+
+//lint:ignore U1000 addresses returns where it is
 func restore()
+
 func addresses() (handler, faultHandler, restorer uintptr)
 
 // sigaction is the kernel's struct.
