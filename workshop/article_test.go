@@ -3,12 +3,9 @@
 package main
 
 import (
-	"context"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -84,9 +81,6 @@ func TestArticle(t *testing.T) {
 	host, err := harness.NewHost(root)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, host.Close()) }()
-	scripts, err := harness.Scripts(root, "step3-rootfs")
-	require.NoError(t, err)
-	dir := t.TempDir()
 	source := article
 	for _, stop := range []struct {
 		about string   // the script that is named
@@ -156,29 +150,14 @@ func TestArticle(t *testing.T) {
 		},
 		{},
 	} {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte(source), 0o644))
-		program := filepath.Join(t.TempDir(), "container")
-		require.NoError(t, harness.Build(context.Background(), program, dir))
-		var failed *harness.Event
-		o := harness.Options{Program: program, Timeout: 30 * time.Second}
-		require.NoError(t, host.Check(context.Background(), o, scripts, func(e harness.Event) {
-			if e.Status == harness.Failed && !e.Script.NotYet() {
-				failed = &e
-			}
-		}))
+		failed := firstFailure(t, root, host, "step3-rootfs", source)
 		if stop.about == "" {
 			require.Nil(t, failed, "it has come to the end, and step 3 is not passed")
 			break
 		}
 		require.NotNil(t, failed, "passed, before %s", stop.about)
-		x, err := explain(*failed)
-		require.NoError(t, err)
-		var rows []string
-		for _, row := range x.rows() {
-			rows = append(rows, row[0]+": "+row[1])
-		}
-		text := strings.Join(rows, "\n")
-		t.Logf("%s (%s)\n%s\n%s", headline(root, *failed).ID(), failed.Script.ID(), x.promise, text)
+		text := inRows(t, *failed)
+		t.Logf("%s (%s)\n%s", headline(root, *failed).ID(), failed.Script.ID(), text)
 		require.Equal(t, stop.about, headline(root, *failed).ID(), text)
 		for _, words := range stop.says {
 			require.Contains(t, text, words)

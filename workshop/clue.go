@@ -68,8 +68,8 @@ func blame(e harness.Event) *harness.Refusal {
 	if e.Conduct == nil {
 		return nil
 	}
-	if m := anyStatus.FindStringSubmatch(e.Message); !e.Panicked && (m == nil || m[1] == "0") {
-		return nil // the program was content
+	if m := anyStatus.FindStringSubmatch(e.Message); !e.Panicked && (m == nil || m[1] == "0") && executed(e) != "no" {
+		return nil // the program was content, and may be
 	}
 	for _, r := range slices.Backward(e.Conduct.Refused) {
 		made := (r.Call == "mkdir" || r.Call == "mkdirat") && r.Errno == "EEXIST"
@@ -78,6 +78,22 @@ func blame(e harness.Event) *harness.Refusal {
 		}
 	}
 	return nil
+}
+
+// executed tells whether the command of the container was executed: yes, no, or nothing where that is not
+// known.
+func executed(e harness.Event) string {
+	ran := parseCommand(e.Ran)
+	i := slices.Index(ran.args, "run")
+	if e.Conduct == nil || i < 0 || i+1 >= len(ran.args) || strings.HasPrefix(ran.args[i+1], "-") {
+		return ""
+	}
+	for _, file := range e.Conduct.Ran {
+		if filepath.Base(file) == filepath.Base(ran.args[i+1]) {
+			return "yes"
+		}
+	}
+	return "no"
 }
 
 // refused is the row of a failure that tells which call the kernel refused.
@@ -234,7 +250,7 @@ func noRootfs(c cause) string {
 	if c.changedRoot() {
 		return "The root is another one already: paths begin in the container now."
 	}
-	if base := filepath.Base(c.path); base != "rootfs" && c.path != "" && c.path != "/" {
+	if c.path != "rootfs" && filepath.Clean(c.path) != "rootfs" && c.path != "" && c.path != "/" {
 		return fmt.Sprintf("The scripts run your program in a directory that has a root file system called rootfs in it. It looks "+
 			"for %q: take the relative path rootfs.", c.path)
 	}
@@ -386,7 +402,41 @@ func noFormat(cause) string {
 }
 
 // habits are clues from what a program did where no call failed.
-var habits = []func(harness.Event) string{wrongWord, ownOutput, knewStatus, notAFlag, notStarted, silent}
+var habits = []func(harness.Event) string{leavesBehind, wordsSplit, wrongIndex, wrongWord, ownOutput, knewStatus, notAFlag, notStarted, silent}
+
+// leavesBehind is for a program after which the host is not as it was.
+func leavesBehind(e harness.Event) string {
+	for _, left := range []struct{ kind, clue string }{
+		{"new: mount ", "A mount of the container appeared on the host. Either it has no mount namespace, or its mounts are still shared with the " +
+			"host: / is a shared mount here, as on every machine with systemd, and a copy of the table remains tied to it until mount(2) on / with " +
+			"MS_PRIVATE and MS_REC cuts it, before any other mount."},
+		{"new: cgroup ", "A cgroup is a directory: rmdir(2) removes it when no process is in it any longer. The one who has waited for the container can do it."},
+		{"new: process ", "Your program ended before all that it had started. Wait for the command, and have it in a pid namespace, whose process 1 takes " +
+			"all others with it."},
+	} {
+		if slices.ContainsFunc(e.Left, func(line string) bool { return strings.Contains(line, left.kind) }) {
+			return left.clue
+		}
+	}
+	return ""
+}
+
+// wordsSplit is for a program that puts the command line together and takes it apart again.
+func wordsSplit(e harness.Event) string {
+	if e.Conduct == nil || !e.Conduct.Splits {
+		return ""
+	}
+	return "Your program takes words apart: what is one word here, with a blank in it, becomes several. It puts the words together into one line " +
+		"somewhere, such as the argument of sh -c or of system(3). execve(2) takes them as a list."
+}
+
+// wrongIndex is for a program that looks for the command in another place.
+func wrongIndex(e harness.Event) string {
+	if e.Script.Name == "usage" || !regexp.MustCompile(`(?i)out of (range|bounds)|IndexError`).MatchString(e.Stderr) {
+		return ""
+	}
+	return "The scripts call your program as `container run CMD [ARG...]`: the word after run is the command, and there may be no word after it."
+}
 
 // wrongWord is for a program that takes one of its own words for the command.
 func wrongWord(e harness.Event) string {
@@ -439,19 +489,18 @@ func notStarted(e harness.Event) string {
 	}
 	ran := parseCommand(e.Ran)
 	i := slices.Index(ran.args, "run")
-	if i < 0 || i+1 >= len(ran.args) || strings.HasPrefix(ran.args[i+1], "-") {
+	switch executed(e) {
+	case "":
 		return ""
+	case "yes":
+		name := ran.args[i+1]
+		if name != "echo" && name != "printf" {
+			return "" // it may have had nothing to say
+		}
+		return fmt.Sprintf("%s was executed, and what it wrote did not arrive: its descriptors 1 and 2 have to be those of your program, in both "+
+			"processes.", name)
 	}
 	name := ran.args[i+1]
-	for _, file := range e.Conduct.Ran {
-		if filepath.Base(file) == filepath.Base(name) {
-			if name != "echo" && name != "printf" {
-				return "" // it may have had nothing to say
-			}
-			return fmt.Sprintf("%s was executed, and what it wrote did not arrive: its descriptors 1 and 2 have to be those of your program, in both "+
-				"processes.", name)
-		}
-	}
 	return fmt.Sprintf("Your program ended, and neither of its processes executed %s: there was no execve(2) of it.", name)
 }
 
@@ -483,12 +532,15 @@ var subjects = []struct {
 func subject(e harness.Event) string {
 	c := findCause(e)
 	cgroupRefused := c.errno == "EROFS" && strings.Contains(c.path+c.text, "/sys/fs/cgroup")
+	split := e.Conduct != nil && e.Conduct.Splits && blame(e) == nil
 	lookedUpOnHost := c.call == "execve" && strings.Contains(noProgram(c), "before the root was changed")
 	switch about := strings.Split(e.Script.Name, "-")[0]; {
 	case about == "rootfs": // it is about what may be missing
 		return ""
 	case cgroupRefused:
 		return "step4-cgroups/memory-file"
+	case split && about != "arguments":
+		return "step1-skeleton/arguments"
 	case lookedUpOnHost:
 		return "step3-rootfs/rootfs-without-command"
 	}

@@ -3,6 +3,7 @@
 package harness
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -33,6 +34,8 @@ type Conduct struct {
 	Ran []string
 	// Made are the system calls about containers that succeeded, with their arguments.
 	Made []string
+	// Splits tells that the program takes a word apart that has a blank in it.
+	Splits bool
 }
 
 // Calls tells whether a call of this name succeeded.
@@ -68,8 +71,7 @@ func observe(ran, dir string) *Conduct {
 	if len(words) == 0 || words[0] != "container" || background {
 		return nil
 	}
-	again := filepath.Join(now().Dir, "work", "again")
-	defer os.RemoveAll(again)
+	again := filepath.Join(now().Dir, "work", "again") // visit.end removes it
 	if err := os.Mkdir(again, 0o755); err != nil {
 		return nil
 	}
@@ -89,7 +91,23 @@ func observe(ran, dir string) *Conduct {
 	if err != nil || r.Hung != "" {
 		return nil
 	}
-	return conduct(r.Calls)
+	c := conduct(r.Calls)
+	c.Splits = splits(program, words)
+	return c
+}
+
+// splits tells whether the program takes a word apart, if the command line has one with a blank.
+func splits(program inject.Program, words []string) bool {
+	blank := func(word string) bool { return strings.Contains(word, " ") }
+	if !slices.ContainsFunc(words, blank) {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program.Path, "run", "printf", "[%s]", "one  word")
+	cmd.Dir, cmd.Env, cmd.WaitDelay = program.Dir, program.Env, time.Second
+	out, _ := cmd.Output() // its output says it all
+	return strings.Contains(string(out), "[one]") || strings.Contains(string(out), "[one word]")
 }
 
 // conduct sums up the calls of a program, until it executes the command of the container.
@@ -145,6 +163,12 @@ func firstText(call string) string {
 	return ""
 }
 
+// numberOf are the numbers of arguments that are shown of some calls.
+var numberOf = map[string]int{
+	"chdir": 1, "chroot": 1, "execve": 1, "fchdir": 1, "mkdir": 1, "mkdirat": 2, "mount": 4, "pivot_root": 2, "rmdir": 1,
+	"sethostname": 1, "setns": 2, "umount2": 2, "unshare": 1,
+}
+
 // flagNames are the bits in an argument of some calls: which argument, and how they are called.
 var flagNames = map[string]struct {
 	argument int
@@ -187,9 +211,16 @@ var namespaceFlags = []flagName{
 
 // withFlags is a call in print, with names for the bits of its flags.
 func withFlags(name string, call inject.Call) string {
+	text := call.Text
+	before, _, _ := strings.Cut(text, "(")
+	args := strings.Split(strings.TrimSuffix(strings.TrimPrefix(text, before+"("), ")"), ", ")
+	if n, known := numberOf[name]; known && len(args) > n {
+		args = args[:n] // what is in the other registers is by chance
+		text = before + "(" + strings.Join(args, ", ") + ")"
+	}
 	f, known := flagNames[name]
 	if !known {
-		return call.Text
+		return text
 	}
 	var names []string
 	rest := call.Args[f.argument]
@@ -205,8 +236,6 @@ func withFlags(name string, call inject.Call) string {
 	if rest != 0 || len(names) == 0 {
 		names = append(names, fmt.Sprintf("%#x", rest))
 	}
-	before, _, _ := strings.Cut(call.Text, "(")
-	args := strings.Split(strings.TrimSuffix(strings.TrimPrefix(call.Text, before+"("), ")"), ", ")
 	for len(args) <= f.argument {
 		args = append(args, "0")
 	}

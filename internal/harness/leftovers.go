@@ -119,15 +119,8 @@ func restore(before state) error {
 		time.Sleep(10 * time.Millisecond)
 	}
 	err := errors.Join(unix.Sethostname([]byte(hostname)), forwardingOff())
-	now, stateErr := hostState()
+	now, stateErr := withoutMounts(before)
 	err = errors.Join(err, stateErr)
-	for line := range now { // the mounts first: there may be what looks like a cgroup on one of them
-		if mount, ok := strings.CutPrefix(line, "mount "); ok && !before[line] {
-			_, path, _ := strings.Cut(mount, " ")
-			path = path[:strings.LastIndex(path, " (")]
-			_ = unix.Unmount(path, unix.MNT_DETACH) // gone with one above it, perhaps
-		}
-	}
 	for line := range now {
 		kind, rest, _ := strings.Cut(line, " ")
 		if before[line] {
@@ -141,4 +134,31 @@ func restore(before state) error {
 		}
 	}
 	return err
+}
+
+// withoutMounts unmounts what was not mounted before, and returns the state after that. The mounts go
+// first: there may be what looks like a cgroup on one of them. Several may lie on one another.
+func withoutMounts(before state) (now state, err error) {
+	const most = 1000
+	for range most {
+		if now, err = hostState(); err != nil {
+			return nil, err
+		}
+		found := false
+		for line := range now {
+			mount, ok := strings.CutPrefix(line, "mount ")
+			if !ok || before[line] {
+				continue
+			}
+			_, path, _ := strings.Cut(mount, " ")
+			path = path[:strings.LastIndex(path, " (")]
+			if unix.Unmount(path, unix.MNT_DETACH) == nil { // else gone with one above it, perhaps
+				found = true
+			}
+		}
+		if !found {
+			break
+		}
+	}
+	return now, nil
 }

@@ -52,7 +52,7 @@ func tryScript(script Script, play, verbose bool) (e Event, err error) {
 	testscript.RunT(t, t.params(file, script))
 	e.Took = time.Since(start)
 	var where int
-	e.Log, where = readable(t.log.String(), file, script.File, lines)
+	e.Log, where = readable(byName(t.log.String()), file, script.File, lines)
 	if tasks := v.tasks(); t.broke && !play && now().Task != nil && tasks < 200 && !v.timedOut.Load() {
 		e.Conduct = observe(readLog(e.Log).Ran, filepath.Join(now().Dir, "work", "script-"+script.Name))
 	}
@@ -65,7 +65,7 @@ func tryScript(script Script, play, verbose bool) (e Event, err error) {
 		e.Conduct = seen
 		e.Line, e.Panicked, e.Tasks = where, t.panicked, v.tasks()
 		if t.panicked { // a comment after the line may have taken it out of the log
-			e.Line, e.Stdout, e.Stderr = int(v.line.Load()), t.stdout, t.stderr
+			e.Line, e.Stdout, e.Stderr = int(v.line.Load()), byName(t.stdout), byName(t.stderr)
 			e.Ran = script.Line(e.Line)
 		}
 		if v.timedOut.Load() {
@@ -79,6 +79,14 @@ func tryScript(script Script, play, verbose bool) (e Event, err error) {
 		e.NotBuilt, e.baseless = t.notBuilt, len(t.missing) == 0
 	}
 	return e, err
+}
+
+// byName names the program in a text as somebody named it: a traceback has the path of its link here.
+func byName(text string) string {
+	if name := now().Program; name != "" {
+		text = strings.ReplaceAll(text, filepath.Join(now().Dir, "bin", "container"), name)
+	}
+	return text
 }
 
 // conditional matches the conditions of a line.

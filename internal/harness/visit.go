@@ -119,6 +119,9 @@ func (v *visit) end(failed bool) (complaints []string, err error) {
 				"the host is not as it was before:\n\t"+strings.Join(v.left, "\n\t"))
 		}
 	}
-	return complaints, errors.Join(err, restore(v.before),
-		os.RemoveAll(filepath.Join(now().Dir, "work", "script-"+v.name)))
+	err = errors.Join(err, restore(v.before))
+	for _, dir := range []string{"script-" + v.name, "again"} {
+		err = errors.Join(err, os.RemoveAll(filepath.Join(now().Dir, "work", dir)))
+	}
+	return complaints, err
 }

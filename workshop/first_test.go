@@ -1,0 +1,194 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"container.example/workshop/internal/harness"
+)
+
+// firstWords are what programs with one fault are told first: about which promise, and in which words.
+// They are of the kinds that people write, in several languages.
+var firstWords = []struct {
+	name    string
+	step    string
+	program string // a script, or the source of a program in Go
+	about   string
+	says    []string
+}{
+	{
+		name:    "own lines on standard output",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nshift\necho \"Running [$*] as pid $$\"\nexec \"$@\"\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"expected: nothing on standard output", "seen: Running [true] as pid", "Standard output belongs to the command"},
+	},
+	{
+		name:    "words put together",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nshift\nexec sh -c \"$*\"\n",
+		about:   "step1-skeleton/arguments",
+		says:    []string{"execve(2) takes them as a list"},
+	},
+	{
+		name:    "run taken for the command",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nexec env \"$@\"\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{`refused: execve("`, `"run" is a word for your own program`},
+	},
+	{
+		name:    "a command that is not there",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nexit 0\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{`seen: nothing on standard output`, "there was no execve(2) of it"},
+	},
+	{
+		name:    "silence",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nexit 1\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"seen: exit status 1", "without a word"},
+	},
+	{
+		name:    "a root file system elsewhere",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nshift\nexec chroot /home/me/rootfs \"$@\"\n",
+		about:   "step3-rootfs/root-is-rootfs",
+		says:    []string{`refused: chroot("/home/me/rootfs"): ENOENT`, "take the relative path rootfs"},
+	},
+	{
+		name:    "a mount that stays",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nshift\nmount -t tmpfs mine $WORK/rootfs/mnt 2>/dev/null || mount -t tmpfs mine rootfs/mnt\nexec \"$@\"\n",
+		about:   "step3-rootfs/host-mounts-unchanged",
+		says:    []string{"seen: left behind: mount tmpfs", "MS_PRIVATE and MS_REC"},
+	},
+	{
+		name:    "status always 0",
+		step:    "step3-rootfs",
+		program: "#!/bin/sh\ntest \"$1\" = run || exit 2\nshift\n\"$@\"\nexit 0\n",
+		about:   "step1-skeleton/exit-status",
+		says:    []string{"expected: exit status 1", "seen: exit status 0"},
+	},
+	{
+		name:    "a traceback",
+		step:    "step1-skeleton",
+		program: "#!/usr/bin/env python3\nimport os, sys\ndef contain(command):\n    os.chroot('/srv/rootfs')\n    os.execvp(command[0], command)\ncontain(sys.argv[2:])\n",
+		about:   "step3-rootfs/root-is-rootfs",
+		says:    []string{"panic: FileNotFoundError", "program:4: os.chroot('/srv/rootfs')", `looks for "/srv/rootfs"`},
+	},
+	{
+		name: "looked up before chroot",
+		step: "step1-skeleton",
+		program: `package main
+
+import (
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+func main() {
+	cmd := exec.Command(os.Args[2], os.Args[3:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	check(syscall.Chroot("rootfs"))
+	check(os.Chdir("/"))
+	check(cmd.Run())
+}
+
+func check(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+`,
+		about: "step3-rootfs/rootfs-without-command",
+		says:  []string{`/true"): ENOENT`, "main.go:14: check(cmd.Run())", "looked up in $PATH before the root was changed"},
+	},
+	{
+		name: "an image before the command",
+		step: "step1-skeleton",
+		program: `package main
+
+import (
+	"os"
+	"os/exec"
+)
+
+func main() {
+	exec.Command(os.Args[3], os.Args[4:]...).Run()
+}
+`,
+		about: "step1-skeleton/command-runs",
+		says:  []string{"panic: runtime error: ", "out of range", "main.go:9:", "the word after run is the command"},
+	},
+}
+
+// TestFirstWords lets programs with one fault be told of it.
+func TestFirstWords(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("asks for root: some of the programs change their root")
+	}
+	root, err := moduleRoot()
+	require.NoError(t, err)
+	host, err := harness.NewHost(root)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, host.Close()) }()
+	for _, c := range firstWords {
+		t.Run(c.name, func(t *testing.T) {
+			if _, err := exec.LookPath("python3"); err != nil && strings.Contains(c.program, "python3") {
+				t.Skip("asks for Python")
+			}
+			failed := firstFailure(t, root, host, c.step, c.program)
+			require.NotNil(t, failed)
+			text := inRows(t, *failed)
+			require.Equal(t, c.about, headline(root, *failed).ID(), text)
+			for _, words := range c.says {
+				require.Contains(t, text, words)
+			}
+		})
+	}
+}
+
+// firstFailure is the first script of a step that the program fails, or nil.
+func firstFailure(t *testing.T, root string, host *harness.Host, step, source string) (failed *harness.Event) {
+	dir := t.TempDir()
+	program := filepath.Join(dir, "program")
+	if strings.HasPrefix(source, "#!") {
+		require.NoError(t, os.WriteFile(program, []byte(source), 0o755))
+	} else {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte(source), 0o644))
+		require.NoError(t, harness.Build(context.Background(), program, dir))
+	}
+	scripts, err := harness.Scripts(root, step)
+	require.NoError(t, err)
+	o := harness.Options{Program: program, Timeout: 30 * time.Second}
+	require.NoError(t, host.Check(context.Background(), o, scripts, func(e harness.Event) {
+		if e.Status == harness.Failed && !e.Script.NotYet() {
+			failed = &e
+		}
+	}))
+	return failed
+}
+
+// inRows is what is said of a failure, one row a line.
+func inRows(t *testing.T, e harness.Event) string {
+	x, err := explain(e)
+	require.NoError(t, err)
+	var rows []string
+	for _, row := range x.rows() {
+		rows = append(rows, row[0]+": "+row[1])
+	}
+	return strings.Join(rows, "\n")
+}
