@@ -70,8 +70,8 @@ func must(err error) {
 }
 `
 
-// TestArticle walks from the program of the article to one that passes step 3. At each stop the message is
-// about what is wrong there, and says enough to go on.
+// TestArticle walks from the program of the article to one that passes step 3. At each stop the
+// message is about what is wrong there, and says enough to go on.
 func TestArticle(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("asks for root: the article's program has no user namespace")
@@ -96,7 +96,8 @@ func TestArticle(t *testing.T) {
 				"MS_PRIVATE and MS_REC",
 			},
 			old: "\tmust(syscall.Mount(",
-			new: "\tmust(syscall.Mount(\"\", \"/\", \"\", syscall.MS_PRIVATE|syscall.MS_REC, \"\"))\n\tmust(syscall.Mount(",
+			new: "\tmust(syscall.Mount(\"\", \"/\", \"\", syscall.MS_PRIVATE|syscall.MS_REC, " +
+				"\"\"))\n\tmust(syscall.Mount(",
 		},
 		{
 			about: "step1-skeleton/exit-status",
@@ -108,39 +109,52 @@ func TestArticle(t *testing.T) {
 			about: "step1-skeleton/exit-status-signal",
 			says:  []string{"expected: exit status 137", "-1 as a byte"},
 			old:   "os.Exit(exit.ExitCode())",
-			new: "ws := exit.Sys().(syscall.WaitStatus)\n\t\tif ws.Signaled() {\n\t\t\tos.Exit(128 + int(ws.Signal()))\n\t\t}\n\t\t" +
+			new: "ws := exit.Sys().(syscall.WaitStatus)\n\t\tif ws.Signaled() " +
+				"{\n\t\t\tos.Exit(128 + int(ws.Signal()))\n\t\t}\n\t\t" +
 				"os.Exit(ws.ExitStatus())",
 		},
 		{
 			about: "step1-skeleton/command-not-found",
 			says:  []string{"expected: exit status 127 (not found)", "executable file not found"},
 			old:   "os.Exit(126) // TODO",
-			new:   "if errors.Is(err, exec.ErrNotFound) || errors.Is(err, os.ErrNotExist) {\n\t\tos.Exit(127)\n\t}\n\tos.Exit(126)",
+			new: "if errors.Is(err, exec.ErrNotFound) || errors.Is(err, os.ErrNotExist) " +
+				"{\n\t\tos.Exit(127)\n\t}\n\tos.Exit(126)",
 		},
 		{
 			about: "step1-skeleton/usage",
-			says:  []string{"expected: an answer and an exit status", "index out of range", "main.go:12: switch os.Args[1] {"},
-			old:   "switch os.Args[1] {",
-			new:   "if len(os.Args) < 3 || os.Args[1] != \"run\" && os.Args[1] != \"child\" {\n\t\tfmt.Fprintln(os.Stderr, \"usage: container run CMD\")\n\t\tos.Exit(2)\n\t}\n\tswitch os.Args[1] {",
+			says: []string{
+				"expected: an answer and an exit status", "index out of range",
+				"main.go:12: switch os.Args[1] {",
+			},
+			old: "switch os.Args[1] {",
+			new: "if len(os.Args) < 3 || os.Args[1] != \"run\" && os.Args[1] != \"child\" " +
+				"{\n\t\tfmt.Fprintln(os.Stderr, \"usage: container run " +
+				"CMD\")\n\t\tos.Exit(2)\n\t}\n\tswitch os.Args[1] {",
 		},
 		{
 			about: "step3-rootfs/ps-alone",
 			says:  []string{`expected: a line that begins with "1 " on standard output`},
 			old:   "\tmust(os.Chdir(\"/\"))\n",
-			new:   "\tmust(os.Chdir(\"/\"))\n\tmust(syscall.Mount(\"proc\", \"/proc\", \"proc\", 0, \"\"))\n",
+			new: "\tmust(os.Chdir(\"/\"))\n\tmust(syscall.Mount(\"proc\", \"/proc\", \"proc\", " +
+				"0, \"\"))\n",
 		},
 		{
 			about: "step3-rootfs/host-mountinfo",
 			says:  []string{`expected: standard output without "mount-of-the-host"`, "/oldrootfs/"},
 			old:   "\n\tcmd := exec.Command(os.Args[2]",
-			new: "\tmust(syscall.Unmount(\"/oldrootfs\", syscall.MNT_DETACH))\n\tmust(os.Remove(\"/oldrootfs\"))\n" +
+			new: "\tmust(syscall.Unmount(\"/oldrootfs\", " +
+				"syscall.MNT_DETACH))\n\tmust(os.Remove(\"/oldrootfs\"))\n" +
 				"\n\tcmd := exec.Command(os.Args[2]",
 		},
 		{
 			about: "step3-rootfs/rootfs-missing",
-			says:  []string{"expected: exit status 125 (the runtime failed)", "syscall.Mount(\"rootfs\"", "on purpose"},
-			old:   "panic(err)",
-			new:   "fmt.Fprintln(os.Stderr, \"container: rootfs or its proc:\", err)\n\t\tos.Exit(125)",
+			says: []string{
+				"expected: exit status 125 (the runtime failed)",
+				"syscall.Mount(\"rootfs\"", "on purpose",
+			},
+			old: "panic(err)",
+			new: "fmt.Fprintln(os.Stderr, \"container: rootfs or its proc:\", " +
+				"err)\n\t\tos.Exit(125)",
 		},
 		{
 			about: "step3-rootfs/rootfs-mounts",
@@ -165,7 +179,8 @@ func TestArticle(t *testing.T) {
 		require.Contains(t, source, stop.old)
 		source = strings.ReplaceAll(source, stop.old, stop.new)
 		if strings.Contains(source, "end(err)") && !strings.Contains(source, "func end(") {
-			source += "\nfunc end(err error) {\n\tvar exit *exec.ExitError\n\tif errors.As(err, &exit) {\n\t\tos.Exit(exit.ExitCode())\n\t}\n" +
+			source += "\nfunc end(err error) {\n\tvar exit *exec.ExitError\n\tif errors.As(err, " +
+				"&exit) {\n\t\tos.Exit(exit.ExitCode())\n\t}\n" +
 				"\tfmt.Fprintln(os.Stderr, err)\n\tos.Exit(126) // TODO\n}\n"
 			source = strings.Replace(source, "\t\"fmt\"\n", "\t\"errors\"\n\t\"fmt\"\n", 1)
 		}

@@ -17,7 +17,8 @@ func (a *app) explainBuild(b *harness.BuildError, next string) {
 	out := a.out
 	if b.Cause != "" {
 		out.printf("\n%s %s\n", out.bad.Render("✗"),
-			out.bold.Render(out.wrap(fmt.Sprintf("%s cannot be built: %s", relative(b.Source), b.Cause), 2)))
+			out.bold.Render(out.wrap(fmt.Sprintf("%s cannot be built: %s", relative(b.Source),
+				b.Cause), 2)))
 		if b.Output != "" {
 			out.printf("\n  %s\n", out.wrap(verbatim(buildOutput(b.Source, b.Output), 8), 2))
 		}

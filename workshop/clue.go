@@ -23,18 +23,20 @@ type cause struct {
 	seen  bool   // the kernel saw it. Otherwise it is read from words of the program.
 }
 
-// made tells whether the program made a call whose print contains the text. Where nothing was seen of
-// the program it is not known.
+// made tells whether the program made a call whose print contains the text. Where nothing was seen
+// of the program it is not known.
 func (c cause) made(text string) bool {
-	return c.event.Conduct != nil && slices.ContainsFunc(c.event.Conduct.Made, func(made string) bool {
-		return strings.Contains(made, text)
-	})
+	return c.event.Conduct != nil && slices.ContainsFunc(c.event.Conduct.Made,
+		func(made string) bool {
+			return strings.Contains(made, text)
+		})
 }
 
 // changedRoot tells whether the program had changed its root before.
 func (c cause) changedRoot() bool { return c.made("pivot_root(") || c.made("chroot(") }
 
-// findCause finds out what failed: from the eyes of the kernel, or else from the words of the program.
+// findCause finds out what failed: from the eyes of the kernel, or else from the words of the
+// program.
 func findCause(e harness.Event) (c cause) {
 	c.event = e
 	if r := blame(e); r != nil {
@@ -68,7 +70,8 @@ func blame(e harness.Event) *harness.Refusal {
 	if e.Conduct == nil {
 		return nil
 	}
-	if m := anyStatus.FindStringSubmatch(e.Message); !e.Panicked && (m == nil || m[1] == "0") && executed(e) != "no" {
+	if m := anyStatus.FindStringSubmatch(e.Message); !e.Panicked && (m == nil || m[1] == "0") &&
+		executed(e) != "no" {
 		return nil // the program was content, and may be
 	}
 	for _, r := range slices.Backward(e.Conduct.Refused) {
@@ -80,8 +83,8 @@ func blame(e harness.Event) *harness.Refusal {
 	return nil
 }
 
-// executed tells whether the command of the container was executed: yes, no, or nothing where that is not
-// known.
+// executed tells whether the command of the container was executed: yes, no, or nothing where that
+// is not known.
 func executed(e harness.Event) string {
 	ran := parseCommand(e.Ran)
 	i := slices.Index(ran.args, "run")
@@ -157,29 +160,39 @@ func callIn(text string) string {
 	return ""
 }
 
-// clues say what an error of a system call means for a container program, in words for every language.
-// An empty clue leaves it to those that know only the error.
+// clues say what an error of a system call means for a container program, in words for every
+// language. An empty clue leaves it to those that know only the error.
 var clues = map[string]map[string]func(cause) string{
-	"pivot_root": {"EINVAL": notPrivate, "EBUSY": noMountPoint, "ENOENT": noOldRoot, "EPERM": notRoot},
-	"chroot":     {"ENOENT": noRootfs, "EPERM": notRoot},
-	"chdir":      {"ENOENT": noRootfs},
-	"mount":      {"ENOENT": noMountTarget, "EPERM": notRoot, "EBUSY": mountedAlready},
-	"umount2":    {"EBUSY": busyMount, "EINVAL": notMounted, "ENOENT": notMounted},
-	"mkdir":      {"EROFS": readOnlyHost, "ENOENT": noParent},
-	"mkdirat":    {"EROFS": readOnlyHost, "ENOENT": noParent},
-	"openat":     {"EROFS": readOnlyHost, "ENOENT": noCgroupFile, "EACCES": noCgroupFile},
-	"write":      {"EINVAL": badLimit, "ENOENT": noController, "EBUSY": noController, "EOPNOTSUPP": noController},
-	"unshare":    {"EPERM": notRoot, "EINVAL": manyThreads},
-	"clone":      {"EPERM": notRoot, "EINVAL": badFlags, "ENOSPC": nested, "EAGAIN": tooMany},
-	"clone3":     {"EPERM": notRoot, "EINVAL": badFlags, "ENOSPC": nested, "EAGAIN": tooMany},
-	"execve":     {"ENOENT": noProgram, "EACCES": notExecutableThere, "ENOEXEC": noFormat, "ENOTDIR": noProgram},
-	"execveat":   {"ENOENT": noProgram, "EACCES": notExecutableThere, "ENOEXEC": noFormat},
+	"pivot_root": {
+		"EINVAL": notPrivate, "EBUSY": noMountPoint, "ENOENT": noOldRoot,
+		"EPERM": notRoot,
+	},
+	"chroot":  {"ENOENT": noRootfs, "EPERM": notRoot},
+	"chdir":   {"ENOENT": noRootfs},
+	"mount":   {"ENOENT": noMountTarget, "EPERM": notRoot, "EBUSY": mountedAlready},
+	"umount2": {"EBUSY": busyMount, "EINVAL": notMounted, "ENOENT": notMounted},
+	"mkdir":   {"EROFS": readOnlyHost, "ENOENT": noParent},
+	"mkdirat": {"EROFS": readOnlyHost, "ENOENT": noParent},
+	"openat":  {"EROFS": readOnlyHost, "ENOENT": noCgroupFile, "EACCES": noCgroupFile},
+	"write": {
+		"EINVAL": badLimit, "ENOENT": noController, "EBUSY": noController,
+		"EOPNOTSUPP": noController,
+	},
+	"unshare": {"EPERM": notRoot, "EINVAL": manyThreads},
+	"clone":   {"EPERM": notRoot, "EINVAL": badFlags, "ENOSPC": nested, "EAGAIN": tooMany},
+	"clone3":  {"EPERM": notRoot, "EINVAL": badFlags, "ENOSPC": nested, "EAGAIN": tooMany},
+	"execve": {
+		"ENOENT": noProgram, "EACCES": notExecutableThere, "ENOEXEC": noFormat,
+		"ENOTDIR": noProgram,
+	},
+	"execveat": {"ENOENT": noProgram, "EACCES": notExecutableThere, "ENOEXEC": noFormat},
 	"sethostname": {
 		"EPERM": func(c cause) string {
 			if os.Geteuid() != 0 {
 				return notRoot(c)
 			}
-			return "The name belongs to the uts namespace: a process may change it if it is root in the user " +
+			return "The name belongs to the uts namespace: a process may change it if it is root " +
+				"in the user " +
 				"namespace that owns it. Make both in the same call, or neither."
 		},
 	},
@@ -196,8 +209,10 @@ var clues = map[string]map[string]func(cause) string{
 func clue(e harness.Event) string {
 	aboutPids := strings.Contains(e.Script.Name, "pids")
 	if e.Tasks >= harness.MaxTasks() && !aboutPids {
-		return fmt.Sprintf("The throw-away host allows %d processes and threads at once, and there were %d in all: does "+
-			"the second copy of the program start a copy again, instead of the command?", harness.MaxTasks(), e.Tasks)
+		return fmt.Sprintf("The throw-away host allows %d processes and threads at once, and "+
+			"there were %d in all: does "+
+			"the second copy of the program start a copy again, instead of the command?",
+			harness.MaxTasks(), e.Tasks)
 	}
 	c := findCause(e)
 	if c.errno != "" && !(aboutPids && c.errno == "EAGAIN") {
@@ -218,10 +233,13 @@ func clue(e harness.Event) string {
 }
 
 func notPrivate(c cause) string {
-	private := "Mounts are still shared with the host: / is a shared mount here, as on every machine with systemd, and " +
-		"pivot_root(2) refuses that. Make all mounts private before the second copy does anything else: mount(2) on / " +
+	private := "Mounts are still shared with the host: / is a shared mount here, as on every " +
+		"machine with systemd, and " +
+		"pivot_root(2) refuses that. Make all mounts private before the second copy does " +
+		"anything else: mount(2) on / " +
 		"with MS_PRIVATE and MS_REC."
-	point := "The new root has to be a mount point: bind the directory on itself first, mount(2) with MS_BIND. And the " +
+	point := "The new root has to be a mount point: bind the directory on itself first, mount(2) " +
+		"with MS_BIND. And the " +
 		"place for the old root has to be in or below the new one."
 	switch {
 	case c.made("MS_PRIVATE") || c.made("MS_SLAVE"):
@@ -233,28 +251,33 @@ func notPrivate(c cause) string {
 }
 
 func noMountPoint(cause) string {
-	return "The new root is on the same mount as the present root: bind the directory on itself first, mount(2) with " +
+	return "The new root is on the same mount as the present root: bind the directory on itself " +
+		"first, mount(2) with " +
 		"MS_BIND, and give pivot_root(2) that path."
 }
 
 func noOldRoot(cause) string {
-	return "Both directories have to be there: the new root, and in or below it a directory on which the old root is put. " +
+	return "Both directories have to be there: the new root, and in or below it a directory on " +
+		"which the old root is put. " +
 		"pivot_root(\".\", \".\") needs no such directory, see the notes of pivot_root(2)."
 }
 
 // noRootfs is for a root file system that the program looks for in another place.
 func noRootfs(c cause) string {
 	if about := c.event.Script.Name; about == "rootfs-missing" || about == "rootfs-a-file" {
-		return "There is none here, on purpose. So the error is right, and it has to be told in a line on standard error, with status 125."
+		return "There is none here, on purpose. So the error is right, and it has to be told in " +
+			"a line on standard error, with status 125."
 	}
 	if c.changedRoot() {
 		return "The root is another one already: paths begin in the container now."
 	}
 	if c.path != "rootfs" && filepath.Clean(c.path) != "rootfs" && c.path != "" && c.path != "/" {
-		return fmt.Sprintf("The scripts run your program in a directory that has a root file system called rootfs in it. It looks "+
+		return fmt.Sprintf("The scripts run your program in a directory that has a root file "+
+			"system called rootfs in it. It looks "+
 			"for %q: take the relative path rootfs.", c.path)
 	}
-	return fmt.Sprintf("There is no %s in the directory where the program is.", orName(c.path, "such directory"))
+	return fmt.Sprintf("There is no %s in the directory where the program is.",
+		orName(c.path, "such directory"))
 }
 
 func orName(name, otherwise string) string {
@@ -269,12 +292,14 @@ func noMountTarget(c cause) string {
 	case strings.HasPrefix(c.event.Script.Name, "rootfs-missing"):
 		return noRootfs(c)
 	case c.changedRoot():
-		return "Either what is to be mounted or the mount point is not there. After pivot_root or chroot paths begin in the root " +
+		return "Either what is to be mounted or the mount point is not there. After pivot_root " +
+			"or chroot paths begin in the root " +
 			"file system: is there such a directory in it?"
 	case strings.HasPrefix(c.path, "/") && c.path != "/proc":
 		return noRootfs(c)
 	}
-	return "Either what is to be mounted or the mount point is not there. The scripts run your program in a directory that has a " +
+	return "Either what is to be mounted or the mount point is not there. The scripts run your " +
+		"program in a directory that has a " +
 		"root file system called rootfs in it, and the path rootfs is relative to that."
 }
 
@@ -283,7 +308,8 @@ func mountedAlready(cause) string {
 }
 
 func busyMount(cause) string {
-	return "Something still uses this mount, this program at least: MNT_DETACH of umount2(2) unmounts it all the same, as soon " +
+	return "Something still uses this mount, this program at least: MNT_DETACH of umount2(2) " +
+		"unmounts it all the same, as soon " +
 		"as nobody uses it."
 }
 
@@ -294,15 +320,19 @@ func notMounted(cause) string {
 // readOnlyHost is for a program that writes to the machine.
 func readOnlyHost(c cause) string {
 	if strings.Contains(c.path+c.text, "/sys/fs/cgroup") && !harness.HasCgroup2() {
-		return "This machine has version 1 of cgroups, where /sys/fs/cgroup is no cgroup but a tmpfs with a hierarchy for each controller: " +
-			"make the directory in /sys/fs/cgroup/memory, pids or cpu. The files are memory.limit_in_bytes, pids.max and cpu.cfs_quota_us there."
+		return "This machine has version 1 of cgroups, where /sys/fs/cgroup is no cgroup but a " +
+			"tmpfs with a hierarchy for each controller: " +
+			"make the directory in /sys/fs/cgroup/memory, pids or cpu. The files are " +
+			"memory.limit_in_bytes, pids.max and cpu.cfs_quota_us there."
 	}
-	return "All that belongs to the machine is read-only here, so that a mistake does no harm. Is this path meant to be in the " +
+	return "All that belongs to the machine is read-only here, so that a mistake does no harm. " +
+		"Is this path meant to be in the " +
 		"container? Then it is below the directory rootfs, or your root is not changed yet."
 }
 
 func noParent(c cause) string {
-	return fmt.Sprintf("The directory above %s is not there. From where does this path begin, and is the root changed already?",
+	return fmt.Sprintf("The directory above %s is not there. From where does this path begin, "+
+		"and is the root changed already?",
 		orName(c.path, "it"))
 }
 
@@ -311,10 +341,12 @@ func noCgroupFile(c cause) string {
 		return ""
 	}
 	if !harness.HasCgroup2() {
-		return "This machine has version 1 of cgroups: a hierarchy for each controller, as /sys/fs/cgroup/memory, and other names of " +
+		return "This machine has version 1 of cgroups: a hierarchy for each controller, as " +
+			"/sys/fs/cgroup/memory, and other names of " +
 			"files. A cgroup is a directory that you make in each of them."
 	}
-	return "The kernel makes these files when the directory is made, for the controllers that are in cgroup.subtree_control of the " +
+	return "The kernel makes these files when the directory is made, for the controllers that " +
+		"are in cgroup.subtree_control of the " +
 		"directory above (cgroups(7))."
 }
 
@@ -322,14 +354,16 @@ func badLimit(c cause) string {
 	if !strings.Contains(c.text, "cgroup") {
 		return ""
 	}
-	return "The kernel does not take this value for the file of a cgroup: look at the form that cgroups(7) gives for it."
+	return "The kernel does not take this value for the file of a cgroup: look at the form that " +
+		"cgroups(7) gives for it."
 }
 
 func noController(c cause) string {
 	if !strings.Contains(c.text, "cgroup") {
 		return ""
 	}
-	return "A cgroup that has processes cannot pass controllers on, and a controller has to be in cgroup.subtree_control of all " +
+	return "A cgroup that has processes cannot pass controllers on, and a controller has to be " +
+		"in cgroup.subtree_control of all " +
 		"directories above (cgroups(7), \"no internal processes\")."
 }
 
@@ -337,28 +371,33 @@ func notRoot(cause) string {
 	if os.Geteuid() == 0 {
 		return ""
 	}
-	return "You are not root: without a user namespace the kernel refuses this (user_namespaces(7)). Be root, or add CLONE_NEWUSER."
+	return "You are not root: without a user namespace the kernel refuses this " +
+		"(user_namespaces(7)). Be root, or add CLONE_NEWUSER."
 }
 
 func manyThreads(cause) string {
-	return "unshare(2) refuses a user namespace or a time namespace to a process of several threads, and does not know all flags of " +
+	return "unshare(2) refuses a user namespace or a time namespace to a process of several " +
+		"threads, and does not know all flags of " +
 		"clone(2). Have the second copy born in its namespaces: clone(2)."
 }
 
 func badFlags(cause) string {
-	return "clone(2) refuses these flags together. CLONE_NEWTIME belongs to unshare(2), and CLONE_NEWUSER excludes CLONE_FS."
+	return "clone(2) refuses these flags together. CLONE_NEWTIME belongs to unshare(2), and " +
+		"CLONE_NEWUSER excludes CLONE_FS."
 }
 
 func nested(c cause) string {
 	if c.errno == "ELOOP" && c.call != "" {
 		return ""
 	}
-	return "The kernel says so when namespaces are nested too deep, 32 levels, or there are too many: does the second copy start a copy " +
+	return "The kernel says so when namespaces are nested too deep, 32 levels, or there are too " +
+		"many: does the second copy start a copy " +
 		"again, instead of the command?"
 }
 
 func tooMany(cause) string {
-	return "There are too many processes: does the second copy start a copy again, instead of the command?"
+	return "There are too many processes: does the second copy start a copy again, instead of " +
+		"the command?"
 }
 
 // noProgram is for execve(2) that finds no file.
@@ -373,17 +412,26 @@ func noProgram(c cause) string {
 	base := filepath.Base(c.path)
 	switch {
 	case c.path == "/proc/self/exe":
-		return "There is no /proc here any more, or not yet: start the second copy before the root is changed."
+		return "There is no /proc here any more, or not yet: start the second copy before the " +
+			"root is changed."
 	case base == "run" || base == "child":
-		return fmt.Sprintf("%q is a word for your own program. The command begins one word later.", base)
+		return fmt.Sprintf("%q is a word for your own program. The command begins one word later.",
+			base)
 	case strings.Contains(c.path, " ") && !strings.Contains(name, " "):
-		return "The words of the command line were put together into one. execve(2) gets them as a list."
-	case strings.HasPrefix(c.path, "/") && !strings.Contains(name, "/") && (c.changedRoot() || strings.Contains(c.text, "fork/exec /")):
-		return fmt.Sprintf("%s is where the host has %s. The name was looked up in $PATH before the root was changed, and in the "+
-			"root file system it may be elsewhere, such as in /bin. Look it up after pivot_root or chroot: in many languages "+
-			"that happens where the command is prepared, and not where it is started.", c.path, base)
-	case c.seen && c.path != "" && !strings.Contains(c.path, "/") && !strings.HasPrefix(name, "no-such"):
-		return "execve(2) takes a path, and does not look into $PATH: find the file first, or use a function that does, such as " +
+		return "The words of the command line were put together into one. execve(2) gets them as " +
+			"a list."
+	case strings.HasPrefix(c.path, "/") && !strings.Contains(name, "/") &&
+		(c.changedRoot() || strings.Contains(c.text, "fork/exec /")):
+		return fmt.Sprintf("%s is where the host has %s. The name was looked up in $PATH before "+
+			"the root was changed, and in the "+
+			"root file system it may be elsewhere, such as in /bin. Look it up after pivot_root "+
+			"or chroot: in many languages "+
+			"that happens where the command is prepared, and not where it is started.", c.path,
+			base)
+	case c.seen && c.path != "" && !strings.Contains(c.path, "/") &&
+		!strings.HasPrefix(name, "no-such"):
+		return "execve(2) takes a path, and does not look into $PATH: find the file first, or " +
+			"use a function that does, such as " +
 			"execvp(3)."
 	}
 	return ""
@@ -393,28 +441,48 @@ func notExecutableThere(c cause) string {
 	if c.event.Script.Name == "command-not-executable" {
 		return ""
 	}
-	return "The file is there, and cannot be executed: it is a directory, its mode has no x, or it is on a mount with MS_NOEXEC."
+	return "The file is there, and cannot be executed: it is a directory, its mode has no x, or " +
+		"it is on a mount with MS_NOEXEC."
 }
 
 func noFormat(cause) string {
-	return "The kernel does not know this format: a script has to begin with #!, as in #!/bin/sh, and a program has to be made for this " +
+	return "The kernel does not know this format: a script has to begin with #!, as in " +
+		"#!/bin/sh, and a program has to be made for this " +
 		"kind of processor."
 }
 
+var (
+	indexRE   = regexp.MustCompile(`(?i)out of (range|bounds)|IndexError`)
+	ownWordRE = regexp.MustCompile(`(?i)["\x60'](run|child)["\x60']: (executable file )?not found` +
+		`|\b(run|child): not found`)
+	noFlagRE = regexp.MustCompile(`(?i)flag provided but not defined|unrecognized option|` +
+		`unknown (option|flag|shorthand)`)
+)
+
 // habits are clues from what a program did where no call failed.
-var habits = []func(harness.Event) string{leavesBehind, wordsSplit, wrongIndex, wrongWord, ownOutput, knewStatus, notAFlag, notStarted, silent}
+var habits = []func(harness.Event) string{
+	leavesBehind, wordsSplit, wrongIndex, wrongWord,
+	ownOutput, knewStatus, notAFlag, notStarted, silent,
+}
 
 // leavesBehind is for a program after which the host is not as it was.
 func leavesBehind(e harness.Event) string {
 	for _, left := range []struct{ kind, clue string }{
-		{"new: mount ", "A mount of the container appeared on the host. Either it has no mount namespace, or its mounts are still shared with the " +
-			"host: / is a shared mount here, as on every machine with systemd, and a copy of the table remains tied to it until mount(2) on / with " +
+		{"new: mount ", "A mount of the container appeared on the host. Either it has no mount " +
+			"namespace, or its mounts are still shared with the " +
+			"host: / is a shared mount here, as on every machine with systemd, and a copy of the " +
+			"table remains tied to it until mount(2) on / with " +
 			"MS_PRIVATE and MS_REC cuts it, before any other mount."},
-		{"new: cgroup ", "A cgroup is a directory: rmdir(2) removes it when no process is in it any longer. The one who has waited for the container can do it."},
-		{"new: process ", "Your program ended before all that it had started. Wait for the command, and have it in a pid namespace, whose process 1 takes " +
+		{"new: cgroup ", "A cgroup is a directory: rmdir(2) removes it when no process is in it " +
+			"any longer. The one who has waited for the container can do it."},
+		{"new: process ", "Your program ended before all that it had started. Wait for the " +
+			"command, and have it in a pid namespace, whose process 1 takes " +
 			"all others with it."},
 	} {
-		if slices.ContainsFunc(e.Left, func(line string) bool { return strings.Contains(line, left.kind) }) {
+		if slices.ContainsFunc(e.Left, func(line string) bool {
+			return strings.Contains(line,
+				left.kind)
+		}) {
 			return left.clue
 		}
 	}
@@ -426,25 +494,28 @@ func wordsSplit(e harness.Event) string {
 	if e.Conduct == nil || !e.Conduct.Splits {
 		return ""
 	}
-	return "Your program takes words apart: what is one word here, with a blank in it, becomes several. It puts the words together into one line " +
+	return "Your program takes words apart: what is one word here, with a blank in it, becomes " +
+		"several. It puts the words together into one line " +
 		"somewhere, such as the argument of sh -c or of system(3). execve(2) takes them as a list."
 }
 
 // wrongIndex is for a program that looks for the command in another place.
 func wrongIndex(e harness.Event) string {
-	if e.Script.Name == "usage" || !regexp.MustCompile(`(?i)out of (range|bounds)|IndexError`).MatchString(e.Stderr) {
+	if e.Script.Name == "usage" || !indexRE.MatchString(e.Stderr) {
 		return ""
 	}
-	return "The scripts call your program as `container run CMD [ARG...]`: the word after run is the command, and there may be no word after it."
+	return "The scripts call your program as `container run CMD [ARG...]`: the word after run is " +
+		"the command, and there may be no word after it."
 }
 
 // wrongWord is for a program that takes one of its own words for the command.
 func wrongWord(e harness.Event) string {
-	m := regexp.MustCompile(`(?i)["\x60'](run|child)["\x60']: (executable file )?not found|\b(run|child): not found`).FindStringSubmatch(e.Stderr + e.Stdout)
+	m := ownWordRE.FindStringSubmatch(e.Stderr + e.Stdout)
 	if m == nil {
 		return ""
 	}
-	return fmt.Sprintf("%q is a word for your own program. The command begins one word later.", m[1]+m[3])
+	return fmt.Sprintf("%q is a word for your own program. The command begins one word later.",
+		m[1]+m[3])
 }
 
 // ownOutput is for a program that writes to the command's standard output.
@@ -454,7 +525,8 @@ func ownOutput(e harness.Event) string {
 	if !silent || strings.TrimSpace(e.Stdout) == "" {
 		return ""
 	}
-	return "The command printed nothing: this is your program's own. Standard output belongs to the command, because others read it from there. " +
+	return "The command printed nothing: this is your program's own. Standard output belongs to " +
+		"the command, because others read it from there. " +
 		"Write your own lines to standard error, descriptor 2, or leave them out."
 }
 
@@ -468,15 +540,17 @@ func knewStatus(e harness.Event) string {
 	if !says.MatchString(e.Stdout + e.Stderr) {
 		return ""
 	}
-	return fmt.Sprintf("One of your two processes knows the status of the command, and says so. It has to end with it, too: exit(%s). So has the "+
+	return fmt.Sprintf("One of your two processes knows the status of the command, and says so. "+
+		"It has to end with it, too: exit(%s). So has the "+
 		"other.", m[2])
 }
 
 // notAFlag is for a program that takes the options of the command for its own.
 func notAFlag(e harness.Event) string {
-	if regexp.MustCompile(`(?i)flag provided but not defined|unrecognized option|unknown (option|flag|shorthand)`).MatchString(e.Stderr) &&
+	if noFlagRE.MatchString(e.Stderr) &&
 		!strings.Contains(e.Ran, "run -") {
-		return "The option belongs to the command: your program's own end at the first word that is none."
+		return "The option belongs to the command: your program's own end at the first word that " +
+			"is none."
 	}
 	return ""
 }
@@ -484,7 +558,8 @@ func notAFlag(e harness.Event) string {
 // notStarted is for a program that ended well, and never executed the command.
 func notStarted(e harness.Event) string {
 	line := parseCommand(e.Script.Line(e.Line))
-	if e.Conduct == nil || line.name != "stdout" || line.negated || strings.TrimSpace(e.Stdout) != "" {
+	if e.Conduct == nil || line.name != "stdout" || line.negated ||
+		strings.TrimSpace(e.Stdout) != "" {
 		return ""
 	}
 	ran := parseCommand(e.Ran)
@@ -497,24 +572,28 @@ func notStarted(e harness.Event) string {
 		if name != "echo" && name != "printf" {
 			return "" // it may have had nothing to say
 		}
-		return fmt.Sprintf("%s was executed, and what it wrote did not arrive: its descriptors 1 and 2 have to be those of your program, in both "+
+		return fmt.Sprintf("%s was executed, and what it wrote did not arrive: its descriptors 1 "+
+			"and 2 have to be those of your program, in both "+
 			"processes.", name)
 	}
 	name := ran.args[i+1]
-	return fmt.Sprintf("Your program ended, and neither of its processes executed %s: there was no execve(2) of it.", name)
+	return fmt.Sprintf("Your program ended, and neither of its processes executed %s: there was "+
+		"no execve(2) of it.", name)
 }
 
 // silent is for a program that failed without a word.
 func silent(e harness.Event) string {
 	m := anyStatus.FindStringSubmatch(e.Message)
-	if m == nil || m[1] == "0" || e.Conduct == nil || strings.TrimSpace(e.Stdout+e.Stderr) != "" || strings.Contains(e.Ran, "exit ") {
+	if m == nil || m[1] == "0" || e.Conduct == nil || strings.TrimSpace(e.Stdout+e.Stderr) != "" ||
+		strings.Contains(e.Ran, "exit ") {
 		return ""
 	}
-	return "It failed without a word. Print what goes wrong to standard error, so that somebody can know."
+	return "It failed without a word. Print what goes wrong to standard error, so that somebody " +
+		"can know."
 }
 
-// subjects are faults that break whatever script comes first, each with the script that is about it: what
-// the host has that it had not, or the call that failed.
+// subjects are faults that break whatever script comes first, each with the script that is about
+// it: what the host has that it had not, or the call that failed.
 var subjects = []struct {
 	left        string
 	call, errno string
@@ -533,7 +612,8 @@ func subject(e harness.Event) string {
 	c := findCause(e)
 	cgroupRefused := c.errno == "EROFS" && strings.Contains(c.path+c.text, "/sys/fs/cgroup")
 	split := e.Conduct != nil && e.Conduct.Splits && blame(e) == nil
-	lookedUpOnHost := c.call == "execve" && strings.Contains(noProgram(c), "before the root was changed")
+	lookedUpOnHost := c.call == "execve" && strings.Contains(noProgram(c), "before the root was "+
+		"changed")
 	switch about := strings.Split(e.Script.Name, "-")[0]; {
 	case about == "rootfs": // it is about what may be missing
 		return ""
@@ -546,7 +626,8 @@ func subject(e harness.Event) string {
 	}
 	for _, s := range subjects {
 		left := func(line string) bool { return strings.Contains(line, s.left) }
-		if s.left != "" && slices.ContainsFunc(e.Left, left) || s.call != "" && s.call == c.call && s.errno == c.errno {
+		if s.left != "" && slices.ContainsFunc(e.Left, left) || s.call != "" && s.call == c.call &&
+			s.errno == c.errno {
 			return s.script
 		}
 	}

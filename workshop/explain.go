@@ -63,7 +63,8 @@ func commandLine(ran string) string {
 	if c.name == "exits" && len(c.args) > 0 {
 		text = strings.TrimPrefix(c.text, "exits "+c.args[0]+" ")
 	}
-	if i := strings.LastIndex(text, " &"); i > 0 && (strings.HasSuffix(text, "&") || strings.HasSuffix(text, " &")) {
+	if i := strings.LastIndex(text, " &"); i > 0 &&
+		(strings.HasSuffix(text, "&") || strings.HasSuffix(text, " &")) {
 		text = text[:i]
 	}
 	return strings.TrimSpace(text)
@@ -93,7 +94,8 @@ func pattern(re string) string {
 		return "anything"
 	}
 	// ^ *WORD : a line of a table
-	if word, ok := strings.CutPrefix(re, "^ *"); ok && plainRE.MatchString(word) && !strings.ContainsAny(word, "*+?$") {
+	if word, ok := strings.CutPrefix(re, "^ *"); ok && plainRE.MatchString(word) &&
+		!strings.ContainsAny(word, "*+?$") {
 		return fmt.Sprintf("a line that begins with %q", word)
 	}
 	return "a match for the regular expression `" + re + "`"
@@ -112,7 +114,8 @@ func explain(e harness.Event) (x explanation, err error) {
 	x.ran = commandLine(e.Ran)
 	x.stdout, x.stderr, x.diff = e.Stdout, e.Stderr, e.Diff
 	x.background(e)
-	if rest, ok := strings.CutSuffix(x.promise, ","); ok { // it goes on in a part that was not reached
+	// it goes on in a part that was not reached
+	if rest, ok := strings.CutSuffix(x.promise, ","); ok {
 		x.promise = rest + " ..."
 	}
 	c := parseCommand(e.Script.Line(e.Line))
@@ -330,8 +333,8 @@ func (x *explanation) exists(_ harness.Event, c command) {
 	}
 }
 
-// background tells of the programs in the background that had ended by themselves: one that failed is why the line that
-// waited for it, or for what it was to do, has failed.
+// background tells of the programs in the background that had ended by themselves: one that failed
+// is why the line that waited for it, or for what it was to do, has failed.
 func (x *explanation) background(e harness.Event) {
 	if e.Waiting != "" {
 		return // they were ended with all others
@@ -388,7 +391,8 @@ func streamOr(name string) string {
 	return "the file " + name
 }
 
-// meaningOf adds to the exit status of a program that wrote this on its standard error what it stands for.
+// meaningOf adds to the exit status of a program that wrote this on its standard error what it
+// stands for.
 func meaningOf(status, stderr string) string {
 	n, err := strconv.Atoi(status)
 	switch {
@@ -397,7 +401,8 @@ func meaningOf(status, stderr string) string {
 	case status == "255":
 		return "255 (-1 as a byte: Go's ExitCode says so of a command that a signal ended)"
 	case err == nil && n > 256-32:
-		return fmt.Sprintf("%s (%d as a byte: in many languages that stands for signal %d)", status, n-256, 256-n)
+		return fmt.Sprintf("%s (%d as a byte: in many languages that stands for signal %d)", status,
+			n-256, 256-n)
 	}
 	return meaning(status)
 }
@@ -405,8 +410,10 @@ func meaningOf(status, stderr string) string {
 // meaning adds to an exit status what it stands for.
 func meaning(status string) string {
 	what := map[string]string{
-		"2": "wrong usage", "125": "the runtime failed", "126": "cannot be executed", "127": "not found",
-		"137": "ended by signal 9, KILL", "143": "ended by signal 15, TERM", "130": "ended by signal 2, INT",
+		"2": "wrong usage", "125": "the runtime failed", "126": "cannot be executed",
+		"127": "not found",
+		"137": "ended by signal 9, KILL", "143": "ended by signal 15, TERM", "130": "ended by " +
+			"signal 2, INT",
 		"134": "ended by signal 6, ABRT", "139": "ended by signal 11, SEGV",
 	}[status]
 	if what == "" {
@@ -419,12 +426,17 @@ func meaning(status string) string {
 func kernelOfLeft(left []string, otherwise string) string {
 	for _, k := range []struct{ kind, kernel string }{
 		{": host name ", "CLONE_NEWUTS of clone(2), uts_namespaces(7)"},
-		{": mount ", "CLONE_NEWNS of clone(2), and mounts made private: mount_namespaces(7), SHARED SUBTREES"},
+		{": mount ", "CLONE_NEWNS of clone(2), and mounts made private: mount_namespaces(7), " +
+			"SHARED SUBTREES"},
 		{": cgroup ", "rmdir(2) on a cgroup succeeds when no process is left in it: cgroups(7)"},
-		{": process ", "wait(2); the end of process 1 is the end of all in its pid namespace: pid_namespaces(7)"},
+		{": process ", "wait(2); the end of process 1 is the end of all in its pid namespace: " +
+			"pid_namespaces(7)"},
 		{": interface ", "CLONE_NEWNET of clone(2), network_namespaces(7)"},
 	} {
-		if slices.ContainsFunc(left, func(line string) bool { return strings.Contains(line, k.kind) }) {
+		if slices.ContainsFunc(left, func(line string) bool {
+			return strings.Contains(line,
+				k.kind)
+		}) {
 			return k.kernel
 		}
 	}
@@ -438,7 +450,8 @@ func leftBehind(left []string) string {
 		line = strings.TrimSpace(line)
 		switch {
 		case strings.HasPrefix(line, "new: host name "):
-			lines = append(lines, "the host is now called "+strings.TrimPrefix(line, "new: host name "))
+			lines = append(lines, "the host is now called "+strings.TrimPrefix(line, "new: host "+
+				"name "))
 		case strings.HasPrefix(line, "gone: host name "):
 		case strings.HasPrefix(line, "new: "):
 			lines = append(lines, "left behind: "+strings.TrimPrefix(line, "new: "))
@@ -502,7 +515,8 @@ func (a *app) explainFailure(p *place, e harness.Event) error {
 		}
 	}
 	out := a.out
-	out.printf("\n%s %s\n\n  %s\n\n", out.bad.Render("✗"), out.bold.Render(about.ID()), out.wrap(x.promise, 2))
+	out.printf("\n%s %s\n\n  %s\n\n", out.bad.Render("✗"), out.bold.Render(about.ID()),
+		out.wrap(x.promise, 2))
 	for _, row := range x.rows() {
 		out.printf("  %s%s\n", out.faint.Render(fmt.Sprintf("%-10s", row[0])), out.wrap(row[1], 12))
 	}
@@ -514,16 +528,19 @@ func (a *app) explainFailure(p *place, e harness.Event) error {
 	when, kept := s.Kept[e.Script.ID()] // one that was skipped is not broken by a change
 	if passed && kept {
 		out.printf("  %s%s\n", out.faint.Render(fmt.Sprintf("%-10s", "note")),
-			out.wrap(fmt.Sprintf("this was kept on %s: look at what you changed since then.", when.Format("2 January at 15:04")), 12))
+			out.wrap(fmt.Sprintf("this was kept on %s: look at what you changed since then.",
+				when.Format("2 January at 15:04")), 12))
 	}
 	place := relative(e.Script.File)
 	if e.Line > 0 {
 		place = fmt.Sprintf("%s:%d", place, e.Line)
 	}
 	if x.kernel != "" {
-		out.printf("  %s%s\n", out.faint.Render(fmt.Sprintf("%-10s", "kernel")), out.wrap(x.kernel, 12))
+		out.printf("  %s%s\n", out.faint.Render(fmt.Sprintf("%-10s", "kernel")),
+			out.wrap(x.kernel, 12))
 		if page := manPage(x.kernel); page != "" {
-			out.printf("  %s%s\n", out.faint.Render(fmt.Sprintf("%-10s", "to read")), out.wrap(page, 12))
+			out.printf("  %s%s\n", out.faint.Render(fmt.Sprintf("%-10s", "to read")),
+				out.wrap(page, 12))
 		}
 	}
 	if about.ID() != e.Script.ID() {
@@ -536,8 +553,8 @@ func (a *app) explainFailure(p *place, e harness.Event) error {
 
 var manRE = regexp.MustCompile(`([a-z_0-9A-Z]+)\(([1-8])\)`)
 
-// manPage is the command that shows the man pages that the text names, and where the web has one of them:
-// the overview in section 7, if it is among them.
+// manPage is the command that shows the man pages that the text names, and where the web has one of
+// them: the overview in section 7, if it is among them.
 func manPage(text string) string {
 	var commands []string
 	var best []string
@@ -552,5 +569,6 @@ func manPage(text string) string {
 	if best == nil {
 		return ""
 	}
-	return fmt.Sprintf("%s\nhttps://man7.org/linux/man-pages/man%s/%s.%s.html", strings.Join(commands, ", "), best[2], best[1], best[2])
+	return fmt.Sprintf("%s\nhttps://man7.org/linux/man-pages/man%s/%s.%s.html",
+		strings.Join(commands, ", "), best[2], best[1], best[2])
 }

@@ -16,8 +16,8 @@ import (
 	"container.example/workshop/internal/harness"
 )
 
-// firstWords are what programs with one fault are told first: about which promise, and in which words.
-// They are of the kinds that people write, in several languages.
+// firstWords are what programs with one fault are told first: about which promise, and in which
+// words. They are of the kinds that people write, in several languages.
 var firstWords = []struct {
 	name    string
 	step    string
@@ -30,7 +30,10 @@ var firstWords = []struct {
 		step:    "step1-skeleton",
 		program: "#!/bin/sh\nshift\necho \"Running [$*] as pid $$\"\nexec \"$@\"\n",
 		about:   "step1-skeleton/command-runs",
-		says:    []string{"expected: nothing on standard output", "seen: Running [true] as pid", "Standard output belongs to the command"},
+		says: []string{
+			"expected: nothing on standard output", "seen: Running [true] as pid",
+			"Standard output belongs to the command",
+		},
 	},
 	{
 		name:    "words put together",
@@ -65,14 +68,16 @@ var firstWords = []struct {
 		step:    "step1-skeleton",
 		program: "#!/bin/sh\nshift\nexec chroot /home/me/rootfs \"$@\"\n",
 		about:   "step3-rootfs/root-is-rootfs",
-		says:    []string{`refused: chroot("/home/me/rootfs"): ENOENT`, "take the relative path rootfs"},
+		says: []string{`refused: chroot("/home/me/rootfs"): ENOENT`, "take the relative path " +
+			"rootfs"},
 	},
 	{
-		name:    "a mount that stays",
-		step:    "step1-skeleton",
-		program: "#!/bin/sh\nshift\nmount -t tmpfs mine $WORK/rootfs/mnt 2>/dev/null || mount -t tmpfs mine rootfs/mnt\nexec \"$@\"\n",
-		about:   "step3-rootfs/host-mounts-unchanged",
-		says:    []string{"seen: left behind: mount tmpfs", "MS_PRIVATE and MS_REC"},
+		name: "a mount that stays",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\nshift\nmount -t tmpfs mine $WORK/rootfs/mnt 2>/dev/null || mount -t " +
+			"tmpfs mine rootfs/mnt\nexec \"$@\"\n",
+		about: "step3-rootfs/host-mounts-unchanged",
+		says:  []string{"seen: left behind: mount tmpfs", "MS_PRIVATE and MS_REC"},
 	},
 	{
 		name:    "status always 0",
@@ -82,11 +87,15 @@ var firstWords = []struct {
 		says:    []string{"expected: exit status 1", "seen: exit status 0"},
 	},
 	{
-		name:    "a traceback",
-		step:    "step1-skeleton",
-		program: "#!/usr/bin/env python3\nimport os, sys\ndef contain(command):\n    os.chroot('/srv/rootfs')\n    os.execvp(command[0], command)\ncontain(sys.argv[2:])\n",
-		about:   "step3-rootfs/root-is-rootfs",
-		says:    []string{"panic: FileNotFoundError", "program:4: os.chroot('/srv/rootfs')", `looks for "/srv/rootfs"`},
+		name: "a traceback",
+		step: "step1-skeleton",
+		program: "#!/usr/bin/env python3\nimport os, sys\ndef contain(command):\n    " +
+			"os.chroot('/srv/rootfs')\n    os.execvp(command[0], command)\ncontain(sys.argv[2:])\n",
+		about: "step3-rootfs/root-is-rootfs",
+		says: []string{
+			"panic: FileNotFoundError", "program:4: os.chroot('/srv/rootfs')",
+			`looks for "/srv/rootfs"`,
+		},
 	},
 	{
 		name: "looked up before chroot",
@@ -114,7 +123,10 @@ func check(err error) {
 }
 `,
 		about: "step3-rootfs/rootfs-without-command",
-		says:  []string{`/true"): ENOENT`, "main.go:14: check(cmd.Run())", "looked up in $PATH before the root was changed"},
+		says: []string{
+			`/true"): ENOENT`, "main.go:14: check(cmd.Run())",
+			"looked up in $PATH before the root was changed",
+		},
 	},
 	{
 		name: "an image before the command",
@@ -131,7 +143,8 @@ func main() {
 }
 `,
 		about: "step1-skeleton/command-runs",
-		says:  []string{"panic: runtime error: ", "out of range", "main.go:9:", "the word after run is the command"},
+		says: []string{"panic: runtime error: ", "out of range", "main.go:9:", "the word after " +
+			"run is the command"},
 	},
 }
 
@@ -147,7 +160,8 @@ func TestFirstWords(t *testing.T) {
 	defer func() { require.NoError(t, host.Close()) }()
 	for _, c := range firstWords {
 		t.Run(c.name, func(t *testing.T) {
-			if _, err := exec.LookPath("python3"); err != nil && strings.Contains(c.program, "python3") {
+			if _, err := exec.LookPath("python3"); err != nil &&
+				strings.Contains(c.program, "python3") {
 				t.Skip("asks for Python")
 			}
 			failed := firstFailure(t, root, host, c.step, c.program)
@@ -162,7 +176,9 @@ func TestFirstWords(t *testing.T) {
 }
 
 // firstFailure is the first script of a step that the program fails, or nil.
-func firstFailure(t *testing.T, root string, host *harness.Host, step, source string) (failed *harness.Event) {
+func firstFailure(t *testing.T, root string, host *harness.Host, step,
+	source string,
+) (failed *harness.Event) {
 	dir := t.TempDir()
 	program := filepath.Join(dir, "program")
 	if strings.HasPrefix(source, "#!") {

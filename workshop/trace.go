@@ -15,7 +15,8 @@ import (
 // This file reads what the runtimes of some languages write when a program of theirs has a bug.
 
 var (
-	panicRE = regexp.MustCompile(`(?m)^(panic: .*|fatal error: .*|Traceback \(most recent call last\):|` +
+	panicRE = regexp.MustCompile(`(?m)^(panic: .*|fatal error: .*|` +
+		`Traceback \(most recent call last\):|` +
 		`thread '.*' .*panicked at .*|Segmentation fault.*)$`)
 	frameRE  = regexp.MustCompile(`(?m)^\s+(/\S+\.go):(\d+)`)
 	pythonRE = regexp.MustCompile(`(?m)^(\w+(?:Error|Exception|Interrupt)\b.*)$`)
@@ -53,8 +54,8 @@ func pythonTrace(stderr string) string {
 	return text
 }
 
-// goPlace is the innermost line of a Go program that did something when it ended in a panic: not that
-// of a function that only looks at an error and panics.
+// goPlace is the innermost line of a Go program that did something when it ended in a panic: not
+// that of a function that only looks at an error and panics.
 func goPlace(stderr string) string {
 	for _, m := range frameRE.FindAllStringSubmatch(stderr, -1) {
 		file := m[1]
@@ -79,8 +80,8 @@ func goPlace(stderr string) string {
 	return ""
 }
 
-// onlyPanics tells whether the function at this line of a file does nothing but report an error, and
-// end the program.
+// onlyPanics tells whether the function at this line of a file does nothing but report an error,
+// and end the program.
 func onlyPanics(file string, text []byte, line int) bool {
 	fset := token.NewFileSet()
 	f, err := parser.ParseFile(fset, file, text, parser.SkipObjectResolution)

@@ -59,12 +59,14 @@ func Steps(root string) (steps []string, err error) {
 	return steps, err
 }
 
-// Runtime is the program that the steps grow into. It keeps their promises, and has its own scripts besides.
+// Runtime is the program that the steps grow into. It keeps their promises, and has its own scripts
+// besides.
 const Runtime = "runtime"
 
-// Scripts lists what a program of the step, or the runtime, promises: its own scripts and those of the
-// steps before it. A script of an earlier step holds until a later step has a script of the same name,
-// which takes its place. What an earlier step shows as not isolated yet does not hold at all.
+// Scripts lists what a program of the step, or the runtime, promises: its own scripts and those of
+// the steps before it. A script of an earlier step holds until a later step has a script of the
+// same name, which takes its place. What an earlier step shows as not isolated yet does not hold at
+// all.
 func Scripts(root, step string) (scripts []Script, err error) {
 	steps, err := Steps(root)
 	if err != nil {
@@ -110,8 +112,8 @@ func Chapters(root, step string) ([]Chapter, error) {
 	return chapters, err
 }
 
-// readStep lists the scripts of one directory of testdata in the order in which they are met, and its
-// chapters, which have no scripts yet.
+// readStep lists the scripts of one directory of testdata in the order in which they are met, and
+// its chapters, which have no scripts yet.
 func readStep(root, step string) (scripts []Script, chapters []Chapter, err error) {
 	dir := filepath.Join(root, "testdata", step)
 	files, err := filepath.Glob(filepath.Join(dir, "*.txtar"))
@@ -129,14 +131,17 @@ func readStep(root, step string) (scripts []Script, chapters []Chapter, err erro
 	}
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".txtar")
-		scripts = append(scripts, Script{Step: step, Name: name, File: file, Chapter: o.chapterOf[name]})
+		scripts = append(scripts, Script{
+			Step: step, Name: name, File: file,
+			Chapter: o.chapterOf[name],
+		})
 	}
 	slices.SortStableFunc(scripts, func(a, b Script) int { return o.rank(a) - o.rank(b) })
 	return scripts, o.chapters, nil
 }
 
-// An order is what a file order.txt says: the names of scripts, each in a line, in the order in which
-// they are met by who builds the step. A line
+// An order is what a file order.txt says: the names of scripts, each in a line, in the order in
+// which they are met by who builds the step. A line
 //
 //	chapter LETTER MINUTES [optional] TITLE
 //
@@ -156,7 +161,8 @@ func parseOrder(step, text string) (o order, err error) {
 		case fields[0] == "chapter" && len(fields) > 3:
 			c := Chapter{Step: step, Letter: fields[1]}
 			if c.Minutes, err = strconv.Atoi(fields[2]); err != nil || c.Minutes <= 0 {
-				return o, fmt.Errorf("line %d: minutes %q: must be a positive number", i+1, fields[2])
+				return o, fmt.Errorf("line %d: minutes %q: must be a positive number", i+1,
+					fields[2])
 			}
 			again := func(d Chapter) bool { return d.Letter == c.Letter }
 			if slices.ContainsFunc(o.chapters, again) {
@@ -169,7 +175,8 @@ func parseOrder(step, text string) (o order, err error) {
 			c.Title = strings.Join(title, " ")
 			o.chapters = append(o.chapters, c)
 		case len(fields) > 1:
-			return o, fmt.Errorf("line %d: want a name, or chapter LETTER MINUTES [optional] TITLE", i+1)
+			return o, fmt.Errorf("line %d: want a name, or chapter LETTER MINUTES [optional] TITLE",
+				i+1)
 		case slices.Contains(o.names, fields[0]):
 			return o, fmt.Errorf("line %d: %s: a second time", i+1, fields[0])
 		default:
@@ -182,8 +189,8 @@ func parseOrder(step, text string) (o order, err error) {
 	return o, nil
 }
 
-// rank is the place of a script in its step. Those that the file does not name come after the others,
-// and last what is not yet isolated.
+// rank is the place of a script in its step. Those that the file does not name come after the
+// others, and last what is not yet isolated.
 func (o order) rank(s Script) int {
 	if i := slices.Index(o.names, s.Name); i >= 0 {
 		return i
@@ -194,8 +201,8 @@ func (o order) rank(s Script) int {
 	return len(o.names)
 }
 
-// Promise is the sentence of the script's comments that begins before the given line, counted from 1, and
-// goes on to the last comment before that line. Line 0 asks for the first sentence.
+// Promise is the sentence of the script's comments that begins before the given line, counted from
+// 1, and goes on to the last comment before that line. Line 0 asks for the first sentence.
 func (s Script) Promise(line int) (string, error) {
 	archive, err := txtar.ParseFile(s.File)
 	if err != nil {
@@ -212,7 +219,8 @@ func (s Script) Promise(line int) (string, error) {
 		}
 		last := len(sentences) - 1
 		switch {
-		case last < 0 || strings.HasSuffix(sentences[last], ".") || strings.HasSuffix(sentences[last], ":"):
+		case last < 0 || strings.HasSuffix(sentences[last], ".") ||
+			strings.HasSuffix(sentences[last], ":"):
 			if line == 0 && last >= 0 {
 				return sentences[0], nil
 			}

@@ -32,12 +32,13 @@ func ids(scripts []Script) (all []string) {
 }
 
 var twoSteps = map[string]string{
-	"step1-one/order.txt":         "second\nfirst\n",
-	"step1-one/first.txtar":       "",
-	"step1-one/second.txtar":      "",
-	"step1-one/changed.txtar":     "",
-	"step1-one/not-yet-ps.txtar":  "",
-	"step2-two/order.txt":         "chapter a 35 The command\nb\na\n\nchapter h 30 optional A network\nc\nescape-x\n",
+	"step1-one/order.txt":        "second\nfirst\n",
+	"step1-one/first.txtar":      "",
+	"step1-one/second.txtar":     "",
+	"step1-one/changed.txtar":    "",
+	"step1-one/not-yet-ps.txtar": "",
+	"step2-two/order.txt": "chapter a 35 The command\nb\na\n\nchapter h 30 optional A " +
+		"network\nc\nescape-x\n",
 	"step2-two/a.txtar":           "",
 	"step2-two/b.txtar":           "",
 	"step2-two/c.txtar":           "",
@@ -62,7 +63,8 @@ func TestScripts(t *testing.T) {
 		"step1-one/second", "step1-one/first",
 		"step2-two/b", "step2-two/a", "step2-two/c", "step2-two/escape-x", "step2-two/changed",
 		"step2-two/not-yet-dev",
-	}, ids(scripts), "a script that a later step replaces does not run, nor does what was not isolated yet")
+	}, ids(scripts), "a script that a later step replaces does not run, nor does what was not "+
+		"isolated yet")
 	require.Equal(t, "a", scripts[3].Chapter)
 	require.Equal(t, "h", scripts[5].Chapter)
 	require.Empty(t, scripts[0].Chapter)
@@ -85,10 +87,12 @@ func TestChapters(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, chapters, 2)
 	a, h := chapters[0], chapters[1]
-	require.Equal(t, []any{"a", "The command", 35, false}, []any{a.Letter, a.Title, a.Minutes, a.Optional})
+	require.Equal(t, []any{"a", "The command", 35, false},
+		[]any{a.Letter, a.Title, a.Minutes, a.Optional})
 	require.Equal(t, []string{"step2-two/b", "step2-two/a"}, ids(a.Promises))
 	require.Empty(t, a.WaysOut)
-	require.Equal(t, []any{"h", "A network", 30, true}, []any{h.Letter, h.Title, h.Minutes, h.Optional})
+	require.Equal(t, []any{"h", "A network", 30, true},
+		[]any{h.Letter, h.Title, h.Minutes, h.Optional})
 	require.Equal(t, []string{"step2-two/c"}, ids(h.Promises))
 	require.Equal(t, []string{"step2-two/escape-x"}, ids(h.WaysOut))
 

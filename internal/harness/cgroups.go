@@ -22,8 +22,8 @@ var controllers = []string{"memory", "pids", "cpu"}
 // devices is a hierarchy of version 1 that runc, with which a script compares, does not do without.
 const devices = "devices"
 
-// cgroupPrefix and the thread of the first stage that waits for the others make the name of a subtree: a
-// process may have several throw-away hosts at once, each on a thread of its own.
+// cgroupPrefix and the thread of the first stage that waits for the others make the name of a
+// subtree: a process may have several throw-away hosts at once, each on a thread of its own.
 const cgroupPrefix = "workshop-"
 
 // cgroupFS is where the hierarchies are mounted, on a host and on the throw-away host.
@@ -38,8 +38,8 @@ type subtree struct {
 
 type subtrees []subtree
 
-// makeCgroups makes a cgroup called name in each hierarchy that has one of the controllers, as root, and else
-// in what is delegated to this user. What it made it returns even with an error.
+// makeCgroups makes a cgroup called name in each hierarchy that has one of the controllers, as
+// root, and else in what is delegated to this user. What it made it returns even with an error.
 func makeCgroups(name string) (trees subtrees, err error) {
 	if os.Geteuid() != 0 {
 		return makeDelegated(name)
@@ -85,11 +85,14 @@ func makeCgroups(name string) (trees subtrees, err error) {
 	return trees, nil
 }
 
-// protect keeps the machine usable whatever the program does: one that starts itself for ever, or that
-// takes all memory, meets a limit. No script needs as much.
+// protect keeps the machine usable whatever the program does: one that starts itself for ever, or
+// that takes all memory, meets a limit. No script needs as much.
 func protect(tree subtree) error {
 	memory := maxMemory()
-	for file, value := range map[string]uint64{"pids.max": uint64(MaxTasks()), "memory.max": memory, "memory.limit_in_bytes": memory} {
+	for file, value := range map[string]uint64{
+		"pids.max": uint64(MaxTasks()), "memory.max": memory,
+		"memory.limit_in_bytes": memory,
+	} {
 		path := filepath.Join(tree.Dir, file)
 		if _, err := os.Stat(path); err != nil {
 			continue // another version's, or another hierarchy's
@@ -108,25 +111,29 @@ func maxMemory() uint64 {
 	return max(uint64(info.Totalram)*uint64(info.Unit)/2, 1<<30)
 }
 
-// MaxTasks is how many processes and threads there can be at once on the throw-away host. It is reached before the
-// memory is used up: a program of Go that starts itself for ever takes about 0.2 MiB for each.
+// MaxTasks is how many processes and threads there can be at once on the throw-away host. It is
+// reached before the memory is used up: a program of Go that starts itself for ever takes about 0.2
+// MiB for each.
 func MaxTasks() int { return int(min(4096, maxMemory()>>19)) }
 
-// makeDelegated makes a cgroup in the part of the version 2 hierarchy that is delegated to this user
-// (cgroups(7), "delegation"), as systemd does with that of a user's services. It is the nearest one at or
-// above the cgroup of this process, because only there may the user move a process from the one to the other.
+// makeDelegated makes a cgroup in the part of the version 2 hierarchy that is delegated to this
+// user (cgroups(7), "delegation"), as systemd does with that of a user's services. It is the
+// nearest one at or above the cgroup of this process, because only there may the user move a
+// process from the one to the other.
 func makeDelegated(name string) (subtrees, error) {
 	own, err := ownCgroup()
 	if err != nil {
 		return nil, err
 	}
-	why := errors.New("only root may make cgroups here, or who runs under systemd-run --user --scope")
+	why := errors.New("only root may make cgroups here, or who runs under systemd-run --user " +
+		"--scope")
 	for dir := own; strings.HasPrefix(dir, cgroupFS+"/"); dir = filepath.Dir(dir) {
 		if unix.Access(filepath.Join(dir, "cgroup.procs"), unix.W_OK) != nil {
 			break
 		}
 		err := enable(dir, controllers)
-		if errors.Is(err, unix.EBUSY) && dir == own && unix.Access(filepath.Join(filepath.Dir(dir), "cgroup.procs"), unix.W_OK) != nil {
+		if errors.Is(err, unix.EBUSY) && dir == own &&
+			unix.Access(filepath.Join(filepath.Dir(dir), "cgroup.procs"), unix.W_OK) != nil {
 			err = makeRoom(dir)
 		}
 		if err != nil {
@@ -153,8 +160,8 @@ func ownCgroup() (string, error) {
 	return filepath.Join(cgroupFS, path), err
 }
 
-// makeRoom moves all processes of a delegated cgroup to a leaf below it: the shell and go test are there too, and
-// a cgroup that has processes cannot pass controllers on. They stay in the leaf.
+// makeRoom moves all processes of a delegated cgroup to a leaf below it: the shell and go test are
+// there too, and a cgroup that has processes cannot pass controllers on. They stay in the leaf.
 func makeRoom(dir string) error {
 	leaf := filepath.Join(dir, "callers")
 	if err := os.Mkdir(leaf, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -172,14 +179,16 @@ func makeRoom(dir string) error {
 
 // enable passes controllers on to the cgroups in dir (cgroups(7), subtree_control).
 func enable(dir string, controllers []string) error {
-	return os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+"+strings.Join(controllers, " +")), 0)
+	return os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"),
+		[]byte("+"+strings.Join(controllers, " +")), 0)
 }
 
 // joinCgroups moves this process into the subtrees, and makes them the roots of what it sees of the
 // hierarchies, by a cgroup namespace.
 func joinCgroups() error {
 	for _, tree := range now().Cgroups {
-		if err := os.WriteFile(filepath.Join(tree.Dir, "cgroup.procs"), []byte("0"), 0); err != nil {
+		if err := os.WriteFile(filepath.Join(tree.Dir, "cgroup.procs"), []byte("0"),
+			0); err != nil {
 			return err
 		}
 	}
@@ -192,8 +201,8 @@ func mountCgroups() error {
 	if len(trees) == 0 {
 		return nil
 	}
-	// The host's view goes first: the same file system cannot be mounted twice on one place. In a user namespace
-	// it is locked (mount_namespaces(7)), and a tmpfs comes between.
+	// The host's view goes first: the same file system cannot be mounted twice on one place. In a
+	// user namespace it is locked (mount_namespaces(7)), and a tmpfs comes between.
 	err := unix.Unmount(cgroupFS, unix.MNT_DETACH)
 	if err != nil && !errors.Is(err, unix.EINVAL) {
 		return err
@@ -216,7 +225,8 @@ func mountCgroups() error {
 			return fmt.Errorf("mount %s: %w", dir, err)
 		}
 		for name := range strings.SplitSeq(tree.Controllers, ",") {
-			if err := os.Symlink(tree.Controllers, filepath.Join(cgroupFS, name)); err != nil && !errors.Is(err, fs.ErrExist) {
+			if err := os.Symlink(tree.Controllers, filepath.Join(cgroupFS, name)); err != nil &&
+				!errors.Is(err, fs.ErrExist) {
 				return err
 			}
 		}
@@ -225,8 +235,8 @@ func mountCgroups() error {
 	return unix.Mount("", cgroupFS, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, "")
 }
 
-// mountV2 mounts version 2 and moves this process on into a leaf, because a cgroup of version 2 that has processes cannot
-// pass controllers on (cgroups(7), "no internal processes").
+// mountV2 mounts version 2 and moves this process on into a leaf, because a cgroup of version 2
+// that has processes cannot pass controllers on (cgroups(7), "no internal processes").
 func mountV2() error {
 	if err := unix.Mount("cgroup2", cgroupFS, "cgroup2", 0, ""); err != nil {
 		return err
@@ -238,7 +248,8 @@ func mountV2() error {
 		enable(cgroupFS, controllers))
 }
 
-// HasCgroup2 tells whether the machine has version 2 of cgroups(7) mounted where programs look for it.
+// HasCgroup2 tells whether the machine has version 2 of cgroups(7) mounted where programs look for
+// it.
 func HasCgroup2() bool {
 	var fs unix.Statfs_t
 	return unix.Statfs(cgroupFS, &fs) == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC
@@ -263,8 +274,8 @@ func removeStale(dir string) {
 	}
 }
 
-// removeCgroups kills the processes in a cgroup and in those below it, and removes them all. A cgroup
-// stays busy until its last process is gone, so it tries for some seconds.
+// removeCgroups kills the processes in a cgroup and in those below it, and removes them all. A
+// cgroup stays busy until its last process is gone, so it tries for some seconds.
 func removeCgroups(dir string) (err error) {
 	for range 500 {
 		if err = removeTree(dir); err == nil || errors.Is(err, fs.ErrNotExist) {

@@ -34,7 +34,8 @@ type Event struct {
 	Script Script
 	Status Status
 	Reason string // why it was skipped
-	// Lacking tells that it was skipped for what the machine or the user lacks, and not for what the program does not offer.
+	// Lacking tells that it was skipped for what the machine or the user lacks, and not for what
+	// the program does not offer.
 	Lacking bool
 	// NotBuilt is the flag for lack of which it was skipped: the program has not come that far. The
 	// script has not failed, nor is there anything that could not be checked here.
@@ -67,9 +68,10 @@ type Failure struct {
 // Background is a program that a script that failed had in the background.
 type Background struct {
 	Command string // the words of its command line, with a blank between them
-	State   string // how it had ended, as in "exit status 1"; empty if it still ran, and was killed then
-	Stdout  string
-	Stderr  string
+	// how it had ended, as in "exit status 1"; empty if it still ran, and was killed then
+	State  string
+	Stdout string
+	Stderr string
 }
 
 // A Host is a throw-away host, prepared once for any number of checks.
@@ -84,7 +86,8 @@ func NewHost(root string) (*Host, error) {
 		return nil, err
 	}
 	h := &Host{root, dir}
-	if err := errors.Join(os.Mkdir(filepath.Join(dir, "bin"), 0o755), furnish(dir, root)); err != nil {
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "bin"), 0o755),
+		furnish(dir, root)); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
 	return h, nil
@@ -106,9 +109,9 @@ type Options struct {
 	Timeout time.Duration // for each script; 0 for what TimeoutEnv says
 }
 
-// Check runs scripts, one after another, until one of them fails, and calls each for all that happens. The
-// scripts that show what a step does not isolate yet do not end the check. An error says that it
-// could not be run, or that ctx was done.
+// Check runs scripts, one after another, until one of them fails, and calls each for all that
+// happens. The scripts that show what a step does not isolate yet do not end the check. An error
+// says that it could not be run, or that ctx was done.
 func (h *Host) Check(ctx context.Context, o Options, scripts []Script, each func(Event)) error {
 	return h.run(ctx, o, task{Scripts: scripts}, nil, func(line []byte) error {
 		var e Event
@@ -121,7 +124,9 @@ func (h *Host) Check(ctx context.Context, o Options, scripts []Script, each func
 }
 
 // run has the third stage carry out a task, and calls each for every line that it writes.
-func (h *Host) run(ctx context.Context, o Options, what task, stdin *os.File, each func([]byte) error) error {
+func (h *Host) run(ctx context.Context, o Options, what task, stdin *os.File,
+	each func([]byte) error,
+) error {
 	link := filepath.Join(h.dir, "bin", "container")
 	if err := os.Remove(link); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -170,13 +175,14 @@ func (h *Host) run(ctx context.Context, o Options, what task, stdin *os.File, ea
 	case err != nil || ctx.Err() != nil:
 		return errors.Join(err, ctx.Err())
 	case !cmd.ProcessState.Success():
-		return fmt.Errorf("throw-away host: %s\n%s", cmd.ProcessState, bytes.TrimSpace(output.Bytes()))
+		return fmt.Errorf("throw-away host: %s\n%s", cmd.ProcessState,
+			bytes.TrimSpace(output.Bytes()))
 	}
 	return nil
 }
 
-// IsStage tells whether this process is the second or the third stage of a check. A program that calls
-// Check has to call Stage at its very beginning if so.
+// IsStage tells whether this process is the second or the third stage of a check. A program that
+// calls Check has to call Stage at its very beginning if so.
 func IsStage() bool { return now().Stage != first && now().Task != nil }
 
 // Stage is the second and the third stage of a check. It returns the exit status.
@@ -216,8 +222,8 @@ func obey(what task) error {
 	return nil
 }
 
-// tell writes an event as one line to the report. It does so without an os.File, which would close the
-// descriptor when it is collected.
+// tell writes an event as one line to the report. It does so without an os.File, which would close
+// the descriptor when it is collected.
 func tell(e any) error {
 	line, err := json.Marshal(e)
 	if err != nil {

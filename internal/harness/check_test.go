@@ -28,7 +28,9 @@ func program(t *testing.T, body string) string {
 	return path
 }
 
-const usage = `test "$1" = run && test -n "$2" || { echo "usage: container run CMD [ARG...]" >&2; exit 2; }; shift; `
+const usage = `test "$1" = run && test -n "$2" || { echo "usage: container run CMD" >&2; exit 2; }
+shift
+`
 
 // TestCheck lets programs that are wrong in a known way tell what is wrong with them.
 func TestCheck(t *testing.T) {
@@ -40,7 +42,8 @@ func TestCheck(t *testing.T) {
 	check := func(t *testing.T, s Script, body string, timeout time.Duration) Event {
 		var events []Event
 		ctx := context.Background()
-		err := host.Check(ctx, Options{Program: program(t, body), Timeout: timeout}, []Script{s}, func(e Event) { events = append(events, e) })
+		err := host.Check(ctx, Options{Program: program(t, body), Timeout: timeout}, []Script{s},
+			func(e Event) { events = append(events, e) })
 		require.NoError(t, err)
 		require.Len(t, events, 2)
 		require.Equal(t, Started, events[0].Status)
@@ -87,49 +90,65 @@ func TestCheck(t *testing.T) {
 		e := one(t, "step1-skeleton/exit-status", `exec cat /dev/fd/3 3<>/proc/self/fd/1`)
 		require.Equal(t, Failed, e.Status)
 		e = one(t, "step1-skeleton/exit-status", `exec sleep 6200`)
-		require.Equal(t, "`sleep 6200` was in clock_nanosleep(2), waiting for time to pass", e.Waiting)
+		require.Equal(t, "`sleep 6200` was in clock_nanosleep(2), waiting for time to pass",
+			e.Waiting)
 	})
 	t.Run("a panic ends the script", func(t *testing.T) {
 		trace := `echo "panic: no" >&2; echo >&2; echo "goroutine 1 [running]:" >&2; exit 2`
-		e := own(t, "# Usage.\nexits 2 container run true\n\n# More.\n! exec container run true\nexec false\n", trace, patience())
+		e := own(t, "# Usage.\nexits 2 container run true\n\n# More.\n! exec container run "+
+			"true\nexec false\n", trace, patience())
 		require.True(t, e.Panicked)
 		require.Equal(t, 2, e.Line)
 		require.Contains(t, e.Stderr, "panic: no")
 	})
 	t.Run("hangs at each line", func(t *testing.T) {
-		e := own(t, "! exec container run a\n! exec container run b\n! exec container run c\nexec container run d\n", `exec sleep 6200`, time.Second)
+		e := own(t, "! exec container run a\n! exec container run b\n! exec container run "+
+			"c\nexec container run d\n", `exec sleep 6200`, time.Second)
 		require.Equal(t, Failed, e.Status)
 		require.Contains(t, e.Waiting, "sleep 6200")
 		require.Equal(t, 1, e.Line, "the line that hung is not the one that failed")
 	})
 	t.Run("a failure with something in the background", func(t *testing.T) {
-		script := "! exec container run sleep 6200 &it&\nrunning 'sleep 6200'\nexec false\nwait it\n"
+		script := "! exec container run sleep 6200 &it&\nrunning 'sleep 6200'\nexec false\nwait " +
+			"it\n"
 		e := own(t, script, usage+`echo "I am here" >&2; "$@"`, patience())
 		require.Equal(t, Failed, e.Status)
 		require.Equal(t, 3, e.Line)
 		require.Empty(t, e.Waiting)
-		require.Equal(t, []Background{{Command: "container run sleep 6200", Stderr: "I am here\n"}}, e.Background)
+		require.Equal(t, []Background{{Command: "container run sleep 6200", Stderr: "I am here\n"}},
+			e.Background)
 	})
 	t.Run("what is in the background has ended", func(t *testing.T) {
-		script := "! exec container run one 'and two' &it&\n! exec container run sleep 6200 &other&\nrunning 'sleep 6200'\nuntil sh ended.sh\nexec false\n" +
+		script := "! exec container run one 'and two' &it&\n! exec container run sleep 6200 " +
+			"&other&\nrunning 'sleep 6200'\nuntil sh ended.sh\nexec false\n" +
 			"-- ended.sh --\n! pgrep -f 'container run one'\n"
-		e := own(t, script, usage+`test $1 = one || exec "$@"; echo out; echo "container: no such flag" >&2; exit 2`, patience())
+		body := `test $1 = one || exec "$@"; echo out; echo "container: no such flag" >&2; exit 2`
+		e := own(t, script, usage+body, patience())
 		require.Equal(t, 5, e.Line)
 		require.Equal(t, []Background{
-			{Command: "container run one and two", State: "exit status 2", Stdout: "out\n", Stderr: "container: no such flag\n"},
+			{
+				Command: "container run one and two", State: "exit status 2", Stdout: "out\n",
+				Stderr: "container: no such flag\n",
+			},
 			{Command: "container run sleep 6200"},
 		}, e.Background)
 	})
 	t.Run("a directory that is no cgroup", func(t *testing.T) {
-		e := own(t, "exec container run true\n", usage+`mount -t tmpfs no-cgroups /sys/fs/cgroup && mkdir /sys/fs/cgroup/mine && echo >/sys/fs/cgroup/mine/memory.max; "$@"`, patience())
+		e := own(t, "exec container run true\n",
+			usage+`mount -t tmpfs no-cgroups /sys/fs/cgroup && mkdir /sys/fs/cgroup/mine
+echo >/sys/fs/cgroup/mine/memory.max
+"$@"`, patience())
 		require.Equal(t, Failed, e.Status)
 		require.Contains(t, strings.Join(e.Left, "\n"), "/sys/fs/cgroup")
 	})
 	t.Run("version 2 on a machine of version 1", func(t *testing.T) {
-		if _, err := os.Stat(filepath.Join(cgroupFS, "cgroup.controllers")); err == nil || os.Geteuid() != 0 {
+		if _, err := os.Stat(filepath.Join(cgroupFS, "cgroup.controllers")); err == nil ||
+			os.Geteuid() != 0 {
 			t.Skip("asks for version 1, and root")
 		}
-		e := own(t, "exec container run true\n", usage+`mkdir /sys/fs/cgroup/mine && echo 64M >/sys/fs/cgroup/mine/memory.max && "$@"`, patience())
+		e := own(t, "exec container run true\n",
+			usage+`mkdir /sys/fs/cgroup/mine && echo 64M >/sys/fs/cgroup/mine/memory.max && "$@"`,
+			patience())
 		require.Equal(t, Failed, e.Status)
 		require.Contains(t, e.Stderr, "Read-only file system")
 	})
@@ -148,11 +167,23 @@ func TestCheck(t *testing.T) {
 			name, body string
 			want       Status
 		}{
-			{"kept", `test "$1" = run && test "$2" = -tty && exit; echo "unknown flag $2" >&2; exit 2`, Passed},
-			{"asks for a terminal", `test "$2" = -tty && { echo "no terminal" >&2; exit 125; }; exit 2`, Failed},
+			{
+				"kept",
+				`test "$1" = run && test "$2" = -tty && exit; echo "unknown flag $2" >&2; exit 2`,
+				Passed,
+			},
+			{
+				"asks for a terminal",
+				`test "$2" = -tty && { echo "no terminal" >&2; exit 125; }; exit 2`,
+				Failed,
+			},
 			{"taken for a command", usage + `exec "$@"`, Skipped},
 			{"unknown", `echo "[$$] unknown flag $2" >&2; exit 2`, Skipped},
-			{"all usage is one", `test "$#" = 3 && test "$2" = -tty && exit; echo usage >&2; exit 2`, Passed},
+			{
+				"all usage is one",
+				`test "$#" = 3 && test "$2" = -tty && exit; echo usage >&2; exit 2`,
+				Passed,
+			},
 			{"litters", `sleep 6200 >/dev/null 2>&1 & exit 2`, Skipped},
 		} {
 			e := own(t, script, program.body, patience())
@@ -165,19 +196,24 @@ func TestCheck(t *testing.T) {
 	})
 	t.Run("nobody is left to wait for", func(t *testing.T) {
 		start := time.Now()
-		e := own(t, "! exec container run sleep 6200 &it&\ncgroup pids.max 24\n", "exit 3", time.Hour)
+		e := own(t, "! exec container run sleep 6200 &it&\ncgroup pids.max 24\n", "exit 3",
+			time.Hour)
 		require.Equal(t, 2, e.Line)
 		require.Equal(t, "exit status 3", e.Background[0].State)
 		require.Less(t, time.Since(start), time.Minute)
 	})
 	t.Run("what the kernel refused", func(t *testing.T) {
-		e := own(t, "rootfs\nexec container run true\n", "mkdir /proc/mine 2>/dev/null; exit 7", patience())
+		e := own(t, "rootfs\nexec container run true\n", "mkdir /proc/mine 2>/dev/null; exit 7",
+			patience())
 		require.NotNil(t, e.Conduct)
 		require.Contains(t, fmt.Sprint(e.Conduct.Refused), `mkdir`)
 		require.Contains(t, fmt.Sprint(e.Conduct.Refused), `ENOENT`)
 	})
 	t.Run("leaves a process", func(t *testing.T) {
-		e := one(t, "step1-skeleton/command-not-found", usage+`(sleep 6200 >/dev/null 2>&1 &) ; command -v "$1" >/dev/null || { echo "container: $1: not found" >&2; exit 127; }; exec "$@"`)
+		e := one(t, "step1-skeleton/command-not-found",
+			usage+`(sleep 6200 >/dev/null 2>&1 &)
+command -v "$1" >/dev/null || { echo "container: $1: not found" >&2; exit 127; }
+exec "$@"`)
 		require.Equal(t, Failed, e.Status, "%+v", e)
 		require.NotEmpty(t, e.Left)
 		require.Contains(t, e.Left[0], "sleep 6200")
@@ -186,12 +222,13 @@ func TestCheck(t *testing.T) {
 		scripts, err := Scripts(root, "step1-skeleton")
 		require.NoError(t, err)
 		var failed, last string
-		err = host.Check(context.Background(), Options{Program: "/bin/false"}, scripts, func(e Event) {
-			last = e.Script.ID()
-			if e.Status == Failed {
-				failed = last
-			}
-		})
+		err = host.Check(context.Background(), Options{Program: "/bin/false"}, scripts,
+			func(e Event) {
+				last = e.Script.ID()
+				if e.Status == Failed {
+					failed = last
+				}
+			})
 		require.NoError(t, err)
 		require.Equal(t, scripts[0].ID(), failed)
 		require.Equal(t, failed, last)
@@ -201,7 +238,9 @@ func TestCheck(t *testing.T) {
 		require.NoError(t, err)
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		err = host.Check(ctx, Options{Program: program(t, "exec sleep 6200")}, scripts, func(Event) {})
-		require.ErrorIs(t, err, context.DeadlineExceeded, "it ended when the time of the script was up")
+		err = host.Check(ctx, Options{Program: program(t, "exec sleep 6200")}, scripts,
+			func(Event) {})
+		require.ErrorIs(t, err, context.DeadlineExceeded, "it ended when the time of the script "+
+			"was up")
 	})
 }

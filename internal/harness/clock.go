@@ -69,8 +69,8 @@ func processorTime() (sum time.Duration) {
 	return time.Duration(ticks) * time.Second / userHZ
 }
 
-// restOfMachine is the time in which the processors of the machine had nothing to do: idle and iowait of
-// /proc/stat (proc_stat(5)).
+// restOfMachine is the time in which the processors of the machine had nothing to do: idle and
+// iowait of /proc/stat (proc_stat(5)).
 func restOfMachine() time.Duration {
 	text, _ := os.ReadFile("/proc/stat")
 	first, _, _ := strings.Cut(string(text), "\n")

@@ -73,13 +73,17 @@ var conditions = map[string]func() (missing string){
 		return ""
 	},
 	"iproute2": func() string {
-		if out, _ := exec.Command("ip", "-V").CombinedOutput(); !strings.Contains(string(out), "iproute2") {
+		if out, _ := exec.Command("ip", "-V").CombinedOutput(); !strings.Contains(string(out),
+			"iproute2") {
 			return "iproute2" // that of BusyBox cannot make a pair of interfaces
 		}
 		return ""
 	},
 	"swap": func() string {
-		for _, file := range []string{"harness/memory.swap.max", "memory/memory.memsw.limit_in_bytes"} {
+		for _, file := range []string{
+			"harness/memory.swap.max",
+			"memory/memory.memsw.limit_in_bytes",
+		} {
 			if _, err := os.Stat(filepath.Join(cgroupFS, file)); err == nil {
 				return ""
 			}

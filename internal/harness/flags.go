@@ -28,14 +28,14 @@ var values = map[string][]string{
 	"net":      {"none"},
 }
 
-// asked keeps what was found out about the flags of the program: it is asked once, and not again for
-// each script.
+// asked keeps what was found out about the flags of the program: it is asked once, and not again
+// for each script.
 var asked = map[string]bool{}
 
-// takesFlag tells whether the program under test takes a flag. A flag that a program does not know is
-// answered like any other that it does not know: as wrong usage, as a command that is not found, or
-// not at all. So each question is asked twice, once with a flag that nobody has, and the answers are
-// compared.
+// takesFlag tells whether the program under test takes a flag. A flag that a program does not know
+// is answered like any other that it does not know: as wrong usage, as a command that is not found,
+// or not at all. So each question is asked twice, once with a flag that nobody has, and the answers
+// are compared.
 func takesFlag(name string) (bool, error) {
 	if takes, known := asked[name]; known {
 		return takes, nil
@@ -54,10 +54,12 @@ func takesFlag(name string) (bool, error) {
 	return takes, restore(before) // what the program left behind is not the fault of the script
 }
 
-// numbers are what differs from one start of a program to the next, such as process ids and addresses.
+// numbers are what differs from one start of a program to the next, such as process ids and
+// addresses.
 var numbers = regexp.MustCompile(`0x[0-9a-f]+|[0-9]+`)
 
-// answer is what the program says to a flag and further arguments: its status and all that it writes.
+// answer is what the program says to a flag and further arguments: its status and all that it
+// writes.
 func answer(flag string, rest []string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), now().Timeout)
 	defer cancel()

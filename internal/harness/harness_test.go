@@ -18,9 +18,9 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-// TestPrograms runs the programs in testdata/programs, most of them wrong in one way, and requires that
-// exactly those scripts fail that should: those that are named in the file. Each file is a program for
-// one step: a shell script, a Go program, or a change to our own, file, old and new.
+// TestPrograms runs the programs in testdata/programs, most of them wrong in one way, and requires
+// that exactly those scripts fail that should: those that are named in the file. Each file is a
+// program for one step: a shell script, a Go program, or a change to our own, file, old and new.
 func TestPrograms(t *testing.T) {
 	root, err := ModuleRoot()
 	require.NoError(t, err)
@@ -45,11 +45,14 @@ func TestPrograms(t *testing.T) {
 			}
 			t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
 				t.Parallel()
-				cmd := exec.Command(tests[step], "-test.v", "-test.run", "TestPromises/"+strings.TrimSpace(program["run"]))
+				cmd := exec.Command(tests[step], "-test.v", "-test.run",
+					"TestPromises/"+strings.TrimSpace(program["run"]))
 				cmd.Dir = filepath.Join(root, step)
-				cmd.Env = append(os.Environ(), programEnv+"="+place(t, root, step, program), "CI=", reportEnv+"=", TimeoutEnv+"="+timeout)
+				cmd.Env = append(os.Environ(), programEnv+"="+place(t, root, step, program), "CI=",
+					reportEnv+"=", TimeoutEnv+"="+timeout)
 				out, _ := cmd.CombinedOutput() // its status says that scripts failed
-				failed, skipped, passed := results(out, "FAIL"), results(out, "SKIP"), results(out, "PASS")
+				failed, skipped, passed := results(out, "FAIL"), results(out, "SKIP"),
+					results(out, "PASS")
 				require.NotEmpty(t, slices.Concat(failed, passed, skipped), "%s", out)
 				if len(failed)+len(passed) == 0 {
 					t.Skipf("skipped what it is about: %s", strings.Join(skipped, ", "))
@@ -62,7 +65,8 @@ func TestPrograms(t *testing.T) {
 	require.Equal(t, before, machine(t), "the machine is not as it was before")
 }
 
-// patience is how long a wrong program may take for a script. Some hang, and all the others are quick.
+// patience is how long a wrong program may take for a script. Some hang, and all the others are
+// quick.
 func patience() time.Duration { return fromUser().Timeout / 8 }
 
 // place writes the program to a directory of its own and returns its path.

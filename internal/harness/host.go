@@ -18,16 +18,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Main runs the tests of a package on a throw-away host, and returns their exit status. It is called
-// from TestMain.
+// Main runs the tests of a package on a throw-away host, and returns their exit status. It is
+// called from TestMain.
 //
-// It runs three times in turn. The first stage, in the process that go test started, builds the program
-// and starts the second as process 1 of new namespaces. The second makes a host of them and replaces
-// itself by the third, because a thread that unshares a namespace leaves the other threads of a Go
-// program behind, and execve(2) has no others. The third runs the tests.
+// It runs three times in turn. The first stage, in the process that go test started, builds the
+// program and starts the second as process 1 of new namespaces. The second makes a host of them and
+// replaces itself by the third, because a thread that unshares a namespace leaves the other threads
+// of a Go program behind, and execve(2) has no others. The third runs the tests.
 func Main(m *testing.M) int {
 	flag.Parse()
-	runtime.LockOSThread() // the thread that dies is what Pdeathsig looks at, and unshare(2) works on
+	// the thread that dies is what Pdeathsig looks at, and unshare(2) works on
+	runtime.LockOSThread()
 	var err error
 	status := 1
 	switch {
@@ -39,7 +40,8 @@ func Main(m *testing.M) int {
 		err = setupHost()
 	default:
 		unix.CloseOnExec(reportFd)
-		if signal.Ignored(unix.SIGHUP) { // under nohup(1): caught and dropped it is not ignored by what the tests start
+		// under nohup(1): caught and dropped it is not ignored by what the tests start
+		if signal.Ignored(unix.SIGHUP) {
 			signal.Notify(make(chan os.Signal, 1), unix.SIGHUP)
 		}
 		return m.Run()
@@ -99,19 +101,26 @@ func makeDir() (dir string, err error) {
 	return dir, errors.Join(os.Chmod(dir, 0o755), os.Mkdir(filepath.Join(dir, "work"), 0o755))
 }
 
-// runStages runs the second and the third stage, which is cmd, on a throw-away host in p.Dir, and waits
-// until they are gone. The third stage has report as its descriptor reportFd.
+// runStages runs the second and the third stage, which is cmd, on a throw-away host in p.Dir, and
+// waits until they are gone. The third stage has report as its descriptor reportFd.
 func runStages(cmd *exec.Cmd, p phase, report *os.File) (err error) {
 	p.Stage = setup
 	cmd.ExtraFiles = []*os.File{report}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: unix.CLONE_NEWUTS | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWNET,
-		Pdeathsig:  unix.SIGKILL,
+		Cloneflags: unix.CLONE_NEWUTS | unix.CLONE_NEWPID | unix.CLONE_NEWNS |
+			unix.CLONE_NEWIPC | unix.CLONE_NEWNET,
+		Pdeathsig: unix.SIGKILL,
 	}
 	if os.Geteuid() != 0 {
 		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{
+			ContainerID: 0, HostID: os.Getuid(),
+			Size: 1,
+		}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{
+			ContainerID: 0, HostID: os.Getgid(),
+			Size: 1,
+		}}
 	}
 	trees, missing := makeCgroups(fmt.Sprint(cgroupPrefix, unix.Gettid()))
 	defer func() { err = errors.Join(err, trees.remove()) }()
@@ -121,15 +130,16 @@ func runStages(cmd *exec.Cmd, p phase, report *os.File) (err error) {
 	cmd.Env = p.environ()
 
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("throw-away host: %w (run the tests as root, or see the README on user namespaces)", err)
+		return fmt.Errorf("throw-away host: %w (run the tests as root, or see the README on user "+
+			"namespaces)", err)
 	}
 	_ = cmd.Wait() // its status says it all
 	return nil
 }
 
-// forbidCache keeps go test from remembering the result of somebody's program: it would not notice when
-// the program changes. In the log of what the tests looked at, go test takes a line that it does not
-// understand for a reason to remember nothing.
+// forbidCache keeps go test from remembering the result of somebody's program: it would not notice
+// when the program changes. In the log of what the tests looked at, go test takes a line that it
+// does not understand for a reason to remember nothing.
 func forbidCache() error {
 	name := testFlag("testlogfile")
 	if now().Program == "" || name == "" {
@@ -154,16 +164,25 @@ func setupHost() error {
 	}{
 		{"sethostname", func() error { return unix.Sethostname([]byte(hostname)) }},
 		{"loopback up", loopbackUp},
-		{"make / private", func() error { return unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, "") }},
+		{"make / private", func() error {
+			return unix.Mount("", "/", "",
+				unix.MS_PRIVATE|unix.MS_REC, "")
+		}},
 		{"join cgroups", joinCgroups},
 		{"make / read-only", makeReadOnly},
 		{"mount /proc", func() error { return unix.Mount("proc", "/proc", "proc", 0, "") }},
 		{"write ns_last_pid", leaveRoomForPids},
 		{"forwarding off", forwardingOff},
 		{"mount cgroups", mountCgroups},
-		{"mount " + work, func() error { return unix.Mount("tmpfs", work, "tmpfs", 0, "mode=0755") }},
+		{"mount " + work, func() error {
+			return unix.Mount("tmpfs", work, "tmpfs", 0,
+				"mode=0755")
+		}},
 		// As systemd does: a program that forgets to make it private is found out.
-		{"make / shared", func() error { return unix.Mount("", "/", "", unix.MS_SHARED|unix.MS_REC, "") }},
+		{"make / shared", func() error {
+			return unix.Mount("", "/", "", unix.MS_SHARED|unix.MS_REC,
+				"")
+		}},
 		{"setrlimit", limitProcesses},
 		{"prctl", smallPages},
 		{"exec", func() error { return unix.Exec("/proc/self/exe", os.Args, p.environ()) }},
@@ -176,8 +195,8 @@ func setupHost() error {
 	return nil
 }
 
-// limitProcesses does for an ordinary user, who has no cgroups, what protect does for root: in a user
-// namespace the limit counts what is in there (since Linux 5.14).
+// limitProcesses does for an ordinary user, who has no cgroups, what protect does for root: in a
+// user namespace the limit counts what is in there (since Linux 5.14).
 func limitProcesses() error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NPROC, &limit); err != nil {
@@ -187,12 +206,13 @@ func limitProcesses() error {
 	return unix.Setrlimit(unix.RLIMIT_NPROC, &limit)
 }
 
-// smallPages keeps transparent huge pages from the tests and all that they start (PR_SET_THP_DISABLE of prctl(2)).
-// With them, which many distributions give without being asked, the smallest program of Go takes 2 or 4 MiB.
+// smallPages keeps transparent huge pages from the tests and all that they start
+// (PR_SET_THP_DISABLE of prctl(2)). With them, which many distributions give without being asked,
+// the smallest program of Go takes 2 or 4 MiB.
 func smallPages() error { return unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0) }
 
-// leaveRoomForPids has the pids of the host begin above those in a container, so that the one cannot be
-// mistaken for the other. A kernel without checkpoint and restore has no such file.
+// leaveRoomForPids has the pids of the host begin above those in a container, so that the one
+// cannot be mistaken for the other. A kernel without checkpoint and restore has no such file.
 func leaveRoomForPids() error {
 	err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte("1000"), 0)
 	if errors.Is(err, os.ErrNotExist) {
@@ -204,7 +224,8 @@ func leaveRoomForPids() error {
 // hostname is the name of the throw-away host.
 const hostname = "host"
 
-// forwardingOff makes the host no router, as most are none; a network namespace begins with what the machine does.
+// forwardingOff makes the host no router, as most are none; a network namespace begins with what
+// the machine does.
 func forwardingOff() error {
 	return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("0"), 0)
 }
@@ -235,7 +256,10 @@ func loopbackUp() error {
 // makeReadOnly makes all mounts read-only (mount_setattr(2)), except where go test wants its files.
 func makeReadOnly() error {
 	var writable []string
-	for _, name := range []string{"testlogfile", "coverprofile", "cpuprofile", "memprofile", "blockprofile", "mutexprofile", "trace"} {
+	for _, name := range []string{
+		"testlogfile", "coverprofile", "cpuprofile", "memprofile",
+		"blockprofile", "mutexprofile", "trace",
+	} {
 		if file := testFlag(name); file != "" {
 			if !filepath.IsAbs(file) {
 				file = filepath.Join(testFlag("outputdir"), file)
@@ -251,12 +275,14 @@ func makeReadOnly() error {
 			return fmt.Errorf("%s: %w", dir, err)
 		}
 	}
-	err := unix.MountSetattr(unix.AT_FDCWD, "/", unix.AT_RECURSIVE, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
+	err := unix.MountSetattr(unix.AT_FDCWD, "/", unix.AT_RECURSIVE,
+		&unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
 	if errors.Is(err, unix.ENOSYS) { // before Linux 5.12
 		return nil
 	}
 	for _, dir := range writable {
-		err = errors.Join(err, unix.MountSetattr(unix.AT_FDCWD, dir, unix.AT_RECURSIVE, &unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY}))
+		err = errors.Join(err, unix.MountSetattr(unix.AT_FDCWD, dir, unix.AT_RECURSIVE,
+			&unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY}))
 	}
 	return err
 }

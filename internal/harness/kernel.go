@@ -47,13 +47,16 @@ func (c *Conduct) Calls(name string) bool {
 // telling are the calls that say something about a container. How the runtime of a language begins,
 // looks for its files and manages its memory does not.
 var telling = []string{
-	"capset", "chdir", "chroot", "clone", "clone3", "execve", "execveat", "fchdir", "fork", "fsmount", "mkdir",
+	"capset", "chdir", "chroot", "clone", "clone3", "execve", "execveat", "fchdir", "fork",
+	"fsmount", "mkdir",
 	"mkdirat", "mknod", "mknodat", "mount", "mount_setattr", "move_mount", "pivot_root", "rmdir",
-	"setgroups", "sethostname", "setns", "setresgid", "setresuid", "umount2", "unlinkat", "unshare", "vfork",
+	"setgroups", "sethostname", "setns", "setresgid", "setresuid", "umount2", "unlinkat", "unshare",
+	"vfork",
 }
 
 // observe runs the program once more as the line of the script did, in a directory like that of the
-// script, and returns what it asked of the kernel. It returns nil for a line that runs something else.
+// script, and returns what it asked of the kernel. It returns nil for a line that runs something
+// else.
 func observe(ran, dir string) *Conduct {
 	text := conditional.ReplaceAllString(ran, "")
 	words := Words(strings.TrimPrefix(text, "! "), func(name string) string {
@@ -142,8 +145,8 @@ func conduct(calls []inject.Call) *Conduct {
 // mostCalls are as many as help somebody.
 const mostCalls = 100
 
-// writesKernelFile tells whether a call is about to change a file of cgroups(7) or the map of a user
-// namespace.
+// writesKernelFile tells whether a call is about to change a file of cgroups(7) or the map of a
+// user namespace.
 func writesKernelFile(name string, call inject.Call) bool {
 	if !strings.Contains(call.About, "/cgroup") && !strings.HasSuffix(call.About, "_map") {
 		return false
@@ -165,7 +168,8 @@ func firstText(call string) string {
 
 // numberOf are the numbers of arguments that are shown of some calls.
 var numberOf = map[string]int{
-	"chdir": 1, "chroot": 1, "execve": 1, "fchdir": 1, "mkdir": 1, "mkdirat": 2, "mount": 4, "pivot_root": 2, "rmdir": 1,
+	"chdir": 1, "chroot": 1, "execve": 1, "fchdir": 1, "mkdir": 1, "mkdirat": 2, "mount": 4,
+	"pivot_root": 2, "rmdir": 1,
 	"sethostname": 1, "setns": 2, "umount2": 2, "unshare": 1,
 }
 

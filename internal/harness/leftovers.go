@@ -34,7 +34,8 @@ func hostState() (state, error) {
 	}
 	for _, pid := range processes() {
 		cmdline, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
-		s[fmt.Sprintf("process %d %s", pid, bytes.ReplaceAll(cmdline, []byte{0}, []byte{' '}))] = true
+		s[fmt.Sprintf("process %d %s", pid,
+			bytes.ReplaceAll(cmdline, []byte{0}, []byte{' '}))] = true
 	}
 	if len(now().Cgroups) > 0 { // else those in sight are the machine's, where others come and go
 		for _, dir := range cgroupDirs() {
@@ -58,8 +59,8 @@ func hostState() (state, error) {
 	return s, err
 }
 
-// processes lists the processes of the throw-away host but this one, its process 1. Those that are dead
-// and have nobody else to wait for them it buries on the way.
+// processes lists the processes of the throw-away host but this one, its process 1. Those that are
+// dead and have nobody else to wait for them it buries on the way.
 func processes() (pids []int) {
 	entries, _ := os.ReadDir("/proc")
 	for _, entry := range entries {
@@ -74,8 +75,8 @@ func processes() (pids []int) {
 	return pids
 }
 
-// leftovers returns what is on the host now and was not before, and the other way round. What is about to
-// go, such as a killed process, gets two seconds for it.
+// leftovers returns what is on the host now and was not before, and the other way round. What is
+// about to go, such as a killed process, gets two seconds for it.
 func leftovers(before state) (lines []string, err error) {
 	for range 200 {
 		now, err := hostState()
@@ -96,7 +97,10 @@ func leftovers(before state) (lines []string, err error) {
 		if len(lines) == 0 {
 			return nil, nil
 		}
-		if !slices.ContainsFunc(lines, func(line string) bool { return !strings.Contains(line, ": host name ") }) {
+		if !slices.ContainsFunc(lines, func(line string) bool {
+			return !strings.Contains(line,
+				": host name ")
+		}) {
 			break // waiting does not help
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -107,7 +111,8 @@ func leftovers(before state) (lines []string, err error) {
 
 // restore takes leftovers away, so that the next script starts on a clean host.
 func restore(before state) error {
-	// Many container programs end on a signal by unmounting and removing: kill, and wait until all is quiet.
+	// Many container programs end on a signal by unmounting and removing: kill, and wait until all
+	// is quiet.
 	for range 200 {
 		pids := processes()
 		if len(pids) == 0 {
@@ -136,8 +141,8 @@ func restore(before state) error {
 	return err
 }
 
-// withoutMounts unmounts what was not mounted before, and returns the state after that. The mounts go
-// first: there may be what looks like a cgroup on one of them. Several may lie on one another.
+// withoutMounts unmounts what was not mounted before, and returns the state after that. The mounts
+// go first: there may be what looks like a cgroup on one of them. Several may lie on one another.
 func withoutMounts(before state) (now state, err error) {
 	const most = 1000
 	for range most {

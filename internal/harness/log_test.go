@@ -38,7 +38,8 @@ func TestReadLog(t *testing.T) {
 // TestReadable takes what the harness puts into a script out of its log.
 func TestReadable(t *testing.T) {
 	lines := []int{1, 2, 2, 3, 3, 0} // # ..., at 2, exec true, at 3, exec false, at 0
-	log := "# A comment (0.1s)\n> at 2\n> exec true\n> [cgroup2] stage after 2\n> at 3\n> exec false\n" +
+	log := "# A comment (0.1s)\n> at 2\n> exec true\n> [cgroup2] stage after 2\n> at 3\n> exec " +
+		"false\n" +
 		"[exit status 1]\nFAIL: /work/x.txtar:5: unexpected command failure\n"
 	text, failed := readable(log, "/work/x.txtar", "testdata/x.txtar", lines)
 	require.Equal(t, "# A comment (0.1s)\n> exec true\n> exec false\n"+

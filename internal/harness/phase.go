@@ -12,8 +12,8 @@ import (
 // phaseEnv holds, in JSON, what one stage of a process of the harness tells the next.
 const phaseEnv = "WORKSHOP_PHASE"
 
-// A phase is what a stage is told. All that the user says to the harness in environment variables is
-// in it, too: it is read in the first stage, and nowhere else.
+// A phase is what a stage is told. All that the user says to the harness in environment variables
+// is in it, too: it is read in the first stage, and nowhere else.
 type phase struct {
 	Stage   stageName
 	Dir     string // of the throw-away host

@@ -25,9 +25,11 @@ type Moment struct {
 	Stderr string
 }
 
-// Play runs one script line by line: at calls for the moment before each line and goes on when at returns,
-// and calls it again after the line. It returns what became of the script.
-func (h *Host) Play(ctx context.Context, o Options, script Script, at func(Moment) error) (result Event, err error) {
+// Play runs one script line by line: at calls for the moment before each line and goes on when at
+// returns, and calls it again after the line. It returns what became of the script.
+func (h *Host) Play(ctx context.Context, o Options, script Script,
+	at func(Moment) error,
+) (result Event, err error) {
 	goOn, goOnWriter, err := os.Pipe()
 	if err != nil {
 		return result, err
@@ -73,8 +75,8 @@ func stage(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// Demos lists the scripts for the stage, and for each the step whose program it shows: the first word of
-// the file called demo in it. The rest of that line is the title.
+// Demos lists the scripts for the stage, and for each the step whose program it shows: the first
+// word of the file called demo in it. The rest of that line is the title.
 func Demos(root string) (demos []Demo, err error) {
 	scripts, _, err := readStep(root, "demos")
 	if err != nil {

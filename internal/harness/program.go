@@ -16,8 +16,9 @@ import (
 	"strings"
 )
 
-// prepare fills dir with what a throw-away host needs: bin/container, the program under test; bin/probe,
-// which tries from inside a container what a shell cannot; and rootfs, a root file system.
+// prepare fills dir with what a throw-away host needs: bin/container, the program under test;
+// bin/probe, which tries from inside a container what a shell cannot; and rootfs, a root file
+// system.
 func prepare(dir string) error {
 	root, err := ModuleRoot()
 	if err != nil {
@@ -35,7 +36,8 @@ func prepare(dir string) error {
 
 // furnish fills dir with the tools of a throw-away host: bin/probe and rootfs.
 func furnish(dir, root string) error {
-	if err := Build(context.Background(), filepath.Join(dir, "bin", "probe"), filepath.Join(root, "internal", "harness", "probe")); err != nil {
+	if err := Build(context.Background(), filepath.Join(dir, "bin", "probe"),
+		filepath.Join(root, "internal", "harness", "probe")); err != nil {
 		return err
 	}
 	if prebuilt := filepath.Join(os.Getenv(prebuiltEnv), "rootfs"); os.Getenv(prebuiltEnv) != "" {
@@ -43,9 +45,11 @@ func furnish(dir, root string) error {
 			return exec.Command("cp", "-a", prebuilt, dir).Run()
 		}
 	}
-	mkrootfs := exec.Command(filepath.Join(root, "scripts", "mkrootfs.sh"), "-o", filepath.Join(dir, "rootfs"))
+	mkrootfs := exec.Command(filepath.Join(root, "scripts", "mkrootfs.sh"), "-o",
+		filepath.Join(dir, "rootfs"))
 	// The busybox of a rootfs made before is as good as one on the machine, and needs no download.
-	mkrootfs.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":"+filepath.Join(root, "rootfs", "bin"))
+	mkrootfs.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":"+filepath.Join(root, "rootfs",
+		"bin"))
 	if out, err := mkrootfs.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s", strings.TrimSpace(string(out)))
 	}
@@ -64,7 +68,8 @@ func placeProgram(path, root string) error {
 	info, err := os.Stat(name)
 	switch {
 	case err != nil:
-		return fmt.Errorf("%s %q: %w (a relative path is one below %s)", programEnv, name, errors.Unwrap(err), root)
+		return fmt.Errorf("%s %q: %w (a relative path is one below %s)", programEnv, name,
+			errors.Unwrap(err), root)
 	case info.IsDir() || strings.HasSuffix(name, ".go"):
 		return Build(context.Background(), path, name)
 	case info.Mode()&0o111 == 0:
@@ -92,7 +97,8 @@ func (e *BuildError) Error() string {
 
 func (e *BuildError) Unwrap() error { return e.err }
 
-// Build compiles the Go package in the directory source, or the file source, to an executable at path.
+// Build compiles the Go package in the directory source, or the file source, to an executable at
+// path.
 func Build(ctx context.Context, path, source string) error {
 	if prebuilt := os.Getenv(prebuiltEnv); prebuilt != "" {
 		return linkPrebuilt(path, source, prebuilt)
@@ -207,8 +213,8 @@ func inModule(dir string) bool {
 	return false
 }
 
-// lendModule makes a file for the flag -overlay of the go command, by which a directory without go.mod
-// has that of the workshop. Nothing is written to the directory.
+// lendModule makes a file for the flag -overlay of the go command, by which a directory without
+// go.mod has that of the workshop. Nothing is written to the directory.
 func lendModule(dir string) (overlay string, err error) {
 	root, err := ModuleRoot()
 	if err != nil {
@@ -247,13 +253,26 @@ func buildFailed(source, output string, err error) error {
 	for _, other := range []struct{ words, cause, advice string }{
 		{"no space left on device", "the disk is full", "make room: df -h; go clean -cache"},
 		{"disk quota exceeded", "the disk quota is used up", "make room: quota; go clean -cache"},
-		{"read-only file system", "a directory that is needed cannot be written to", "see df and mount; TMPDIR, GOCACHE"},
-		{"permission denied", "a file or directory belongs to somebody else", "see ls -l; sudo chown -R $USER"},
-		{`executable file not found`, "there is no go command, or no C compiler that it needs", "see workshop doctor"},
-		{"requires go >=", "your version of Go is too old for its go.mod", "see go version, and the README"},
-		{"no required module provides", "its go.mod does not have a package that it imports", "go get PACKAGE"},
-		{"missing go.sum entry", "its go.sum does not have what its go.mod asks for", "go mod tidy"},
-		{"build constraints exclude all Go files", "none of its Go files is for Linux on this machine", "see //go:build"},
+		{"read-only file system", "a directory that is needed cannot be written to", "see df and " +
+			"mount; TMPDIR, GOCACHE"},
+		{"permission denied", "a file or directory belongs to somebody else", "see ls -l; sudo " +
+			"chown -R $USER"},
+		{
+			`executable file not found`, "there is no go command, or no C compiler that it needs",
+			"see workshop doctor",
+		},
+		{"requires go >=", "your version of Go is too old for its go.mod", "see go version, and " +
+			"the README"},
+		{
+			"no required module provides", "its go.mod does not have a package that it imports",
+			"go get PACKAGE",
+		},
+		{
+			"missing go.sum entry", "its go.sum does not have what its go.mod asks for",
+			"go mod tidy",
+		},
+		{"build constraints exclude all Go files", "none of its Go files is for Linux on this " +
+			"machine", "see //go:build"},
 		{"found packages", "its files belong to several packages", "one directory for each"},
 	} {
 		mistaken := Mistake.MatchString(output) && other.words != "no required module provides"

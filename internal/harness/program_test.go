@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestBuild builds what people have: directories without go.mod, with cgo, of other languages, and with
-// mistakes. What is said must not be about something else.
+// TestBuild builds what people have: directories without go.mod, with cgo, of other languages, and
+// with mistakes. What is said must not be about something else.
 func TestBuild(t *testing.T) {
 	const hello = "package main\n\nfunc main() { println(\"built\") }\n"
 	for _, c := range []struct {
@@ -37,7 +37,8 @@ func TestBuild(t *testing.T) {
 		{
 			name: "no go.mod, a package of the workshop's",
 			files: map[string]string{
-				"main.go": "package main\n\nimport \"golang.org/x/sys/unix\"\n\nfunc main() { println(\"built\", unix.Getpid()) }\n",
+				"main.go": "package main\n\nimport \"golang.org/x/sys/unix\"\n\nfunc main() { " +
+					"println(\"built\", unix.Getpid()) }\n",
 			},
 		},
 		{
@@ -59,7 +60,8 @@ func TestBuild(t *testing.T) {
 		{
 			name: "cgo",
 			files: map[string]string{
-				"main.go": "package main\n\n// #include <unistd.h>\nimport \"C\"\n\nfunc main() { println(\"built\", C.getpid()) }\n",
+				"main.go": "package main\n\n// #include <unistd.h>\nimport \"C\"\n\nfunc main() " +
+					"{ println(\"built\", C.getpid()) }\n",
 			},
 		},
 		{
@@ -124,7 +126,8 @@ func TestBuild(t *testing.T) {
 				require.Contains(t, string(out), "built")
 				files, err := filepath.Glob(filepath.Join(dir, "*"))
 				require.NoError(t, err)
-				require.LessOrEqual(t, len(files), len(c.files), "nothing is added to the directory")
+				require.LessOrEqual(t, len(files), len(c.files),
+					"nothing is added to the directory")
 				return
 			}
 			var b *BuildError
@@ -143,9 +146,12 @@ func TestBuild(t *testing.T) {
 // TestBuildFailed tells what the go command says of the machine from mistakes in the source.
 func TestBuildFailed(t *testing.T) {
 	for output, cause := range map[string]string{
-		"go: creating work dir: mkdir /tmp/go-build1: no space left on device":     "the disk is full",
-		"go: failed to trim cache: open /root/.cache/x: read-only file system":     "cannot be written to",
-		"go: could not create module cache: mkdir /home/a/go: permission denied":   "belongs to somebody else",
+		"go: creating work dir: mkdir /tmp/go-build1: no space left on device": "the disk is " +
+			"full",
+		"go: failed to trim cache: open /root/.cache/x: read-only file system": "cannot be " +
+			"written to",
+		"go: could not create module cache: mkdir /home/a/go: permission denied": "belongs to " +
+			"somebody else",
 		"main.go:3:1: syntax error: no space left on device outside function body": "",
 		`cgo: C compiler "gcc" not found: exec: "gcc": executable file not found`:  "no C compiler",
 	} {

@@ -19,11 +19,13 @@ var (
 	// silence matches a line that takes an empty stream for an answer.
 	silence = regexp.MustCompile(`^! (stdout|stderr)\b`)
 	// inWords matches a line that asks for an answer, or looks at what came of it.
-	inWords = regexp.MustCompile(`^(\[[^]]+\]\s*)*(stdout|stderr|cmp|cgroup|running|exits|until|wait|exec (cat|find|ls|stat|pgrep|hostname|sh)|! exists)\b`)
+	inWords = regexp.MustCompile(`^(\[[^]]+\]\s*)*` +
+		`(stdout|stderr|cmp|cgroup|running|exits|until|wait|! exists|` +
+		`exec (cat|find|ls|stat|pgrep|hostname|sh))\b`)
 )
 
-// TestOutcomes requires of the scripts of the steps that they test outcomes and not our words: the program
-// under test is anybody's.
+// TestOutcomes requires of the scripts of the steps that they test outcomes and not our words: the
+// program under test is anybody's.
 func TestOutcomes(t *testing.T) {
 	for _, s := range allScripts(t) {
 		archive, err := txtar.ParseFile(s.File)
@@ -40,15 +42,16 @@ func TestOutcomes(t *testing.T) {
 		for _, f := range archive.Files {
 			for line := range strings.Lines(string(f.Data)) {
 				if ourWords.MatchString(line) {
-					t.Errorf("%s: %s: asks for our own words: %s", s.File, f.Name, strings.TrimSpace(line))
+					t.Errorf("%s: %s: asks for our own words: %s", s.File, f.Name,
+						strings.TrimSpace(line))
 				}
 			}
 		}
 	}
 }
 
-// TestWitness requires of each script that it asks for an answer. An exit status and silence could be
-// those of a program that does nothing.
+// TestWitness requires of each script that it asks for an answer. An exit status and silence could
+// be those of a program that does nothing.
 func TestWitness(t *testing.T) {
 	for _, s := range allScripts(t) {
 		archive, err := txtar.ParseFile(s.File)

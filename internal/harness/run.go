@@ -16,21 +16,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Run runs the scripts of all the steps up to the one of the package being tested, which is the working
-// directory, as subtests step/script. It must run under Main.
+// Run runs the scripts of all the steps up to the one of the package being tested, which is the
+// working directory, as subtests step/script. It must run under Main.
 func Run(t *testing.T) {
 	wd, err := os.Getwd()
 	require.NoError(t, err)
 	root, err := ModuleRoot()
 	require.NoError(t, err)
-	// go test keeps a result until something changes that the tests looked at: look at what the other
-	// stages use.
+	// go test keeps a result until something changes that the tests looked at: look at what the
+	// other stages use.
 	for _, name := range []string{programEnv, reportEnv, TimeoutEnv, prebuiltEnv, "CI", "PATH"} {
 		_ = os.Getenv(name)
 	}
 	// The program is among that: the test binary contains next to nothing of it.
 	for _, pattern := range []string{
-		"scripts/mkrootfs.sh", "internal/harness/probe/*.go", filepath.Base(wd) + "/*.go", filepath.Base(wd) + "/*/*.[gs]*",
+		"scripts/mkrootfs.sh", "internal/harness/probe/*.go", filepath.Base(wd) + "/*.go",
+		filepath.Base(wd) + "/*/*.[gs]*",
 	} {
 		files, err := filepath.Glob(filepath.Join(root, pattern))
 		require.NoError(t, err)
@@ -68,8 +69,8 @@ func Run(t *testing.T) {
 	})
 }
 
-// told are the kinds of leftovers that a script has failed for. The fault is told once, and not again
-// by each script that meets it.
+// told are the kinds of leftovers that a script has failed for. The fault is told once, and not
+// again by each script that meets it.
 var told = map[string]bool{}
 
 // run runs one script, and fails it when it leaves something behind.
@@ -107,7 +108,8 @@ func judge(t *testing.T, e Event) {
 	}
 }
 
-// skip skips a script, unless the machine has all that it needs and CI=true asks for all that can run.
+// skip skips a script, unless the machine has all that it needs and CI=true asks for all that can
+// run.
 func skip(t *testing.T, e Event) {
 	whole := e.Lacking || now().Program != "" // our own programs have all that the scripts ask for
 	if now().CI && (e.baseless || !whole) {
@@ -122,8 +124,8 @@ func record(script, result string) {
 	_, _ = unix.Write(reportFd, []byte(script+" "+result+"\n"))
 }
 
-// printReport prints how many scripts ran and why others did not: on stdout, which go test shows for a
-// failure or with -v; and if some did not, on the terminal too, if there is one.
+// printReport prints how many scripts ran and why others did not: on stdout, which go test shows
+// for a failure or with -v; and if some did not, on the terminal too, if there is one.
 func printReport(file string) error {
 	f, err := os.Open(file)
 	if err != nil {
@@ -146,7 +148,8 @@ func printReport(file string) error {
 	}
 	wd, _ := os.Getwd()
 	slices.Sort(skipped)
-	summary := fmt.Sprintf("%s: %d scripts ran, %d skipped", filepath.Base(wd), len(lines)-len(skipped), len(skipped))
+	summary := fmt.Sprintf("%s: %d scripts ran, %d skipped", filepath.Base(wd),
+		len(lines)-len(skipped), len(skipped))
 	if tried > 0 {
 		summary += fmt.Sprintf(", %d faults tried", tried)
 	}

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-// A trial is one script that runs on the throw-away host. Whoever wants it, go test or a tool, has it
-// run here.
+// A trial is one script that runs on the throw-away host. Whoever wants it, go test or a tool, has
+// it run here.
 type trial struct {
 	asker
 	*visit
@@ -53,8 +53,10 @@ func tryScript(script Script, play, verbose bool) (e Event, err error) {
 	e.Took = time.Since(start)
 	var where int
 	e.Log, where = readable(byName(t.log.String()), file, script.File, lines)
-	if tasks := v.tasks(); t.broke && !play && now().Task != nil && tasks < 200 && !v.timedOut.Load() {
-		e.Conduct = observe(readLog(e.Log).Ran, filepath.Join(now().Dir, "work", "script-"+script.Name))
+	if tasks := v.tasks(); t.broke && !play && now().Task != nil && tasks < 200 &&
+		!v.timedOut.Load() {
+		e.Conduct = observe(readLog(e.Log).Ran,
+			filepath.Join(now().Dir, "work", "script-"+script.Name))
 	}
 	complaints, err := v.end(t.broke)
 	e.Status = Passed
@@ -81,7 +83,8 @@ func tryScript(script Script, play, verbose bool) (e Event, err error) {
 	return e, err
 }
 
-// byName names the program in a text as somebody named it: a traceback has the path of its link here.
+// byName names the program in a text as somebody named it: a traceback has the path of its link
+// here.
 func byName(text string) string {
 	if name := now().Program; name != "" {
 		text = strings.ReplaceAll(text, filepath.Join(now().Dir, "bin", "container"), name)
@@ -92,8 +95,9 @@ func byName(text string) string {
 // conditional matches the conditions of a line.
 var conditional = regexp.MustCompile(`^(\s*\[[^]]+\])*\s*`)
 
-// instrument puts the command at before each line of a script, and at 0 at the end. If the script is
-// played, the command stage is before and after each line. It returns the numbers that the lines had.
+// instrument puts the command at before each line of a script, and at 0 at the end. If the script
+// is played, the command stage is before and after each line. It returns the numbers that the lines
+// had.
 func instrument(text []byte, play bool) (instrumented []byte, lines []int) {
 	archive := txtar.Parse(text)
 	var all []string
@@ -121,15 +125,16 @@ func instrument(text []byte, play bool) (instrumented []byte, lines []int) {
 	return txtar.Format(archive), lines
 }
 
-// at is the command `at LINE`: it looks at what came of the line before, and keeps the number of the
-// one that comes.
+// at is the command `at LINE`: it looks at what came of the line before, and keeps the number of
+// the one that comes.
 func (t *trial) at(text []string) verb {
 	return func(ts *testscript.TestScript, _ bool, args []string) {
 		if t.timedOut.Load() {
 			ts.Fatalf("the time is up") // a line that expects a failure took the end for one
 		}
 		n := int(t.line.Load())
-		if n > 0 && runsContainer.MatchString(text[n-1]) && panics.MatchString(ts.ReadFile("stderr")) {
+		if n > 0 && runsContainer.MatchString(text[n-1]) &&
+			panics.MatchString(ts.ReadFile("stderr")) {
 			t.panicked, t.stdout, t.stderr = true, ts.ReadFile("stdout"), ts.ReadFile("stderr")
 			ts.Fatalf("the program ended in a panic")
 		}
@@ -142,8 +147,10 @@ func (t *trial) at(text []string) verb {
 var (
 	// runsContainer matches a line that runs the program under test and waits for it.
 	runsContainer = regexp.MustCompile(`^(\[\S+\] )*(! )?(exec|exits \d+) container(?: .*[^&])?$`)
-	// panics matches what the runtimes of some languages write at the end of a program that has a bug.
-	panics = regexp.MustCompile(`(?m)^(goroutine \d+ .*\[running|Traceback \(most recent call last\):|` +
+	// panics matches what the runtimes of some languages write at the end of a program that has a
+	// bug.
+	panics = regexp.MustCompile(`(?m)^(goroutine \d+ .*\[running|` +
+		`Traceback \(most recent call last\):|` +
 		`thread '.*' .*panicked at )`)
 )
 
@@ -176,7 +183,10 @@ func (t *trial) params(file string, script Script) testscript.Params {
 func scriptEnv(home string) []string {
 	// The applets of the rootfs serve a host that lacks, say, hostname.
 	dir := now().Dir
-	path := []string{filepath.Join(dir, "bin"), os.Getenv("PATH"), filepath.Join(dir, "rootfs", "bin")}
+	path := []string{
+		filepath.Join(dir, "bin"), os.Getenv("PATH"),
+		filepath.Join(dir, "rootfs", "bin"),
+	}
 	return []string{
 		"PATH=" + strings.Join(path, ":"),
 		"HOME=" + home,

@@ -14,8 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Shell makes a command that is an interactive shell on the throw-away host while a script is played there, in the
-// directory of the script. What is done in it is done to that host, and gone with it.
+// Shell makes a command that is an interactive shell on the throw-away host while a script is
+// played there, in the directory of the script. What is done in it is done to that host, and gone
+// with it.
 func (h *Host) Shell(script Script) (*exec.Cmd, error) {
 	pid, err := h.firstProcess()
 	if err != nil {
@@ -36,7 +37,8 @@ func (h *Host) Shell(script Script) (*exec.Cmd, error) {
 	return &exec.Cmd{
 		Path: nsenter,
 		Args: args,
-		Env: append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH")+":"+rootfs, "HOME="+work, "ENV=",
+		Env: append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH")+":"+rootfs, "HOME="+work,
+			"ENV=",
 			"PS1=throw-away host# "),
 	}, nil
 }

@@ -18,8 +18,8 @@ import (
 const lesson = "step5-complete"
 
 // TestStages requires of each chapter that its promises are kept when it is built, after the
-// chapters before it and after the first one alone, and that they were not kept before: the ways out
-// that it closes were open.
+// chapters before it and after the first one alone, and that they were not kept before: the ways
+// out that it closes were open.
 func TestStages(t *testing.T) {
 	root, err := ModuleRoot()
 	require.NoError(t, err)
@@ -72,8 +72,8 @@ func TestTitles(t *testing.T) {
 	}
 }
 
-// compileStage compiles the program as it is after these chapters. Without any it is that of the step
-// before.
+// compileStage compiles the program as it is after these chapters. Without any it is that of the
+// step before.
 func compileStage(t *testing.T, root, letters string) string {
 	program := filepath.Join(t.TempDir(), "container")
 	if letters == "" {
@@ -99,12 +99,13 @@ func judgeAll(t *testing.T, host *Host, program string, scripts []Script) map[st
 	for len(scripts) > 0 {
 		judged := 0
 		// A check ends at the first script that fails: the next one goes on from there.
-		err := host.Check(t.Context(), Options{Program: program, Ours: true}, scripts, func(e Event) {
-			if e.Status != Started {
-				results[e.Script.ID()] = e.Status
-				judged++
-			}
-		})
+		err := host.Check(t.Context(), Options{Program: program, Ours: true}, scripts,
+			func(e Event) {
+				if e.Status != Started {
+					results[e.Script.ID()] = e.Status
+					judged++
+				}
+			})
 		require.NoError(t, err)
 		require.Positive(t, judged)
 		scripts = scripts[judged:]

@@ -27,8 +27,8 @@ var verbs = map[string]verb{
 	"until":   until,
 }
 
-// cgroup is the command `cgroup FILE VALUE`: it waits for a cgroup on the host that has a file of that
-// name whose first word is the value.
+// cgroup is the command `cgroup FILE VALUE`: it waits for a cgroup on the host that has a file of
+// that name whose first word is the value.
 func cgroup(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: cgroup FILE VALUE")
@@ -47,12 +47,13 @@ func cgroup(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		return false
 	}, nobodyLeft) {
-		ts.Fatalf("no cgroup has %s in %s; there are:\n%s", args[1], args[0], strings.Join(seen, "\n"))
+		ts.Fatalf("no cgroup has %s in %s; there are:\n%s", args[1], args[0],
+			strings.Join(seen, "\n"))
 	}
 }
 
-// exits is the command `exits N PROGRAM [ARG...]`: the program must exit with status N, or be ended by
-// signal N-128.
+// exits is the command `exits N PROGRAM [ARG...]`: the program must exit with status N, or be ended
+// by signal N-128.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits N PROGRAM [ARG...]")
@@ -149,7 +150,8 @@ func lookPath(name, path string) (string, error) {
 // more.
 func nobodyLeft() bool {
 	for _, pid := range pidsInSight() {
-		if state := statField(pid, 3); pid != os.Getpid() && state != "" && !strings.Contains("ZX", state) {
+		if state := statField(pid, 3); pid != os.Getpid() && state != "" &&
+			!strings.Contains("ZX", state) {
 			return false
 		}
 	}

@@ -29,8 +29,8 @@ type visit struct {
 	left     []string      // what is on the host that was not, and the other way round
 }
 
-// beginVisit looks at the host, and begins to watch the clock. When the time is up all that the script
-// has started is killed.
+// beginVisit looks at the host, and begins to watch the clock. When the time is up all that the
+// script has started is killed.
 func beginVisit(name string) (*visit, error) {
 	before, err := hostState()
 	v := &visit{
@@ -79,8 +79,8 @@ func (v *visit) watch() {
 }
 
 // fail ends what the script has in the background, because a line of it has failed: testscript only
-// interrupts that, and waits for it. A program that passes no signal on leaves the container behind,
-// which holds the pipe of its output.
+// interrupts that, and waits for it. A program that passes no signal on leaves the container
+// behind, which holds the pipe of its output.
 func (v *visit) fail() {
 	v.failed.Store(true)
 	killAll()
@@ -105,8 +105,8 @@ func lastPid() int {
 	return pid
 }
 
-// end says what is wrong with the host after the script, and makes the host as it was before. What a
-// script that failed left behind is no news.
+// end says what is wrong with the host after the script, and makes the host as it was before. What
+// a script that failed left behind is no news.
 func (v *visit) end(failed bool) (complaints []string, err error) {
 	close(v.over)
 	<-v.quiet

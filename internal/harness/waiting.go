@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// waits are the system calls in which a program waits, and how to say what for. The descriptor or process
-// that is the first argument is told where that helps.
+// waits are the system calls in which a program waits, and how to say what for. The descriptor or
+// process that is the first argument is told where that helps.
 var waits = map[int]struct{ name, what string }{
 	unix.SYS_READ:            {"read(2)", "for input from"},
 	unix.SYS_WRITE:           {"write(2)", "for room to write to"},
@@ -36,8 +36,8 @@ var waits = map[int]struct{ name, what string }{
 // idle are those in which some thread of every Go program waits; another thread tells more.
 var idle = map[int]bool{unix.SYS_FUTEX: true, unix.SYS_EPOLL_PWAIT: true, unix.SYS_NANOSLEEP: true}
 
-// whoWaits says which process of the program was still there, and what it was waiting for: the last in line,
-// because those above it wait for it.
+// whoWaits says which process of the program was still there, and what it was waiting for: the last
+// in line, because those above it wait for it.
 func whoWaits() string {
 	var pids []int
 	entries, _ := filepath.Glob("/proc/[0-9]*")
@@ -62,11 +62,13 @@ func whoWaits() string {
 	}
 	switch {
 	case count > 20:
-		return fmt.Sprintf("%d processes of the program were running: does it start itself again and again?", count)
+		return fmt.Sprintf("%d processes of the program were running: does it start itself again "+
+			"and again?", count)
 	case last == 0:
 		return "nothing was running any more"
 	case container != 0 && parents[container] && last != container:
-		return fmt.Sprintf("%s was waiting for %s, which was %s", commandLine(container), commandLine(last), doing(last))
+		return fmt.Sprintf("%s was waiting for %s, which was %s", commandLine(container),
+			commandLine(last), doing(last))
 	}
 	return fmt.Sprintf("%s was %s", commandLine(last), doing(last))
 }
@@ -101,7 +103,8 @@ func doing(pid int) string {
 		case !known, idle[number] && best != "":
 		default:
 			object := ""
-			if strings.HasSuffix(wait.what, "from") || strings.HasSuffix(wait.what, "to") || strings.HasSuffix(wait.what, "on") {
+			switch wait.what[strings.LastIndexByte(wait.what, ' ')+1:] {
+			case "from", "to", "on":
 				object = " " + descriptor(pid, fields[1])
 			}
 			best = fmt.Sprintf("in %s, waiting %s%s", wait.name, wait.what, object)

@@ -3,8 +3,8 @@ package harness
 import "strings"
 
 // Words takes a line of a script apart as testscript does: words are separated by blanks, and in
-// quotation marks ' a blank is one like any other. Two of them in there stand for one. Variables are
-// expanded by the function, except in quotation marks; nil leaves them as they are.
+// quotation marks ' a blank is one like any other. Two of them in there stand for one. Variables
+// are expanded by the function, except in quotation marks; nil leaves them as they are.
 func Words(line string, variable func(string) string) (words []string) {
 	var word, bare strings.Builder // bare is the part that was not quoted yet
 	quoted, inWord := false, false
@@ -55,7 +55,8 @@ func expand(text string, variable func(string) string) string {
 			return out.String()
 		}
 		name := after
-		if inner, rest, ok := strings.Cut(strings.TrimPrefix(after, "{"), "}"); ok && after[0] == '{' {
+		if inner, rest, ok := strings.Cut(strings.TrimPrefix(after, "{"), "}"); ok &&
+			after[0] == '{' {
 			name, after = inner, rest
 		} else {
 			name = after[:len(after)-len(strings.TrimLeft(after, letters))]

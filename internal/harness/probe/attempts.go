@@ -16,8 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// attempts are what a container may try against its host. Each says "done", or why it could not. None does
-// harm where it succeeds: what is opened is not written to, and what is asked for is not used.
+// attempts are what a container may try against its host. Each says "done", or why it could not.
+// None does harm where it succeeds: what is opened is not written to, and what is asked for is not
+// used.
 var attempts = map[string]func(args []string) error{
 	"open-write": func(a []string) error {
 		f, err := os.OpenFile(a[0], os.O_WRONLY, 0)
@@ -26,20 +27,33 @@ var attempts = map[string]func(args []string) error{
 		}
 		return err
 	},
-	"mount":      func(a []string) error { return unix.Mount(a[0], a[1], a[0], 0, strings.Join(a[2:], ",")) },
-	"bind":       func(a []string) error { return unix.Mount(a[0], a[1], "", unix.MS_BIND, "") },
-	"umount":     func(a []string) error { return unix.Unmount(a[0], unix.MNT_DETACH) },
-	"remount":    func(a []string) error { return unix.Mount("", a[0], "", unix.MS_REMOUNT|unix.MS_BIND, "") },
+	"mount": func(a []string) error {
+		return unix.Mount(a[0], a[1], a[0], 0,
+			strings.Join(a[2:], ","))
+	},
+	"bind":   func(a []string) error { return unix.Mount(a[0], a[1], "", unix.MS_BIND, "") },
+	"umount": func(a []string) error { return unix.Unmount(a[0], unix.MNT_DETACH) },
+	"remount": func(a []string) error {
+		return unix.Mount("", a[0], "",
+			unix.MS_REMOUNT|unix.MS_BIND, "")
+	},
 	"pivot-root": func(a []string) error { return unix.PivotRoot(a[0], a[0]) },
 	"unshare":    func(a []string) error { runtime.LockOSThread(); return unix.Unshare(flags(a)) },
 	"setns":      setns,
-	"clone":      func(a []string) error { return start(&syscall.SysProcAttr{Cloneflags: uintptr(flags(a))}) },
-	"clone3":     clone3,
-	"device":     device,
-	"fsopen":     func(a []string) error { _, err := unix.Fsopen(a[0], 0); return err },
-	"open-tree":  func(a []string) error { _, err := unix.OpenTree(unix.AT_FDCWD, a[0], unix.OPEN_TREE_CLONE); return err },
+	"clone": func(a []string) error {
+		return start(&syscall.SysProcAttr{Cloneflags: uintptr(flags(a))})
+	},
+	"clone3": clone3,
+	"device": device,
+	"fsopen": func(a []string) error { _, err := unix.Fsopen(a[0], 0); return err },
+	"open-tree": func(a []string) error {
+		_,
+			err := unix.OpenTree(unix.AT_FDCWD, a[0], unix.OPEN_TREE_CLONE)
+		return err
+	},
 	"mount-attr": func(a []string) error {
-		return unix.MountSetattr(unix.AT_FDCWD, a[0], 0, &unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY})
+		return unix.MountSetattr(unix.AT_FDCWD, a[0], 0,
+			&unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY})
 	},
 	"handle": handle,
 	"keyring": func(a []string) error {
@@ -50,39 +64,82 @@ var attempts = map[string]func(args []string) error{
 		_, err := unix.AddKey("user", "probe", []byte("x"), unix.KEY_SPEC_SESSION_KEYRING)
 		return err
 	},
-	"with-key":    withKey,
-	"request-key": func(a []string) error { _, err := unix.RequestKey("user", a[0], "", 0); return err },
+	"with-key": withKey,
+	"request-key": func(a []string) error {
+		_,
+			err := unix.RequestKey("user", a[0], "", 0)
+		return err
+	},
 	"bpf": func(a []string) error {
-		return call(unix.SYS_BPF, 0, uintptr(unsafe.Pointer(&bpfArrayOfOne)), unsafe.Sizeof(bpfArrayOfOne))
+		return call(unix.SYS_BPF, 0, uintptr(unsafe.Pointer(&bpfArrayOfOne)),
+			unsafe.Sizeof(bpfArrayOfOne))
 	},
 	"perf":        perf,
 	"userfaultfd": userfaultfd,
-	"io-uring":    func(a []string) error { return call(unix.SYS_IO_URING_SETUP, 1, uintptr(unsafe.Pointer(&[120]byte{}))) },
-	"syslog":      func(a []string) error { _, err := unix.Klogctl(3, make([]byte, 16)); return err }, // SYSLOG_ACTION_READ_ALL
-	"module":      func(a []string) error { return expect(unix.ENOEXEC, unix.InitModule([]byte("no module"), "")) },
-	"kexec":       func(a []string) error { return expect(unix.EINVAL, call(unix.SYS_KEXEC_LOAD, 0, 17, 0, 0xffff)) },
-	"reboot":      func(a []string) error { return expect(unix.EINVAL, call(unix.SYS_REBOOT, 0, 0, 0, 0)) },
-	"swapon":      func(a []string) error { return expect(unix.ENOENT, call(unix.SYS_SWAPON, path("/no/such/file"), 0)) },
-	"acct":        func(a []string) error { return expect(unix.ENOENT, unix.Acct("/no/such/file")) },
-	"set-time":    func(a []string) error { return expect(unix.EINVAL, unix.ClockSettime(1, &unix.Timespec{})) }, // CLOCK_MONOTONIC cannot be set
-	"set-tick":    setTick,
-	"io-ports":    func(a []string) error { return ioPorts() },
-	"personality": func(a []string) error { return call(unix.SYS_PERSONALITY, 0x0400000) }, // READ_IMPLIES_EXEC
+	"io-uring": func(a []string) error {
+		return call(unix.SYS_IO_URING_SETUP, 1,
+			uintptr(unsafe.Pointer(&[120]byte{})))
+	},
+	// SYSLOG_ACTION_READ_ALL
+	"syslog": func(a []string) error {
+		_,
+			err := unix.Klogctl(3, make([]byte, 16))
+		return err
+	},
+	"module": func(a []string) error {
+		return expect(unix.ENOEXEC,
+			unix.InitModule([]byte("no module"), ""))
+	},
+	"kexec": func(a []string) error {
+		return expect(unix.EINVAL,
+			call(unix.SYS_KEXEC_LOAD, 0, 17, 0, 0xffff))
+	},
+	"reboot": func(a []string) error {
+		return expect(unix.EINVAL,
+			call(unix.SYS_REBOOT, 0, 0, 0, 0))
+	},
+	"swapon": func(a []string) error {
+		return expect(unix.ENOENT,
+			call(unix.SYS_SWAPON, path("/no/such/file"), 0))
+	},
+	"acct": func(a []string) error {
+		return expect(unix.ENOENT,
+			unix.Acct("/no/such/file"))
+	},
+	// CLOCK_MONOTONIC cannot be set
+	"set-time": func(a []string) error {
+		return expect(unix.EINVAL,
+			unix.ClockSettime(1, &unix.Timespec{}))
+	},
+	"set-tick": setTick,
+	"io-ports": func(a []string) error { return ioPorts() },
+	// READ_IMPLIES_EXEC
+	"personality": func(a []string) error { return call(unix.SYS_PERSONALITY, 0x0400000) },
 	"socket":      socket,
 	"priority":    func(a []string) error { return unix.Setpriority(unix.PRIO_PROCESS, 0, -5) },
 	"realtime": func(a []string) error {
-		return unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}, 0)
+		return unix.SchedSetAttr(0, &unix.SchedAttr{
+			Size:   unix.SizeofSchedAttr,
+			Policy: unix.SCHED_FIFO, Priority: 1,
+		}, 0)
 	},
 	"type":   func(a []string) error { return typeInto(a[0]) },
 	"as":     as,
 	"groups": func(a []string) error { g, err := os.Getgroups(); fmt.Println(g); return err },
-	"shm":    func(a []string) error { _, err := unix.SysvShmGet(int(number(a[0])), 16, 0); return err },
+	"shm": func(a []string) error {
+		_,
+			err := unix.SysvShmGet(int(number(a[0])), 16, 0)
+		return err
+	},
 	"make-shm": func(a []string) error {
 		_, err := unix.SysvShmGet(int(number(a[0])), 16, unix.IPC_CREAT|0o666)
 		return err
 	},
 	"abstract": abstract,
-	"ptrace":   func(a []string) error { runtime.LockOSThread(); return unix.PtraceSeize(int(number(a[0]))) },
+	"ptrace": func(a []string) error {
+		runtime.LockOSThread()
+		return unix.PtraceSeize(int(number(a[0])))
+	},
 }
 
 func number(s string) uint64 {
@@ -95,7 +152,8 @@ func number(s string) uint64 {
 func flags(names []string) (all int) {
 	for _, name := range names {
 		all |= map[string]int{
-			"uts": unix.CLONE_NEWUTS, "pid": unix.CLONE_NEWPID, "mnt": unix.CLONE_NEWNS, "ipc": unix.CLONE_NEWIPC,
+			"uts": unix.CLONE_NEWUTS, "pid": unix.CLONE_NEWPID, "mnt": unix.CLONE_NEWNS,
+			"ipc": unix.CLONE_NEWIPC,
 			"net": unix.CLONE_NEWNET, "user": unix.CLONE_NEWUSER, "cgroup": unix.CLONE_NEWCGROUP,
 		}[name]
 	}
@@ -104,7 +162,8 @@ func flags(names []string) (all int) {
 
 func call(number uintptr, args ...uintptr) error {
 	args = append(args, make([]uintptr, 6)...)
-	if _, _, errno := unix.Syscall6(number, args[0], args[1], args[2], args[3], args[4], args[5]); errno != 0 {
+	if _, _, errno := unix.Syscall6(number, args[0], args[1], args[2], args[3], args[4],
+		args[5]); errno != 0 {
 		return errno
 	}
 	return nil
@@ -116,7 +175,8 @@ func path(s string) uintptr {
 	return uintptr(unsafe.Pointer(p))
 }
 
-// expect turns the error of a request that makes no sense into success: the kernel would have listened.
+// expect turns the error of a request that makes no sense into success: the kernel would have
+// listened.
 func expect(want unix.Errno, err error) error {
 	if err == want {
 		return nil
@@ -126,18 +186,20 @@ func expect(want unix.Errno, err error) error {
 
 func start(attr *syscall.SysProcAttr) error {
 	cmd := exec.Command("/bin/probe", "true")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr // not /dev/null, which not every step has
+	// not /dev/null, which not every step has
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = attr
 	return cmd.Run()
 }
 
-// clone3 makes a process in a user namespace of its own by clone3(2), which the standard library does not
-// use for that. The child ends at once.
+// clone3 makes a process in a user namespace of its own by clone3(2), which the standard library
+// does not use for that. The child ends at once.
 func clone3([]string) error {
 	args := struct{ flags, pidfd, childTid, parentTid, exitSignal, stack, stackSize, tls uint64 }{
 		flags: unix.CLONE_NEWUSER, exitSignal: uint64(unix.SIGCHLD),
 	}
-	pid, _, errno := unix.RawSyscall(unix.SYS_CLONE3, uintptr(unsafe.Pointer(&args)), unsafe.Sizeof(args), 0)
+	pid, _, errno := unix.RawSyscall(unix.SYS_CLONE3, uintptr(unsafe.Pointer(&args)),
+		unsafe.Sizeof(args), 0)
 	if errno != 0 {
 		return errno
 	}
@@ -148,8 +210,8 @@ func clone3([]string) error {
 	return err
 }
 
-// userfaultfd asks for the page faults of the kernel as well, and if only root may have those, for the
-// faults of this process alone (UFFD_USER_MODE_ONLY).
+// userfaultfd asks for the page faults of the kernel as well, and if only root may have those, for
+// the faults of this process alone (UFFD_USER_MODE_ONLY).
 func userfaultfd([]string) error {
 	err := call(unix.SYS_USERFAULTFD, 0)
 	if err == unix.EPERM {
@@ -158,8 +220,8 @@ func userfaultfd([]string) error {
 	return err
 }
 
-// setTick sets the length of a tick of the clock to what it is (adjtimex(2)): it takes the right to set
-// the time, and changes nothing.
+// setTick sets the length of a tick of the clock to what it is (adjtimex(2)): it takes the right to
+// set the time, and changes nothing.
 func setTick([]string) error {
 	var now unix.Timex
 	if _, err := unix.Adjtimex(&now); err != nil {
@@ -182,7 +244,8 @@ func setns(args []string) error {
 // device makes a device, c or b MAJOR MINOR, and opens it.
 func device(args []string) error {
 	mode := map[string]uint32{"c": unix.S_IFCHR, "b": unix.S_IFBLK}[args[0]]
-	if err := unix.Mknod("/tmp/device", mode|0o600, int(unix.Mkdev(uint32(number(args[1])), uint32(number(args[2]))))); err != nil {
+	if err := unix.Mknod("/tmp/device", mode|0o600,
+		int(unix.Mkdev(uint32(number(args[1])), uint32(number(args[2]))))); err != nil {
 		return err
 	}
 	defer os.Remove("/tmp/device")
@@ -204,12 +267,16 @@ func handle([]string) error {
 	return err
 }
 
-// bpfArrayOfOne is a union bpf_attr for BPF_MAP_CREATE: type array, key and value of 4 bytes, one entry.
+// bpfArrayOfOne is a union bpf_attr for BPF_MAP_CREATE: type array, key and value of 4 bytes, one
+// entry.
 var bpfArrayOfOne = [18]uint32{2, 4, 4, 1}
 
 // perf counts the cycles of all processes on processor 0.
 func perf([]string) error {
-	_, err := unix.PerfEventOpen(&unix.PerfEventAttr{Type: unix.PERF_TYPE_SOFTWARE, Size: unix.PERF_ATTR_SIZE_VER0}, -1, 0, -1, 0)
+	_, err := unix.PerfEventOpen(&unix.PerfEventAttr{
+		Type: unix.PERF_TYPE_SOFTWARE,
+		Size: unix.PERF_ATTR_SIZE_VER0,
+	}, -1, 0, -1, 0)
 	return err
 }
 
@@ -222,7 +289,8 @@ func socket(args []string) error {
 // typeInto types into the terminal of the caller (ioctl_tty(2), TIOCSTI).
 func typeInto(s string) error {
 	for _, c := range []byte(s) {
-		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, 0, unix.TIOCSTI, uintptr(unsafe.Pointer(&c))); errno != 0 {
+		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, 0, unix.TIOCSTI,
+			uintptr(unsafe.Pointer(&c))); errno != 0 {
 			return errno
 		}
 	}
@@ -233,12 +301,13 @@ func typeInto(s string) error {
 func as(args []string) error {
 	cmd := exec.Command(args[1], args[2:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(number(args[0])), Gid: uint32(number(args[0]))}}
+	id := uint32(number(args[0]))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: id, Gid: id}}
 	return cmd.Run()
 }
 
-// withKey runs a command that has a session keyring (session-keyring(7)) with a key of a name in it. Only who possesses
-// the key may see it.
+// withKey runs a command that has a session keyring (session-keyring(7)) with a key of a name in
+// it. Only who possesses the key may see it.
 func withKey(args []string) error {
 	runtime.LockOSThread() // a keyring is the thread's
 	if _, err := unix.KeyctlInt(unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0); err != nil {

@@ -1,7 +1,7 @@
 //go:build linux
 
-// Command probe tries from inside a container what a shell cannot. It is linked statically and lies at
-// /bin/probe in the root file systems that the scripts make.
+// Command probe tries from inside a container what a shell cannot. It is linked statically and lies
+// at /bin/probe in the root file systems that the scripts make.
 package main
 
 import (
@@ -18,7 +18,8 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		fail(fmt.Errorf("usage: probe true | wait | breakout FILE | hog MIB | spin SECONDS | burn MILLISECONDS | leave | signals | segfault | isolation | ATTEMPT [ARG...]"))
+		fail(fmt.Errorf("usage: probe true | wait | breakout FILE | hog MIB | spin SECONDS | " +
+			"burn MILLISECONDS | leave | signals | segfault | isolation | ATTEMPT [ARG...]"))
 	}
 	arg := func() string {
 		if len(os.Args) < 3 {
@@ -70,9 +71,9 @@ func fail(err error) {
 	}
 }
 
-// breakout leaves a chroot(2) in the classic way, then looks for a file of the host: chroot leaves the
-// working directory alone, so a second chroot to a directory below puts it above the root, from where ..
-// goes on up.
+// breakout leaves a chroot(2) in the classic way, then looks for a file of the host: chroot leaves
+// the working directory alone, so a second chroot to a directory below puts it above the root, from
+// where .. goes on up.
 func breakout(file string) {
 	fail(os.Chdir("/"))
 	fail(unix.Chroot("/bin"))
@@ -131,14 +132,16 @@ func burn(milliseconds int) {
 // leave leaves a process behind.
 func leave() {
 	cmd := exec.Command("/bin/sleep", "6100")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr // not /dev/null, which not every step has
+	// not /dev/null, which not every step has
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	fail(cmd.Start())
 }
 
-// segfault writes where no memory is, after putting aside the handler that the Go runtime has for that
-// (rt_sigaction(2); a struct of zeros stands for SIG_DFL).
+// segfault writes where no memory is, after putting aside the handler that the Go runtime has for
+// that (rt_sigaction(2); a struct of zeros stands for SIG_DFL).
 func segfault() {
-	_, _, errno := unix.Syscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGSEGV), uintptr(unsafe.Pointer(&[32]byte{})), 0, 8, 0, 0)
+	_, _, errno := unix.Syscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGSEGV),
+		uintptr(unsafe.Pointer(&[32]byte{})), 0, 8, 0, 0)
 	if errno != 0 {
 		fail(errno)
 	}
@@ -149,7 +152,8 @@ func segfault() {
 // signals prints each signal that it gets, until TERM.
 func signals() {
 	c := make(chan os.Signal, 8)
-	signal.Notify(c, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGTERM, unix.SIGCONT, unix.SIGWINCH)
+	signal.Notify(c, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2,
+		unix.SIGTERM, unix.SIGCONT, unix.SIGWINCH)
 	fmt.Println("ready")
 	for s := range c {
 		fmt.Println(unix.SignalName(s.(unix.Signal)))
