@@ -15,6 +15,7 @@ import (
 
 	"container.example/workshop/runtime/config"
 	"container.example/workshop/runtime/plan"
+	"container.example/workshop/runtime/signals"
 )
 
 // open returns the calls of Open and those of Take.
@@ -260,7 +261,11 @@ func TestKeys(t *testing.T) {
 			}
 			require.NoError(t, unix.IoctlSetTermios(int(slave.Fd()), unix.TCSETS, settings))
 
-			k := &keyboard{&Terminal{pid: cmd.Process.Pid, master: master}, map[unix.Signal]bool{}}
+			pid := cmd.Process.Pid
+			k := &keyboard{
+				&Terminal{pid: pid, command: signals.To(pid), master: master},
+				map[unix.Signal]bool{},
+			}
 			n, err := k.Write(c.typed)
 			require.NoError(t, err)
 			require.Equal(t, len(c.typed), n)
