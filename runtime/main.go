@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"container.example/workshop/runtime/files"
 )
@@ -37,6 +38,10 @@ func main() {
 func dispatch(args []string) (status int, err error) {
 	if len(args) == 0 {
 		return statusUsage, errors.New("usage: " + usage)
+	}
+	if isLedTo() && args[0] != "child" {
+		time.Sleep(time.Second) // the runtime ends this process, and says why
+		return statusNotExecutable, errors.New("exec: leads to the runtime's own program")
 	}
 	switch args[0] {
 	case "run":
