@@ -250,16 +250,16 @@ func (a *app) giveHint(p *place, s harness.Script) error {
 	if err != nil {
 		return err
 	}
-	promise, err := s.Promise(0)
+	promise, err := about.Promise(0)
 	if err != nil {
 		return err
 	}
-	if s.ID() == state.Failing && state.Promise != "" {
+	if s.ID() == state.Failing && state.Promise != "" && about.ID() == s.ID() {
 		promise = state.Promise
 	}
 	given := state.Hints[s.ID()]
 	out := a.out
-	out.printf("%s\n  %s\n\n", out.bold.Render(s.ID()), out.wrap(promise, 2))
+	out.printf("%s\n  %s\n\n", out.bold.Render(about.ID()), out.wrap(promise, 2))
 	for i := range given {
 		head := fmt.Sprintf("Hint %d of %d", i+1, most)
 		if i < len(h.Hints) {
