@@ -78,9 +78,9 @@ func observe(ran, dir string) *Conduct {
 	if err := os.Mkdir(again, 0o755); err != nil {
 		return nil
 	}
-	if _, err := os.Stat(filepath.Join(dir, "rootfs")); err == nil {
-		from := filepath.Join(now().Dir, "rootfs") // as it was before the program changed it
-		if exec.Command("cp", "-a", from, again).Run() != nil {
+	if info, err := os.Stat(filepath.Join(dir, "rootfs")); err == nil && info.IsDir() {
+		// As it was before the program changed it.
+		if makeRootfs(filepath.Join(again, "rootfs")) != nil {
 			return nil
 		}
 	}

@@ -84,10 +84,15 @@ func rootfs(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) == 1 {
 		dir = args[0]
 	}
-	from, to := now().Dir, ts.MkAbs(dir)
-	probe := filepath.Join("bin", "probe")
-	ts.Check(exec.Command("cp", "-a", filepath.Join(from, "rootfs"), to).Run())
-	ts.Check(exec.Command("cp", filepath.Join(from, probe), filepath.Join(to, probe)).Run())
+	ts.Check(makeRootfs(ts.MkAbs(dir)))
+}
+
+// makeRootfs makes a root file system in a directory that is not there yet.
+func makeRootfs(to string) error {
+	from, probe := now().Dir, filepath.Join("bin", "probe")
+	return errors.Join(
+		exec.Command("cp", "-a", filepath.Join(from, "rootfs"), to).Run(),
+		exec.Command("cp", filepath.Join(from, probe), filepath.Join(to, probe)).Run())
 }
 
 // running is the command `running 'COMMAND LINE'`: it waits for a process on the host to run that.
