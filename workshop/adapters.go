@@ -22,7 +22,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// adapterEnv has this program speak for an engine: `run [FLAG...] CMD [ARG...]` in the words of the engine.
+// adapterEnv has this program speak for an engine: `run [FLAG...] CMD [ARG...]` in the words of the
+// engine.
 const adapterEnv = "WORKSHOP_ADAPTER"
 
 // engines are those that there are adapters for.
@@ -30,9 +31,21 @@ var engines = map[string]struct {
 	note string
 	run  func(request) (status int, err error)
 }{
-	"bwrap": {"bubblewrap with --unshare-all, --proc and --dev, and no capabilities, as for an ordinary user: Flatpak adds a filter of system calls to it.", runBubblewrap},
-	"runc":  {"runc with the configuration that `runc spec` writes: Docker adds a filter of system calls to it.", runOCI},
-	"crun":  {"crun with the configuration that `crun spec` writes: podman adds a filter of system calls to it.", runOCI},
+	"bwrap": {
+		"bubblewrap with --unshare-all, --proc and --dev, and no capabilities, as for an " +
+			"ordinary user: Flatpak adds a filter of system calls to it.",
+		runBubblewrap,
+	},
+	"runc": {
+		"runc with the configuration that `runc spec` writes: Docker adds a filter of system " +
+			"calls to it.",
+		runOCI,
+	},
+	"crun": {
+		"crun with the configuration that `crun spec` writes: podman adds a filter of system " +
+			"calls to it.",
+		runOCI,
+	},
 }
 
 // writeAdapter writes a program that speaks for an engine into dir.
@@ -45,7 +58,12 @@ func writeAdapter(dir, engine string) (string, error) {
 		return "", err
 	}
 	file := filepath.Join(dir, engine+".sh")
-	text := fmt.Sprintf("#!/bin/sh\n%s=%s exec '%s' \"$@\"\n", adapterEnv, engine, strings.ReplaceAll(self, "'", `'\''`))
+	text := fmt.Sprintf(
+		"#!/bin/sh\n%s=%s exec '%s' \"$@\"\n",
+		adapterEnv,
+		engine,
+		strings.ReplaceAll(self, "'", `'\''`),
+	)
 	return file, os.WriteFile(file, []byte(text), 0o755)
 }
 
@@ -62,8 +80,8 @@ type request struct {
 	command  []string
 }
 
-// adapt runs an engine as the arguments say, and returns the exit status: 2 for what it does not understand, 125 for what
-// the engine cannot do.
+// adapt runs an engine as the arguments say, and returns the exit status: 2 for what it does not
+// understand, 125 for what the engine cannot do.
 func adapt(engine string, args []string) int {
 	r := request{engine: engine}
 	flags := flag.NewFlagSet("container", flag.ContinueOnError)
@@ -79,7 +97,11 @@ func adapt(engine string, args []string) int {
 	flags.Float64Var(&r.cpus, "cpus", 0, "")
 	flags.StringVar(&r.user, "user", "", "")
 	if len(args) == 0 || args[0] != "run" || flags.Parse(args[1:]) != nil || flags.NArg() == 0 {
-		fmt.Fprintln(os.Stderr, "usage: container run [-ns LIST] [-hostname NAME] [-rootfs DIR] [-memory N] [-pids N] [-cpus N] [-user UID] CMD")
+		fmt.Fprintln(
+			os.Stderr,
+			"usage: container run [-ns LIST] [-hostname NAME] [-rootfs DIR] [-memory N] [-pids "+
+				"N] [-cpus N] [-user UID] CMD",
+		)
 		return 2
 	}
 	r.command = flags.Args()
@@ -98,8 +120,8 @@ func adapt(engine string, args []string) int {
 func (r request) start(name string, args ...string) (int, error) {
 	cmd := exec.Command(name, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	// An engine may give its streams to the user of the container (fchown(2)). A pipe or a file of the throw-away host
-	// it may have; a device is the machine's, and the engine never sees it.
+	// An engine may give its streams to the user of the container (fchown(2)). A pipe or a file of
+	// the throw-away host it may have; a device is the machine's, and the engine never sees it.
 	for fd := range 3 {
 		var st unix.Stat_t
 		if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR {
@@ -132,7 +154,9 @@ func (r request) start(name string, args ...string) (int, error) {
 		if ws := exit.Sys().(interface {
 			Signaled() bool
 		}); ws.Signaled() {
-			return 128 + int(exit.ProcessState.Sys().(interface{ Signal() unix.Signal }).Signal()), nil
+			return 128 + int(
+				exit.ProcessState.Sys().(interface{ Signal() unix.Signal }).Signal(),
+			), nil
 		}
 		return exit.ExitCode(), nil
 	}
@@ -143,11 +167,12 @@ func runBubblewrap(r request) (int, error) {
 	if r.memory != "" || r.pids != 0 || r.cpus != 0 {
 		return 0, errors.New("bwrap: it has no limits")
 	}
-	// A list of namespaces without user is how a script asks what else there is if that one is left out. Nobody leaves it
-	// out who uses bubblewrap, and an ordinary user, for whom it is made, cannot. To root it leaves the capabilities
-	// that it takes from an ordinary user.
+	// A list of namespaces without user is how a script asks what else there is if that one is left
+	// out. Nobody leaves it out who uses bubblewrap, and an ordinary user, for whom it is made,
+	// cannot. To root it leaves the capabilities that it takes from an ordinary user.
 	args := []string{
-		"--unshare-all", "--cap-drop", "ALL", "--die-with-parent", "--new-session", "--hostname", r.hostname,
+		"--unshare-all", "--cap-drop", "ALL", "--die-with-parent", "--new-session",
+		"--hostname", r.hostname,
 		"--bind", r.rootfs, "/", "--proc", "/proc", "--dev", "/dev", "--chdir", "/",
 	}
 	if r.user != "" {
@@ -162,8 +187,12 @@ func runBubblewrap(r request) (int, error) {
 
 // ociNamespaces are the names that the OCI has for namespaces.
 var ociNamespaces = map[string]specs.LinuxNamespaceType{
-	"uts": specs.UTSNamespace, "pid": specs.PIDNamespace, "mnt": specs.MountNamespace, "ipc": specs.IPCNamespace,
-	"net": specs.NetworkNamespace, "cgroup": specs.CgroupNamespace,
+	"uts":    specs.UTSNamespace,
+	"pid":    specs.PIDNamespace,
+	"mnt":    specs.MountNamespace,
+	"ipc":    specs.IPCNamespace,
+	"net":    specs.NetworkNamespace,
+	"cgroup": specs.CgroupNamespace,
 }
 
 // runOCI runs runc or crun on a bundle that it wrote itself, with the command in it.
@@ -199,7 +228,9 @@ func runOCI(r request) (status int, err error) {
 	id := "attack-" + strings.ToLower(rand.Text())
 	root := filepath.Join(bundle, "state")
 	status, err = r.start(r.engine, "--root", root, "run", "--bundle", bundle, id)
-	_ = exec.Command(r.engine, "--root", root, "delete", "--force", id).Run() // it is gone, in most cases
+	_ = exec.Command(r.engine, "--root", root, "delete", "--force", id).
+		Run()
+		// it is gone, in most cases
 	return status, err
 }
 

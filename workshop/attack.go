@@ -23,10 +23,13 @@ func (a *app) attack() *cli.Command {
 	return &cli.Command{
 		Name:  "attack",
 		Usage: "Try all ways out of a container, and count those that are closed",
-		Description: `Try the ways out of a container that step 5 closes on a program, each on a throw-away host, and say which are closed,
-which are open, and which chapter closes them. The program is yours, or with -program another one in any language, one of
-our steps (4, 5c, runtime), or an engine that is installed here: bwrap, runc or crun, each started as its users start it, without
-what Docker or Flatpak add. The exit status is 0 if no way is open, and 1 otherwise.
+		Description: `Try the ways out of a container that step 5 closes on a program, each on a
+throw-away host, and say which are closed, which are open, and which chapter
+closes them. The program is yours, or with -program another one in any
+language, one of our steps (4, 5c, runtime), or an engine that is installed
+here: bwrap, runc or crun, each started as its users start it, without what
+Docker or Flatpak add. The exit status is 0 if no way is open, and 1
+otherwise.
 
   workshop attack
   workshop attack -program 4
@@ -65,7 +68,13 @@ type target struct {
 }
 
 // findTarget finds or builds what is to be attacked, in dir.
-func findTarget(ctx context.Context, p *place, c *course, s state, dir, what string) (t target, err error) {
+func findTarget(
+	ctx context.Context,
+	p *place,
+	c *course,
+	s state,
+	dir, what string,
+) (t target, err error) {
 	build := func(source string) error {
 		t.file = filepath.Join(dir, "container")
 		return harness.Build(ctx, t.file, source)
@@ -93,7 +102,8 @@ func findTarget(ctx context.Context, p *place, c *course, s state, dir, what str
 		if err != nil {
 			return t, err
 		}
-		// Inside the module, where its packages are found; go ignores a directory with such a name otherwise.
+		// Inside the module, where its packages are found; go ignores a directory with such a name
+		// otherwise.
 		source, err := os.MkdirTemp(c.root, "_attack-")
 		if err != nil {
 			return t, withAdvice(err)
@@ -177,8 +187,13 @@ func (a *app) attackTarget(ctx context.Context, c *course, t target, dir string)
 			}
 		}
 	}
-	out.printf("\n%s\n", out.bold.Render(fmt.Sprintf("%d of %d ways out are closed, %d are open, %d could not be tried.",
-		counts["closed"], len(ways), counts["open"], counts["untried"])))
+	out.printf(
+		"\n%s\n",
+		out.bold.Render(
+			fmt.Sprintf("%d of %d ways out are closed, %d are open, %d could not be tried.",
+				counts["closed"], len(ways), counts["open"], counts["untried"]),
+		),
+	)
 	if counts["open"] > 0 {
 		return errFailed
 	}
@@ -197,7 +212,12 @@ func (a *app) showTry(t attempt) error {
 	name := strings.TrimPrefix(t.script.Name, "escape-")
 	switch t.outcome {
 	case "closed":
-		out.printf("  %s %-8s %s\n", out.good.Render("✓"), "closed", out.cut(fmt.Sprintf("%-18s %s", name, promise)))
+		out.printf(
+			"  %s %-8s %s\n",
+			out.good.Render("✓"),
+			"closed",
+			out.cut(fmt.Sprintf("%-18s %s", name, promise)),
+		)
 	case "open":
 		out.printf("  %s %-8s %-18s %s\n", out.bad.Render("✗"), "open", name, out.wrap(promise, 32))
 		if t.seen != "" {
@@ -218,7 +238,11 @@ stdout '^here it is$'
 
 // runsAtAll is an error if the program does not run a command.
 func runsAtAll(ctx context.Context, c *course, t target, dir string) (err error) {
-	script := harness.Script{Step: c.lessons[0].step, Name: "control", File: filepath.Join(dir, "control.txtar")}
+	script := harness.Script{
+		Step: c.lessons[0].step,
+		Name: "control",
+		File: filepath.Join(dir, "control.txtar"),
+	}
 	if err := os.WriteFile(script.File, []byte(control), 0o644); err != nil {
 		return err
 	}
@@ -229,21 +253,31 @@ func runsAtAll(ctx context.Context, c *course, t target, dir string) (err error)
 	defer func() { err = errors.Join(err, host.Close()) }()
 	var last harness.Event
 	o := harness.Options{Program: t.file, Ours: t.ours}
-	if err := host.Check(ctx, o, []harness.Script{script}, func(e harness.Event) { last = e }); err != nil {
+	err = host.Check(ctx, o, []harness.Script{script}, func(e harness.Event) { last = e })
+	if err != nil {
 		return err
 	}
 	if last.Status != harness.Passed {
-		return fmt.Errorf("%s: it does not run a command, and so there is nothing to attack: %s", t.name,
-			strings.TrimSpace(verbatim(last.Message+"\n"+last.Stderr, 6)))
+		return fmt.Errorf(
+			"%s: it does not run a command, and so there is nothing to attack: %s",
+			t.name,
+			strings.TrimSpace(verbatim(last.Message+"\n"+last.Stderr, 6)),
+		)
 	}
 	return nil
 }
 
-// attackTime is how long a way out may take: the programs of others are of all kinds, and some hang.
+// attackTime is how long a way out may take: the programs of others are of all kinds, and some
+// hang.
 const attackTime = 20 * time.Second
 
 // tryAll tries the ways out, on two hosts at once.
-func tryAll(ctx context.Context, c *course, t target, ways []harness.Script) (map[string]attempt, error) {
+func tryAll(
+	ctx context.Context,
+	c *course,
+	t target,
+	ways []harness.Script,
+) (map[string]attempt, error) {
 	tries := map[string]attempt{}
 	var mutex sync.Mutex
 	errs := make(chan error, 2)
@@ -282,8 +316,9 @@ func tryAll(ctx context.Context, c *course, t target, ways []harness.Script) (ma
 	return tries, errors.Join(<-errs, <-errs)
 }
 
-// judge tells what a script says about the way out that it tries. A way is closed if the attempt failed in the way
-// in which it has to, and open if it did what it should not. A program that did not come so far as to try has closed nothing.
+// judge tells what a script says about the way out that it tries. A way is closed if the attempt
+// failed in the way in which it has to, and open if it did what it should not. A program that did
+// not come so far as to try has closed nothing.
 func judge(e harness.Event) attempt {
 	t := attempt{script: e.Script}
 	switch e.Status {
@@ -301,21 +336,29 @@ func judge(e harness.Event) attempt {
 	}
 	c := parseCommand(e.Script.Line(e.Line))
 	said := strings.TrimSpace(e.Stderr)
-	refused := strings.HasPrefix(said, "container: ") || strings.HasPrefix(said, "usage:") || strings.Contains(e.Message, "exit status 125")
+	refused := strings.HasPrefix(said, "container: ") || strings.HasPrefix(said, "usage:") ||
+		strings.Contains(e.Message, "exit status 125")
 	switch {
 	case e.Waiting != "":
 		t.outcome, t.seen = "untried", x.seen
 	case refused, c.name == "exec" && !c.negated, c.name == "exits":
-		t.outcome, t.seen = "untried", "the program did not run the attempt: "+verbatim(lastLine(said+"\n"+e.Message), 1)
+		t.outcome, t.seen = "untried", "the program did not run the attempt: "+verbatim(
+			lastLine(said+"\n"+e.Message),
+			1,
+		)
 	case c.name == "stderr" && !c.negated && said != "":
-		t.outcome, t.seen = "untried", "the attempt failed, but in another way: "+verbatim(lastLine(said), 1)
+		t.outcome, t.seen = "untried", "the attempt failed, but in another way: "+verbatim(
+			lastLine(said),
+			1,
+		)
 	default:
 		t.outcome = "open"
 		t.seen = verbatim(strings.TrimSpace(e.Ran), 1)
 		if line := commandLine(e.Ran); line != "" {
 			t.seen = line
 		}
-		if text := strings.TrimSpace(e.Stdout); text != "" && !slices.Contains([]string{"done"}, text) {
+		if text := strings.TrimSpace(e.Stdout); text != "" &&
+			!slices.Contains([]string{"done"}, text) {
 			t.seen += "\n" + verbatim(text, 3)
 		}
 	}

@@ -72,12 +72,18 @@ func notExecutable(file string) string {
 	if bytes.HasPrefix(start, []byte("#!")) || string(start) == "\x7fELF" {
 		return "not executable (chmod +x)"
 	}
-	return "not executable (name what your compiler makes of it, or begin a script with #! and chmod +x)"
+	return "not executable (name what your compiler makes of it, or begin a script with #! and " +
+		"chmod +x)"
 }
 
-// check builds the program and runs the scripts up to a lesson, those with the lowest rank first, but not those that
-// the same program is known to keep. It keeps the progress. Each is called for all that happens on the way.
-func (c *checker) check(ctx context.Context, l lesson, known map[string]harness.Event, each func(harness.Event),
+// check builds the program and runs the scripts up to a lesson, those with the lowest rank first,
+// but not those that the same program is known to keep. It keeps the progress. Each is called for
+// all that happens on the way.
+func (c *checker) check(
+	ctx context.Context,
+	l lesson,
+	known map[string]harness.Event,
+	each func(harness.Event),
 ) (v verdict, err error) {
 	v = verdict{lesson: l, events: map[string]harness.Event{}}
 	before, err := c.load()
@@ -120,7 +126,8 @@ func (c *checker) check(ctx context.Context, l lesson, known map[string]harness.
 		}
 		err := c.checkRound(ctx, o, scripts, func(e harness.Event) {
 			v.events[e.Script.ID()] = e
-			if e.Status == harness.Failed && !e.Script.NotYet() && (v.failure == nil || earlier(scripts, e, *v.failure)) {
+			if e.Status == harness.Failed && !e.Script.NotYet() &&
+				(v.failure == nil || earlier(scripts, e, *v.failure)) {
 				v.failure = &e
 			}
 			each(e)
@@ -135,9 +142,15 @@ func (c *checker) check(ctx context.Context, l lesson, known map[string]harness.
 	return v, c.keep(&v)
 }
 
-// checkRound checks with several hosts at once where that is worth the while: the many scripts of step 5. Those
-// of the other steps are few, and some measure how much of the processors a program gets.
-func (c *checker) checkRound(ctx context.Context, o harness.Options, scripts []harness.Script, each func(harness.Event)) error {
+// checkRound checks with several hosts at once where that is worth the while: the many scripts of
+// step 5. Those of the other steps are few, and some measure how much of the processors a program
+// gets.
+func (c *checker) checkRound(
+	ctx context.Context,
+	o harness.Options,
+	scripts []harness.Script,
+	each func(harness.Event),
+) error {
 	if scripts[0].Step < "step5" || len(scripts) < 20 || runtime.NumCPU() < 2 {
 		return c.host.Check(ctx, o, scripts, each)
 	}
@@ -187,14 +200,18 @@ func (c *checker) checkRound(ctx context.Context, o harness.Options, scripts []h
 // earlier tells whether the script of a comes before that of b.
 func earlier(scripts []harness.Script, a, b harness.Event) bool {
 	index := func(e harness.Event) int {
-		return slices.IndexFunc(scripts, func(s harness.Script) bool { return s.ID() == e.Script.ID() })
+		return slices.IndexFunc(
+			scripts,
+			func(s harness.Script) bool { return s.ID() == e.Script.ID() },
+		)
 	}
 	return index(a) < index(b)
 }
 
-// rank puts the scripts into the order in which they are run. First of all, does a command run at all? Then
-// what failed the last time, and the scripts of the lessons that one is working on before those of the lessons that
-// are passed: a mistake in step 3 is explained by a promise of step 3, even if it breaks some of step 1 too.
+// rank puts the scripts into the order in which they are run. First of all, does a command run at
+// all? Then what failed the last time, and the scripts of the lessons that one is working on before
+// those of the lessons that are passed: a mistake in step 3 is explained by a promise of step 3,
+// even if it breaks some of step 1 too.
 func (c *checker) rank(script harness.Script, l lesson, s state) int {
 	_, passed := s.Passed[c.course.lessonOf(script).key()]
 	switch {
@@ -209,8 +226,9 @@ func (c *checker) rank(script harness.Script, l lesson, s state) int {
 	}
 }
 
-// patience is how long a script may take before it counts as hanging: those of the first three steps are
-// done in a fraction of a second. Of a slow machine one is told: then, and for the others, it is up to the harness.
+// patience is how long a script may take before it counts as hanging: those of the first three
+// steps are done in a fraction of a second. Of a slow machine one is told: then, and for the
+// others, it is up to the harness.
 func patience(s harness.Script) time.Duration {
 	if s.Step < "step4" && os.Getenv(harness.TimeoutEnv) == "" {
 		return 10 * time.Second
@@ -221,7 +239,8 @@ func patience(s harness.Script) time.Duration {
 // rounds divides scripts where the patience changes.
 func rounds(scripts []harness.Script) (all [][]harness.Script) {
 	for i, s := range scripts {
-		if i == 0 || patience(s) != patience(scripts[i-1]) || (s.Step == "step5-complete") != (scripts[i-1].Step == "step5-complete") {
+		if i == 0 || patience(s) != patience(scripts[i-1]) ||
+			(s.Step == "step5-complete") != (scripts[i-1].Step == "step5-complete") {
 			all = append(all, nil)
 		}
 		all[len(all)-1] = append(all[len(all)-1], s)
@@ -261,7 +280,10 @@ func (s *state) keep(c *course, v *verdict) error {
 		default:
 			s.Passed[l.key()] = now
 			delete(s.Unchecked, l.key())
-			s.Skipped = slices.DeleteFunc(s.Skipped, func(key string) bool { return key == l.key() })
+			s.Skipped = slices.DeleteFunc(
+				s.Skipped,
+				func(key string) bool { return key == l.key() },
+			)
 			v.passed = append(v.passed, l)
 		}
 	}
@@ -285,8 +307,8 @@ type shortfall struct {
 	flags   []string // these flags
 }
 
-// most tells that the lesson cannot count as passed: the few promises that were checked may be such as the program of
-// the lesson before keeps too.
+// most tells that the lesson cannot count as passed: the few promises that were checked may be such
+// as the program of the lesson before keeps too.
 func (s shortfall) most() bool { return 2*s.lacking > s.own }
 
 func (v *verdict) shortfall(c *course, l lesson) (f shortfall) {
@@ -336,7 +358,8 @@ func checkFlags(program *string, timeout *time.Duration) []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{
 			Name: "program", Destination: program, TakesFile: true,
-			Usage: "an executable in any language, a .go file or a Go package, as `FILE` (remembered)",
+			Usage: "an executable in any language, a .go file or a Go package, as `FILE` " +
+				"(remembered)",
 		},
 		&cli.DurationFlag{
 			Name: "timeout", Destination: timeout, HideDefault: true,
@@ -383,10 +406,11 @@ func (a *app) check() *cli.Command {
 		Name:      "check",
 		Usage:     "Try the promises of the steps on your program",
 		ArgsUsage: "[STEP]",
-		Description: `Build your program and run the scripts of the steps up to STEP on a throw-away host: by default up to the
-first step, or chapter of step 5, that is not passed yet. A line tells what became of each promise; the first that is
-broken is explained. The exit status is 0 if all are kept, and 1 if not or if most of those of the step could not be
-checked here.
+		Description: `Build your program and run the scripts of the steps up to STEP on a
+throw-away host: by default up to the first step, or chapter of step 5, that
+is not passed yet. A line tells what became of each promise; the first that
+is broken is explained. The exit status is 0 if all are kept, and 1 if not or
+if most of those of the step could not be checked here.
 
   workshop check
   workshop check 3
@@ -466,7 +490,8 @@ func (a *app) runCheck(ctx context.Context, c *checker, l lesson) error {
 	if s, err = c.load(); err != nil {
 		return err
 	}
-	var before []string // the lessons that are passed: how many promises were not reached is all there is to say
+	// Of lessons that are passed it is enough to say how many promises were not reached.
+	var before []string
 	unreached := map[string]int{}
 	for _, script := range v.scripts {
 		of := c.course.lessonOf(script)
@@ -482,8 +507,12 @@ func (a *app) runCheck(ctx context.Context, c *checker, l lesson) error {
 		}
 	}
 	for _, key := range before {
-		out.printf("\n%s\n  %s not reached %d, of a step that was passed before\n", out.faint.Render(key),
-			out.faint.Render("·"), unreached[key])
+		out.printf(
+			"\n%s\n  %s not reached %d, of a step that was passed before\n",
+			out.faint.Render(key),
+			out.faint.Render("·"),
+			unreached[key],
+		)
 	}
 	out.printf("\n%s\n", a.tally(c.course, &v, time.Since(start)))
 	if v.failure != nil {
@@ -565,7 +594,8 @@ func (a *app) mark(e harness.Event) (sign, word string) {
 func (a *app) tally(c *course, v *verdict, took time.Duration) string {
 	kept, own, counts := a.count(c, v)
 	var parts []string
-	for _, word := range []string{"passed", "failed", "not reached", "skipped", "not built", "not yet", "ahead"} {
+	words := []string{"passed", "failed", "not reached", "skipped", "not built", "not yet", "ahead"}
+	for _, word := range words {
 		if counts[word] > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", counts[word], word))
 		}
@@ -582,7 +612,8 @@ func (a *app) count(c *course, v *verdict) (kept, own int, counts map[string]int
 		e.Script = s
 		_, word := a.mark(e)
 		counts[word]++
-		if s.Step == v.lesson.step && !s.NotYet() && (v.lesson.chapter == "" || s.Chapter == v.lesson.chapter) {
+		if s.Step == v.lesson.step && !s.NotYet() &&
+			(v.lesson.chapter == "" || s.Chapter == v.lesson.chapter) {
 			own++
 			if word == "passed" {
 				kept++
@@ -597,19 +628,41 @@ func (a *app) tellLacking(c *course, v *verdict, l lesson) {
 	out := a.out
 	f := v.shortfall(c, l)
 	if f.asked > 0 {
-		out.printf("%s\n", out.wrap(fmt.Sprintf("There is more to try: %d of its promises are for a program that takes %s, as ours "+
-			"does. See them: %s check %s", f.asked, strings.Join(f.flags, " and "), self(), l.id()), 0))
+		out.printf(
+			"%s\n",
+			out.wrap(
+				fmt.Sprintf(
+					"There is more to try: %d of its promises are for a program that takes %s, "+
+						"as ours "+
+						"does. See them: %s check %s",
+					f.asked,
+					strings.Join(f.flags, " and "),
+					self(),
+					l.id(),
+				),
+				0,
+			),
+		)
 	}
 	if len(f.unbuilt) > 0 {
-		out.printf("\n%s %s\n", out.bad.Render("-"), styled(out.bold, out.wrap(fmt.Sprintf("%s is not built yet: your program does not "+
-			"take %s.", capital(l.name()), strings.Join(f.unbuilt, ", ")), 2)))
+		out.printf(
+			"\n%s %s\n",
+			out.bad.Render("-"),
+			styled(out.bold, out.wrap(fmt.Sprintf("%s is not built yet: your program does not "+
+				"take %s.", capital(l.name()), strings.Join(f.unbuilt, ", ")), 2)),
+		)
 	}
 	if f.lacking == 0 {
 		return
 	}
 	if f.most() {
-		out.printf("\n%s %s\n", out.bad.Render("-"), styled(out.bold, out.wrap(fmt.Sprintf("%s does not count as passed by this "+
-			"check: %d of its %d promises could not be checked here.", capital(l.name()), f.lacking, f.own), 2)))
+		out.printf(
+			"\n%s %s\n",
+			out.bad.Render("-"),
+			styled(out.bold, out.wrap(fmt.Sprintf("%s does not count as passed by this "+
+				"check: %d of its %d promises could not be checked here.",
+				capital(l.name()), f.lacking, f.own), 2)),
+		)
 	} else {
 		out.printf("%d of its %d promises could not be checked here.\n", f.lacking, f.own)
 	}
@@ -617,7 +670,10 @@ func (a *app) tellLacking(c *course, v *verdict, l lesson) {
 		out.printf("  %s\n", out.wrap(reason, 2))
 	}
 	if os.Geteuid() != 0 {
-		out.printf("As root there is more: %s\n", out.note.Render(`sudo env "PATH=$PATH" `+self()+" check "+l.id()))
+		out.printf(
+			"As root there is more: %s\n",
+			out.note.Render(`sudo env "PATH=$PATH" `+self()+" check "+l.id()),
+		)
 	} else {
 		out.printf("What this machine lacks: %s\n", out.note.Render(self()+" doctor"))
 	}
@@ -636,7 +692,8 @@ func (a *app) congratulate(c *checker, v *verdict, next bool) error {
 		}
 	}
 	for _, l := range c.course.parts(v.lesson) {
-		if f := v.shortfall(c.course, l); f.own > 0 && f.open == 0 && !f.most() && len(f.unbuilt) == 0 {
+		if f := v.shortfall(c.course, l); f.own > 0 && f.open == 0 && !f.most() &&
+			len(f.unbuilt) == 0 {
 			out.printf("\n")
 			if err := a.showEnd(c.course, l); err != nil {
 				return err
@@ -646,10 +703,20 @@ func (a *app) congratulate(c *checker, v *verdict, next bool) error {
 	}
 	l, all := c.course.next(s)
 	if all {
-		out.printf("\n%s\n  %s\n", out.wrap("That was the last one: you have built a container runtime. Look at what it makes:", 0),
-			out.note.Render(self()+" inspect -- CONTAINER run CMD"))
+		out.printf(
+			"\n%s\n  %s\n",
+			out.wrap(
+				"That was the last one: you have built a container runtime. Look at what it makes:",
+				0,
+			),
+			out.note.Render(self()+" inspect -- CONTAINER run CMD"),
+		)
 		if len(s.Skipped) > 0 {
-			out.printf("Left out on the way: %s. %s\n", strings.Join(s.Skipped, ", "), out.note.Render(self()+" list"))
+			out.printf(
+				"Left out on the way: %s. %s\n",
+				strings.Join(s.Skipped, ", "),
+				out.note.Render(self()+" list"),
+			)
 		}
 		return nil
 	}

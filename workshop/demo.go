@@ -26,11 +26,14 @@ func (a *app) demo() *cli.Command {
 		Name:      "demo",
 		Usage:     "Play a demonstration on stage: one namespace or limit at a time",
 		ArgsUsage: "[NAME | STEP]",
-		Description: `Play a demonstration for an audience: what is to be seen is told, each command is typed and waits for the space
-key, its output is real, and what it proves is said after it. Commands on the host are on the left, containers on the
-right. The left arrow goes back to what was shown before, and ! opens a shell on the throw-away host, for questions.
-Each demonstration is a script in testdata/demos, which go test runs too: one that is broken is red before it is on
-stage. With -rehearse all are played at once, and a line tells what became of each.
+		Description: `Play a demonstration for an audience: what is to be seen is told, each
+command is typed and waits for the space key, its output is real, and what it
+proves is said after it. Commands on the host are on the left, containers on
+the right. The left arrow goes back to what was shown before, and ! opens a
+shell on the throw-away host, for questions. Each demonstration is a script
+in testdata/demos, which go test runs too: one that is broken is red before
+it is on stage. With -rehearse all are played at once, and a line tells what
+became of each.
 
   workshop demo -list
   workshop demo -rehearse
@@ -40,7 +43,11 @@ stage. With -rehearse all are played at once, and a line tells what became of ea
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "auto", Destination: &auto, Usage: "play through without keys"},
 			&cli.BoolFlag{Name: "list", Destination: &list, Usage: "list the demonstrations"},
-			&cli.BoolFlag{Name: "rehearse", Destination: &rehearse, Usage: "play all of them, one after another"},
+			&cli.BoolFlag{
+				Name:        "rehearse",
+				Destination: &rehearse,
+				Usage:       "play all of them, one after another",
+			},
 		},
 		ShellComplete: func(_ context.Context, cmd *cli.Command) {
 			if root, err := moduleRoot(); err == nil {
@@ -103,7 +110,11 @@ func (a *app) listDemos(root string, demos []harness.Demo) error {
 }
 
 // chooseDemos are the demonstration of that name, or those of a lesson.
-func chooseDemos(root string, demos []harness.Demo, what string) (chosen []harness.Demo, err error) {
+func chooseDemos(
+	root string,
+	demos []harness.Demo,
+	what string,
+) (chosen []harness.Demo, err error) {
 	names := []string{what}
 	c, err := readCourse(root)
 	if err != nil {
@@ -135,9 +146,14 @@ func (a *app) rehearse(ctx context.Context, root string, demos []harness.Demo) e
 	for _, d := range demos {
 		start := time.Now()
 		s := &silentStage{}
-		playErr := a.withDemo(ctx, root, d, func(ctx context.Context, play func(context.Context, stage) error, _ shell) error {
-			return play(ctx, s)
-		})
+		playErr := a.withDemo(
+			ctx,
+			root,
+			d,
+			func(ctx context.Context, play func(context.Context, stage) error, _ shell) error {
+				return play(ctx, s)
+			},
+		)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -147,7 +163,14 @@ func (a *app) rehearse(ctx context.Context, root string, demos []harness.Demo) e
 			out.printf("%s %-8s %s\n", out.bad.Render("✗"), d.Name, out.wrap(playErr.Error(), 11))
 			err = errFailed
 		case e.Status == harness.Passed:
-			out.printf("%s %-8s %-36s %d proofs, %.1f s\n", out.good.Render("✓"), d.Name, d.Title, s.proofs, took)
+			out.printf(
+				"%s %-8s %-36s %d proofs, %.1f s\n",
+				out.good.Render("✓"),
+				d.Name,
+				d.Title,
+				s.proofs,
+				took,
+			)
 		case e.Status == harness.Skipped:
 			out.printf("- %-8s cannot be shown here: %s\n", d.Name, out.wrap(e.Reason, 11))
 		default:
@@ -268,8 +291,10 @@ func proof(c command) string {
 
 // plain makes a regular expression readable from the last row.
 func plain(re string) string {
-	re = strings.NewReplacer("(?m)", "", "(?i)", "", "^", "", "$", "", `\s+`, " ", " +", " ", " *", " ", "[0-9]+", "N",
-		"[a-z0-9]+", "NAME", "(?:", "(", `\.`, ".").Replace(re)
+	re = strings.NewReplacer("(?m)", "", "(?i)", "", "^", "", "$", "",
+		`\s+`, " ", " +", " ", " *", " ", "[0-9]+", "N",
+		"[a-z0-9]+", "NAME", "(?:", "(", `\.`, ".").
+		Replace(re)
 	return strings.TrimSpace(re)
 }
 
@@ -286,7 +311,8 @@ type stage interface {
 // shell makes a command that is a shell on the throw-away host of a demonstration.
 type shell func() (*exec.Cmd, error)
 
-// withDemo prepares a demonstration with our own step, and calls show with a function that plays it.
+// withDemo prepares a demonstration with our own step, and calls show with a function that plays
+// it.
 func (a *app) withDemo(ctx context.Context, root string, d harness.Demo,
 	show func(context.Context, func(context.Context, stage) error, shell) error,
 ) (err error) {
@@ -309,13 +335,18 @@ func (a *app) withDemo(ctx context.Context, root string, d harness.Demo,
 		return err
 	}
 	play := func(ctx context.Context, s stage) error {
-		e, err := host.Play(ctx, harness.Options{Program: program, Ours: true}, d.Script, func(m harness.Moment) error {
-			c := all[m.Line]
-			if m.After {
-				return s.after(ctx, c, m.Stdout, m.Stderr)
-			}
-			return s.before(ctx, c)
-		})
+		e, err := host.Play(
+			ctx,
+			harness.Options{Program: program, Ours: true},
+			d.Script,
+			func(m harness.Moment) error {
+				c := all[m.Line]
+				if m.After {
+					return s.after(ctx, c, m.Stdout, m.Stderr)
+				}
+				return s.before(ctx, c)
+			},
+		)
 		if err != nil {
 			return err
 		}
@@ -335,13 +366,18 @@ func (a *app) playDemo(ctx context.Context, root string, d harness.Demo, auto bo
 	if a.out.terminal {
 		a.out.printf("%s: %s ...\r", d.Name, d.Title)
 	}
-	err := a.withDemo(ctx, root, d, func(ctx context.Context, play func(context.Context, stage) error, sh shell) error {
-		if a.out.terminal && term.IsTerminal(int(os.Stdin.Fd())) {
-			a.out.printf("%s\r", strings.Repeat(" ", a.out.width-1))
-			return a.playScreen(ctx, d, auto, play, sh)
-		}
-		return play(ctx, &textStage{a, d, 0})
-	})
+	err := a.withDemo(
+		ctx,
+		root,
+		d,
+		func(ctx context.Context, play func(context.Context, stage) error, sh shell) error {
+			if a.out.terminal && term.IsTerminal(int(os.Stdin.Fd())) {
+				a.out.printf("%s\r", strings.Repeat(" ", a.out.width-1))
+				return a.playScreen(ctx, d, auto, play, sh)
+			}
+			return play(ctx, &textStage{a, d, 0})
+		},
+	)
 	if errors.Is(err, errQuit) {
 		err = nil
 	}
@@ -390,12 +426,24 @@ func (s *textStage) end(_ context.Context, e harness.Event) error {
 func (a *app) curtain(d harness.Demo, e harness.Event, proofs int) string {
 	switch e.Status {
 	case harness.Passed:
-		return fmt.Sprintf("%s %s: %s. %d times proven.", a.out.good.Render("✓"), d.Name, d.Title, proofs)
+		return fmt.Sprintf(
+			"%s %s: %s. %d times proven.",
+			a.out.good.Render("✓"),
+			d.Name,
+			d.Title,
+			proofs,
+		)
 	case harness.Skipped:
 		return fmt.Sprintf("- %s was not shown: %s", d.Name, e.Reason)
 	}
-	return fmt.Sprintf("%s %s is broken: %s\nTo see why: go test ./%s -run 'TestPromises/demos/^%s$'", a.out.bad.Render("✗"), d.Name,
-		strings.TrimSpace(e.Message+" "+e.Stderr), d.Program, d.Name)
+	return fmt.Sprintf(
+		"%s %s is broken: %s\nTo see why: go test ./%s -run 'TestPromises/demos/^%s$'",
+		a.out.bad.Render("✗"),
+		d.Name,
+		strings.TrimSpace(e.Message+" "+e.Stderr),
+		d.Program,
+		d.Name,
+	)
 }
 
 // where is the side on which a command is shown.

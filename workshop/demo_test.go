@@ -18,20 +18,29 @@ import (
 	"container.example/workshop/internal/harness"
 )
 
-// broken are changes to the steps, one for each demo, that take away what it shows: file, old and new.
+// broken are changes to the steps, one for each demo, that take away what it shows: file, old and
+// new.
 var broken = map[string][3]string{
-	"uts":      {"flags.go", `unix.CLONE_NEWUTS`, `unix.CLONE_NEWIPC`},
-	"pid":      {"flags.go", `"uts,pid,mnt"`, `"uts,mnt"`},
-	"mnt":      {"main.go", `unix.MS_PRIVATE|unix.MS_REC`, `unix.MS_SHARED|unix.MS_REC`},
-	"net":      {"flags.go", `unix.CLONE_NEWNET`, `unix.CLONE_NEWIPC`},
-	"ipc":      {"flags.go", `unix.CLONE_NEWIPC`, `unix.CLONE_NEWNET`},
-	"user":     {"main.go", `ContainerID: 0, HostID: os.Getuid()`, `ContainerID: 7, HostID: os.Getuid()`},
-	"time":     {"flags.go", `unix.CLONE_NEWTIME`, `unix.CLONE_NEWCGROUP`},
-	"rootfs":   {"main.go", `pivotRoot(*rootfs)`, ``},
-	"memory":   {"limits.go", `return n * unit, nil`, `return 4 * n * unit, nil`},
-	"cpu":      {"limits.go", `min(cpus, 1e6) * 100_000`, `min(cpus, 1e6) * 10_000_000`},
-	"pids":     {"limits.go", `v1: "pids.max", value: n`, `v1: "pids.max", value: n + 200`},
-	"cgroup":   {"main.go", `unix.Unshare(int(cloneFlags&later))`, `unix.Unshare(int(cloneFlags & unix.CLONE_NEWTIME))`},
+	"uts": {"flags.go", `unix.CLONE_NEWUTS`, `unix.CLONE_NEWIPC`},
+	"pid": {"flags.go", `"uts,pid,mnt"`, `"uts,mnt"`},
+	"mnt": {"main.go", `unix.MS_PRIVATE|unix.MS_REC`, `unix.MS_SHARED|unix.MS_REC`},
+	"net": {"flags.go", `unix.CLONE_NEWNET`, `unix.CLONE_NEWIPC`},
+	"ipc": {"flags.go", `unix.CLONE_NEWIPC`, `unix.CLONE_NEWNET`},
+	"user": {
+		"main.go",
+		`ContainerID: 0, HostID: os.Getuid()`,
+		`ContainerID: 7, HostID: os.Getuid()`,
+	},
+	"time":   {"flags.go", `unix.CLONE_NEWTIME`, `unix.CLONE_NEWCGROUP`},
+	"rootfs": {"main.go", `pivotRoot(*rootfs)`, ``},
+	"memory": {"limits.go", `return n * unit, nil`, `return 4 * n * unit, nil`},
+	"cpu":    {"limits.go", `min(cpus, 1e6) * 100_000`, `min(cpus, 1e6) * 10_000_000`},
+	"pids":   {"limits.go", `v1: "pids.max", value: n`, `v1: "pids.max", value: n + 200`},
+	"cgroup": {
+		"main.go",
+		`unix.Unshare(int(cloneFlags&later))`,
+		`unix.Unshare(int(cloneFlags & unix.CLONE_NEWTIME))`,
+	},
 	"process":  {"main.go", `setEnvironment()`, ``},
 	"dev":      {"masks.go", `"/proc/interrupts",`, ``},
 	"layers":   {"rootfs.go", `mountLayer()`, ``},
@@ -42,8 +51,8 @@ var broken = map[string][3]string{
 	"bridge":   {"network.go", `= ports.Attrs().Index`, `= 0 * ports.Attrs().Index`},
 }
 
-// TestDemosBroken breaks what each demo shows, and requires that the demo is red: one that cannot fail
-// proves nothing. That they are green is tested with the steps.
+// TestDemosBroken breaks what each demo shows, and requires that the demo is red: one that cannot
+// fail proves nothing. That they are green is tested with the steps.
 func TestDemosBroken(t *testing.T) {
 	root, err := moduleRoot()
 	require.NoError(t, err)
@@ -61,7 +70,8 @@ func TestDemosBroken(t *testing.T) {
 			files, err := filepath.Glob(filepath.Join(root, d.Program, "*.go"))
 			require.NoError(t, err)
 			found := false
-			for _, file := range append(files, filepath.Join(root, "go.mod"), filepath.Join(root, "go.sum")) {
+			files = append(files, filepath.Join(root, "go.mod"), filepath.Join(root, "go.sum"))
+			for _, file := range files {
 				text, err := os.ReadFile(file)
 				require.NoError(t, err)
 				if strings.HasSuffix(file, "_test.go") {
@@ -71,14 +81,25 @@ func TestDemosBroken(t *testing.T) {
 					require.Contains(t, string(text), change[1], file)
 					text, found = bytes.Replace(text, []byte(change[1]), []byte(change[2]), 1), true
 				}
-				require.NoError(t, os.WriteFile(filepath.Join(dir, filepath.Base(file)), text, 0o644))
+				require.NoError(
+					t,
+					os.WriteFile(filepath.Join(dir, filepath.Base(file)), text, 0o644),
+				)
 			}
 			require.True(t, found, change[0])
 			program := filepath.Join(dir, "container")
 			require.NoError(t, harness.Build(context.Background(), program, dir))
 			var last harness.Event
 			o := harness.Options{Program: program, Ours: true}
-			require.NoError(t, host.Check(context.Background(), o, []harness.Script{d.Script}, func(e harness.Event) { last = e }))
+			require.NoError(
+				t,
+				host.Check(
+					context.Background(),
+					o,
+					[]harness.Script{d.Script},
+					func(e harness.Event) { last = e },
+				),
+			)
 			if last.Status == harness.Skipped {
 				t.Skip(last.Reason)
 			}
@@ -123,7 +144,11 @@ func TestAuditorium(t *testing.T) {
 	require.Regexp(t, `(?m)^host +│ inside`, view())
 	require.Contains(t, view(), "✓ there it is: host")
 
-	for _, size := range []tea.WindowSizeMsg{{Width: 60, Height: 24}, {Width: 80, Height: 24}, {Width: 200, Height: 50}} {
+	for _, size := range []tea.WindowSizeMsg{
+		{Width: 60, Height: 24},
+		{Width: 80, Height: 24},
+		{Width: 200, Height: 50},
+	} {
 		s.Update(size)
 		lines := strings.Split(s.View().Content, "\n")
 		require.LessOrEqual(t, len(lines), size.Height, view())

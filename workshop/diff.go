@@ -27,15 +27,21 @@ func (a *app) diff() *cli.Command {
 		Name:      "diff",
 		Usage:     "Show what our step adds to the one before, or what yours lacks",
 		ArgsUsage: "[STEP]",
-		Description: `Show what the workshop's own STEP, or a chapter of step 5, adds to what was before it, declaration by declaration,
-each with a word of explanation; by default, for the first that you have not passed. Lines that were in another place
-before say from where they moved. With -mine: what your program lacks against that step.
+		Description: `Show what the workshop's own STEP, or a chapter of step 5, adds to what was
+before it, declaration by declaration, each with a word of explanation; by
+default, for the first that you have not passed. Lines that were in another
+place before say from where they moved. With -mine: what your program lacks
+against that step.
 
   workshop diff 3
   workshop diff 5c
   workshop diff -mine`,
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "mine", Destination: &mine, Usage: "compare your program with the step"},
+			&cli.BoolFlag{
+				Name:        "mine",
+				Destination: &mine,
+				Usage:       "compare your program with the step",
+			},
 		},
 		ShellComplete: completeLessons,
 		Action: func(_ context.Context, cmd *cli.Command) error {
@@ -77,9 +83,14 @@ func (a *app) diffLesson(c *course, l lesson) error {
 	}
 	old := program{files: before}
 	if i := slices.Index(c.lessons, c.parts(l)[0]); i > 0 {
-		old.name, old.dir = c.lessons[i-1].name(), relative(filepath.Join(c.root, c.lessons[i-1].step))
+		old.name, old.dir = c.lessons[i-1].name(), relative(
+			filepath.Join(c.root, c.lessons[i-1].step),
+		)
 	}
-	return a.diffPrograms(old, program{capital(l.name()), relative(filepath.Join(c.root, l.step)), after, l.chapter != ""})
+	return a.diffPrograms(
+		old,
+		program{capital(l.name()), relative(filepath.Join(c.root, l.step)), after, l.chapter != ""},
+	)
 }
 
 // diffMine shows what the program of the participant lacks against a lesson.
@@ -125,7 +136,10 @@ func (a *app) diffMine(p *place, c *course, l lesson) error {
 			delete(mine.files, name)
 		}
 	}
-	return a.diffPrograms(mine, program{"our " + l.name(), relative(filepath.Join(c.root, l.step)), ours, l.chapter != ""})
+	return a.diffPrograms(
+		mine,
+		program{"our " + l.name(), relative(filepath.Join(c.root, l.step)), ours, l.chapter != ""},
+	)
 }
 
 // program is a program in Go: its files by name.
@@ -172,9 +186,17 @@ func (p program) declarations() (all []declaration, err error) {
 		}
 		file, code := filepath.Join(p.dir, name), p.files[name]
 		fset := token.NewFileSet()
-		f, err := parser.ParseFile(fset, file, code, parser.ParseComments|parser.SkipObjectResolution)
+		f, err := parser.ParseFile(
+			fset,
+			file,
+			code,
+			parser.ParseComments|parser.SkipObjectResolution,
+		)
 		if f == nil || err != nil {
-			return nil, fmt.Errorf("it does not compile: %w", errors.New(buildOutput(p.dir, err.Error())))
+			return nil, fmt.Errorf(
+				"it does not compile: %w",
+				errors.New(buildOutput(p.dir, err.Error())),
+			)
 		}
 		for _, decl := range f.Decls {
 			if d, ok := decl.(*ast.GenDecl); ok && d.Tok == token.IMPORT {
@@ -186,7 +208,9 @@ func (p program) declarations() (all []declaration, err error) {
 			case *ast.FuncDecl:
 				d.name, comment = decl.Name.Name, decl.Doc
 				if decl.Recv != nil && len(decl.Recv.List) > 0 {
-					d.name = strings.Trim(string(code[fset.Position(decl.Recv.List[0].Type.Pos()).Offset:fset.Position(decl.Recv.List[0].Type.End()).Offset]), "*") + "." + d.name
+					of := decl.Recv.List[0].Type
+					text := code[fset.Position(of.Pos()).Offset:fset.Position(of.End()).Offset]
+					d.name = strings.Trim(string(text), "*") + "." + d.name
 				}
 			case *ast.GenDecl:
 				d.name, comment = strings.Join(declared(decl), ", "), decl.Doc
@@ -196,7 +220,9 @@ func (p program) declarations() (all []declaration, err error) {
 				d.doc = new(doc.Package).Synopsis(comment.Text())
 			}
 			d.line = fset.Position(start).Line
-			d.text = string(code[fset.Position(start).Offset:fset.Position(decl.End()).Offset]) + "\n"
+			d.text = string(
+				code[fset.Position(start).Offset:fset.Position(decl.End()).Offset],
+			) + "\n"
 			all = append(all, d)
 		}
 	}
@@ -210,8 +236,8 @@ func isMain(file string) int {
 	return 0
 }
 
-// diffPrograms shows how the declarations of one program differ from those of another: which file they are in
-// does not matter.
+// diffPrograms shows how the declarations of one program differ from those of another: which file
+// they are in does not matter.
 func (a *app) diffPrograms(before, after program) error {
 	old, err := before.declarations()
 	if err != nil {
@@ -257,8 +283,13 @@ func (a *app) diffPrograms(before, after program) error {
 		}
 		if o.text == d.text {
 			if filepath.Base(o.file) != filepath.Base(d.file) {
-				out.printf("%s %s\n\n", out.bold.Render("moved: "+d.name),
-					out.faint.Render(fmt.Sprintf("from %s to %s", filepath.Base(o.file), filepath.Base(d.file))))
+				out.printf(
+					"%s %s\n\n",
+					out.bold.Render("moved: "+d.name),
+					out.faint.Render(
+						fmt.Sprintf("from %s to %s", filepath.Base(o.file), filepath.Base(d.file)),
+					),
+				)
 			}
 			same++
 			continue
@@ -266,7 +297,11 @@ func (a *app) diffPrograms(before, after program) error {
 		if line := lines[d.file+" "+d.name]; line > 0 {
 			d.line = line
 		}
-		out.printf("%s %s\n", out.bold.Render(word+d.name), out.faint.Render(fmt.Sprintf("%s:%d", d.file, d.line)))
+		out.printf(
+			"%s %s\n",
+			out.bold.Render(word+d.name),
+			out.faint.Render(fmt.Sprintf("%s:%d", d.file, d.line)),
+		)
 		if d.doc != "" {
 			for line := range strings.SplitSeq(out.wrap(d.doc, 2), "\n") {
 				out.printf("  %s\n", out.note.Render(strings.TrimSpace(line)))
@@ -276,13 +311,18 @@ func (a *app) diffPrograms(before, after program) error {
 		out.printf("\n")
 	}
 	for _, o := range old {
-		out.printf("%s %s\n", out.bold.Render("only in "+before.name+": "+o.name), out.faint.Render(o.doc))
+		out.printf(
+			"%s %s\n",
+			out.bold.Render("only in "+before.name+": "+o.name),
+			out.faint.Render(o.doc),
+		)
 	}
 	out.printf("%d declarations are the same.\n", same)
 	return nil
 }
 
-// moved says for lines that are gone from a declaration which that was: they may be found in another.
+// moved says for lines that are gone from a declaration which that was: they may be found in
+// another.
 type moved map[string]declaration
 
 // gone takes in the lines that a declaration had and has no more.
@@ -301,12 +341,13 @@ func (m moved) gone(before declaration, after string) {
 
 var hunk = regexp.MustCompile(`^@@ .* @@$`)
 
-// printDiff prints the lines of a diff in the colours that one is used to. A line that was somewhere else before is not
-// new, and says so.
+// printDiff prints the lines of a diff in the colours that one is used to. A line that was
+// somewhere else before is not new, and says so.
 func (a *app) printDiff(before string, d declaration, m moved) {
 	out := a.out
 	added := func(line string) {
-		if from, ok := m[strings.TrimSpace(strings.TrimPrefix(line, "+"))]; ok && from.name != d.name {
+		if from, ok := m[strings.TrimSpace(strings.TrimPrefix(line, "+"))]; ok &&
+			from.name != d.name {
 			place := filepath.Base(from.file)
 			if place == filepath.Base(d.file) {
 				place = from.name
@@ -322,7 +363,10 @@ func (a *app) printDiff(before string, d declaration, m moved) {
 		}
 		return
 	}
-	lines := strings.Split(strings.TrimSuffix(string(diff.Diff("a", []byte(before), "b", []byte(d.text))), "\n"), "\n")
+	lines := strings.Split(
+		strings.TrimSuffix(string(diff.Diff("a", []byte(before), "b", []byte(d.text))), "\n"),
+		"\n",
+	)
 	for i, line := range lines {
 		switch {
 		case i < 3 || hunk.MatchString(line):

@@ -38,8 +38,9 @@ func (a *app) doctor() *cli.Command {
 	return &cli.Command{
 		Name:  "doctor",
 		Usage: "Tell what this machine has and lacks for each step and chapter",
-		Description: `Try all that the workshop needs on this machine, and say what to do about what is missing. The exit status is 0
-if all five steps can be done, and 1 if not.
+		Description: `Try all that the workshop needs on this machine, and say what to do about
+what is missing. The exit status is 0 if all five steps can be done, and 1 if
+not.
 
   workshop doctor
   sudo env "PATH=$PATH" go tool workshop doctor`,
@@ -61,7 +62,8 @@ func (a *app) examine(ctx context.Context, p *place, c *course, s state) error {
 	out := a.out
 	bad := map[string]bool{} // lessons that cannot be done
 	for _, check := range []func(context.Context, string) []finding{
-		findGo, findKernel, findNamespaces, findUserNamespaces, findCgroups, findFileSystems, findSeccomp, findFirewall,
+		findGo, findKernel, findNamespaces, findUserNamespaces, findCgroups, findFileSystems,
+		findSeccomp, findFirewall,
 		findRootfs, func(context.Context, string) []finding { return findProgram(p, s) }, findHost,
 	} {
 		for _, f := range check(ctx, p.root) {
@@ -78,13 +80,25 @@ func (a *app) examine(ctx context.Context, p *place, c *course, s state) error {
 			indent := 34
 			if out.width < 60 {
 				indent = 4
-				out.printf("%s %s %s\n    %s\n", mark, f.what, out.faint.Render(f.steps), out.wrap(text, indent))
+				out.printf(
+					"%s %s %s\n    %s\n",
+					mark,
+					f.what,
+					out.faint.Render(f.steps),
+					out.wrap(text, indent),
+				)
 			} else {
-				out.printf("%s %-26s %s %s\n", mark, f.what, out.faint.Render(fmt.Sprintf("%-4s", f.steps)), out.wrap(text, indent))
+				steps := out.faint.Render(fmt.Sprintf("%-4s", f.steps))
+				out.printf("%s %-26s %s %s\n", mark, f.what, steps, out.wrap(text, indent))
 			}
 			if f.lack != "" {
 				for line := range strings.SplitSeq(f.remedy, "\n") {
-					out.printf("%s %s %s\n", strings.Repeat(" ", indent-1), out.note.Render("→"), out.wrap(line, indent+2))
+					out.printf(
+						"%s %s %s\n",
+						strings.Repeat(" ", indent-1),
+						out.note.Render("→"),
+						out.wrap(line, indent+2),
+					)
 				}
 			}
 		}
@@ -101,7 +115,11 @@ func (a *app) examine(ctx context.Context, p *place, c *course, s state) error {
 		out.printf("\n%s All five steps can be done here.\n", out.good.Render("✓"))
 		return nil
 	}
-	out.printf("\n%s Not all of it can be done here: step %s.", out.bad.Render("✗"), strings.Join(cannot, ", "))
+	out.printf(
+		"\n%s Not all of it can be done here: step %s.",
+		out.bad.Render("✗"),
+		strings.Join(cannot, ", "),
+	)
 	if len(can) > 0 {
 		out.printf(" What can: step %s.", strings.Join(can, ", "))
 	}
@@ -118,7 +136,12 @@ func (f finding) concerns(l lesson) bool {
 }
 
 func findGo(ctx context.Context, root string) []finding {
-	f := finding{what: "Go", steps: "1-5", remedy: "install it from https://go.dev/dl, and have it in PATH; sudo has a PATH of its own: sudo env \"PATH=$PATH\" ..."}
+	f := finding{
+		what:  "Go",
+		steps: "1-5",
+		remedy: "install it from https://go.dev/dl, and have it in PATH; sudo has a PATH of its " +
+			"own: sudo env \"PATH=$PATH\" ...",
+	}
 	cmd := exec.CommandContext(ctx, "go", "version")
 	cmd.Dir = root // where go.mod says which version
 	text, err := cmd.Output()
@@ -142,9 +165,15 @@ func release() (text string, number int) {
 
 func findKernel(context.Context, string) []finding {
 	text, number := release()
-	f := finding{what: "Linux", steps: "1-5", have: text + " on " + runtime.GOARCH, remedy: "take a newer kernel, or the workshop's VM"}
+	f := finding{
+		what:   "Linux",
+		steps:  "1-5",
+		have:   text + " on " + runtime.GOARCH,
+		remedy: "take a newer kernel, or the workshop's VM",
+	}
 	if number < 512 {
-		f.lack = text + ": before 5.12 the throw-away host cannot be made read-only (mount_setattr(2))"
+		f.lack = text + ": before 5.12 the throw-away host cannot be made read-only " +
+			"(mount_setattr(2))"
 	}
 	rights := finding{what: "rights", steps: "2-5", have: "root"}
 	if os.Geteuid() != 0 {
@@ -155,7 +184,8 @@ func findKernel(context.Context, string) []finding {
 	return []finding{f, rights}
 }
 
-// try starts this program with these attributes, in a user namespace unless we are root, to try what tried says.
+// try starts this program with these attributes, in a user namespace unless we are root, to try
+// what tried says.
 func try(what string, attr syscall.SysProcAttr) error {
 	if os.Geteuid() != 0 && attr.Credential == nil {
 		attr.Cloneflags |= unix.CLONE_NEWUSER
@@ -231,26 +261,47 @@ func findNamespaces(context.Context, string) (all []finding) {
 		f := finding{what: ns.name + " namespace", steps: ns.steps, have: "made one"}
 		if err := try("namespaces", syscall.SysProcAttr{Cloneflags: ns.flag}); err != nil {
 			f.lack = err.Error()
-			f.remedy = "be root, or see to user namespaces below; in a container, give it the right (docker run --privileged)"
+			f.remedy = "be root, or see to user namespaces below; in a container, give it the " +
+				"right (docker run --privileged)"
 			if _, statErr := os.Stat("/proc/self/ns/" + ns.name); statErr != nil {
 				f.remedy = "this kernel was built without it: take another, or the workshop's VM"
 			}
 		}
 		all = append(all, f)
 	}
-	f := finding{what: "time namespace", steps: "2", have: "made one", minor: true, remedy: "what asks for it is skipped; take Linux 6.2 or later"}
+	f := finding{
+		what:   "time namespace",
+		steps:  "2",
+		have:   "made one",
+		minor:  true,
+		remedy: "what asks for it is skipped; take Linux 6.2 or later",
+	}
 	if _, number := release(); number < 602 {
 		f.lack = "execve(2) does not enter one before Linux 6.2"
-	} else if err := try("namespaces", syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWTIME}); err != nil && os.Geteuid() == 0 {
-		f.lack = err.Error()
+	} else if os.Geteuid() == 0 {
+		attr := syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWTIME}
+		if err := try("namespaces", attr); err != nil {
+			f.lack = err.Error()
+		}
 	}
 	return append(all, f)
 }
 
 // findUserNamespaces tries as an ordinary user, and tells who forbids it.
 func findUserNamespaces(context.Context, string) []finding {
-	f := finding{what: "user namespaces for users", steps: "2-5", have: "an ordinary user may make one", minor: os.Geteuid() == 0}
-	attr := syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(os.Geteuid()), Gid: uint32(os.Getegid()), NoSetGroups: true}}
+	f := finding{
+		what:  "user namespaces for users",
+		steps: "2-5",
+		have:  "an ordinary user may make one",
+		minor: os.Geteuid() == 0,
+	}
+	attr := syscall.SysProcAttr{
+		Credential: &syscall.Credential{
+			Uid:         uint32(os.Geteuid()),
+			Gid:         uint32(os.Getegid()),
+			NoSetGroups: true,
+		},
+	}
 	if os.Geteuid() == 0 {
 		attr.Credential.Uid, attr.Credential.Gid = 65534, 65534
 	}
@@ -265,16 +316,24 @@ func findUserNamespaces(context.Context, string) []finding {
 func whoForbids() string {
 	var remedies []string
 	for _, s := range []struct{ file, bad, who string }{
-		{"/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1", "AppArmor forbids it (Ubuntu): sysctl kernel.apparmor_restrict_unprivileged_userns=0"},
-		{"/proc/sys/kernel/unprivileged_userns_clone", "0", "a switch of Debian's forbids it: sysctl kernel.unprivileged_userns_clone=1"},
-		{"/proc/sys/user/max_user_namespaces", "0", "there may be none at all: sysctl user.max_user_namespaces=10000"},
+		{"/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1", "AppArmor forbids it " +
+			"(Ubuntu): sysctl kernel.apparmor_restrict_unprivileged_userns=0"},
+		{"/proc/sys/kernel/unprivileged_userns_clone", "0", "a switch of Debian's forbids it: " +
+			"sysctl kernel.unprivileged_userns_clone=1"},
+		{"/proc/sys/user/max_user_namespaces", "0", "there may be none at all: sysctl " +
+			"user.max_user_namespaces=10000"},
 	} {
-		if text, err := os.ReadFile(s.file); err == nil && strings.TrimSpace(string(text)) == s.bad {
+		if text, err := os.ReadFile(s.file); err == nil &&
+			strings.TrimSpace(string(text)) == s.bad {
 			remedies = append(remedies, s.who)
 		}
 	}
 	if len(remedies) == 0 {
-		remedies = append(remedies, "nothing in sysctl forbids it: a filter of system calls, or the container that you are in? Be root instead")
+		remedies = append(
+			remedies,
+			"nothing in sysctl forbids it: a filter of system calls, or the container that you "+
+				"are in? Be root instead",
+		)
 	}
 	return strings.Join(remedies, "\n")
 }
@@ -282,7 +341,11 @@ func whoForbids() string {
 const cgroupRoot = "/sys/fs/cgroup"
 
 func findCgroups(context.Context, string) (all []finding) {
-	version := finding{what: "cgroup version", steps: "4", remedy: "mount one: mount -t cgroup2 cgroup2 /sys/fs/cgroup"}
+	version := finding{
+		what:   "cgroup version",
+		steps:  "4",
+		remedy: "mount one: mount -t cgroup2 cgroup2 /sys/fs/cgroup",
+	}
 	var st unix.Statfs_t
 	v2 := false
 	switch err := unix.Statfs(cgroupRoot, &st); {
@@ -301,11 +364,13 @@ func findCgroups(context.Context, string) (all []finding) {
 			text, _ := os.ReadFile(filepath.Join(cgroupRoot, "cgroup.controllers"))
 			if !slices.Contains(strings.Fields(string(text)), name) {
 				f.lack = "not in cgroup.controllers: " + strings.TrimSpace(string(text))
-				f.remedy = "it is switched off (boot with cgroup_enable=" + name + ") or not passed on to the container that you are in: do it on the host"
+				f.remedy = "it is switched off (boot with cgroup_enable=" + name + ") or not " +
+					"passed on to the container that you are in: do it on the host"
 			}
 		} else if dir = filepath.Join(cgroupRoot, name); !exists(dir) {
 			f.lack = "no hierarchy of version 1 has it"
-			f.remedy = "boot with cgroup_enable=" + name + ", or with version 2: systemd.unified_cgroup_hierarchy=1"
+			f.remedy = "boot with cgroup_enable=" + name + ", or with version 2: " +
+				"systemd.unified_cgroup_hierarchy=1"
 		}
 		if f.lack == "" {
 			// What counts is whether a cgroup can be made.
@@ -313,10 +378,12 @@ func findCgroups(context.Context, string) (all []finding) {
 				f.lack = "no cgroup can be made: " + innermostError(err)
 				f.remedy = "only root may: sudo env \"PATH=$PATH\" " + self() + " check"
 				if v2 {
-					f.remedy += "\nor have systemd delegate one: systemd-run --user --scope -p Delegate=yes " + self() + " check"
+					f.remedy += "\nor have systemd delegate one: systemd-run --user --scope -p " +
+						"Delegate=yes " + self() + " check"
 				}
 				if os.Geteuid() == 0 {
-					f.remedy = "it is mounted read-only, or you are in a container: do it on the host"
+					f.remedy = "it is mounted read-only, or you are in a container: do it on " +
+						"the host"
 				}
 			} else {
 				f.have = "a cgroup can be made"
@@ -327,8 +394,8 @@ func findCgroups(context.Context, string) (all []finding) {
 	return all
 }
 
-// tryCgroup makes a cgroup and removes it: in dir, or in version 2 above our own, where a controller may have been
-// delegated to a user.
+// tryCgroup makes a cgroup and removes it: in dir, or in version 2 above our own, where a
+// controller may have been delegated to a user.
 func tryCgroup(dir, controller string, v2 bool) (err error) {
 	dirs := []string{dir}
 	if own, readErr := os.ReadFile("/proc/self/cgroup"); v2 && readErr == nil {
@@ -364,7 +431,12 @@ func innermostError(err error) string {
 }
 
 func findFileSystems(_ context.Context, root string) []finding {
-	overlay := finding{what: "overlay file system", steps: "5c", have: "mounted one", remedy: "modprobe overlay; in a container: do it on the host"}
+	overlay := finding{
+		what:   "overlay file system",
+		steps:  "5c",
+		have:   "mounted one",
+		remedy: "modprobe overlay; in a container: do it on the host",
+	}
 	if os.Geteuid() != 0 {
 		os.Setenv("WORKSHOP_USERXATTR", "1")
 		defer os.Unsetenv("WORKSHOP_USERXATTR")
@@ -375,7 +447,8 @@ func findFileSystems(_ context.Context, root string) []finding {
 	// With chapter f the container mounts its layer in a user namespace.
 	inside := finding{
 		what: "overlay, user namespace", steps: "5f", have: "mounted one", minor: true,
-		remedy: "chapters c and f do not go together here: take Linux 5.11 or later, or use -ns without user",
+		remedy: "chapters c and f do not go together here: take Linux 5.11 or later, or use -ns " +
+			"without user",
 	}
 	if err := tryInUserNamespace("overlay"); err != nil {
 		inside.lack = err.Error()
@@ -386,8 +459,10 @@ func findFileSystems(_ context.Context, root string) []finding {
 	}
 	idmap := finding{
 		what: "idmapped mounts", steps: "5f", have: "made one of " + relative(dir), minor: true,
-		remedy: "it takes root, Linux 5.12 (for tmpfs 6.3) and a file system that can: not an overlay (the root of another container), " +
-			"and not a folder that a virtual machine shares with its host\nhave the root file system elsewhere: scripts/mkrootfs.sh " +
+		remedy: "it takes root, Linux 5.12 (for tmpfs 6.3) and a file system that can: not an " +
+			"overlay (the root of another container), " +
+			"and not a folder that a virtual machine shares with its host\nhave the root file " +
+			"system elsewhere: scripts/mkrootfs.sh " +
 			"-o /var/tmp/rootfs, and -rootfs /var/tmp/rootfs",
 	}
 	if err := tryIDMap(dir); err != nil {
@@ -396,7 +471,8 @@ func findFileSystems(_ context.Context, root string) []finding {
 	return []finding{overlay, inside, idmap}
 }
 
-// tryInUserNamespace tries something as root of a user namespace, where root of the machine has fewer rights.
+// tryInUserNamespace tries something as root of a user namespace, where root of the machine has
+// fewer rights.
 func tryInUserNamespace(what string) error {
 	return try(what, syscall.SysProcAttr{
 		Cloneflags:  unix.CLONE_NEWNS | unix.CLONE_NEWUSER,
@@ -422,7 +498,13 @@ func fileSystemOf(dir string) string {
 
 // findFirewall asks the kernel for its tables of nftables: chapter h has packets masqueraded.
 func findFirewall(context.Context, string) []finding {
-	f := finding{what: "nf_tables, veth, bridge", steps: "5h", have: "made a bridge and a table", minor: true, remedy: "modprobe nf_tables veth bridge"}
+	f := finding{
+		what:   "nf_tables, veth, bridge",
+		steps:  "5h",
+		have:   "made a bridge and a table",
+		minor:  true,
+		remedy: "modprobe nf_tables veth bridge",
+	}
 	if err := tryInNetwork(); err != nil {
 		f.lack = err.Error()
 	}
@@ -430,10 +512,12 @@ func findFirewall(context.Context, string) []finding {
 }
 
 // tryInNetwork tries in a network namespace what chapter h needs.
-func tryInNetwork() error { return try("network", syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET}) }
+func tryInNetwork() error {
+	return try("network", syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET})
+}
 
-// findProgram looks whether the program that is typed can be executed by others: in chapter f it is executed by a user
-// who is nobody on the host.
+// findProgram looks whether the program that is typed can be executed by others: in chapter f it is
+// executed by a user who is nobody on the host.
 func findProgram(p *place, s state) []finding {
 	f := finding{what: "your program, for others", steps: "5f", minor: true}
 	path := p.program(s)
@@ -444,7 +528,9 @@ func findProgram(p *place, s state) []finding {
 		return nil // there is none yet
 	}
 	f.have = "others can execute " + relative(path)
-	f.remedy = "root of the container is another user on the host: chmod o+x " + relative(path) + ", and each directory above it"
+	f.remedy = "root of the container is another user on the host: chmod o+x " + relative(
+		path,
+	) + ", and each directory above it"
 	for d := path; ; d = filepath.Dir(d) {
 		var st unix.Stat_t
 		if err := unix.Stat(d, &st); err != nil || st.Mode&0o001 == 0 {
@@ -459,7 +545,8 @@ func findProgram(p *place, s state) []finding {
 	}
 }
 
-// tryIDMap makes an idmapped mount of a directory (mount_setattr(2)), without attaching it anywhere.
+// tryIDMap makes an idmapped mount of a directory (mount_setattr(2)), without attaching it
+// anywhere.
 func tryIDMap(dir string) error {
 	cmd := exec.Command("sleep", "10")
 	cmd.SysProcAttr = &syscall.SysProcAttr{
@@ -487,7 +574,12 @@ func tryIDMap(dir string) error {
 		return fmt.Errorf("open_tree: %w", err)
 	}
 	defer unix.Close(tree)
-	err = unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(ns.Fd())})
+	err = unix.MountSetattr(
+		tree,
+		"",
+		unix.AT_EMPTY_PATH,
+		&unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(ns.Fd())},
+	)
 	if err != nil {
 		return fmt.Errorf("mount_setattr: %w", err)
 	}
@@ -502,13 +594,16 @@ func tryBridge() error {
 	}
 	defer unix.Close(fd)
 	name := append([]byte("doctor"), 0)
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCBRADDBR, uintptr(unsafe.Pointer(&name[0]))); errno != 0 {
+	argument := uintptr(unsafe.Pointer(&name[0]))
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCBRADDBR, argument)
+	if errno != 0 {
 		return fmt.Errorf("bridge: %w", errno)
 	}
 	return nil
 }
 
-// tryTable asks nf_tables for its generation (netlink(7), NETLINK_NETFILTER): a kernel without it refuses the message.
+// tryTable asks nf_tables for its generation (netlink(7), NETLINK_NETFILTER): a kernel without it
+// refuses the message.
 func tryTable() error {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
 	if err != nil {
@@ -519,7 +614,8 @@ func tryTable() error {
 	binary.NativeEndian.PutUint32(message[0:], uint32(len(message)))
 	binary.NativeEndian.PutUint16(message[4:], unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_GETGEN)
 	binary.NativeEndian.PutUint16(message[6:], unix.NLM_F_REQUEST)
-	if err := unix.Sendto(fd, message, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+	kernel := &unix.SockaddrNetlink{Family: unix.AF_NETLINK}
+	if err := unix.Sendto(fd, message, 0, kernel); err != nil {
 		return fmt.Errorf("nf_tables: %w", err)
 	}
 	answer := make([]byte, 4096)
@@ -535,7 +631,12 @@ func tryTable() error {
 }
 
 func findSeccomp(context.Context, string) []finding {
-	f := finding{what: "seccomp filters", steps: "5e", remedy: "this kernel was built without CONFIG_SECCOMP_FILTER: take another, or the workshop's VM"}
+	f := finding{
+		what:  "seccomp filters",
+		steps: "5e",
+		remedy: "this kernel was built without CONFIG_SECCOMP_FILTER: take another, or the " +
+			"workshop's VM",
+	}
 	text, err := os.ReadFile("/proc/sys/kernel/seccomp/actions_avail")
 	if f.have = "there"; err != nil || !slices.Contains(strings.Fields(string(text)), "errno") {
 		f.lack = "the kernel does not offer them"
@@ -546,9 +647,11 @@ func findSeccomp(context.Context, string) []finding {
 func findRootfs(_ context.Context, root string) []finding {
 	busybox := finding{
 		what: "static busybox", steps: "1-5", minor: exists("/usr/bin/apt-get"), lack: "none here",
-		remedy: "install the package busybox-static (on some distributions busybox); where there is apt-get, it is downloaded when it is needed",
+		remedy: "install the package busybox-static (on some distributions busybox); where " +
+			"there is apt-get, it is downloaded when it is needed",
 	}
-	for _, name := range []string{"busybox", "busybox.static", filepath.Join(root, "rootfs", "bin", "busybox")} {
+	made := filepath.Join(root, "rootfs", "bin", "busybox")
+	for _, name := range []string{"busybox", "busybox.static", made} {
 		path, err := exec.LookPath(name)
 		if err != nil {
 			continue
@@ -557,9 +660,16 @@ func findRootfs(_ context.Context, root string) []finding {
 			busybox.lack, busybox.have = "", relative(path)
 			break
 		}
-		busybox.lack = path + " is not linked statically: it would not run in a root file system of its own"
+		busybox.lack = path + " is not linked statically: it would not run in a root file " +
+			"system of its own"
 	}
-	rootfs := finding{what: "root file system", steps: "3-5", have: "rootfs", minor: true, remedy: "make one: scripts/mkrootfs.sh (the scripts make their own)"}
+	rootfs := finding{
+		what:   "root file system",
+		steps:  "3-5",
+		have:   "rootfs",
+		minor:  true,
+		remedy: "make one: scripts/mkrootfs.sh (the scripts make their own)",
+	}
 	if !exists(filepath.Join(root, "rootfs", "bin")) {
 		rootfs.lack = "there is no ./rootfs yet"
 	}
@@ -578,7 +688,12 @@ func isStatic(path string) bool {
 
 // findHost runs a script on a throw-away host: what all checks need.
 func findHost(ctx context.Context, root string) []finding {
-	f := finding{what: "throw-away host", steps: "1-5", have: "a script ran on one", remedy: "be root, or mend what is missing above"}
+	f := finding{
+		what:   "throw-away host",
+		steps:  "1-5",
+		have:   "a script ran on one",
+		remedy: "be root, or mend what is missing above",
+	}
 	err := func() (err error) {
 		host, err := harness.NewHost(root)
 		if err != nil {
@@ -590,9 +705,14 @@ func findHost(ctx context.Context, root string) []finding {
 			return err
 		}
 		ran := false
-		err = host.Check(ctx, harness.Options{Program: "/bin/true"}, scripts[:1], func(e harness.Event) {
-			ran = ran || e.Status != harness.Started
-		})
+		err = host.Check(
+			ctx,
+			harness.Options{Program: "/bin/true"},
+			scripts[:1],
+			func(e harness.Event) {
+				ran = ran || e.Status != harness.Started
+			},
+		)
 		if err == nil && !ran {
 			err = errors.New("no script ran")
 		}

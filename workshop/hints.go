@@ -20,16 +20,17 @@ import (
 	"container.example/workshop/internal/harness"
 )
 
-// hints are what is kept beside a script for those who are stuck, in NAME.hints: paragraphs, of which the
-// first names the kernel's part and the last the lines of our own step, as FILE [DECLARATION [TEXT]], and where
-// the runtime differs. What is only for programs of Go is in the paragraph before, which begins with Go:.
+// hints are what is kept beside a script for those who are stuck, in NAME.hints: paragraphs, of
+// which the first names the kernel's part and the last the lines of our own step, as FILE
+// [DECLARATION [TEXT]], and where the runtime differs. What is only for programs of Go is in the
+// paragraph before, which begins with Go:.
 type hints struct {
 	File   string
 	Kernel string   // with its man page: CLONE_NEWUTS, uts_namespaces(7)
 	Hints  []string // a question, and the system call with what it is given, for every language
 	Go     string   // what else there is to know in Go; may be empty
 	Source []string // references
-	Real   []string // where the runtime differs and why, as in "runtime/users: names are looked up."
+	Real   []string // where the runtime differs and why: "runtime/users: names are looked up."
 }
 
 // findHints reads the hints of a script. Those of escape-proc-sysrq are in escape-proc-sysrq.hints,
@@ -71,8 +72,11 @@ func parseHints(file, text string) (h hints, err error) {
 		paragraphs = slices.Delete(paragraphs, 3, 4)
 	}
 	if !ok || len(paragraphs) != 4 {
-		return h, fmt.Errorf("%s: want four paragraphs: the first begins with Kernel:, and before the last "+
-			"there may be one more that begins with Go", file)
+		return h, fmt.Errorf(
+			"%s: want four paragraphs: the first begins with Kernel:, and before the last "+
+				"there may be one more that begins with Go",
+			file,
+		)
 	}
 	h.Kernel = join(kernel)
 	for _, p := range paragraphs[1:3] {
@@ -91,8 +95,8 @@ func parseHints(file, text string) (h hints, err error) {
 // join makes one line of a paragraph.
 func join(paragraph string) string { return strings.Join(strings.Fields(paragraph), " ") }
 
-// source resolves a reference to lines of Go: FILE for all of it but the imports, FILE DECLARATION, or FILE
-// DECLARATION TEXT for only the statement of that function that contains the text.
+// source resolves a reference to lines of Go: FILE for all of it but the imports, FILE DECLARATION,
+// or FILE DECLARATION TEXT for only the statement of that function that contains the text.
 func source(root, reference string) (text string, line int, err error) {
 	fields := strings.SplitN(reference, " ", 3)
 	code, err := os.ReadFile(filepath.Join(root, fields[0]))
@@ -104,10 +108,20 @@ func source(root, reference string) (text string, line int, err error) {
 		if !ok {
 			_, body, _ = strings.Cut(string(code), "package main\n")
 		}
-		return strings.TrimSpace(body), 1 + strings.Count(strings.TrimSuffix(string(code), strings.TrimLeft(body, "\n")), "\n"), nil
+		return strings.TrimSpace(
+				body,
+			), 1 + strings.Count(
+				strings.TrimSuffix(string(code), strings.TrimLeft(body, "\n")),
+				"\n",
+			), nil
 	}
 	fset := token.NewFileSet()
-	f, err := parser.ParseFile(fset, fields[0], code, parser.ParseComments|parser.SkipObjectResolution)
+	f, err := parser.ParseFile(
+		fset,
+		fields[0],
+		code,
+		parser.ParseComments|parser.SkipObjectResolution,
+	)
 	if err != nil {
 		return "", 0, err
 	}
@@ -134,7 +148,10 @@ func source(root, reference string) (text string, line int, err error) {
 			break
 		}
 		for _, statement := range function.Body.List {
-			if text, line := slice(statement.Pos(), statement.End()); strings.Contains(text, fields[2]) {
+			if text, line := slice(statement.Pos(), statement.End()); strings.Contains(
+				text,
+				fields[2],
+			) {
 				return text, line, nil
 			}
 		}
@@ -167,8 +184,9 @@ func (a *app) hint() *cli.Command {
 		Name:      "hint",
 		Usage:     "Give a hint for the promise that failed, one more at each call",
 		ArgsUsage: "[STEP/SCRIPT]",
-		Description: `Give a hint for the promise that failed at the last check, or for the named one. There are three, from vague to
-exact: the last one shows the lines of the workshop's own step.
+		Description: `Give a hint for the promise that failed at the last check, or for the named
+one. There are three, from vague to exact: the last one shows the lines of
+the workshop's own step.
 
   workshop hint
   workshop hint step2-namespaces/hostname-out`,
@@ -276,7 +294,11 @@ func (a *app) giveHint(p *place, s harness.Script) error {
 				return err
 			}
 			file, _, _ := strings.Cut(reference, " ")
-			out.printf("  %s\n%s\n\n", out.faint.Render(fmt.Sprintf("%s:%d", relative(filepath.Join(p.root, file)), line)), text)
+			out.printf(
+				"  %s\n%s\n\n",
+				out.faint.Render(fmt.Sprintf("%s:%d", relative(filepath.Join(p.root, file)), line)),
+				text,
+			)
 		}
 		for _, line := range h.Real {
 			out.printf("In the runtime: %s\n\n", out.wrap(line, 2))
@@ -327,7 +349,11 @@ func findScript(root, id string) (harness.Script, error) {
 		}
 	}
 	if len(found) != 1 {
-		return harness.Script{}, fmt.Errorf("script %q: there are %d of that name (want STEP/SCRIPT)", id, len(found))
+		return harness.Script{}, fmt.Errorf(
+			"script %q: there are %d of that name (want STEP/SCRIPT)",
+			id,
+			len(found),
+		)
 	}
 	return found[0], nil
 }

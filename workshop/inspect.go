@@ -26,11 +26,13 @@ func (a *app) inspect() *cli.Command {
 		Name:      "inspect",
 		Usage:     "Show how one process differs from the host",
 		ArgsUsage: "PID | -- CMD [ARG...]",
-		Description: `Show one process against the host: namespaces, user and group ids, root and mounts, cgroup with limits and
-usage, capabilities, seccomp, limits of resources, and the process numbers on both sides. The process is any on this
-machine: of the workshop's steps, of your program, of Docker. With -- CMD the command is started, what it started in
-turn is looked at, and then it is ended. The host is what this command itself sees.
-With -short, what differs fits on a projector.
+		Description: `Show one process against the host: namespaces, user and group ids, root and
+mounts, cgroup with limits and usage, capabilities, seccomp, limits of
+resources, and the process numbers on both sides. The process is any on this
+machine: of the workshop's steps, of your program, of Docker. With -- CMD the
+command is started, what it started in turn is looked at, and then it is
+ended. The host is what this command itself sees. With -short, what differs
+fits on a projector.
 
   workshop inspect 4711
   workshop inspect -short 4711
@@ -39,12 +41,18 @@ With -short, what differs fits on a projector.
   workshop inspect -json 4711`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "json", Destination: &asJSON, Usage: "print JSON, for programs"},
-			&cli.BoolFlag{Name: "short", Destination: &short, Usage: "print no more than 30 lines, for the stage"},
+			&cli.BoolFlag{
+				Name:        "short",
+				Destination: &short,
+				Usage:       "print no more than 30 lines, for the stage",
+			},
 		},
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			args := cmd.Args().Slice()
 			if len(args) == 0 {
-				return errors.New("inspect: which process? (want a process id, or -- and a command)")
+				return errors.New(
+					"inspect: which process? (want a process id, or -- and a command)",
+				)
 			}
 			look := func(pid int) error {
 				r, err := inspect(pid)
@@ -69,7 +77,10 @@ With -short, what differs fits on a projector.
 			if !slices.Contains(os.Args, "--") {
 				pid, err := strconv.Atoi(args[0])
 				if err != nil || len(args) > 1 {
-					return fmt.Errorf("inspect %q: want a process id, or -- and a command", strings.Join(args, " "))
+					return fmt.Errorf(
+						"inspect %q: want a process id, or -- and a command",
+						strings.Join(args, " "),
+					)
 				}
 				return look(pid)
 			}
@@ -100,7 +111,12 @@ func withCommand(ctx context.Context, args []string, look func(int) error) error
 	for unchanged < 15 { // 300 ms without news
 		select {
 		case <-ended:
-			return fmt.Errorf("inspect: %s ended (%s) before it could be looked at: give it something that lasts, as sleep 100", args[0], cmd.ProcessState)
+			return fmt.Errorf(
+				"inspect: %s ended (%s) before it could be looked at: give it something that "+
+					"lasts, as sleep 100",
+				args[0],
+				cmd.ProcessState,
+			)
 		case <-time.After(20 * time.Millisecond):
 		}
 		if now := innermost(cmd.Process.Pid); now != inner {
@@ -183,7 +199,13 @@ func (a *app) showReport(r *report) {
 		return out.good.Render("own   ")
 	}
 	out.printf("%s\n", out.bold.Render(fmt.Sprintf("Process %d: %s", r.Pid, r.Command)))
-	row("numbers", "%s (host first), parent %d, %d threads", joinInts(r.NSPids, " = "), r.Parent, r.Threads)
+	row(
+		"numbers",
+		"%s (host first), parent %d, %d threads",
+		joinInts(r.NSPids, " = "),
+		r.Parent,
+		r.Threads,
+	)
 
 	head("Namespaces (namespaces(7))")
 	for _, ns := range r.Namespaces {
@@ -212,7 +234,8 @@ func (a *app) showReport(r *report) {
 	} else {
 		row("mounts", "%d of its own:", len(r.Mounts))
 		for _, m := range r.Mounts {
-			out.printf("    %s\n", out.cut(fmt.Sprintf("%-24s %-10s %s", m.Mountpoint, m.Type, m.Options)))
+			line := fmt.Sprintf("%-24s %-10s %s", m.Mountpoint, m.Type, m.Options)
+			out.printf("    %s\n", out.cut(line))
 		}
 	}
 
@@ -251,7 +274,12 @@ func (a *app) showReport(r *report) {
 		if l.HostSoft != l.Soft || l.HostHard != l.Hard {
 			host = out.good.Render(fmt.Sprintf("   the host's: %s, %s", l.HostSoft, l.HostHard))
 		}
-		row(l.Name, "%s%s", strings.TrimSpace(fmt.Sprintf("%s, %s %s", l.Soft, l.Hard, l.Unit)), host)
+		row(
+			l.Name,
+			"%s%s",
+			strings.TrimSpace(fmt.Sprintf("%s, %s %s", l.Soft, l.Hard, l.Unit)),
+			host,
+		)
 	}
 
 	if len(r.Family) > 0 {
@@ -261,7 +289,10 @@ func (a *app) showReport(r *report) {
 		}
 	}
 	if len(r.Unknown) > 0 {
-		out.printf("\n%s\n", out.bad.Render("Not to be seen: "+strings.Join(r.Unknown, ", ")+" (be root)"))
+		out.printf(
+			"\n%s\n",
+			out.bad.Render("Not to be seen: "+strings.Join(r.Unknown, ", ")+" (be root)"),
+		)
 	}
 }
 
@@ -272,7 +303,14 @@ func (a *app) showShort(r *report) {
 	lines := 0
 	row := func(name, format string, args ...any) {
 		if lines++; lines < most {
-			out.printf("%s\n", ansi.Truncate(fmt.Sprintf("%-13s ", name)+fmt.Sprintf(format, args...), max(min(out.width, 100)-1, 30), "…"))
+			out.printf(
+				"%s\n",
+				ansi.Truncate(
+					fmt.Sprintf("%-13s ", name)+fmt.Sprintf(format, args...),
+					max(min(out.width, 100)-1, 30),
+					"…",
+				),
+			)
 		}
 	}
 	row("process", "%s: %s", joinInts(r.NSPids, " = "), r.Command)
@@ -300,8 +338,10 @@ func (a *app) showShort(r *report) {
 	row("mounts", "%s", mounts)
 	for _, c := range r.Cgroups {
 		for _, v := range c.Values {
-			limited := strings.Contains(v.File, "max") || strings.Contains(v.File, "limit") || strings.Contains(v.File, "quota")
-			if limited && !strings.HasPrefix(v.Value, "max") && v.Value != "-1" && !strings.Contains(human(v), "no limit") {
+			limited := strings.Contains(v.File, "max") || strings.Contains(v.File, "limit") ||
+				strings.Contains(v.File, "quota")
+			if limited && !strings.HasPrefix(v.Value, "max") && v.Value != "-1" &&
+				!strings.Contains(human(v), "no limit") {
 				row(v.File, "%s", human(v))
 			}
 		}
@@ -315,14 +355,25 @@ func (a *app) showShort(r *report) {
 	row("seccomp", "%s", r.Seccomp)
 	for _, l := range r.Limits {
 		if l.HostSoft != l.Soft || l.HostHard != l.Hard {
-			row("limit", "%s: %s, %s (the host's: %s, %s)", l.Name, l.Soft, l.Hard, l.HostSoft, l.HostHard)
+			row(
+				"limit",
+				"%s: %s, %s (the host's: %s, %s)",
+				l.Name,
+				l.Soft,
+				l.Hard,
+				l.HostSoft,
+				l.HostHard,
+			)
 		}
 	}
 	if len(r.Family) > 1 {
 		row("processes", "%d in its pid namespace", len(r.Family))
 	}
 	if lines >= most {
-		out.printf("%s\n", out.faint.Render(fmt.Sprintf("... and %d lines without -short", lines-most+1)))
+		out.printf(
+			"%s\n",
+			out.faint.Render(fmt.Sprintf("... and %d lines without -short", lines-most+1)),
+		)
 	}
 }
 
@@ -349,7 +400,13 @@ func ids(four []int) string {
 	if len(four) != 4 {
 		return ""
 	}
-	return fmt.Sprintf("%d real, %d effective, %d saved, %d file system", four[0], four[1], four[2], four[3])
+	return fmt.Sprintf(
+		"%d real, %d effective, %d saved, %d file system",
+		four[0],
+		four[1],
+		four[2],
+		four[3],
+	)
 }
 
 func idMap(lines []mapping) string {
@@ -358,7 +415,16 @@ func idMap(lines []mapping) string {
 		if m.Inside == 0 && m.Outside == 0 && m.Size == 1<<32-1 {
 			return "everybody is who they are outside"
 		}
-		words = append(words, fmt.Sprintf("%d-%d inside is %d-%d outside", m.Inside, m.Inside+m.Size-1, m.Outside, m.Outside+m.Size-1))
+		words = append(
+			words,
+			fmt.Sprintf(
+				"%d-%d inside is %d-%d outside",
+				m.Inside,
+				m.Inside+m.Size-1,
+				m.Outside,
+				m.Outside+m.Size-1,
+			),
+		)
 	}
 	if len(words) == 0 {
 		return "none: everybody is nobody"
@@ -382,7 +448,7 @@ func human(v value) string {
 type report struct {
 	Pid             int             `json:"pid"`
 	Command         string          `json:"command"`
-	NSPids          []int           `json:"nspids"` // on this host, and in each namespace further in
+	NSPids          []int           `json:"nspids"` // here, and in each namespace further in
 	Parent          int             `json:"parent"`
 	Threads         int             `json:"threads"`
 	Namespaces      []namespace     `json:"namespaces"`
@@ -401,7 +467,7 @@ type report struct {
 	Seccomp         string          `json:"seccomp"`
 	Label           string          `json:"label"` // of AppArmor or SELinux
 	Limits          []rlimit        `json:"rlimits"`
-	Family          []member        `json:"processes"` // in the same pid namespace, if that is not the host's
+	Family          []member        `json:"processes"` // in its pid namespace, if not the host's
 	Unknown         []string        `json:"unknown"`   // what could not be read
 }
 

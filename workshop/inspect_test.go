@@ -19,19 +19,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestInspect compares what inspect says of a process that is unlike the host in many ways with what /proc
-// and /sys/fs/cgroup say.
+// TestInspect compares what inspect says of a process that is unlike the host in many ways with
+// what /proc and /sys/fs/cgroup say.
 func TestInspect(t *testing.T) {
-	if out, err := exec.Command("unshare", "--user", "--map-root-user", "true").CombinedOutput(); err != nil {
+	out, err := exec.Command("unshare", "--user", "--map-root-user", "true").CombinedOutput()
+	if err != nil {
 		t.Skipf("user namespaces: %s", out)
 	}
 	var got report
 	var text bytes.Buffer
 	args := []string{
-		"unshare", "--user", "--map-root-user", "--uts", "--ipc", "--pid", "--fork", "--mount-proc", "prlimit", "--nofile=77:99",
+		"unshare", "--user", "--map-root-user", "--uts", "--ipc", "--pid", "--fork", "--mount-proc",
+		"prlimit", "--nofile=77:99",
 		"setpriv", "--no-new-privs", "--bounding-set=-sys_admin,-net_raw", "sleep", "100",
 	}
-	err := withCommand(t.Context(), args, func(pid int) error {
+	err = withCommand(t.Context(), args, func(pid int) error {
 		r, err := inspect(pid)
 		require.NoError(t, err)
 		a := &app{out: newOutput(&text, false)}
@@ -44,7 +46,12 @@ func TestInspect(t *testing.T) {
 			link, err := os.Readlink(procFile(pid, "ns/"+ns.Name))
 			require.NoError(t, err)
 			require.Equal(t, fmt.Sprintf("%s:[%d]", ns.Name, ns.Inode), link)
-			require.Equal(t, !slices.Contains([]string{"user", "uts", "ipc", "pid", "mnt"}, ns.Name), ns.Shared, ns.Name)
+			require.Equal(
+				t,
+				!slices.Contains([]string{"user", "uts", "ipc", "pid", "mnt"}, ns.Name),
+				ns.Shared,
+				ns.Name,
+			)
 		}
 		status, err := readStatus(pid)
 		require.NoError(t, err)
@@ -53,7 +60,12 @@ func TestInspect(t *testing.T) {
 			require.NoError(t, err)
 			require.Len(t, got.Capabilities[i].Names, bits.OnesCount64(mask), name)
 			// The numbers of capability.h; as bits, they are what capsh decodes.
-			require.Equal(t, mask>>21&1 == 1, slices.Contains(got.Capabilities[i].Names, "sys_admin"), name)
+			require.Equal(
+				t,
+				mask>>21&1 == 1,
+				slices.Contains(got.Capabilities[i].Names, "sys_admin"),
+				name,
+			)
 			require.Equal(t, mask&1 == 1, slices.Contains(got.Capabilities[i].Names, "chown"), name)
 		}
 		require.Equal(t, []string{"net_raw", "sys_admin"}, got.Capabilities[3].Without[:2])
@@ -64,7 +76,8 @@ func TestInspect(t *testing.T) {
 		require.Equal(t, strings.Fields(string(lines))[0], strconv.Itoa(len(got.Mounts)))
 		for _, c := range got.Cgroups {
 			for _, v := range c.Values {
-				if !strings.Contains(v.File, "current") && !strings.Contains(v.File, "usage") && !strings.Contains(v.File, "peak") {
+				if !strings.Contains(v.File, "current") && !strings.Contains(v.File, "usage") &&
+					!strings.Contains(v.File, "peak") {
 					file, err := os.ReadFile(filepath.Join(c.Dir, v.File))
 					require.NoError(t, err)
 					require.Equal(t, strings.TrimSpace(string(file)), v.Value)

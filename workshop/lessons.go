@@ -66,7 +66,10 @@ func readCourse(root string) (*course, error) {
 			return nil, err
 		}
 		for _, ch := range chapters {
-			c.lessons = append(c.lessons, lesson{step, ch.Letter, ch.Title, ch.Minutes, ch.Optional})
+			c.lessons = append(
+				c.lessons,
+				lesson{step, ch.Letter, ch.Title, ch.Minutes, ch.Optional},
+			)
 		}
 		if len(chapters) == 0 {
 			c.lessons = append(c.lessons, lesson{step: step, title: title(root, step)})
@@ -85,8 +88,8 @@ func readCourse(root string) (*course, error) {
 	return c, nil
 }
 
-// find is the lesson that an argument means: 2, step2, step2-namespaces or 5c. A step with chapters is a lesson
-// too: all of it.
+// find is the lesson that an argument means: 2, step2, step2-namespaces or 5c. A step with chapters
+// is a lesson too: all of it.
 func (c *course) find(arg string) (lesson, error) {
 	var all []string
 	for _, l := range c.lessons {
@@ -129,9 +132,10 @@ func (c *course) own(l lesson) (own []harness.Script) {
 	return own
 }
 
-// promised are the scripts for a program of a lesson: those of the steps before it, and of a step with chapters those of the
-// first chapter, of the chapters that are passed, and of the lesson itself. What an earlier step promises and a
-// chapter promises in other words is not asked for: the chapter may be built already.
+// promised are the scripts for a program of a lesson: those of the steps before it, and of a step
+// with chapters those of the first chapter, of the chapters that are passed, and of the lesson
+// itself. What an earlier step promises and a chapter promises in other words is not asked for: the
+// chapter may be built already.
 func (c *course) promised(l lesson, s state) (scripts []harness.Script) {
 	first := ""
 	if chapters := c.chapters(l.step); len(chapters) > 0 {
@@ -140,7 +144,9 @@ func (c *course) promised(l lesson, s state) (scripts []harness.Script) {
 	for _, script := range c.scripts[l.step] {
 		chapter := lesson{step: script.Step, chapter: script.Chapter}
 		_, passed := s.Passed[chapter.key()]
-		if l.chapter == "" || script.Step != l.step || script.Chapter == l.chapter || script.Chapter == first || passed {
+		if l.chapter == "" || script.Step != l.step || script.Chapter == l.chapter ||
+			script.Chapter == first ||
+			passed {
 			scripts = append(scripts, script)
 		}
 	}
@@ -167,8 +173,9 @@ func (c *course) passed(l lesson, s state) bool {
 	return true
 }
 
-// next is the lesson to work on: the one that was chosen, or else the first that is neither passed nor left
-// out, and that can be checked here. When there is none, all is done, and the lesson is the last one.
+// next is the lesson to work on: the one that was chosen, or else the first that is neither passed
+// nor left out, and that can be checked here. When there is none, all is done, and the lesson is
+// the last one.
 func (c *course) next(s state) (l lesson, all bool) {
 	if l, err := c.find(s.At); err == nil && s.At != "" {
 		return l, false
@@ -185,7 +192,10 @@ func (c *course) next(s state) (l lesson, all bool) {
 // after is the lesson that comes after one, if there is one.
 func (c *course) after(l lesson) (lesson, bool) {
 	parts := c.parts(l)
-	i := slices.IndexFunc(c.lessons, func(other lesson) bool { return other == parts[len(parts)-1] })
+	i := slices.IndexFunc(
+		c.lessons,
+		func(other lesson) bool { return other == parts[len(parts)-1] },
+	)
 	if i < 0 || i == len(c.lessons)-1 {
 		return l, false
 	}
@@ -198,7 +208,8 @@ func (c *course) readme(l lesson) string {
 	text, _ := os.ReadFile(file)
 	for line := range strings.Lines(string(text)) {
 		heading := strings.TrimLeft(line, "#")
-		if l.chapter != "" && heading != line && strings.Contains(strings.ToLower(heading), "chapter "+l.chapter) {
+		if l.chapter != "" && heading != line &&
+			strings.Contains(strings.ToLower(heading), "chapter "+l.chapter) {
 			return relative(file) + ", \"" + strings.TrimSpace(heading) + "\""
 		}
 	}
@@ -273,8 +284,8 @@ func (c *course) given(l lesson) (map[string][]byte, error) {
 	return given, nil
 }
 
-// give copies the given files of a lesson into the directory of a program in Go, unless they are there, and
-// returns their names.
+// give copies the given files of a lesson into the directory of a program in Go, unless they are
+// there, and returns their names.
 func (c *course) give(p *place, s state, l lesson) (names []string, err error) {
 	mine, err := filepath.Glob(filepath.Join(p.dir, "*.go"))
 	if err != nil || len(mine) == 0 || s.Program != "" {
@@ -361,7 +372,11 @@ func (a *app) showCard(c *course, l lesson) error {
 	if l.optional {
 		about += ", optional"
 	}
-	out.printf("%s\n%s\n\n", styled(out.bold, out.wrap(head, 0)), styled(out.faint, out.wrap(about, 0)))
+	out.printf(
+		"%s\n%s\n\n",
+		styled(out.bold, out.wrap(head, 0)),
+		styled(out.faint, out.wrap(about, 0)),
+	)
 	row := func(label, text string) {
 		if text != "" {
 			out.printf("%s %s\n", out.note.Render(fmt.Sprintf("%-9s", label)), out.wrap(text, 10))

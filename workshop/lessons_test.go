@@ -27,7 +27,8 @@ func lessonNamed(t *testing.T, c *course, id string) lesson {
 	return l
 }
 
-// TestCards requires a card of each lesson, with a goal of three lines, and demonstrations that there are.
+// TestCards requires a card of each lesson, with a goal of three lines, and demonstrations that
+// there are.
 func TestCards(t *testing.T) {
 	c := testCourse(t)
 	demos, err := harness.Demos(c.root)
@@ -42,7 +43,11 @@ func TestCards(t *testing.T) {
 		card, err := readCard(l)
 		require.NoError(t, err)
 		for what, text := range map[string]string{
-			"goal": card.goal, "type": card.typed, "later": card.later, "built": card.built, "try": card.try,
+			"goal":  card.goal,
+			"type":  card.typed,
+			"later": card.later,
+			"built": card.built,
+			"try":   card.try,
 		} {
 			require.NotEmpty(t, text, "%s of %s", what, l.id())
 		}
@@ -58,7 +63,12 @@ func TestCards(t *testing.T) {
 		}
 	}
 	for _, d := range demos {
-		require.True(t, shown[d.Name] || d.Program == "step2-namespaces", "demo %s: on no card", d.Name)
+		require.True(
+			t,
+			shown[d.Name] || d.Program == "step2-namespaces",
+			"demo %s: on no card",
+			d.Name,
+		)
 	}
 }
 
@@ -92,7 +102,11 @@ func TestPromised(t *testing.T) {
 	none := state{Passed: map[string]time.Time{}}
 	require.Equal(t, "a", chapters("5a", none))
 	require.Equal(t, "ae", chapters("5e", none))
-	require.Equal(t, "ade", chapters("5e", state{Passed: map[string]time.Time{"step5-complete/d": time.Now()}}))
+	require.Equal(
+		t,
+		"ade",
+		chapters("5e", state{Passed: map[string]time.Time{"step5-complete/d": time.Now()}}),
+	)
 	require.Equal(t, "abcdefgh", chapters("5", none))
 	require.Empty(t, chapters("4", none))
 	for _, script := range c.promised(lessonNamed(t, c, "5c"), none) {
@@ -120,14 +134,27 @@ func TestNext(t *testing.T) {
 	require.Equal(t, "1", next(state{}))
 	require.Equal(t, "2", next(state{Passed: passed("1", "3")}))
 	require.Equal(t, "3", next(state{Passed: passed("1"), Skipped: []string{"step2-namespaces"}}))
-	require.Equal(t, "5a", next(state{Passed: passed("1", "2", "3"), Unchecked: map[string]string{"step4-cgroups": "cgroups"}}))
+	require.Equal(
+		t,
+		"5a",
+		next(
+			state{
+				Passed:    passed("1", "2", "3"),
+				Unchecked: map[string]string{"step4-cgroups": "cgroups"},
+			},
+		),
+	)
 	require.Equal(t, "5d", next(state{Passed: passed("1"), At: "5d"}))
 	required := []string{"1", "2", "3", "4", "5a", "5b", "5c", "5d", "5e", "5f", "5g"}
 	require.Equal(t, "5h", next(state{Passed: passed(required...)}))
 	require.True(t, c.passed(lessonNamed(t, c, "5"), state{Passed: passed(required...)}))
 	require.False(t, c.passed(lessonNamed(t, c, "5"), state{Passed: passed(required[:10]...)}))
 	require.Equal(t, "all", next(state{Passed: passed(append(required, "5h")...)}))
-	require.Equal(t, "all", next(state{Passed: passed(required...), Skipped: []string{"step5-complete/h"}}))
+	require.Equal(
+		t,
+		"all",
+		next(state{Passed: passed(required...), Skipped: []string{"step5-complete/h"}}),
+	)
 }
 
 // TestKeep takes in verdicts: what counts as passed.
@@ -227,12 +254,56 @@ func TestJudge(t *testing.T) {
 		}
 		return judge(harness.Event{Script: s, Status: harness.Failed, Failure: f}).outcome
 	}
-	require.Equal(t, "closed", judge(harness.Event{Script: script("escape-bpf"), Status: harness.Passed}).outcome)
-	require.Equal(t, "untried", judge(harness.Event{Script: script("escape-bpf"), Status: harness.Skipped}).outcome)
-	require.Equal(t, "open", at("escape-bpf", "! exec", harness.Failure{Message: "unexpected command success", Stdout: "done"}))
-	require.Equal(t, "untried", at("escape-bpf", "stderr", harness.Failure{Message: "no match", Stderr: "container: no"}))
-	require.Equal(t, "untried", at("escape-bpf", "stderr", harness.Failure{Message: "no match", Stderr: "probe: bpf: no such call"}))
-	require.Equal(t, "open", at("escape-environment", "! stdout", harness.Failure{Message: "unexpected match", Stdout: "SECRET=of-the-host"}))
-	require.Equal(t, "untried", at("escape-environment", "exec", harness.Failure{Message: "exit status 125", Stderr: "container: no"}))
+	require.Equal(
+		t,
+		"closed",
+		judge(harness.Event{Script: script("escape-bpf"), Status: harness.Passed}).outcome,
+	)
+	require.Equal(
+		t,
+		"untried",
+		judge(harness.Event{Script: script("escape-bpf"), Status: harness.Skipped}).outcome,
+	)
+	require.Equal(
+		t,
+		"open",
+		at(
+			"escape-bpf",
+			"! exec",
+			harness.Failure{Message: "unexpected command success", Stdout: "done"},
+		),
+	)
+	require.Equal(
+		t,
+		"untried",
+		at("escape-bpf", "stderr", harness.Failure{Message: "no match", Stderr: "container: no"}),
+	)
+	require.Equal(
+		t,
+		"untried",
+		at(
+			"escape-bpf",
+			"stderr",
+			harness.Failure{Message: "no match", Stderr: "probe: bpf: no such call"},
+		),
+	)
+	require.Equal(
+		t,
+		"open",
+		at(
+			"escape-environment",
+			"! stdout",
+			harness.Failure{Message: "unexpected match", Stdout: "SECRET=of-the-host"},
+		),
+	)
+	require.Equal(
+		t,
+		"untried",
+		at(
+			"escape-environment",
+			"exec",
+			harness.Failure{Message: "exit status 125", Stderr: "container: no"},
+		),
+	)
 	require.Equal(t, "untried", at("escape-bpf", "! exec", harness.Failure{Waiting: "sleep"}))
 }

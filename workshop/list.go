@@ -15,7 +15,8 @@ func (a *app) list() *cli.Command {
 	return &cli.Command{
 		Name:  "list",
 		Usage: "List the steps and chapters, and where you are",
-		Description: `List all that there is to build, with its minutes, and what of it you have passed.
+		Description: `List all that there is to build, with its minutes, and what of it you have
+passed.
 
   workshop list
   workshop watch 5d    go to one of them`,
@@ -76,10 +77,26 @@ func (a *app) showList(c *course, s state, cursor int) error {
 		if i == cursor {
 			point = out.note.Render("▸")
 		}
-		line := fmt.Sprintf("%s%s %-3s %-38s %3d min  %s", point, mark, l.id(), l.title, l.minutes, out.faint.Render(word))
+		line := fmt.Sprintf(
+			"%s%s %-3s %-38s %3d min  %s",
+			point,
+			mark,
+			l.id(),
+			l.title,
+			l.minutes,
+			out.faint.Render(word),
+		)
 		if out.width < 66 {
 			title := ansi.Truncate(l.title, max(out.width-15, 8), "…")
-			line = fmt.Sprintf("%s%s %-3s %-*s %3d", point, mark, l.id(), max(out.width-14, 8), title, l.minutes)
+			line = fmt.Sprintf(
+				"%s%s %-3s %-*s %3d",
+				point,
+				mark,
+				l.id(),
+				max(out.width-14, 8),
+				title,
+				l.minutes,
+			)
 		}
 		if i == cursor {
 			line = out.bold.Render(line)
@@ -93,8 +110,9 @@ func (a *app) skip() *cli.Command {
 	return &cli.Command{
 		Name:  "skip",
 		Usage: "Leave a step or a chapter out for now",
-		Description: `Leave the step or chapter that you are at out for now, and go on with the next one. What is left out can be
-gone back to at any time, with watch and its name.
+		Description: `Leave the step or chapter that you are at out for now, and go on with the
+next one. What is left out can be gone back to at any time, with watch and
+its name.
 
   workshop skip
   workshop skip 5c`,
@@ -125,8 +143,14 @@ gone back to at any time, with watch and its name.
 				return err
 			}
 			next, _ := c.next(s)
-			a.out.printf("%s is left out for now (back to it: %s watch %s). On with %s: %s.\n", capital(l.name()), self(), l.id(),
-				next.name(), next.title)
+			a.out.printf(
+				"%s is left out for now (back to it: %s watch %s). On with %s: %s.\n",
+				capital(l.name()),
+				self(),
+				l.id(),
+				next.name(),
+				next.title,
+			)
 			return nil
 		},
 	}

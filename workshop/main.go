@@ -1,7 +1,7 @@
 //go:build linux
 
-// Command workshop leads a participant through the five steps: it checks the program that they type against
-// the promises of each step, on a throw-away host, and says what is missing and why.
+// Command workshop leads a participant through the five steps: it checks the program that they type
+// against the promises of each step, on a throw-away host, and says what is missing and why.
 package main
 
 import (
@@ -47,8 +47,8 @@ func main() {
 	}
 }
 
-// asHelper does what this program starts itself again for, if that is so: a stage of a throw-away host, or
-// an attempt of the doctor's.
+// asHelper does what this program starts itself again for, if that is so: a stage of a throw-away
+// host, or an attempt of the doctor's.
 func asHelper() (status int, ok bool) {
 	if engine := os.Getenv(adapterEnv); engine != "" {
 		return adapt(engine, os.Args[1:]), true
@@ -67,16 +67,18 @@ func asHelper() (status int, ok bool) {
 	return 0, true
 }
 
-// newRoot makes the command and those below it. Their flags have one dash, as those of the container
-// have; the library takes two as well.
+// newRoot makes the command and those below it. Their flags have one dash, as those of the
+// container have; the library takes two as well.
 func newRoot() *cli.Command {
 	a := &app{}
 	plain := false
 	root := &cli.Command{
-		Name:  "workshop",
-		Usage: "Build a container runtime, and be told at each save what it isolates and what is missing",
-		Description: `Build a container runtime in five steps. Your program lives in ./mine; each step has promises, and
-the workshop tries them on your program, on a throw-away host where it cannot harm the machine.
+		Name: "workshop",
+		Usage: "Build a container runtime, and be told at each save what it isolates and what " +
+			"is missing",
+		Description: `Build a container runtime in five steps. Your program lives in ./mine; each
+step has promises, and the workshop tries them on your program, on a
+throw-away host where it cannot harm the machine.
 
   workshop start     make ./mine, with the plan of step 1
   workshop watch     check it at each save
@@ -103,7 +105,8 @@ the workshop tries them on your program, on a throw-away host where it cannot ha
 			return cli.ShowAppHelp(cmd)
 		},
 		Commands: []*cli.Command{
-			a.start(), a.watch(), a.check(), a.hint(), a.list(), a.skip(), a.plan(), a.diff(), a.catchup(),
+			a.start(), a.watch(), a.check(), a.hint(),
+			a.list(), a.skip(), a.plan(), a.diff(), a.catchup(),
 			a.progress(), a.reset(), a.doctor(), a.demo(), a.inspect(), a.attack(),
 		},
 		HideHelpCommand: true,
@@ -126,7 +129,13 @@ func init() {
 func atMost(cmd *cli.Command, most int) ([]string, error) {
 	args := cmd.Args().Slice()
 	if len(args) > most {
-		return nil, fmt.Errorf("%s %q: takes at most %d (%s)", cmd.Name, strings.Join(args, " "), most, cmd.UsageText)
+		return nil, fmt.Errorf(
+			"%s %q: takes at most %d (%s)",
+			cmd.Name,
+			strings.Join(args, " "),
+			most,
+			cmd.UsageText,
+		)
 	}
 	return args, nil
 }
@@ -166,7 +175,10 @@ func moduleRoot() (string, error) {
 			return dir, nil
 		}
 		if dir == "/" {
-			return "", errors.New("not in the workshop: go to the directory that has step1-skeleton in it, or to one below")
+			return "", errors.New(
+				"not in the workshop: go to the directory that has step1-skeleton in it, or to " +
+					"one below",
+			)
 		}
 	}
 }

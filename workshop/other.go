@@ -10,6 +10,10 @@ import (
 )
 
 func main() {
-	fmt.Fprintf(os.Stderr, "workshop: run %q: namespaces are the Linux kernel's (use the workshop's VM: vagrant up)\n", runtime.GOOS)
+	fmt.Fprintf(
+		os.Stderr,
+		"workshop: run %q: namespaces are the Linux kernel's (use the workshop's VM: vagrant up)\n",
+		runtime.GOOS,
+	)
 	os.Exit(2)
 }

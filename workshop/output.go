@@ -14,7 +14,8 @@ import (
 	"golang.org/x/term"
 )
 
-// output is where a command writes: in colours on a terminal (but see NO_COLOR), as plain text elsewhere.
+// output is where a command writes: in colours on a terminal (but see NO_COLOR), as plain text
+// elsewhere.
 type output struct {
 	io.Writer
 	width    int  // in columns; a line of plain text may be longer
@@ -27,8 +28,8 @@ type output struct {
 	bold     lipgloss.Style
 }
 
-// newOutput makes an output of a file or a buffer; plain if somebody asks for it, and on a terminal that cannot
-// draw.
+// newOutput makes an output of a file or a buffer; plain if somebody asks for it, and on a terminal
+// that cannot draw.
 func newOutput(w io.Writer, plain bool) *output {
 	o := &output{width: 100, ascii: onlyASCII()}
 	if f, ok := w.(*os.File); ok {
@@ -55,8 +56,8 @@ func newOutput(w io.Writer, plain bool) *output {
 	return o
 }
 
-// onlyASCII tells whether the locale has other characters than those of ASCII (locale(7)). Where nothing is
-// said of it, it has.
+// onlyASCII tells whether the locale has other characters than those of ASCII (locale(7)). Where
+// nothing is said of it, it has.
 func onlyASCII() bool {
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
 		if value := strings.ToLower(os.Getenv(name)); value != "" {
@@ -67,8 +68,34 @@ func onlyASCII() bool {
 }
 
 // signs are the characters of ours that are not ASCII, and what stands for them.
-var signs = strings.NewReplacer("✓", "+", "✗", "x", "·", ".", "»", ">", "▸", ">", "→", ">", "←", "<", "…", "~",
-	"│", "|", "─", "-", "•", "|", "↑", "up", "↓", "down")
+var signs = strings.NewReplacer(
+	"✓",
+	"+",
+	"✗",
+	"x",
+	"·",
+	".",
+	"»",
+	">",
+	"▸",
+	">",
+	"→",
+	">",
+	"←",
+	"<",
+	"…",
+	"~",
+	"│",
+	"|",
+	"─",
+	"-",
+	"•",
+	"|",
+	"↑",
+	"up",
+	"↓",
+	"down",
+)
 
 // asciiWriter writes signs as ASCII.
 type asciiWriter struct{ io.Writer }
@@ -80,14 +107,19 @@ func (w *asciiWriter) Write(b []byte) (int, error) {
 
 func (o *output) printf(format string, args ...any) { fmt.Fprintf(o, format, args...) }
 
-// fold breaks a line into lines of so many columns: at blanks, and only a word that is longer in its midst. The
-// library takes each hyphen for a place to break at, but -memory is one word.
+// fold breaks a line into lines of so many columns: at blanks, and only a word that is longer in
+// its midst. The library takes each hyphen for a place to break at, but -memory is one word.
 func fold(line string, width int) string {
 	const unbroken = "\u2011"
-	return strings.ReplaceAll(ansi.Wrap(strings.ReplaceAll(line, "-", unbroken), width, ""), unbroken, "-")
+	return strings.ReplaceAll(
+		ansi.Wrap(strings.ReplaceAll(line, "-", unbroken), width, ""),
+		unbroken,
+		"-",
+	)
 }
 
-// wrap breaks text into lines of the output's width, at blanks where there are any, all but the first indented.
+// wrap breaks text into lines of the output's width, at blanks where there are any, all but the
+// first indented.
 func (o *output) wrap(text string, indent int) string {
 	width := max(min(o.width, 100)-indent, 16)
 	var lines []string
@@ -114,7 +146,8 @@ func (o *output) cut(line string) string {
 	return ansi.Truncate(line, o.width-1, "…")
 }
 
-// verbatim prepares what a program wrote for display: without control characters, in no more than so many lines.
+// verbatim prepares what a program wrote for display: without control characters, in no more than
+// so many lines.
 func verbatim(text string, most int) string {
 	text = strings.Map(func(r rune) rune {
 		if r != '\n' && r != '\t' && (r < ' ' || r == 0x7f) {

@@ -23,15 +23,20 @@ func (a *app) plan() *cli.Command {
 		Name:      "plan",
 		Usage:     "Print the plan of a step or a chapter, as comments to fill in",
 		ArgsUsage: "[STEP]",
-		Description: `Print what our own STEP or chapter adds, as comments: what each function is for, how it begins, and what its comments
-say. The code is left out: that is what you type. With -write the plan of a new file goes into your directory, unless
-there is such a file.
+		Description: `Print what our own STEP or chapter adds, as comments: what each function is
+for, how it begins, and what its comments say. The code is left out: that is
+what you type. With -write the plan of a new file goes into your directory,
+unless there is such a file.
 
   workshop plan 3
   workshop plan 5c
   workshop plan -write 5c`,
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "write", Destination: &write, Usage: "write the plans of new files into your directory"},
+			&cli.BoolFlag{
+				Name:        "write",
+				Destination: &write,
+				Usage:       "write the plans of new files into your directory",
+			},
 		},
 		ShellComplete: completeLessons,
 		Action: func(_ context.Context, cmd *cli.Command) error {
@@ -97,7 +102,12 @@ func (c *course) plans(l lesson) (all []filePlan, err error) {
 			switch was, ok := had[d.name]; {
 			case ok && was == d.text:
 			case ok:
-				fmt.Fprintf(&text, "//\n// %s, which is there already, changes:\n%s", d.name, comments(added(was, d.text)))
+				fmt.Fprintf(
+					&text,
+					"//\n// %s, which is there already, changes:\n%s",
+					d.name,
+					comments(added(was, d.text)),
+				)
 			default:
 				fmt.Fprintf(&text, "//\n%s", outline(d.text))
 			}
@@ -135,7 +145,12 @@ func heading(code []byte) string {
 func outline(text string) string {
 	var b strings.Builder
 	fset := token.NewFileSet()
-	f, err := parser.ParseFile(fset, "", "package p\n"+text, parser.ParseComments|parser.SkipObjectResolution)
+	f, err := parser.ParseFile(
+		fset,
+		"",
+		"package p\n"+text,
+		parser.ParseComments|parser.SkipObjectResolution,
+	)
 	if err != nil || len(f.Decls) == 0 {
 		return comments(text)
 	}
@@ -218,7 +233,8 @@ func (a *app) showPlan(c *course, l lesson) error {
 	return nil
 }
 
-// writePlan writes the plans of new files into the directory of the participant, and prints the others.
+// writePlan writes the plans of new files into the directory of the participant, and prints the
+// others.
 func (a *app) writePlan(p *place, c *course, l lesson) error {
 	s, err := p.load()
 	if err != nil {

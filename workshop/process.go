@@ -31,7 +31,13 @@ func inspect(pid int) (*report, error) {
 	r.NSPids = numbers(status["NSpid"])
 	r.Parent, _ = strconv.Atoi(status["PPid"])
 	r.Threads, _ = strconv.Atoi(status["Threads"])
-	r.Uids, r.Gids, r.Groups = numbers(status["Uid"]), numbers(status["Gid"]), numbers(status["Groups"])
+	r.Uids, r.Gids, r.Groups = numbers(
+		status["Uid"],
+	), numbers(
+		status["Gid"],
+	), numbers(
+		status["Groups"],
+	)
 	r.NoNewPrivs = status["NoNewPrivs"] == "1"
 	r.Seccomp = map[string]string{"0": "none", "1": "strict", "2": "filter"}[status["Seccomp"]]
 	if n := status["Seccomp_filters"]; n != "" && n != "0" {
@@ -88,7 +94,10 @@ func numbers(text string) (result []int) {
 // commandOf is the command line of a process, or its name in brackets if it has none.
 func commandOf(pid int) string {
 	text, _ := os.ReadFile(procFile(pid, "cmdline"))
-	line := verbatim(string(bytes.ReplaceAll(bytes.TrimRight(text, "\x00"), []byte{0}, []byte{' '})), 1)
+	line := verbatim(
+		string(bytes.ReplaceAll(bytes.TrimRight(text, "\x00"), []byte{0}, []byte{' '})),
+		1,
+	)
 	if line == "" {
 		name, _ := os.ReadFile(procFile(pid, "comm"))
 		line = "[" + strings.TrimSpace(string(name)) + "]"
@@ -102,7 +111,8 @@ func (r *report) readNamespaces(pid int) (err error) {
 	for _, name := range namespaceNames {
 		ns := namespace{Name: name}
 		var e error
-		if ns.Inode, e = inode(procFile(pid, "ns/"+name)); e != nil && !errors.Is(e, fs.ErrNotExist) {
+		if ns.Inode, e = inode(procFile(pid, "ns/"+name)); e != nil &&
+			!errors.Is(e, fs.ErrNotExist) {
 			err = errors.Join(err, e)
 		}
 		ns.Host, _ = inode("/proc/self/ns/" + name)
@@ -160,7 +170,8 @@ func (r *report) readMounts(pid int) error {
 
 // cgroupFiles are those that say what a cgroup may use, and uses; of version 2 and 1.
 var cgroupFiles = []string{
-	"memory.max", "memory.swap.max", "memory.current", "memory.peak", "pids.max", "pids.current", "cpu.max", "cpu.weight", "cpuset.cpus.effective",
+	"memory.max", "memory.swap.max", "memory.current", "memory.peak", "pids.max", "pids.current",
+	"cpu.max", "cpu.weight", "cpuset.cpus.effective",
 	"memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "memory.usage_in_bytes",
 	"cpu.cfs_quota_us", "cpu.cfs_period_us", "cpu.shares", "cpuset.cpus",
 }
@@ -181,7 +192,8 @@ func (r *report) readCgroups(pid int) error {
 		}
 		c := cgroup{Controllers: fields[1], Path: fields[2]}
 		for _, m := range hierarchies {
-			if c.Controllers == "" && m.FSType == "cgroup2" || m.FSType == "cgroup" && sameControllers(c.Controllers, m.VFSOptions) {
+			if c.Controllers == "" && m.FSType == "cgroup2" ||
+				m.FSType == "cgroup" && sameControllers(c.Controllers, m.VFSOptions) {
 				inside, err := filepath.Rel(m.Root, c.Path)
 				if err == nil && inside != ".." && !strings.HasPrefix(inside, "../") {
 					c.Dir = filepath.Join(m.Mountpoint, inside)
@@ -252,7 +264,9 @@ func (r *report) readLimits(pid int) error {
 	if err != nil {
 		return err
 	}
-	host, err := os.ReadFile(procFile(os.Getppid(), "limits")) // a Go program has raised its own limit of files
+	host, err := os.ReadFile(
+		procFile(os.Getppid(), "limits"),
+	) // a Go program has raised its own limit of files
 	if err != nil {
 		return err
 	}

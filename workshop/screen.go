@@ -30,8 +30,8 @@ const (
 	listPage         // of the lessons
 )
 
-// screen is what watch shows on a terminal. It owns all that it shows: the check sends it messages, and what a key
-// changes in the file of the progress comes back as one.
+// screen is what watch shows on a terminal. It owns all that it shows: the check sends it messages,
+// and what a key changes in the file of the progress comes back as one.
 type screen struct {
 	*app
 	c       *checker
@@ -91,7 +91,12 @@ func (k keyMap) ShortHelp() []key.Binding {
 // FullHelp are all keys, in columns.
 func (k keyMap) FullHelp() [][]key.Binding {
 	return [][]key.Binding{
-		{k.hint, k.plan, k.diff, k.card}, {k.verdict, k.rerun, k.list, k.skip}, {k.more, k.suspend, k.quit, k.help},
+		{
+			k.hint,
+			k.plan,
+			k.diff,
+			k.card,
+		}, {k.verdict, k.rerun, k.list, k.skip}, {k.more, k.suspend, k.quit, k.help},
 	}
 }
 
@@ -105,13 +110,24 @@ type (
 func newScreen(a *app, c *checker, s state, rerun chan<- time.Time) *screen {
 	m := &screen{
 		app: a, c: c, rerun: rerun, state: s, program: c.program(s), width: a.out.width, height: 24,
-		events: map[string]harness.Event{}, body: viewport.New(), help: help.New(), keys: newKeyMap(),
+		events: map[string]harness.Event{},
+		body:   viewport.New(),
+		help:   help.New(),
+		keys:   newKeyMap(),
 	}
 	m.body.KeyMap = viewport.KeyMap{
-		PageDown: m.keys.more, PageUp: key.NewBinding(key.WithKeys("pgup")), Up: m.keys.up, Down: m.keys.down,
+		PageDown: m.keys.more,
+		PageUp:   key.NewBinding(key.WithKeys("pgup")),
+		Up:       m.keys.up,
+		Down:     m.keys.down,
 	}
 	m.help.ShortSeparator, m.help.Ellipsis = "  ", ""
-	m.help.Styles = help.Styles{ShortKey: a.out.note, ShortDesc: a.out.faint, FullKey: a.out.note, FullDesc: a.out.faint}
+	m.help.Styles = help.Styles{
+		ShortKey:  a.out.note,
+		ShortDesc: a.out.faint,
+		FullKey:   a.out.note,
+		FullDesc:  a.out.faint,
+	}
 	return m
 }
 
@@ -329,7 +345,8 @@ func (s *screen) then(change func() error) tea.Cmd {
 	}
 }
 
-// read has something printed that takes a while or changes the progress, to be read on a page of its own.
+// read has something printed that takes a while or changes the progress, to be read on a page of
+// its own.
 func (s *screen) read(print func(*app) error) tea.Cmd {
 	out := *s.out
 	out.width = s.width
@@ -372,14 +389,18 @@ func (s *screen) show(p page) {
 				a.out.printf("\n")
 			}
 			if len(s.now.given) > 0 {
-				a.out.printf("%s\n\n", a.out.wrap("Copied into your program: "+strings.Join(s.now.given, ", "), 0))
+				a.out.printf(
+					"%s\n\n",
+					a.out.wrap("Copied into your program: "+strings.Join(s.now.given, ", "), 0),
+				)
 			}
 			return a.showCard(s.c.course, s.now.lesson)
 		}) + "\n\n" + s.out.faint.Render("enter: the verdict")
 	case askPage:
 		text = s.print(func(a *app) error {
 			a.out.printf("%s\n", a.out.wrap("This shows our whole solution of "+s.now.lesson.name()+
-				", as far as yours differs. A hint (h) shows less. Press d again to see it, or v to go back.", 0))
+				", as far as yours differs. A hint (h) shows less. Press d again to see it, or "+
+				"v to go back.", 0))
 			return nil
 		})
 	case listPage:
@@ -392,7 +413,8 @@ func (s *screen) show(p page) {
 	}
 }
 
-// fit breaks lines that are longer than the screen is wide. What comes of a line is indented as the line is.
+// fit breaks lines that are longer than the screen is wide. What comes of a line is indented as the
+// line is.
 func fit(text string, width int) string {
 	lines := strings.Split(strings.ReplaceAll(text, "\t", "    "), "\n")
 	for i, line := range lines {
@@ -404,7 +426,11 @@ func fit(text string, width int) string {
 		if indent > 0 { // code, and not a sentence
 			indent = min(indent+2, width/2)
 		}
-		lines[i] = strings.ReplaceAll(fold(line, max(width-indent, 8)), "\n", "\n"+strings.Repeat(" ", indent))
+		lines[i] = strings.ReplaceAll(
+			fold(line, max(width-indent, 8)),
+			"\n",
+			"\n"+strings.Repeat(" ", indent),
+		)
 	}
 	return strings.Join(lines, "\n")
 }
@@ -447,7 +473,10 @@ func (s *screen) head() (lines []string) {
 		}
 	}
 	heading := fmt.Sprintf("%s: %d of %d", capital(s.now.lesson.name()), kept, own)
-	lines = append(lines, ansi.Truncate(out.bold.Render(heading)+"  "+s.now.lesson.title, s.width, "…"))
+	lines = append(
+		lines,
+		ansi.Truncate(out.bold.Render(heading)+"  "+s.now.lesson.title, s.width, "…"),
+	)
 	for part := range slices.Chunk(marks, max(s.width-2, 1)) {
 		lines = append(lines, "  "+strings.Join(part, ""))
 	}
@@ -475,7 +504,8 @@ func (s *screen) foot() []string {
 		return []string{s.help.ShortHelpView([]key.Binding{k.up, k.down, k.choose, k.back, k.quit})}
 	}
 	keys := s.help.View(s.keys)
-	if below := s.body.TotalLineCount() - s.body.YOffset() - s.body.Height(); below > 0 && !s.help.ShowAll {
+	if below := s.body.TotalLineCount() - s.body.YOffset() - s.body.Height(); below > 0 &&
+		!s.help.ShowAll {
 		more := s.out.note.Render(fmt.Sprintf("space: %d more lines", below))
 		return []string{ansi.Truncate(more+"  "+keys, s.width, "")}
 	}

@@ -68,7 +68,13 @@ func (s *screenTest) row(text string) string {
 func (s *screenTest) begin(id string, saved time.Time, enter bool) begun {
 	l, err := s.c.course.find(id)
 	require.NoError(s, err)
-	b := begun{lesson: l, scripts: s.c.course.promised(l, s.state), saved: saved, state: s.state, enter: enter}
+	b := begun{
+		lesson:  l,
+		scripts: s.c.course.promised(l, s.state),
+		saved:   saved,
+		state:   s.state,
+		enter:   enter,
+	}
 	s.Update(b)
 	return b
 }
@@ -76,7 +82,8 @@ func (s *screenTest) begin(id string, saved time.Time, enter bool) begun {
 // fail breaks a promise of the lesson.
 func (s *screenTest) fail(b begun, script harness.Script) {
 	failure := harness.Event{Script: script, Status: harness.Failed, Failure: harness.Failure{
-		Line: 5, Message: "no match", Ran: "exec container run printf x", Stdout: "a\tb\n" + strings.Repeat("long ", 100),
+		Line: 5, Message: "no match", Ran: "exec container run printf x",
+		Stdout: "a\tb\n" + strings.Repeat("long ", 100),
 	}}
 	s.Update(event{failure})
 	v := verdict{lesson: b.lesson, scripts: b.scripts, events: s.events, failure: &failure}
@@ -125,7 +132,12 @@ func TestScreen(t *testing.T) {
 	s.press('v')
 	require.Contains(t, s.view(), "✗ "+own[1].ID())
 
-	for _, size := range []tea.WindowSizeMsg{{Width: 40, Height: 12}, {Width: 40, Height: 20}, {Width: 80, Height: 24}, {Width: 200, Height: 60}} {
+	for _, size := range []tea.WindowSizeMsg{
+		{Width: 40, Height: 12},
+		{Width: 40, Height: 20},
+		{Width: 80, Height: 24},
+		{Width: 200, Height: 60},
+	} {
 		s.Update(size)
 		lines := strings.Split(s.View().Content, "\n")
 		require.LessOrEqual(t, len(lines), size.Height)
@@ -151,7 +163,12 @@ func TestScreenCards(t *testing.T) {
 	for _, script := range b.scripts {
 		events[script.ID()] = harness.Event{Script: script, Status: harness.Passed}
 	}
-	s.Update(done{verdict: verdict{lesson: b.lesson, scripts: b.scripts, events: events}, state: s.state})
+	s.Update(
+		done{
+			verdict: verdict{lesson: b.lesson, scripts: b.scripts, events: events},
+			state:   s.state,
+		},
+	)
 	b = s.begin("2", saved, true)
 	require.Contains(t, s.view(), "Step 1 is passed")
 	require.Contains(t, s.view(), "Step 2: ")

@@ -20,7 +20,8 @@ import (
 // pace is how fast a command is typed: readable from the last row.
 const pace = 28 * time.Millisecond
 
-// auditorium is the screen of a demonstration: the narration, two panes side by side, what was proven.
+// auditorium is the screen of a demonstration: the narration, two panes side by side, what was
+// proven.
 type auditorium struct {
 	*app
 	demo          harness.Demo
@@ -50,8 +51,14 @@ type moment struct {
 
 // The keys of the stage.
 var (
-	onKey    = key.NewBinding(key.WithKeys("space", "enter", "right", "pgdown"), key.WithHelp("space", "goes on"))
-	backKey  = key.NewBinding(key.WithKeys("left", "backspace", "pgup", "b"), key.WithHelp("←", "back"))
+	onKey = key.NewBinding(
+		key.WithKeys("space", "enter", "right", "pgdown"),
+		key.WithHelp("space", "goes on"),
+	)
+	backKey = key.NewBinding(
+		key.WithKeys("left", "backspace", "pgup", "b"),
+		key.WithHelp("←", "back"),
+	)
 	shellKey = key.NewBinding(key.WithKeys("!", "s"), key.WithHelp("!", "shell"))
 	quitKey  = key.NewBinding(key.WithKeys("q", "ctrl+c", "esc"), key.WithHelp("q", "quit"))
 )
@@ -73,14 +80,26 @@ type (
 )
 
 func newAuditorium(a *app, d harness.Demo, sh shell) *auditorium {
-	s := &auditorium{app: a, demo: d, width: a.out.width, height: 24, begun: time.Now(), sh: sh, help: help.New()}
+	s := &auditorium{
+		app:    a,
+		demo:   d,
+		width:  a.out.width,
+		height: 24,
+		begun:  time.Now(),
+		sh:     sh,
+		help:   help.New(),
+	}
 	s.help.ShortSeparator = "   "
 	s.help.Styles = help.Styles{ShortKey: a.out.note, ShortDesc: a.out.faint}
 	return s
 }
 
 // playScreen plays on a terminal.
-func (a *app) playScreen(ctx context.Context, d harness.Demo, auto bool, play func(context.Context, stage) error,
+func (a *app) playScreen(
+	ctx context.Context,
+	d harness.Demo,
+	auto bool,
+	play func(context.Context, stage) error,
 	sh shell,
 ) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -294,7 +313,12 @@ func (s *auditorium) draw() []string {
 	if s.back > 0 {
 		time = fmt.Sprintf("%d back", s.back)
 	}
-	title += strings.Repeat(" ", max(width-ansi.StringWidth(title)-len(time), 1)) + out.faint.Render(time)
+	title += strings.Repeat(
+		" ",
+		max(width-ansi.StringWidth(title)-len(time), 1),
+	) + out.faint.Render(
+		time,
+	)
 	head = append(head, title, "")
 	for line := range strings.SplitSeq(fold(narration, min(width, 110)), "\n") {
 		head = append(head, out.note.Render(line))

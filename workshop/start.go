@@ -18,7 +18,8 @@ import (
 	"github.com/urfave/cli/v3"
 )
 
-// template is the program that start makes. Its name does not end in .go, or it would be a part of this command.
+// template is the program that start makes. Its name does not end in .go, or it would be a part of
+// this command.
 //
 //go:embed main.go.template
 var template []byte
@@ -28,8 +29,9 @@ func (a *app) start() *cli.Command {
 		Name:      "start",
 		Usage:     "Make ./mine, with a main.go that compiles and does nothing yet",
 		ArgsUsage: "[DIR]",
-		Description: `Make a directory for your program, ./mine or DIR below the workshop's own, with a main.go that compiles and does
-nothing yet. The plan of step 1 is in its comments. Nothing that is there already is overwritten.
+		Description: `Make a directory for your program, ./mine or DIR below the workshop's own,
+with a main.go that compiles and does nothing yet. The plan of step 1 is in
+its comments. Nothing that is there already is overwritten.
 
   workshop start
   workshop start another && cd another`,
@@ -52,7 +54,11 @@ nothing yet. The plan of step 1 is in its comments. Nothing that is there alread
 				return err
 			}
 			main := relative(filepath.Join(p.dir, "main.go"))
-			a.out.printf("Made %s: it compiles, and does nothing yet. The plan of step 1 is in its comments.\n\n", main)
+			a.out.printf(
+				"Made %s: it compiles, and does nothing yet. The plan of step 1 is in its "+
+					"comments.\n\n",
+				main,
+			)
 			a.out.printf("Next: open it in an editor, and in a second terminal say\n")
 			if len(args) > 0 && p.dir != filepath.Join(p.root, "mine") {
 				a.out.printf("  %s\n", a.out.note.Render("cd "+relative(p.dir)))
@@ -66,10 +72,18 @@ nothing yet. The plan of step 1 is in its comments. Nothing that is there alread
 // make writes the program of the beginning, unless there is one.
 func (p *place) make() error {
 	if inside, err := filepath.Rel(p.root, p.dir); err != nil || strings.HasPrefix(inside, "..") {
-		return fmt.Errorf("%s: must be below %s, whose go.mod has the packages that the program needs", p.dir, p.root)
+		return fmt.Errorf(
+			"%s: must be below %s, whose go.mod has the packages that the program needs",
+			p.dir,
+			p.root,
+		)
 	}
 	if files, err := filepath.Glob(filepath.Join(p.dir, "*.go")); err == nil && len(files) > 0 {
-		return fmt.Errorf("%s is there already, and stays as it is (to begin anew: %s reset)", relative(files[0]), self())
+		return fmt.Errorf(
+			"%s is there already, and stays as it is (to begin anew: %s reset)",
+			relative(files[0]),
+			self(),
+		)
 	}
 	if err := makeDir(p.dir); err != nil {
 		return withAdvice(err)
@@ -81,7 +95,8 @@ func (a *app) progress() *cli.Command {
 	return &cli.Command{
 		Name:  "progress",
 		Usage: "Show how far you are",
-		Description: `Show what is passed, what is next, and how many minutes the plan of the workshop has for the rest.
+		Description: `Show what is passed, what is next, and how many minutes the plan of the
+workshop has for the rest.
 
   workshop progress`,
 		Action: func(_ context.Context, cmd *cli.Command) error {
@@ -128,7 +143,12 @@ func (a *app) showProgress(p *place, c *course, s state) error {
 		out.printf("Broken at the last check: %s\n  %s\n", s.Failing, out.wrap(s.Promise, 2))
 	}
 	if l, all := c.next(s); !all {
-		out.printf("The plan has %d minutes for %s, and %s for all that is left.\n", l.minutes, l.name(), hours(left))
+		out.printf(
+			"The plan has %d minutes for %s, and %s for all that is left.\n",
+			l.minutes,
+			l.name(),
+			hours(left),
+		)
 		out.printf("Next, %s: %s\n", l.name(), out.note.Render(self()+" check"))
 	}
 	return nil
@@ -178,8 +198,8 @@ func (a *app) reset() *cli.Command {
 	return &cli.Command{
 		Name:  "reset",
 		Usage: "Begin anew, and keep a copy of what there was",
-		Description: `Begin anew with the main.go of the start and no progress. All files that were there are kept, in a directory
-.workshop/copies/DATE beside the new main.go.
+		Description: `Begin anew with the main.go of the start and no progress. All files that were
+there are kept, in a directory .workshop/copies/DATE beside the new main.go.
 
   workshop reset`,
 		Action: func(_ context.Context, cmd *cli.Command) error {
@@ -204,7 +224,11 @@ func (a *app) reset() *cli.Command {
 			if err != nil {
 				return err
 			}
-			a.out.printf("%s is as at the start. What was there is in %s\n", relative(filepath.Join(p.dir, "main.go")), relative(kept))
+			a.out.printf(
+				"%s is as at the start. What was there is in %s\n",
+				relative(filepath.Join(p.dir, "main.go")),
+				relative(kept),
+			)
 			return nil
 		},
 	}
@@ -215,8 +239,9 @@ func (a *app) catchup() *cli.Command {
 		Name:      "catchup",
 		Usage:     "Take over our program as it is after a step, and keep a copy of yours",
 		ArgsUsage: "STEP",
-		Description: `Copy the workshop's own program, as it is after STEP or after a chapter of step 5, into your directory, and go on
-with what comes after it. All files that were there are kept, in a directory .workshop/copies/DATE.
+		Description: `Copy the workshop's own program, as it is after STEP or after a chapter of
+step 5, into your directory, and go on with what comes after it. All files
+that were there are kept, in a directory .workshop/copies/DATE.
 
   workshop catchup 2
   workshop catchup 5b`,
@@ -244,8 +269,12 @@ with what comes after it. All files that were there are kept, in a directory .wo
 				return err
 			}
 			if s.Program != "" {
-				return fmt.Errorf("catchup: your program is %s, and ours is a Go package (%s check -program %s)",
-					relative(s.Program), self(), relative(p.dir))
+				return fmt.Errorf(
+					"catchup: your program is %s, and ours is a Go package (%s check -program %s)",
+					relative(s.Program),
+					self(),
+					relative(p.dir),
+				)
 			}
 			kept, err := p.keepFiles(time.Now())
 			if err != nil {
@@ -269,7 +298,12 @@ with what comes after it. All files that were there are kept, in a directory .wo
 			}); err != nil {
 				return err
 			}
-			a.out.printf("%s has our program as it is after %s, in %d files.\n", relative(p.dir), l.name(), len(files))
+			a.out.printf(
+				"%s has our program as it is after %s, in %d files.\n",
+				relative(p.dir),
+				l.name(),
+				len(files),
+			)
 			if kept != "" {
 				a.out.printf("What was there is in %s\n", relative(kept))
 			}
@@ -285,18 +319,26 @@ with what comes after it. All files that were there are kept, in a directory .wo
 func (p *place) keepCopy(now time.Time) (dir string, err error) {
 	entries, err := os.ReadDir(p.dir)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
-		return "", fmt.Errorf("%s: there is nothing to reset (make it: %s start)", relative(p.dir), self())
+		return "", fmt.Errorf(
+			"%s: there is nothing to reset (make it: %s start)",
+			relative(p.dir),
+			self(),
+		)
 	} else if err != nil {
 		return "", err
 	}
 	dir, err = p.moveAway(entries, now)
-	if e := os.Rename(p.file("progress.json"), filepath.Join(dir, "progress.json")); !errors.Is(e, fs.ErrNotExist) {
+	if e := os.Rename(p.file("progress.json"), filepath.Join(dir, "progress.json")); !errors.Is(
+		e,
+		fs.ErrNotExist,
+	) {
 		err = errors.Join(err, e)
 	}
 	return dir, err
 }
 
-// keepFiles moves all that is in the directory, but not the progress, to a directory of its own, if there is anything.
+// keepFiles moves all that is in the directory, but not the progress, to a directory of its own, if
+// there is anything.
 func (p *place) keepFiles(now time.Time) (dir string, err error) {
 	entries, err := os.ReadDir(p.dir)
 	visible := func(entry os.DirEntry) bool { return !strings.HasPrefix(entry.Name(), ".") }
@@ -308,7 +350,8 @@ func (p *place) keepFiles(now time.Time) (dir string, err error) {
 	return p.moveAway(entries, now)
 }
 
-// moveAway moves entries to a new directory. What begins with a dot is an editor's or git's, and stays.
+// moveAway moves entries to a new directory. What begins with a dot is an editor's or git's, and
+// stays.
 func (p *place) moveAway(entries []os.DirEntry, now time.Time) (dir string, err error) {
 	if err := makeDir(p.file("copies")); err != nil {
 		return "", withAdvice(err)
@@ -328,7 +371,10 @@ func (p *place) moveAway(entries []os.DirEntry, now time.Time) (dir string, err 
 	err = handOver(dir)
 	for _, entry := range entries {
 		if !strings.HasPrefix(entry.Name(), ".") {
-			err = errors.Join(err, os.Rename(filepath.Join(p.dir, entry.Name()), filepath.Join(dir, entry.Name())))
+			err = errors.Join(
+				err,
+				os.Rename(filepath.Join(p.dir, entry.Name()), filepath.Join(dir, entry.Name())),
+			)
 		}
 	}
 	return dir, err

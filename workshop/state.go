@@ -14,33 +14,35 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// place is where a participant works: a directory with the program, and .workshop in it with the progress.
-// It holds no progress itself: that is in the file, which commands in other terminals change as well.
+// place is where a participant works: a directory with the program, and .workshop in it with the
+// progress. It holds no progress itself: that is in the file, which commands in other terminals
+// change as well.
 type place struct {
 	root string // of the module
 	dir  string // of the participant
 }
 
-// state is what is kept from one command to the next, in .workshop/progress.json. A lesson is named by its key, a
-// script by its ID.
+// state is what is kept from one command to the next, in .workshop/progress.json. A lesson is named
+// by its key, a script by its ID.
 type state struct {
-	Program string               `json:"program,omitempty"` // if it is not the Go package in the directory itself
+	Program string               `json:"program,omitempty"` // if not the package in the directory
 	Passed  map[string]time.Time `json:"passed"`            // lesson: when first
-	// Unchecked are the lessons of which most promises could not be checked on this machine, or by this user,
-	// with the reason.
+	// Unchecked are the lessons of which most promises could not be checked on this machine, or by
+	// this user, with the reason.
 	Unchecked map[string]string    `json:"unchecked,omitempty"`
 	At        string               `json:"at,omitempty"`      // the lesson that was chosen
 	Skipped   []string             `json:"skipped,omitempty"` // the lessons that were left out
 	Entered   []string             `json:"entered,omitempty"` // the lessons whose card was shown
 	Kept      map[string]time.Time `json:"kept,omitempty"`    // script: when it passed last
-	Failing   string               `json:"failing,omitempty"` // the script that failed at the last check
+	Failing   string               `json:"failing,omitempty"` // the script that failed last
 	Promise   string               `json:"promise,omitempty"` // the sentence that was broken
-	Subject   string               `json:"subject,omitempty"` // the script whose hints help, if another: see subject
+	Subject   string               `json:"subject,omitempty"` // whose hints help: see subject
 	Hints     map[string]int       `json:"hints"`             // script: how many were given
 	Checks    int                  `json:"checks"`
 }
 
-// open finds the place: -dir, or the working directory if it is one, or mine at the root of the module.
+// open finds the place: -dir, or the working directory if it is one, or mine at the root of the
+// module.
 func (a *app) open() (*place, error) {
 	root, err := moduleRoot()
 	if err != nil {
@@ -91,8 +93,8 @@ func (p *place) load() (state, error) {
 	return s, nil
 }
 
-// change reads the state, has it changed, and writes it, while it keeps all other commands from doing the
-// same: nothing that they wrote is lost. It returns the new state.
+// change reads the state, has it changed, and writes it, while it keeps all other commands from
+// doing the same: nothing that they wrote is lost. It returns the new state.
 func (p *place) change(how func(*state) error) (s state, err error) {
 	unlock, err := p.lock()
 	if err != nil {
@@ -117,9 +119,9 @@ func (p *place) change(how func(*state) error) (s state, err error) {
 	return s, withAdvice(errors.Join(handOver(next), os.Rename(next, p.file("progress.json"))))
 }
 
-// lock takes a lock that one command has at a time (flock(2)). It is on a file of its own, because the file of
-// the state is replaced at each change. The directory of the lock may be removed and made anew while this
-// command waits, and then the lock is on a file that nobody else sees.
+// lock takes a lock that one command has at a time (flock(2)). It is on a file of its own, because
+// the file of the state is replaced at each change. The directory of the lock may be removed and
+// made anew while this command waits, and then the lock is on a file that nobody else sees.
 func (p *place) lock() (unlock func() error, err error) {
 	for {
 		if err := makeDir(p.file("")); err != nil {
@@ -163,8 +165,8 @@ func makeDir(dir string) error {
 	return err
 }
 
-// handOver gives a file that was made under sudo to the user who typed it, who would not be able to change it
-// otherwise (sudo(8), SUDO_UID).
+// handOver gives a file that was made under sudo to the user who typed it, who would not be able to
+// change it otherwise (sudo(8), SUDO_UID).
 func handOver(file string) error {
 	uid, uidErr := strconv.Atoi(os.Getenv("SUDO_UID"))
 	gid, gidErr := strconv.Atoi(os.Getenv("SUDO_GID"))
@@ -174,7 +176,8 @@ func handOver(file string) error {
 	return os.Lchown(file, uid, gid)
 }
 
-// writeNew writes a file that must not be there yet. One that cannot be written whole is removed again.
+// writeNew writes a file that must not be there yet. One that cannot be written whole is removed
+// again.
 func writeNew(file string, text []byte) error {
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
@@ -216,7 +219,11 @@ func (p *place) program(s state) string {
 // missing is an error if there is no program yet.
 func (p *place) missing(s state) error {
 	if _, err := os.Stat(p.program(s)); errors.Is(err, os.ErrNotExist) && s.Program == "" {
-		return fmt.Errorf("%s: there is no program yet (make one: %s start)", relative(p.dir), self())
+		return fmt.Errorf(
+			"%s: there is no program yet (make one: %s start)",
+			relative(p.dir),
+			self(),
+		)
 	}
 	return nil
 }

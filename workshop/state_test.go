@@ -14,7 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// changer has this test binary add to the progress in a directory, as a command in another terminal does.
+// changer has this test binary add to the progress in a directory, as a command in another terminal
+// does.
 const changer = "WORKSHOP_TEST_CHANGE"
 
 // TestChange changes the progress from several processes and goroutines at once: nothing is lost.

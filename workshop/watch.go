@@ -28,8 +28,9 @@ func (a *app) watch() *cli.Command {
 		Name:      "watch",
 		Usage:     "Check at each save",
 		ArgsUsage: "[STEP]",
-		Description: `Check your program at each save, and show the first promise that is broken. What failed the last time is tried
-first. When a step is passed, the next one begins; with STEP, go to that step or chapter. Where the output is no
+		Description: `Check your program at each save, and show the first promise that is broken.
+What failed the last time is tried first. When a step is passed, the next one
+begins; with STEP, go to that step or chapter. Where the output is no
 terminal, with -plain and where TERM is dumb, it is plain text.
 
   workshop watch
@@ -79,7 +80,8 @@ terminal, with -plain and where TERM is dumb, it is plain text.
 	}
 }
 
-// goTo makes a lesson the one to work on, whatever is passed: of a whole step, its first chapter that is not.
+// goTo makes a lesson the one to work on, whatever is passed: of a whole step, its first chapter
+// that is not.
 func (c *checker) goTo(l lesson) error {
 	_, err := c.change(func(s *state) error {
 		for _, part := range c.course.parts(l) {
@@ -108,7 +110,8 @@ func (c *checker) skip(l lesson) error {
 	return err
 }
 
-// quiet is how long nothing must happen to the files after a change: an editor saves in several steps.
+// quiet is how long nothing must happen to the files after a change: an editor saves in several
+// steps.
 const quiet = 40 * time.Millisecond
 
 // watcher tells of changes to files (inotify(7)).
@@ -120,8 +123,8 @@ type watcher struct {
 	changes chan struct{}  // another command has changed the progress, perhaps
 }
 
-// watchFiles watches the program, the progress of the place, and the directories above both: one that is
-// removed and made anew is another one to inotify(7).
+// watchFiles watches the program, the progress of the place, and the directories above both: one
+// that is removed and made anew is another one to inotify(7).
 func watchFiles(ctx context.Context, p *place, program string) (*watcher, error) {
 	info, err := os.Stat(program)
 	if err != nil {
@@ -131,7 +134,13 @@ func watchFiles(ctx context.Context, p *place, program string) (*watcher, error)
 	if err != nil {
 		return nil, fmt.Errorf("inotify: %w", err)
 	}
-	w := &watcher{notify, program, p.file("progress.json"), make(chan time.Time), make(chan struct{}, 1)}
+	w := &watcher{
+		notify,
+		program,
+		p.file("progress.json"),
+		make(chan time.Time),
+		make(chan struct{}, 1),
+	}
 	// A directory is watched and not the file: editors replace files.
 	dir := program
 	if !info.IsDir() {
@@ -187,7 +196,8 @@ func (w *watcher) run(ctx context.Context, dir string) {
 		select {
 		case e := <-w.notify.Events:
 			made := false
-			if e.Op.Has(fsnotify.Create) && (strings.HasPrefix(e.Name, dir) || e.Name == filepath.Dir(w.state)) {
+			if e.Op.Has(fsnotify.Create) &&
+				(strings.HasPrefix(e.Name, dir) || e.Name == filepath.Dir(w.state)) {
 				d, err := os.Stat(e.Name)
 				if made = err == nil && d.IsDir(); made {
 					_ = w.add(e.Name) // gone again, perhaps
@@ -232,7 +242,8 @@ type (
 	}
 )
 
-// checkAtSaves checks now and at each save, until ctx is done. A save ends the check that is going on.
+// checkAtSaves checks now and at each save, until ctx is done. A save ends the check that is going
+// on.
 func (c *checker) checkAtSaves(ctx context.Context, saves <-chan time.Time, tell func(any)) {
 	saved := time.Now()
 	for {
@@ -289,7 +300,8 @@ func (c *checker) checkOn(ctx context.Context, saved time.Time, tell func(any)) 
 		}
 		tell(done{v, took, nil, s})
 		maps.Copy(known, v.events)
-		if v.failure != nil || v.build != nil || all || !c.course.passed(l, s) && s.Unchecked[l.key()] == "" {
+		if v.failure != nil || v.build != nil || all ||
+			!c.course.passed(l, s) && s.Unchecked[l.key()] == "" {
 			return nil
 		}
 	}
@@ -297,7 +309,10 @@ func (c *checker) checkOn(ctx context.Context, saved time.Time, tell func(any)) 
 
 // watchPlain prints the cards and the verdicts as text.
 func (a *app) watchPlain(ctx context.Context, c *checker, program string, w *watcher) error {
-	a.out.printf("Watching %s: save it to have it checked, or press Ctrl-C to end.\n", relative(program))
+	a.out.printf(
+		"Watching %s: save it to have it checked, or press Ctrl-C to end.\n",
+		relative(program),
+	)
 	c.checkAtSaves(ctx, w.saves, func(m any) {
 		var err error
 		switch m := m.(type) {
@@ -309,7 +324,8 @@ func (a *app) watchPlain(ctx context.Context, c *checker, program string, w *wat
 			if len(m.given) > 0 {
 				a.out.printf("Copied into your program: %s\n", strings.Join(m.given, ", "))
 			}
-			a.out.printf("\n%s Checking %s: %s\n", m.saved.Format("15:04:05"), m.lesson.name(), m.lesson.title)
+			at := m.saved.Format("15:04:05")
+			a.out.printf("\n%s Checking %s: %s\n", at, m.lesson.name(), m.lesson.title)
 		case done:
 			err = a.printVerdict(c, m)
 		}
@@ -331,7 +347,13 @@ func (a *app) printVerdict(c *checker, d done) error {
 	}
 	if !a.keys { // the head of the screen says so already
 		kept, own, _ := a.count(c.course, &d.verdict)
-		a.out.printf("%s: %d of %d kept (%.1fs)\n", capital(d.lesson.name()), kept, own, d.took.Seconds())
+		a.out.printf(
+			"%s: %d of %d kept (%.1fs)\n",
+			capital(d.lesson.name()),
+			kept,
+			own,
+			d.took.Seconds(),
+		)
 	}
 	if d.failure != nil {
 		return a.explainFailure(c.place, *d.failure)

@@ -72,7 +72,8 @@ func goEnv(t *testing.T, name string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// TestHints requires of each script that it has hints, and that the lines of our own step are there.
+// TestHints requires of each script that it has hints, and that the lines of our own step are
+// there.
 func TestHints(t *testing.T) {
 	root, err := moduleRoot()
 	require.NoError(t, err)
@@ -80,7 +81,10 @@ func TestHints(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEmpty(t, scripts)
 	page := regexp.MustCompile(`[a-z_]+\([1-8]\)`)
-	onlyGo := regexp.MustCompile(`\b(os|exec|syscall|unix|signal|errors|runtime|fmt|flag)\.[A-Z]\w*|SysProcAttr|Cloneflags|goroutine`)
+	onlyGo := regexp.MustCompile(
+		`\b(os|exec|syscall|unix|signal|errors|runtime|fmt|flag)\.[A-Z]\w*|` +
+			`SysProcAttr|Cloneflags|goroutine`,
+	)
 	used := map[string]bool{}
 	for _, s := range scripts {
 		h, err := findHints(s)
@@ -106,7 +110,13 @@ func TestHints(t *testing.T) {
 			case err != nil:
 				t.Errorf("%s: %v", h.File, err)
 			case text == "" || line < 1 || strings.Count(text, "\n") > 150:
-				t.Errorf("%s: %s: line %d and %d more", h.File, reference, line, strings.Count(text, "\n"))
+				t.Errorf(
+					"%s: %s: line %d and %d more",
+					h.File,
+					reference,
+					line,
+					strings.Count(text, "\n"),
+				)
 			case !strings.HasPrefix(reference, s.Step+"/"):
 				t.Errorf("%s: %s is not of this step", h.File, reference)
 			}
@@ -124,13 +134,15 @@ func TestHints(t *testing.T) {
 		require.NoError(t, err)
 		_, err = parseHints(file, string(h))
 		require.NoError(t, err)
-		if filepath.Base(filepath.Dir(file)) != "step5-complete" && filepath.Base(file) != "any.hints" { // groups that may still be empty
+		if filepath.Base(filepath.Dir(file)) != "step5-complete" &&
+			filepath.Base(file) != "any.hints" { // groups that may still be empty
 			require.True(t, used[file], "%s: no script has these hints", file)
 		}
 	}
 }
 
-// TestRuntimeHints requires of the hints beside the scripts of the runtime that the lines they name are there.
+// TestRuntimeHints requires of the hints beside the scripts of the runtime that the lines they name
+// are there.
 func TestRuntimeHints(t *testing.T) {
 	root, err := moduleRoot()
 	require.NoError(t, err)
@@ -189,7 +201,11 @@ func TestParseCommand(t *testing.T) {
 	require.Equal(t, "exec", c.name)
 	require.Equal(t, []string{"container", "run", "sh", "-c", "echo 'a b'; exit"}, c.args)
 	require.Equal(t, "container run true", commandLine("exits 0 container run true"))
-	require.Equal(t, "container run sleep 1", commandLine("! exec container run sleep 1 &container&"))
+	require.Equal(
+		t,
+		"container run sleep 1",
+		commandLine("! exec container run sleep 1 &container&"),
+	)
 	require.Equal(t, "container run ''", commandLine("exits 2 container run ''"))
 }
 
@@ -215,43 +231,99 @@ func TestExplain(t *testing.T) {
 		}
 		return strings.Join(lines, "\n")
 	}
-	ended := []harness.Background{{Command: "container run -pids 24 sleep 6100", State: "exit status 2", Stderr: "container: no flag -pids"}}
+	ended := []harness.Background{
+		{
+			Command: "container run -pids 24 sleep 6100",
+			State:   "exit status 2",
+			Stderr:  "container: no flag -pids",
+		},
+	}
 
 	text := rows(event("pids-file", "cgroup pids.max", harness.Failure{
-		Ran: "! exec container run -pids 24 sleep 6100 &container&", Background: ended, Message: "no cgroup has 24 in pids.max",
+		Ran: "! exec container run -pids 24 sleep 6100 &container&", Background: ended,
+		Message: "no cgroup has 24 in pids.max",
 	}))
-	require.Contains(t, text, "ran: container run -pids 24 sleep 6100\nexpected: a cgroup whose file pids.max says 24\n")
-	require.Contains(t, text, "before: it had ended: exit status 2 (wrong usage)\nstderr: container: no flag -pids")
+	require.Contains(
+		t,
+		text,
+		"ran: container run -pids 24 sleep 6100\nexpected: a cgroup whose file pids.max says 24\n",
+	)
+	require.Contains(
+		t,
+		text,
+		"before: it had ended: exit status 2 (wrong usage)\nstderr: container: no flag -pids",
+	)
 
 	text = rows(event("pids-file", "wait container", harness.Failure{
 		Ran: "exec pkill -KILL -x -f 'sleep 6100'", Message: "unexpected command success",
-		Background: []harness.Background{{Command: "container run -pids 24 sleep 6100", State: "exit status 0"}},
+		Background: []harness.Background{
+			{Command: "container run -pids 24 sleep 6100", State: "exit status 0"},
+		},
 	}))
 	require.Contains(t, text, "ran: container run -pids 24 sleep 6100\n")
-	require.Contains(t, text, "expected: the program in the background ends with an exit status other than 0\nseen: exit status 0")
+	require.Contains(
+		t,
+		text,
+		"expected: the program in the background ends with an exit status other than 0\nseen: "+
+			"exit status 0",
+	)
 
 	text = rows(event("mounts-out", "! grep", harness.Failure{
-		Ran:     "exec container run sh -c 'mount -t tmpfs from-the-container /mnt; true'",
-		Message: "unexpected match for `from-the-container` found in /proc/self/mountinfo: from-the-container",
+		Ran: "exec container run sh -c 'mount -t tmpfs from-the-container /mnt; true'",
+		Message: "unexpected match for `from-the-container` found in " +
+			"/proc/self/mountinfo: from-the-container",
 	}))
 	require.Contains(t, text, `expected: /proc/self/mountinfo without "from-the-container"`)
 	require.Contains(t, text, "seen: there it is: from-the-container")
 
 	panics := "panic: no\n\ngoroutine 1 [running]:\nmain.main()\n\t/home/me/main.go:9 +0x1d\n"
-	text = rows(event("step1-skeleton/exit-status", "exits 42", harness.Failure{Message: "container run: exit status 2, want 42", Stderr: panics}))
+	text = rows(
+		event(
+			"step1-skeleton/exit-status",
+			"exits 42",
+			harness.Failure{Message: "container run: exit status 2, want 42", Stderr: panics},
+		),
+	)
 	require.Contains(t, text, "seen: exit status 2 (a panic)")
-	text = rows(event("exit-status-signal", "exits 137", harness.Failure{Message: "sh killed.sh: exit status 255, want 137"}))
-	require.Contains(t, text, "expected: exit status 137 (ended by signal 9, KILL)\nseen: exit status 255 (-1 as a byte: Go's ExitCode")
-	text = rows(event("exit-status-signal", "exits 137", harness.Failure{Message: "sh killed.sh: exit status 247, want 137"}))
-	require.Contains(t, text, "seen: exit status 247 (-9 as a byte: in many languages that stands for signal 9)")
+	text = rows(
+		event(
+			"exit-status-signal",
+			"exits 137",
+			harness.Failure{Message: "sh killed.sh: exit status 255, want 137"},
+		),
+	)
+	require.Contains(
+		t,
+		text,
+		"expected: exit status 137 (ended by signal 9, KILL)\nseen: exit status 255 (-1 as a "+
+			"byte: Go's ExitCode",
+	)
+	text = rows(
+		event(
+			"exit-status-signal",
+			"exits 137",
+			harness.Failure{Message: "sh killed.sh: exit status 247, want 137"},
+		),
+	)
+	require.Contains(
+		t,
+		text,
+		"seen: exit status 247 (-9 as a byte: in many languages that stands for signal 9)",
+	)
 
-	text = rows(event("ps-alone", "stdout '^ *1 '", harness.Failure{Message: "no match", Stdout: "PID"}))
+	text = rows(
+		event("ps-alone", "stdout '^ *1 '", harness.Failure{Message: "no match", Stdout: "PID"}),
+	)
 	require.Contains(t, text, `expected: a line that begins with "1 " on standard output`)
 
 	if !harness.HasCgroup2() {
-		e := event("memory-file", "[!cgroup2] cgroup", harness.Failure{Background: []harness.Background{
-			{Stderr: "container: mkdir /sys/fs/cgroup/mine: read-only file system\n"},
-		}})
+		e := event(
+			"memory-file",
+			"[!cgroup2] cgroup",
+			harness.Failure{Background: []harness.Background{
+				{Stderr: "container: mkdir /sys/fs/cgroup/mine: read-only file system\n"},
+			}},
+		)
 		require.Contains(t, rows(e), "clue: This machine has version 1 of cgroups")
 	}
 }
