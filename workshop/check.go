@@ -26,7 +26,7 @@ type checker struct {
 	*place
 	course  *course
 	host    *harness.Host
-	second  *harness.Host // for the many scripts of step 5
+	second  *harness.Host // for many scripts
 	timeout time.Duration // for a script; 0 for what suits the step
 }
 
@@ -142,16 +142,15 @@ func (c *checker) check(
 	return v, c.keep(&v)
 }
 
-// checkRound checks with several hosts at once where that is worth the while: the many scripts of
-// step 5. Those of the other steps are few, and some measure how much of the processors a program
-// gets.
+// checkRound checks on two hosts at once where there are so many scripts that this is worth the
+// while.
 func (c *checker) checkRound(
 	ctx context.Context,
 	o harness.Options,
 	scripts []harness.Script,
 	each func(harness.Event),
 ) error {
-	if scripts[0].Step < "step5" || len(scripts) < 20 || runtime.NumCPU() < 2 {
+	if len(scripts) < 20 || runtime.NumCPU() < 2 {
 		return c.host.Check(ctx, o, scripts, each)
 	}
 	if c.second == nil {

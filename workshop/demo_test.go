@@ -108,6 +108,53 @@ func TestDemosBroken(t *testing.T) {
 	}
 }
 
+// TestShell opens a shell on the throw-away host of a demonstration. It is that host, with the
+// program of the demonstration, and not this machine.
+func TestShell(t *testing.T) {
+	root, err := moduleRoot()
+	require.NoError(t, err)
+	demos, err := harness.Demos(root)
+	require.NoError(t, err)
+	a := &app{out: newOutput(&bytes.Buffer{}, true)}
+	before, err := os.Hostname()
+	require.NoError(t, err)
+	var output []byte
+	err = a.withDemo(t.Context(), root, demos[0], func(ctx context.Context,
+		play func(context.Context, stage) error, sh shell,
+	) error {
+		return play(ctx, &shellStage{t: t, sh: sh, output: &output})
+	})
+	require.ErrorIs(t, err, errFailed, "the host has another name now, and that is shown")
+	require.Contains(t, string(output), "I am in script-uts on host\n")
+	require.Contains(t, string(output), "container runs: container\n")
+	require.Contains(t, string(output), "now other\n")
+	after, err := os.Hostname()
+	require.NoError(t, err)
+	require.Equal(t, before, after)
+}
+
+// shellStage opens a shell before the first command, and types into it.
+type shellStage struct {
+	silentStage
+	t      *testing.T
+	sh     shell
+	output *[]byte
+}
+
+func (s *shellStage) before(context.Context, cue) error {
+	if *s.output != nil {
+		return nil
+	}
+	cmd, err := s.sh()
+	require.NoError(s.t, err)
+	cmd.Stdin = strings.NewReader(`echo "I am in $(basename "$PWD") on $(hostname)"
+echo "container runs: $(container run -ns uts hostname)"
+hostname other; echo "now $(hostname)"
+`)
+	*s.output, err = cmd.Output()
+	return err
+}
+
 // TestAuditorium plays to a screen: what is told, typed, shown and proven, and the keys.
 func TestAuditorium(t *testing.T) {
 	a := &app{out: newOutput(&bytes.Buffer{}, false)}
