@@ -74,9 +74,21 @@ func blame(e harness.Event) *harness.Refusal {
 		executed(e) != "no" {
 		return nil // the program was content, and may be
 	}
+	// A program may go on after a refusal, and fail later by something else: its own words tell.
+	said, bug := e.Stderr, panicked(e.Stderr)
+	if strings.Contains(bug, "exit status ") {
+		bug = "" // of the other process, which says why
+	}
+	if bug != "" {
+		said = bug
+	}
+	errno := errnoIn(said)
+	if errno == "" && bug != "" {
+		return nil // that is about no call
+	}
 	for _, r := range slices.Backward(e.Conduct.Refused) {
 		made := (r.Call == "mkdir" || r.Call == "mkdirat") && r.Errno == "EEXIST"
-		if !made {
+		if !made && (errno == "" || r.Errno == errno) {
 			return &r
 		}
 	}
@@ -167,9 +179,12 @@ var clues = map[string]map[string]func(cause) string{
 		"EINVAL": notPrivate, "EBUSY": noMountPoint, "ENOENT": noOldRoot,
 		"EPERM": notRoot,
 	},
-	"chroot":  {"ENOENT": noRootfs, "EPERM": notRoot},
-	"chdir":   {"ENOENT": noRootfs},
-	"mount":   {"ENOENT": noMountTarget, "EPERM": notRoot, "EBUSY": mountedAlready},
+	"chroot": {"ENOENT": noRootfs, "EPERM": notRoot},
+	"chdir":  {"ENOENT": noRootfs},
+	"mount": {
+		"ENOENT": noMountTarget, "EPERM": mountRefused, "EBUSY": mountedAlready,
+		"ENOTDIR": notAlike, "EINVAL": badOverlay,
+	},
 	"umount2": {"EBUSY": busyMount, "EINVAL": notMounted, "ENOENT": notMounted},
 	"mkdir":   {"EROFS": readOnlyHost, "ENOENT": noParent},
 	"mkdirat": {"EROFS": readOnlyHost, "ENOENT": noParent},
@@ -185,7 +200,13 @@ var clues = map[string]map[string]func(cause) string{
 		"ENOENT": noProgram, "EACCES": notExecutableThere, "ENOEXEC": noFormat,
 		"ENOTDIR": noProgram,
 	},
-	"execveat": {"ENOENT": noProgram, "EACCES": notExecutableThere, "ENOEXEC": noFormat},
+	"setgroups": {"EPERM": groupsTooLate},
+	"setresgid": {"EPERM": groupsTooLate},
+	"setgid":    {"EPERM": groupsTooLate},
+	"capset":    {"EPERM": rightsTooLate},
+	"prctl":     {"EPERM": rightsTooLate},
+	"ioctl":     {"EPERM": notOurNetwork},
+	"execveat":  {"ENOENT": noProgram, "EACCES": notExecutableThere, "ENOEXEC": noFormat},
 	"sethostname": {
 		"EPERM": func(c cause) string {
 			if os.Geteuid() != 0 {
@@ -291,6 +312,10 @@ func noMountTarget(c cause) string {
 	switch {
 	case strings.HasPrefix(c.event.Script.Name, "rootfs-missing"):
 		return noRootfs(c)
+	case c.about("/dev/null"):
+		return maskMissing
+	case c.about("overlay"):
+		return overlayMissing
 	case c.changedRoot():
 		return "Either what is to be mounted or the mount point is not there. After pivot_root " +
 			"or chroot paths begin in the root " +
@@ -462,7 +487,7 @@ var (
 // habits are clues from what a program did where no call failed.
 var habits = []func(harness.Event) string{
 	leavesBehind, wordsSplit, wrongIndex, wrongWord,
-	ownOutput, knewStatus, notAFlag, notStarted, silent,
+	ownOutput, capsetAlone, knewStatus, notAFlag, notStarted, silent,
 }
 
 // leavesBehind is for a program after which the host is not as it was.
@@ -631,5 +656,5 @@ func subject(e harness.Event) string {
 			return s.script
 		}
 	}
-	return ""
+	return chapterSubject(c)
 }

@@ -118,14 +118,19 @@ func conduct(calls []inject.Call) *Conduct {
 	c := &Conduct{}
 	for _, call := range calls {
 		name := inject.Name(call.Number)
-		if !slices.Contains(telling, name) && !writesKernelFile(name, call) {
+		if !slices.Contains(telling, name) && !writesKernelFile(name, call) && !asks(name, call) {
 			continue
 		}
 		switch {
 		case call.Errno == 0 && strings.HasPrefix(name, "execve"):
 			c.Ran = append(c.Ran, firstText(call.Text))
-			// What it looked for in other directories before is no news.
-			c.Refused = slices.DeleteFunc(c.Refused, func(r Refusal) bool { return r.Call == name })
+			// What it looked for in other directories before is no news, and neither is a mount
+			// that it could do without or in another way: of the paths in /proc that are covered
+			// no kernel has all, and some of them are files.
+			c.Refused = slices.DeleteFunc(c.Refused, func(r Refusal) bool {
+				return r.Call == name ||
+					r.Call == "mount" && (r.Errno == "ENOENT" || r.Errno == "ENOTDIR")
+			})
 		case call.Errno == 0 && len(c.Made) < mostCalls:
 			c.Made = append(c.Made, withFlags(name, call))
 		case call.Errno == 0 || len(c.Refused) == mostCalls:
@@ -140,6 +145,35 @@ func conduct(calls []inject.Call) *Conduct {
 		}
 	}
 	return c
+}
+
+// requests are the operations of two calls that say something about a container: prctl(2) about the
+// rights of a process and its parent, and ioctl(2) about a network interface (netdevice(7)).
+var requests = map[string]struct {
+	argument int
+	names    map[uint64]string
+}{
+	"prctl": {0, map[uint64]string{
+		unix.PR_SET_PDEATHSIG:    "PR_SET_PDEATHSIG",
+		unix.PR_SET_KEEPCAPS:     "PR_SET_KEEPCAPS",
+		unix.PR_SET_SECCOMP:      "PR_SET_SECCOMP",
+		unix.PR_CAPBSET_DROP:     "PR_CAPBSET_DROP",
+		unix.PR_SET_SECUREBITS:   "PR_SET_SECUREBITS",
+		unix.PR_SET_NO_NEW_PRIVS: "PR_SET_NO_NEW_PRIVS",
+		unix.PR_CAP_AMBIENT:      "PR_CAP_AMBIENT",
+	}},
+	"ioctl": {1, map[uint64]string{
+		unix.SIOCSIFFLAGS: "SIOCSIFFLAGS",
+		unix.SIOCSIFADDR:  "SIOCSIFADDR",
+	}},
+}
+
+// asks tells whether a call is one of the requests. The end of the capabilities that a kernel knows
+// is found by an error.
+func asks(name string, call inject.Call) bool {
+	r := requests[name]
+	request := r.names[call.Args[r.argument]]
+	return request != "" && !(request == "PR_CAPBSET_DROP" && call.Errno == unix.EINVAL)
 }
 
 // mostCalls are as many as help somebody.
@@ -215,6 +249,14 @@ var namespaceFlags = []flagName{
 
 // withFlags is a call in print, with names for the bits of its flags.
 func withFlags(name string, call inject.Call) string {
+	if asks(name, call) {
+		r := requests[name]
+		text := name + "(" + r.names[call.Args[r.argument]]
+		if name == "prctl" {
+			text += fmt.Sprintf(", %d", call.Args[1])
+		}
+		return text + ")"
+	}
 	text := call.Text
 	before, _, _ := strings.Cut(text, "(")
 	args := strings.Split(strings.TrimSuffix(strings.TrimPrefix(text, before+"("), ")"), ", ")
