@@ -189,6 +189,13 @@ func firstFailure(t *testing.T, root string, host *harness.Host, step,
 	}
 	scripts, err := harness.Scripts(root, step)
 	require.NoError(t, err)
+	return firstFailureOf(t, host, program, scripts)
+}
+
+// firstFailureOf is the first of the scripts that the program fails, or nil.
+func firstFailureOf(t *testing.T, host *harness.Host, program string,
+	scripts []harness.Script,
+) (failed *harness.Event) {
 	o := harness.Options{Program: program, Timeout: 30 * time.Second}
 	require.NoError(t, host.Check(context.Background(), o, scripts, func(e harness.Event) {
 		if e.Status == harness.Failed && !e.Script.NotYet() {
