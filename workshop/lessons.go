@@ -297,7 +297,7 @@ func (c *course) give(p *place, s state, l lesson) (names []string, err error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		file := filepath.Join(p.dir, name)
-		switch err := writeNew(file, given[name]); {
+		switch err := p.give(file, given[name]); {
 		case err == nil:
 			names = append(names, relative(file))
 		case !errors.Is(err, os.ErrExist):

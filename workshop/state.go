@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,6 +21,36 @@ import (
 type place struct {
 	root string // of the module
 	dir  string // of the participant
+
+	mu   sync.Mutex
+	gave map[string]time.Time // file of the program that this command has written: when it was changed
+}
+
+// give writes a new file of the program, which is not a save of the participant.
+func (p *place) give(file string, text []byte) error {
+	p.mu.Lock() // until it is known when the file was changed
+	defer p.mu.Unlock()
+	if err := writeNew(file, text); err != nil {
+		return err
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	if p.gave == nil {
+		p.gave = map[string]time.Time{}
+	}
+	p.gave[file] = info.ModTime()
+	return nil
+}
+
+// given tells whether a file is as this command has written it.
+func (p *place) given(file string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	when, ok := p.gave[file]
+	info, err := os.Stat(file)
+	return ok && err == nil && info.ModTime().Equal(when)
 }
 
 // state is what is kept from one command to the next, in .workshop/progress.json. A lesson is named

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fsnotify/fsnotify"
 	"github.com/stretchr/testify/require"
 )
 
@@ -122,4 +123,20 @@ func TestWatchFiles(t *testing.T) {
 		change()
 		changed()
 	}
+}
+
+// TestGivenIsNoSave requires that a file that is copied into the program is a save only when somebody changes it.
+func TestGivenIsNoSave(t *testing.T) {
+	p := &place{dir: t.TempDir()}
+	w := &watcher{place: p, program: p.dir}
+	file := filepath.Join(p.dir, "masks.go")
+	e := fsnotify.Event{Name: file, Op: fsnotify.Write}
+	require.NoError(t, p.give(file, []byte("package main\n")))
+	require.False(t, w.matters(e, p.dir))
+	require.ErrorIs(t, p.give(file, nil), os.ErrExist)
+	later := time.Now().Add(time.Minute)
+	require.NoError(t, os.Chtimes(file, later, later))
+	require.True(t, w.matters(e, p.dir))
+	require.NoError(t, os.Remove(file))
+	require.True(t, w.matters(e, p.dir))
 }

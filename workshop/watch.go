@@ -116,6 +116,7 @@ const quiet = 40 * time.Millisecond
 
 // watcher tells of changes to files (inotify(7)).
 type watcher struct {
+	place   *place
 	notify  *fsnotify.Watcher
 	program string         // a directory or a file
 	state   string         // the file of the progress
@@ -135,11 +136,12 @@ func watchFiles(ctx context.Context, p *place, program string) (*watcher, error)
 		return nil, fmt.Errorf("inotify: %w", err)
 	}
 	w := &watcher{
-		notify,
-		program,
-		p.file("progress.json"),
-		make(chan time.Time),
-		make(chan struct{}, 1),
+		place:   p,
+		notify:  notify,
+		program: program,
+		state:   p.file("progress.json"),
+		saves:   make(chan time.Time),
+		changes: make(chan struct{}, 1),
 	}
 	// A directory is watched and not the file: editors replace files.
 	dir := program
@@ -177,14 +179,14 @@ func (w *watcher) add(dir string) error {
 	return err
 }
 
-// matters tells whether a change may change the program.
+// matters tells whether a change may be a save: it may change the program, and was not made by this command.
 func (w *watcher) matters(e fsnotify.Event, dir string) bool {
 	if dir != w.program && !strings.HasSuffix(w.program, ".go") {
 		return e.Name == w.program // its x bit matters too
 	}
 	name := filepath.Base(e.Name)
 	return strings.HasPrefix(e.Name, dir+"/") && strings.HasSuffix(name, ".go") &&
-		!strings.HasPrefix(name, ".") && e.Op != fsnotify.Chmod
+		!strings.HasPrefix(name, ".") && e.Op != fsnotify.Chmod && !w.place.given(e.Name)
 }
 
 func (w *watcher) run(ctx context.Context, dir string) {
