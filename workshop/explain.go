@@ -524,11 +524,13 @@ func (a *app) explainFailure(p *place, e harness.Event) error {
 	if err != nil {
 		return err
 	}
-	_, passed := s.Passed[e.Script.Step]
-	when, kept := s.Kept[e.Script.ID()] // one that was skipped is not broken by a change
-	if passed && kept {
+	if when, kept := s.Kept[e.Script.ID()]; kept {
+		what := "this"
+		if about.ID() != e.Script.ID() {
+			what = e.Script.ID()
+		}
 		out.printf("  %s%s\n", out.faint.Render(fmt.Sprintf("%-10s", "note")),
-			out.wrap(fmt.Sprintf("this was kept on %s: look at what you changed since then.",
+			out.wrap(fmt.Sprintf("%s was kept on %s: look at what you changed since then.", what,
 				when.Format("2 January at 15:04")), 12))
 	}
 	place := relative(e.Script.File)
@@ -551,7 +553,7 @@ func (a *app) explainFailure(p *place, e harness.Event) error {
 	return nil
 }
 
-var manRE = regexp.MustCompile(`([a-z_0-9A-Z]+)\(([1-8])\)`)
+var manRE = regexp.MustCompile(`([a-z_0-9A-Z][a-z_0-9A-Z.]*)\(([1-8])\)`)
 
 // manPage is the command that shows the man pages that the text names, and where the web has one of
 // them: the overview in section 7, if it is among them.

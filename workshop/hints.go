@@ -278,6 +278,10 @@ func (a *app) giveHint(p *place, s harness.Script) error {
 	given := state.Hints[s.ID()]
 	out := a.out
 	out.printf("%s\n  %s\n\n", out.bold.Render(about.ID()), out.wrap(promise, 2))
+	if when, kept := state.Kept[s.ID()]; kept && about.ID() == s.ID() {
+		out.printf("%s\n\n", out.wrap("Your program kept this on "+when.Format("2 January at 15:04")+
+			": what you changed since then is the cause. The hints are about how it was built.", 0))
+	}
 	for i := range given {
 		head := fmt.Sprintf("Hint %d of %d", i+1, most)
 		if i < len(h.Hints) {
@@ -301,10 +305,10 @@ func (a *app) giveHint(p *place, s harness.Script) error {
 			)
 		}
 		for _, line := range h.Real {
-			out.printf("In the runtime: %s\n\n", out.wrap(line, 2))
+			out.printf("%s\n\n", out.wrap("In the runtime: "+line, 2))
 		}
 	}
-	out.printf("%s %s\n", out.faint.Render("The kernel's part:"), out.wrap(h.Kernel, 2))
+	out.printf("%s\n", out.wrap(out.faint.Render("The kernel's part:")+" "+h.Kernel, 2))
 	if given < most {
 		out.printf("%s %s\n", out.faint.Render("Still stuck:"), a.advice("hint", "h"))
 	} else {
