@@ -64,8 +64,8 @@ func (h *thisHost) awaitReady() {
 	}
 }
 
-// pass passes a signal on to the command, or does what it means for both: TTIN and TTOU of the kernel
-// are about what the runtime does with the caller's terminal, and an init handles them all.
+// pass passes a signal on to the command, or does what it means for both: TTIN and TTOU of the
+// kernel are about what the runtime does with the caller's terminal, and an init handles them all.
 func (h *thisHost) pass(s signals.Signal, m made, command *signals.Command) {
 	switch {
 	case s.Signal == unix.SIGWINCH:
@@ -96,8 +96,8 @@ func (h *thisHost) stop(s unix.Signal, m made, command *signals.Command) {
 	command.Continue()
 }
 
-// awaitInput waits until there is something to read, or the end of it, or a signal that asks for the
-// end of the runtime.
+// awaitInput waits until there is something to read, or the end of it, or a signal that asks for
+// the end of the runtime.
 func awaitInput(fd int, caught *signals.Caught) error {
 	for {
 		fds := []unix.PollFd{

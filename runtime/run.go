@@ -330,8 +330,8 @@ func (h *thisHost) checkCommand() error {
 	return nil
 }
 
-// isLedTo tells whether this process is the command of a container that came to this program by such
-// a link. On a busy machine it could do something before checkCommand sees it.
+// isLedTo tells whether this process is the command of a container that came to this program by
+// such a link. On a busy machine it could do something before checkCommand sees it.
 func isLedTo() bool {
 	if os.Getpid() != 1 {
 		return false

@@ -65,4 +65,6 @@ func (s Stream) await(event int16) error {
 	return nil
 }
 
-func (s Stream) String() string { return [...]string{"/dev/stdin", "/dev/stdout", "/dev/stderr"}[s] }
+func (s Stream) String() string {
+	return [...]string{"/dev/stdin", "/dev/stdout", "/dev/stderr"}[s]
+}

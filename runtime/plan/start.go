@@ -34,8 +34,8 @@ type cloneArgs struct {
 // nothing is copied, and the parent sees what comes of each call.
 //
 // The child has a session keyring without the keys of the caller (session-keyring(7)), if Keyring
-// does not say otherwise. The parent makes it, because the user of the container would share a quota
-// of 200 keys with all containers.
+// does not say otherwise. The parent makes it, because the user of the container would share a
+// quota of 200 keys with all containers.
 //
 // All signals are blocked in the child. None of the caller's handlers is left there
 // (CLONE_CLEAR_SIGHAND), because a handler of Go's would find no Go.
@@ -341,12 +341,12 @@ func (p *Plan) Await() error {
 	return cmp.Or(p.interrupt, p.Failed(), errGone)
 }
 
-// InterruptBy has a wait for the child end, and the child with it, when interrupted returns an error.
-// The child may be busy for long, with a file system that is far away.
+// InterruptBy has a wait for the child end, and the child with it, when interrupted returns an
+// error. The child may be busy for long, with a file system that is far away.
 func (p *Plan) InterruptBy(interrupted func() error) { p.interrupted = interrupted }
 
-// Executed waits until the child has become the command, or is dead. An error says that the wait was
-// interrupted.
+// Executed waits until the child has become the command, or is dead. An error says that the wait
+// was interrupted.
 //
 // When the child changed its ids, the kernel took the permission to look at it away from the memory
 // that it shared with this process, and so from this process (PR_SET_DUMPABLE of prctl(2)). It gets
@@ -401,8 +401,8 @@ func (p *Plan) awaitChange(was uint32) (at uint32) {
 	return at
 }
 
-// CloseOpened closes the descriptors that the child has opened in this process, too, but for those to
-// keep. They lead to mounts of the container, which would be there until this process ends.
+// CloseOpened closes the descriptors that the child has opened in this process, too, but for those
+// to keep. They lead to mounts of the container, which would be there until this process ends.
 func (p *Plan) CloseOpened(keep ...FD) {
 	open := map[int]bool{}
 	defer func() {

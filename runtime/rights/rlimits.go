@@ -81,9 +81,9 @@ func parseLimit(s string) (uint64, error) {
 	return strconv.ParseUint(s, 10, 63)
 }
 
-// CheckCallers makes sure that the limits of the caller leave this process enough. The Go runtime takes
-// all descriptors that the hard limit allows, and some threads; it ends in a stack trace when there
-// are none. An init is a second such process.
+// CheckCallers makes sure that the limits of the caller leave this process enough. The Go runtime
+// takes all descriptors that the hard limit allows, and some threads; it ends in a stack trace when
+// there are none. An init is a second such process.
 func CheckCallers(init bool) error {
 	processes := uint64(8)
 	if init {

@@ -62,8 +62,8 @@ func (t Trees) volumes(c *config.Container) []plan.FD { return t[len(t)-len(c.Vo
 
 // Open makes the trees in place of the child where only root of the host can: because it is to
 // idmap them, or because nobody else may enter the directories above them. pid is the child. It
-// returns none where the child opens them itself. A copy, which may take long, ends with the error of
-// interrupted, if it returns one.
+// returns none where the child opens them itself. A copy, which may take long, ends with the error
+// of interrupted, if it returns one.
 func Open(
 	c *config.Container, pid int, p *plan.Plan, interrupted func() error,
 ) (trees Trees, err error) {

@@ -13,8 +13,8 @@ import (
 )
 
 // Package os/signal hands each signal through a thread and two channels, and needs a quarter of a
-// millisecond until it does. It also keeps to itself who sent a signal. So this package has a handler
-// of its own, which writes what the kernel says about the signal to a pipe (siginfo_t of
+// millisecond until it does. It also keeps to itself who sent a signal. So this package has a
+// handler of its own, which writes what the kernel says about the signal to a pipe (siginfo_t of
 // sigaction(2)); whoever waits for other things in poll(2) can wait for that, too.
 
 // A Signal is one that this process got.
@@ -39,8 +39,8 @@ type Caught struct {
 // program.
 var handled struct{ pipe, fault uintptr }
 
-// handle and handleFault are handlers of signals, in assembly, and restore is how amd64 returns from
-// them (rt_sigreturn(2)). addresses returns where they are.
+// handle and handleFault are handlers of signals, in assembly, and restore is how amd64 returns
+// from them (rt_sigreturn(2)). addresses returns where they are.
 //
 //lint:ignore U1000 addresses returns where it is
 func handle()
@@ -118,8 +118,8 @@ func Catch() (*Caught, error) {
 	return c, nil
 }
 
-// leaveIgnored has a signal ignored that the caller ignores and the command is not to get: HUP under
-// nohup(1), and those of job control where there is none (signal(7)).
+// leaveIgnored has a signal ignored that the caller ignores and the command is not to get: HUP
+// under nohup(1), and those of job control where there is none (signal(7)).
 func leaveIgnored(s unix.Signal) (err error) {
 	switch s {
 	case unix.SIGHUP, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU:
@@ -189,8 +189,8 @@ func (c *Caught) Await() Signal {
 	}
 }
 
-// Interrupted returns an error if a signal came that asks for the end of this process. All are there
-// for Next afterwards.
+// Interrupted returns an error if a signal came that asks for the end of this process. All are
+// there for Next afterwards.
 func (c *Caught) Interrupted() error {
 	c.readAll()
 	for _, s := range c.waiting {

@@ -25,8 +25,8 @@ type Command struct {
 func To(pid int) *Command { return &Command{pid: pid, asked: map[unix.Signal]bool{}} }
 
 // Pass passes a signal on. Whoever asks for the end of a command that says nothing about it gets it
-// the second time, by KILL. HUP says that the terminal is gone, and nobody is there to ask again; nor
-// is there a second ALRM of a timer that the caller has set (alarm(2), execve(2)).
+// the second time, by KILL. HUP says that the terminal is gone, and nobody is there to ask again;
+// nor is there a second ALRM of a timer that the caller has set (alarm(2), execve(2)).
 func (c *Command) Pass(signal Signal) {
 	s := signal.Signal
 	switch {
@@ -40,8 +40,8 @@ func (c *Command) Pass(signal Signal) {
 	c.send(s)
 }
 
-// End ends a command that has nothing to say about a signal, as the signal would if the command were
-// not process 1.
+// End ends a command that has nothing to say about a signal, as the signal would if the command
+// were not process 1.
 func (c *Command) End(s unix.Signal) {
 	if c.HasNothingToSay(s) {
 		c.instead.Store(int32(s))

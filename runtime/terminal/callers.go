@@ -28,8 +28,8 @@ func (c callers) settings() (*unix.Termios, error) {
 	return unix.IoctlGetTermios(int(c), unix.TCGETS)
 }
 
-// inBackground tells whether the terminal is for another job of the shell. A process that reads from
-// it or changes it then is stopped by SIGTTIN or SIGTTOU (setpgid(2)).
+// inBackground tells whether the terminal is for another job of the shell. A process that reads
+// from it or changes it then is stopped by SIGTTIN or SIGTTOU (setpgid(2)).
 func (c callers) inBackground() bool {
 	group, err := unix.IoctlGetInt(int(c), unix.TIOCGPGRP)
 	return err == nil && group != unix.Getpgrp()

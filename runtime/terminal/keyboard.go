@@ -24,8 +24,8 @@ func (t *Terminal) CopyInput() {
 	_, _ = t.master.Write([]byte{4, 4})
 }
 
-// input is the standard input. What is typed while the shell has another job in the foreground is not
-// for the command.
+// input is the standard input. What is typed while the shell has another job in the foreground is
+// not for the command.
 type input struct{ callers }
 
 func (i input) Read(b []byte) (n int, err error) {
@@ -64,9 +64,9 @@ func (k *keyboard) Write(typed []byte) (int, error) {
 	return k.master.Write(typed)
 }
 
-// ask does for a key what Command.Pass does for a signal: the second time it is KILL. The signal itself
-// comes from the terminal. It is not for process 1 if a shell runs another job in the foreground
-// (tcgetpgrp(3)).
+// ask does for a key what Command.Pass does for a signal: the second time it is KILL. The signal
+// itself comes from the terminal. It is not for process 1 if a shell runs another job in the
+// foreground (tcgetpgrp(3)).
 func (k *keyboard) ask(s unix.Signal) {
 	if !k.isSpared(s) {
 		return

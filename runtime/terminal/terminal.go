@@ -85,9 +85,9 @@ func (t *Terminal) Take(p *plan.Plan, uid int) {
 	}
 }
 
-// LeaveKeyboard adds the calls that give the child /dev/null in place of a standard input that is the
-// terminal of the caller. A job in the background that reads from it is stopped by SIGTTIN; but only
-// in the session whose terminal it is (setpgid(2)), and the child has left that.
+// LeaveKeyboard adds the calls that give the child /dev/null in place of a standard input that is
+// the terminal of the caller. A job in the background that reads from it is stopped by SIGTTIN; but
+// only in the session whose terminal it is (setpgid(2)), and the child has left that.
 func LeaveKeyboard(p *plan.Plan) {
 	p.About("leave keyboard", "/dev/null")
 	null := p.Name(p.Openat2(plan.CWD, "/dev/null", unix.O_RDONLY, unix.RESOLVE_NO_SYMLINKS),
@@ -175,8 +175,8 @@ func (t *Terminal) Suspend() {
 	}
 }
 
-// Close copies the rest of the output and leaves the caller's terminal as it was. Whoever is to read
-// the output may not do so: then it ends with the error of interrupted, if that returns one.
+// Close copies the rest of the output and leaves the caller's terminal as it was. Whoever is to
+// read the output may not do so: then it ends with the error of interrupted, if that returns one.
 func (t *Terminal) Close(interrupted func() error) error {
 	if t == nil || t.master == nil {
 		return nil
