@@ -44,6 +44,7 @@ type screen struct {
 	events  map[string]harness.Event
 	last    done
 	running bool
+	built   bool // what is being checked compiles
 	passed  []done // by this save
 	page    page
 	text    string // of the page
@@ -225,6 +226,7 @@ func (s *screen) Update(m tea.Msg) (tea.Model, tea.Cmd) {
 		s.text = m.text
 		s.show(textPage)
 		s.body.GotoTop()
+		s.showLastHint()
 	case errMsg:
 		s.text = fmt.Sprintf("workshop: %v", m.err)
 		s.show(textPage)
@@ -235,13 +237,16 @@ func (s *screen) Update(m tea.Msg) (tea.Model, tea.Cmd) {
 				s.page = verdictPage
 			}
 		}
-		s.now, s.state, s.running = m, m.state, true
+		s.now, s.state, s.running, s.built = m, m.state, true, false
 		if m.enter || len(s.passed) > 0 || len(m.given) > 0 {
 			s.show(cardPage)
 			s.body.GotoTop()
 		}
 	case event:
 		s.events[m.Script.ID()] = m.Event
+		if s.built = true; s.page == verdictPage && s.last.build != nil && s.running {
+			s.show(verdictPage)
+		}
 	case done:
 		s.running = false
 		if m.err == nil {
@@ -282,7 +287,7 @@ func (s *screen) press(m tea.KeyPressMsg) tea.Cmd {
 		s.show(verdictPage)
 		s.body.GotoTop()
 	case key.Matches(m, k.rerun), key.Matches(m, k.choose):
-		if s.page == cardPage && key.Matches(m, k.choose) {
+		if s.page != verdictPage && key.Matches(m, k.choose) {
 			s.show(verdictPage)
 			s.body.GotoTop()
 			break
@@ -291,6 +296,12 @@ func (s *screen) press(m tea.KeyPressMsg) tea.Cmd {
 	case key.Matches(m, k.hint):
 		if s.running || s.last.failure == nil {
 			s.text = "Nothing to hint at: no promise is broken."
+			switch {
+			case s.running:
+				s.text = "The check is going on: press h again when there is a verdict."
+			case s.last.build != nil:
+				s.text = "It does not compile: the verdict (v) says where."
+			}
 			s.show(textPage)
 			break
 		}
@@ -377,7 +388,10 @@ func (s *screen) show(p page) {
 	switch p {
 	case verdictPage:
 		text = "Checking: the verdict is not there yet."
-		if s.last.err != nil || s.last.lesson != (lesson{}) {
+		switch {
+		case s.running && s.built && s.last.build != nil:
+			text = "It compiles. " + text
+		case s.last.err != nil || s.last.lesson != (lesson{}):
 			text = s.print(func(a *app) error { return a.printVerdict(s.c, s.last) })
 		}
 	case cardPage:
@@ -410,6 +424,18 @@ func (s *screen) show(p page) {
 	s.layout()
 	if p == listPage {
 		s.body.EnsureVisible(s.cursor, 0, 0)
+	}
+}
+
+// showLastHint scrolls to the last hint, if it is not in sight.
+func (s *screen) showLastHint() {
+	for i, line := range slices.Backward(strings.Split(s.body.GetContent(), "\n")) {
+		if strings.HasPrefix(ansi.Strip(line), "Hint ") {
+			if i+2 >= s.body.Height() { // nor what follows the heading
+				s.body.SetYOffset(i)
+			}
+			return
+		}
 	}
 }
 
@@ -453,7 +479,7 @@ func (s *screen) head() (lines []string) {
 	if s.now.lesson == (lesson{}) {
 		return append(lines, "")
 	}
-	own, kept, marks := 0, 0, []string{}
+	own, kept, marks, trying := 0, 0, []string{}, []string{}
 	for _, script := range s.now.scripts {
 		l := s.c.course.lessonOf(script)
 		e := s.events[script.ID()]
@@ -465,6 +491,9 @@ func (s *screen) head() (lines []string) {
 			mark, word := s.mark(e)
 			if e.Status == harness.Started {
 				mark = out.note.Render("▸")
+				if trying = append(trying, script.Name); !s.running { // it was ended with the check
+					mark = out.faint.Render("·")
+				}
 			}
 			if word == "passed" {
 				kept++
@@ -487,6 +516,12 @@ func (s *screen) head() (lines []string) {
 	}
 	if s.running {
 		status = "checking ..."
+		if len(trying) > 0 {
+			status = "checking ... " + trying[0]
+		}
+		if s.page == verdictPage && s.last.failure != nil {
+			status += "; below: the last verdict"
+		}
 	} else if s.page != verdictPage {
 		status += ": v"
 	}
@@ -506,7 +541,11 @@ func (s *screen) foot() []string {
 	keys := s.help.View(s.keys)
 	if below := s.body.TotalLineCount() - s.body.YOffset() - s.body.Height(); below > 0 &&
 		!s.help.ShowAll {
-		more := s.out.note.Render(fmt.Sprintf("space: %d more lines", below))
+		text := fmt.Sprintf("space: %d more lines", below)
+		if below == 1 {
+			text = "space: 1 more line"
+		}
+		more := s.out.note.Render(text)
 		return []string{ansi.Truncate(more+"  "+keys, s.width, "")}
 	}
 	return strings.Split(keys, "\n")

@@ -230,3 +230,37 @@ func TestScreenASCII(t *testing.T) {
 		require.NotRegexp(t, `[^\x00-\x7f]`, s.view())
 	}
 }
+
+// TestScreenWhileChecking requires that the screen does not say of a program what was true of the one before.
+func TestScreenWhileChecking(t *testing.T) {
+	s := testScreen(t)
+	s.Update(tea.WindowSizeMsg{Width: 40, Height: 20})
+	saved := time.Now()
+	b := s.begin("1", saved, false)
+	own := s.c.course.own(b.lesson)
+	s.press('h')
+	require.Contains(t, s.view(), "The check is going on")
+	s.Update(done{verdict: verdict{lesson: b.lesson, build: &harness.BuildError{Output: "x.go:1:1: no"}}, state: s.state})
+	s.press('h')
+	require.Contains(t, s.view(), "It does not compile")
+	s.press(tea.KeyEnter)
+	require.Contains(t, s.view(), "✗ it does not compile")
+
+	b = s.begin("1", saved.Add(time.Second), false)
+	require.Contains(t, s.view(), "✗ it does not compile")
+	s.Update(event{harness.Event{Script: own[0], Status: harness.Started}})
+	require.NotContains(t, s.view(), "✗ it does not compile")
+	require.Contains(t, s.view(), "checking ... "+own[0].Name)
+	s.Update(event{harness.Event{Script: own[1], Status: harness.Started}})
+	s.fail(b, own[1])
+	require.Equal(t, "·✗"+strings.Repeat("·", len(own)-2), s.row("·✗")) // own[0] was ended with the check
+
+	// The last hint is in sight, in a small window too.
+	for _, n := range []string{"1", "2", "3"} {
+		s.press('h')
+		require.Contains(t, s.view(), "Hint "+n+" of 3")
+	}
+	s.press(tea.KeyEnter)
+	s.begin("1", saved.Add(2*time.Second), false)
+	require.Contains(t, s.view(), "checking ...; below: the last verdict")
+}
