@@ -17,6 +17,7 @@ import (
 // explanation is a failure in words.
 type explanation struct {
 	promise  string
+	with     string // the environment that the script gives it
 	ran      string // the command line
 	expected string
 	seen     string
@@ -37,6 +38,18 @@ type command struct {
 	name    string
 	args    []string
 	text    string // all after the conditions and !
+}
+
+// environment are the variables that the script has set before the line that failed, as one would
+// type them.
+func environment(e harness.Event) string {
+	var set []string
+	for n := 1; n < e.Line; n++ {
+		if c := parseCommand(e.Script.Line(n)); c.name == "env" {
+			set = append(set, c.args...)
+		}
+	}
+	return strings.Join(set, " ")
 }
 
 var condition = regexp.MustCompile(`^\[[^]]+\]\s*`)
@@ -113,6 +126,7 @@ func explain(e harness.Event) (x explanation, err error) {
 	}
 	x.ran = commandLine(e.Ran)
 	x.stdout, x.stderr, x.diff = e.Stdout, e.Stderr, e.Diff
+	x.with = environment(e)
 	x.background(e)
 	// it goes on in a part that was not reached
 	if rest, ok := strings.CutSuffix(x.promise, ","); ok {
@@ -472,6 +486,7 @@ func (x explanation) rows() (rows [][2]string) {
 			rows = append(rows, [2]string{label, text})
 		}
 	}
+	add("with", x.with)
 	add("ran", x.ran)
 	if x.helper[0] != "" {
 		add(x.helper[0], verbatim(x.helper[1], 18))

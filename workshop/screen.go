@@ -44,7 +44,7 @@ type screen struct {
 	events  map[string]harness.Event
 	last    done
 	running bool
-	built   bool // what is being checked compiles
+	built   bool   // what is being checked compiles
 	passed  []done // by this save
 	page    page
 	text    string // of the page
