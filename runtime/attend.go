@@ -87,13 +87,24 @@ func (h *thisHost) stop(s unix.Signal, m made, command *signals.Command) {
 	command.Stop()
 	m.terminal.Suspend()
 	h.signals.StopBy(s)
-	// In the background the command would read from the shell's keyboard: see LeaveKeyboard.
-	for m.hasKeyboard && terminal.InBackground() {
-		h.signals.StopBy(unix.SIGTTIN)
-		time.Sleep(time.Second / 10) // if there is no shell
+	if m.hasKeyboard { // in the background it would read from the shell's: see LeaveKeyboard
+		_ = awaitForeground(h.signals) // a signal is passed on
 	}
 	m.terminal.Resume()
 	command.Continue()
+}
+
+// awaitForeground stops this process as long as its terminal is for another job of the shell, or
+// until a signal asks for its end.
+func awaitForeground(caught *signals.Caught) error {
+	for terminal.InBackground() {
+		if err := caught.Interrupted(); err != nil {
+			return err
+		}
+		caught.StopBy(unix.SIGTTIN)
+		time.Sleep(time.Second / 10) // if there is no shell
+	}
+	return nil
 }
 
 // awaitInput waits until there is something to read, or the end of it, or a signal that asks for

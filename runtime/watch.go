@@ -44,6 +44,9 @@ func (o *onlooker) After(result string) {
 // awaitKey waits for a key at the terminal, or for a line of another standard input.
 func (o *onlooker) awaitKey() error {
 	last := byte('\n')
+	if err := awaitForeground(o.signals); err != nil {
+		return fmt.Errorf("step: %w", err)
+	}
 	if term.IsTerminal(0) {
 		before, err := term.MakeRaw(0)
 		if err != nil {
@@ -54,7 +57,11 @@ func (o *onlooker) awaitKey() error {
 	}
 	key := make([]byte, 1) // no more: what follows is for the command
 	for {
-		if err := awaitInput(0, o.signals); err != nil {
+		err := awaitInput(0, o.signals)
+		if err == nil {
+			err = awaitForeground(o.signals)
+		}
+		if err != nil {
 			return fmt.Errorf("step: %w", err)
 		}
 		switch n, err := unix.Read(0, key); {
