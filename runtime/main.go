@@ -27,7 +27,12 @@ const (
 )
 
 func main() {
-	status, err := dispatch(os.Args[1:])
+	status, err := statusNotExecutable, errors.New("exec: leads to the runtime's own program")
+	if isLedTo() && (len(os.Args) < 2 || os.Args[1] != "child") {
+		time.Sleep(time.Second) // the runtime ends this process, and says why
+	} else {
+		status, err = dispatch(os.Args[1:])
+	}
 	if err != nil {
 		// One line, whatever errors.Join made of several errors.
 		fmt.Fprintln(files.Stderr, "container:", strings.ReplaceAll(err.Error(), "\n", "; "))
@@ -38,10 +43,6 @@ func main() {
 func dispatch(args []string) (status int, err error) {
 	if len(args) == 0 {
 		return statusUsage, errors.New("usage: " + usage)
-	}
-	if isLedTo() && args[0] != "child" {
-		time.Sleep(time.Second) // the runtime ends this process, and says why
-		return statusNotExecutable, errors.New("exec: leads to the runtime's own program")
 	}
 	switch args[0] {
 	case "run":
