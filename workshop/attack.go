@@ -295,9 +295,10 @@ func tryAll(
 			// A check ends at the first failure, which is no end here.
 			for len(part) > 0 && err == nil {
 				reached := 0
+				var current harness.Script
 				o := harness.Options{Program: t.file, Ours: t.ours, Timeout: attackTime}
 				err = host.Check(ctx, o, part, func(e harness.Event) {
-					if e.Status == harness.Started {
+					if current = e.Script; e.Status == harness.Started {
 						return
 					}
 					reached++
@@ -305,6 +306,14 @@ func tryAll(
 					tries[e.Script.ID()] = judge(e)
 					mutex.Unlock()
 				})
+				if err != nil && ctx.Err() == nil && current.Name != "" && reached < len(part) {
+					// The attempt has broken the throw-away host: that is out of the container.
+					way := part[reached]
+					mutex.Lock()
+					tries[way.ID()] = attempt{way, "open", "it broke the throw-away host itself"}
+					mutex.Unlock()
+					reached, err = reached+1, nil
+				}
 				if reached == 0 && err == nil {
 					err = errors.New("throw-away host: no script ran")
 				}

@@ -90,7 +90,7 @@ func (c *checker) check(
 	if err != nil {
 		return v, err
 	}
-	v.scripts = c.course.promised(l, before)
+	v.scripts = c.inOrder(l, before)
 	furnished := make(chan error, 1)
 	go func() { // takes longer than to build
 		var err error
@@ -107,9 +107,6 @@ func (c *checker) check(
 	if err := errors.Join(err, hostErr); err != nil {
 		return v, err
 	}
-	slices.SortStableFunc(v.scripts, func(a, b harness.Script) int {
-		return c.rank(a, l, before) - c.rank(b, l, before)
-	})
 	var open []harness.Script
 	for _, script := range v.scripts {
 		if e, ok := known[script.ID()]; ok && e.Status == harness.Passed {
@@ -136,10 +133,23 @@ func (c *checker) check(
 			return v, err
 		}
 		if v.failure != nil {
+			// With two hosts some may have been tried that come after it.
+			for i := len(scripts) - 1; scripts[i] != v.failure.Script; i-- {
+				delete(v.events, scripts[i].ID())
+			}
 			break
 		}
 	}
 	return v, c.keep(&v)
+}
+
+// inOrder are the scripts of a lesson in the order in which they are run.
+func (c *checker) inOrder(l lesson, s state) []harness.Script {
+	scripts := c.course.promised(l, s)
+	slices.SortStableFunc(scripts, func(a, b harness.Script) int {
+		return c.rank(a, l, s) - c.rank(b, l, s)
+	})
+	return scripts
 }
 
 // checkRound checks on two hosts at once where there are so many scripts that this is worth the
@@ -474,9 +484,21 @@ func (a *app) runCheck(ctx context.Context, c *checker, l lesson) error {
 		}
 		out.printf("%s\n", a.promiseLine(e))
 	}
+	// With two hosts they end in another order.
+	waiting := c.inOrder(l, s)
+	ended := map[string]harness.Event{}
+	over := false
 	v, err := c.check(ctx, l, nil, func(e harness.Event) {
 		if e.Status != harness.Started {
+			ended[e.Script.ID()] = e
+		}
+		for len(waiting) > 0 && !over {
+			e, ok := ended[waiting[0].ID()]
+			if !ok {
+				return
+			}
 			line(e)
+			waiting, over = waiting[1:], e.Status == harness.Failed && !e.Script.NotYet()
 		}
 	})
 	if err != nil {

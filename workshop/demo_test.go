@@ -115,7 +115,7 @@ func TestShell(t *testing.T) {
 	require.NoError(t, err)
 	demos, err := harness.Demos(root)
 	require.NoError(t, err)
-	a := &app{out: newOutput(&bytes.Buffer{}, true)}
+	a := &app{out: newOutput(&bytes.Buffer{}, true, nil)}
 	before, err := os.Hostname()
 	require.NoError(t, err)
 	var output []byte
@@ -157,7 +157,7 @@ hostname other; echo "now $(hostname)"
 
 // TestAuditorium plays to a screen: what is told, typed, shown and proven, and the keys.
 func TestAuditorium(t *testing.T) {
-	a := &app{out: newOutput(&bytes.Buffer{}, false)}
+	a := &app{out: newOutput(&bytes.Buffer{}, false, nil)}
 	demo := harness.Demo{Script: harness.Script{Name: "uts"}, Title: "A name"}
 	s := newAuditorium(a, demo, func() (*exec.Cmd, error) { return exec.Command("true"), nil })
 	view := func() string { return ansi.Strip(s.View().Content) }

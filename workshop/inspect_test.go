@@ -36,7 +36,7 @@ func TestInspect(t *testing.T) {
 	err = withCommand(t.Context(), args, func(pid int) error {
 		r, err := inspect(pid)
 		require.NoError(t, err)
-		a := &app{out: newOutput(&text, false)}
+		a := &app{out: newOutput(&text, false, nil)}
 		a.showReport(r)
 		asJSON, err := json.Marshal(r)
 		require.NoError(t, err)

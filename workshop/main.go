@@ -35,7 +35,12 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 	defer stop()
-	switch err := newRoot().Run(ctx, os.Args); {
+	// A reader that is gone, as in `workshop watch | head`, ends the command, but not before it has
+	// tidied up. It is caught and not ignored: programs that it starts would ignore it as well.
+	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	switch err := newRoot(cancel).Run(ctx, os.Args); {
 	case err == nil:
 	case errors.Is(err, errFailed):
 		os.Exit(statusFailed)
@@ -69,7 +74,7 @@ func asHelper() (status int, ok bool) {
 
 // newRoot makes the command and those below it. Their flags have one dash, as those of the
 // container have; the library takes two as well.
-func newRoot() *cli.Command {
+func newRoot(unread func()) *cli.Command {
 	a := &app{}
 	plain := false
 	root := &cli.Command{
@@ -95,7 +100,7 @@ throw-away host where it cannot harm the machine.
 		},
 		EnableShellCompletion: true,
 		Before: func(ctx context.Context, _ *cli.Command) (context.Context, error) {
-			a.out = newOutput(os.Stdout, plain)
+			a.out = newOutput(os.Stdout, plain, unread)
 			return ctx, nil
 		},
 		Action: func(_ context.Context, cmd *cli.Command) error {

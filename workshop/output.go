@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/colorprofile"
 	"github.com/charmbracelet/x/ansi"
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
@@ -28,9 +30,23 @@ type output struct {
 	bold     lipgloss.Style
 }
 
+// pipe is a file that may be a pipe whose reader goes away.
+type pipe struct {
+	file   *os.File
+	unread func()
+}
+
+func (p pipe) Write(b []byte) (int, error) {
+	n, err := p.file.Write(b)
+	if errors.Is(err, unix.EPIPE) {
+		p.unread()
+	}
+	return n, err
+}
+
 // newOutput makes an output of a file or a buffer; plain if somebody asks for it, and on a terminal
 // that cannot draw.
-func newOutput(w io.Writer, plain bool) *output {
+func newOutput(w io.Writer, plain bool, unread func()) *output {
 	o := &output{width: 100, ascii: onlyASCII()}
 	if f, ok := w.(*os.File); ok {
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
@@ -39,6 +55,7 @@ func newOutput(w io.Writer, plain bool) *output {
 			}
 			o.terminal = !plain && os.Getenv("TERM") != "" && os.Getenv("TERM") != "dumb"
 		}
+		w = pipe{f, unread}
 	}
 	colours := colorprofile.NewWriter(w, os.Environ()) // which takes away those that it has not
 	if !o.terminal {

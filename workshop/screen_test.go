@@ -31,7 +31,7 @@ func testScreen(t *testing.T) *screenTest {
 	p := &place{root: root, dir: t.TempDir()}
 	s, err := p.load()
 	require.NoError(t, err)
-	a := &app{dir: p.dir, out: newOutput(&bytes.Buffer{}, false)}
+	a := &app{dir: p.dir, out: newOutput(&bytes.Buffer{}, false, nil)}
 	rerun := make(chan time.Time, 1)
 	return &screenTest{t, newScreen(a, &checker{place: p, course: c}, s, rerun), p, rerun}
 }
