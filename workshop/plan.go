@@ -75,17 +75,21 @@ func (c *course) plans(l lesson) (all []filePlan, err error) {
 	if err != nil {
 		return nil, err
 	}
-	given, err := c.given(l)
-	if err != nil {
-		return nil, err
+	given := map[string][]byte{} // with any chapter: nobody types them
+	for _, chapter := range c.chapters(l.step) {
+		files, err := c.given(chapter)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(given, files)
 	}
 	old, err := program{files: before}.declarations()
 	if err != nil {
 		return nil, err
 	}
-	had := map[string]string{} // declaration: its text
+	had := map[string]declaration{} // by name
 	for _, d := range old {
-		had[d.name] = d.text
+		had[d.name] = d
 	}
 	names := slices.Sorted(maps.Keys(after))
 	slices.SortStableFunc(names, func(a, b string) int { return isMain(b) - isMain(a) })
@@ -99,30 +103,44 @@ func (c *course) plans(l lesson) (all []filePlan, err error) {
 		}
 		var text strings.Builder
 		for _, d := range now {
-			switch was, ok := had[d.name]; {
-			case ok && was == d.text:
-			case ok:
-				fmt.Fprintf(
-					&text,
-					"//\n// %s, which is there already, changes:\n%s",
-					d.name,
-					comments(added(was, d.text)),
-				)
-			default:
+			was, ok := had[d.name]
+			if !ok || d.name == "init" && was.file != d.file { // there may be many
 				fmt.Fprintf(&text, "//\n%s", outline(d.text))
+				continue
+			}
+			if says := happens(d.name, was.file, d.file, was.text != d.text); says != "" {
+				fmt.Fprintf(&text, "//\n// %s\n%s", says, comments(added(was.text, d.text)))
 			}
 		}
 		_, isOld := before[name]
 		if text.Len() == 0 {
 			continue
 		}
-		plan := filePlan{name, !isOld, heading(after[name]) + text.String()}
-		if isOld {
-			plan.text = strings.TrimPrefix(text.String(), "//\n")
+		plan := text.String()
+		if !isOld {
+			plan = heading(after[name]) + plan
 		}
-		all = append(all, plan)
+		all = append(all, filePlan{name, !isOld, strings.TrimPrefix(plan, "//\n")})
 	}
 	return all, nil
+}
+
+// happens is what is to be done with a declaration that is there already, or nothing.
+func happens(name, from, to string, changed bool) string {
+	does, moves := "changes", "moves"
+	there := "which is there already"
+	if strings.Contains(name, ", ") {
+		does, moves, there = "change", "move", "which are there already"
+	}
+	switch {
+	case from != to && changed:
+		return fmt.Sprintf("%s %s here from %s, and %s:", name, moves, from, does)
+	case from != to:
+		return fmt.Sprintf("%s %s here from %s.", name, moves, from)
+	case changed:
+		return fmt.Sprintf("%s, %s, %s:", name, there, does)
+	}
+	return ""
 }
 
 // heading is the comment with which a file begins, around its package clause.
@@ -174,7 +192,7 @@ func outline(text string) string {
 }
 
 // chapterMark is how a line says to which chapter it belongs.
-var chapterMark = regexp.MustCompile(`\s*// [a-z]$`)
+var chapterMark = regexp.MustCompile(`\s*// [a-z]( [a-z])*$`)
 
 // commented makes a comment of a line.
 func commented(line string) string {
@@ -185,18 +203,36 @@ func commented(line string) string {
 	return strings.TrimRight("// "+strings.ReplaceAll(text, "\t// ", "\t"), " ") + "\n"
 }
 
-// added are the lines of a text that another has not.
+// added are the lines of a text that another has not. Of a comment that changes all lines are there:
+// one of them alone makes no sense.
 func added(before, after string) string {
+	bare := func(line string) string {
+		return strings.TrimSpace(chapterMark.ReplaceAllString(strings.TrimSpace(line), ""))
+	}
 	have := map[string]bool{}
 	for line := range strings.Lines(before) {
-		have[strings.TrimSpace(line)] = true
+		have[bare(line)] = true
 	}
 	var b strings.Builder
+	comment, isNew := "", false
+	flush := func() {
+		if isNew {
+			b.WriteString(comment)
+		}
+		comment, isNew = "", false
+	}
 	for line := range strings.Lines(after) {
-		if !have[strings.TrimSpace(line)] {
+		if strings.HasPrefix(bare(line), "//") {
+			comment += line
+			isNew = isNew || !have[bare(line)]
+			continue
+		}
+		flush()
+		if !have[bare(line)] {
 			b.WriteString(line)
 		}
 	}
+	flush()
 	return b.String()
 }
 
