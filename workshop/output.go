@@ -48,6 +48,7 @@ func (p pipe) Write(b []byte) (int, error) {
 // that cannot draw.
 func newOutput(w io.Writer, plain bool, unread func()) *output {
 	o := &output{width: 100, ascii: onlyASCII()}
+	profile := colorprofile.NoTTY
 	if f, ok := w.(*os.File); ok {
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
 			if o.width = max(width, 20); width == 0 { // one that does not say
@@ -55,12 +56,12 @@ func newOutput(w io.Writer, plain bool, unread func()) *output {
 			}
 			o.terminal = !plain && os.Getenv("TERM") != "" && os.Getenv("TERM") != "dumb"
 		}
+		if o.terminal {
+			profile = colorprofile.Detect(f, os.Environ())
+		}
 		w = pipe{f, unread}
 	}
-	colours := colorprofile.NewWriter(w, os.Environ()) // which takes away those that it has not
-	if !o.terminal {
-		colours.Profile = colorprofile.NoTTY
-	}
+	colours := &colorprofile.Writer{Forward: w, Profile: profile} // takes away those that w has not
 	if o.Writer = colours; o.ascii {
 		o.Writer = &asciiWriter{colours}
 	}
