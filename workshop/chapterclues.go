@@ -48,9 +48,14 @@ func badOverlay(c cause) string {
 		"new tmpfs, and not in lowerdir. In a user namespace userxattr is needed, too."
 }
 
+// inUserNamespace tells whether the program was to make a user namespace, or made one.
+func (c cause) inUserNamespace() bool {
+	return strings.Contains(c.event.Ran, "user") || c.made("CLONE_NEWUSER")
+}
+
 // mountRefused is for a file system that shows a namespace, in a user namespace.
 func mountRefused(c cause) string {
-	if !strings.Contains(c.event.Ran, "user") && !c.made("CLONE_NEWUSER") {
+	if !c.inUserNamespace() {
 		return notRoot(c)
 	}
 	for _, fs := range []struct{ fstype, namespace string }{
@@ -71,13 +76,17 @@ func mountRefused(c cause) string {
 	return notRoot(c)
 }
 
-// groupsTooLate is for ids that are set in the wrong order.
+// groupsTooLate is for ids that are set in the wrong order, or where the kernel forbids it.
 func groupsTooLate(c cause) string {
-	if !c.made("setresuid(") && !c.made("setuid(") && !c.made("setreuid(") {
-		return ""
+	switch {
+	case c.made("setresuid(") || c.made("setuid(") || c.made("setreuid("):
+		return "The user was changed before. A process that is no longer root may not change its " +
+			"groups: setgroups(2) first, then setresgid(2), and setresuid(2) last."
+	case c.call == "setgroups" && c.inUserNamespace():
+		return "In a user namespace with one id setgroups(2) is forbidden: /proc/self/setgroups " +
+			"says deny (user_namespaces(7)). Read that file first, and leave the call out then."
 	}
-	return "The user was changed before. A process that is no longer root may not change its " +
-		"groups: setgroups(2) first, then setresgid(2), and setresuid(2) last."
+	return ""
 }
 
 // rightsTooLate is for capabilities that are dropped after the right to do so.

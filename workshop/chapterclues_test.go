@@ -99,6 +99,15 @@ var chapterWords = []struct {
 		says:   []string{"refused: setgroups(0): EPERM", "setresuid(2) last"},
 	},
 	{
+		name:   "groups in a user namespace",
+		lesson: "5d",
+		file:   "rights.go",
+		text:   `string(may) == "deny\n"`,
+		new:    `string(may) == "never"`,
+		about:  "step5-complete/user",
+		says:   []string{"refused: setgroups(0): EPERM", "/proc/self/setgroups says deny"},
+	},
+	{
 		name:   "the user before the capabilities",
 		lesson: "5d",
 		file:   "rights.go",
