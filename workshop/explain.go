@@ -281,6 +281,9 @@ func (x *explanation) cmp(_ harness.Event, c command) {
 	x.stdout = "" // the difference shows it
 	a, b := streamOr(c.args[0]), streamOr(c.args[1])
 	x.expected, x.seen = fmt.Sprintf("%s and %s are the same", a, b), "they differ"
+	if streamNames[c.args[0]] != "" {
+		x.seen += " (- is what was seen, + what was expected)"
+	}
 	if c.negated {
 		x.expected, x.seen = fmt.Sprintf("%s and %s differ", a, b), "they are the same"
 	}
@@ -344,6 +347,7 @@ func (x *explanation) exists(_ harness.Event, c command) {
 	x.expected = "there is " + strings.Join(c.args, " ")
 	if c.negated {
 		x.expected = "there is no " + strings.Join(c.args, " ")
+		x.seen = "it is there"
 	}
 }
 

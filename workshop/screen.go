@@ -122,6 +122,10 @@ func newScreen(a *app, c *checker, s state, rerun chan<- time.Time) *screen {
 		Up:       m.keys.up,
 		Down:     m.keys.down,
 	}
+	if a.out.ascii { // no arrows
+		m.keys.up.SetHelp("k", "up")
+		m.keys.down.SetHelp("j", "down")
+	}
 	m.help.ShortSeparator, m.help.Ellipsis = "  ", ""
 	m.help.Styles = help.Styles{
 		ShortKey:  a.out.note,
