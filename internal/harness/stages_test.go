@@ -29,6 +29,7 @@ func TestStages(t *testing.T) {
 	chapters, err := Chapters(root, lesson)
 	require.NoError(t, err)
 	require.NotEmpty(t, chapters)
+	programs := stages{root, t.TempDir()}
 	done := ""
 	for i, chapter := range chapters {
 		before := done
@@ -37,8 +38,8 @@ func TestStages(t *testing.T) {
 			scripts := slices.Concat(chapter.Promises, chapter.WaysOut)
 			// Some promises hold before, and must not be broken. The first one is what is new.
 			isNew := append(chapter.Promises[:1:1], chapter.WaysOut...)
-			for id, status := range judgeAll(t, host, compileStage(t, root, before), isNew) {
-				if status == Passed {
+			for id, e := range judgeAll(t, host, programs.after(t, before), isNew) {
+				if e.Status == Passed {
 					t.Errorf("%s is kept without the chapter", id)
 				}
 			}
@@ -47,8 +48,8 @@ func TestStages(t *testing.T) {
 				stages = append(stages, chapters[0].Letter+chapter.Letter)
 			}
 			for _, letters := range stages {
-				for id, status := range judgeAll(t, host, compileStage(t, root, letters), scripts) {
-					if status == Failed {
+				for id, e := range judgeAll(t, host, programs.after(t, letters), scripts) {
+					if e.Status == Failed || e.NotBuilt != "" {
 						t.Errorf("%s is not kept with the chapters %s", id, letters)
 					}
 				}
@@ -72,18 +73,23 @@ func TestTitles(t *testing.T) {
 	}
 }
 
-// compileStage compiles the program as it is after these chapters. Without any it is that of the
-// step before.
-func compileStage(t *testing.T, root, letters string) string {
-	program := filepath.Join(t.TempDir(), "container")
-	if letters == "" {
-		require.NoError(t, Build(t.Context(), program, filepath.Join(root, "step4-cgroups")))
+// stages are the programs as they are after some chapters, compiled when they are needed.
+type stages struct{ root, dir string }
+
+// after returns the program after these chapters. Without any it is that of the step before.
+func (s stages) after(t *testing.T, letters string) string {
+	program := filepath.Join(s.dir, "container-"+letters)
+	if _, err := os.Stat(program); err == nil {
 		return program
 	}
-	files, err := lessons.Stage(filepath.Join(root, lesson), letters)
+	if letters == "" {
+		require.NoError(t, Build(t.Context(), program, filepath.Join(s.root, "step4-cgroups")))
+		return program
+	}
+	files, err := lessons.Stage(filepath.Join(s.root, lesson), letters)
 	require.NoError(t, err)
 	// In the module, for the packages that it imports, and where the go command overlooks it.
-	dir, err := os.MkdirTemp(filepath.Join(root, lesson), "_stage")
+	dir, err := os.MkdirTemp(filepath.Join(s.root, lesson), "_stage")
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	for name, text := range files {
@@ -94,15 +100,15 @@ func compileStage(t *testing.T, root, letters string) string {
 }
 
 // judgeAll runs each of the scripts against a program and returns what became of them.
-func judgeAll(t *testing.T, host *Host, program string, scripts []Script) map[string]Status {
-	results := map[string]Status{}
+func judgeAll(t *testing.T, host *Host, program string, scripts []Script) map[string]Event {
+	results := map[string]Event{}
 	for len(scripts) > 0 {
 		judged := 0
 		// A check ends at the first script that fails: the next one goes on from there.
 		err := host.Check(t.Context(), Options{Program: program, Ours: true}, scripts,
 			func(e Event) {
 				if e.Status != Started {
-					results[e.Script.ID()] = e.Status
+					results[e.Script.ID()] = e
 					judged++
 				}
 			})
