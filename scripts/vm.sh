@@ -218,7 +218,7 @@ mkdir -p "$KEEP/tests"
 cd "$root"
 export CGO_ENABLED=0
 # shellcheck disable=SC2086
-go test -count=1 -run '^TestPromises$' -exec "$work/keep" "$@" $packages >"$work/log" 2>&1 || {
+go test -count=1 -timeout 30m -run '^TestPromises$' -exec "$work/keep" "$@" $packages >"$work/log" 2>&1 || {
     cat "$work/log" >&2
     exit 1
 }
