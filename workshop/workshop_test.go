@@ -36,6 +36,7 @@ func TestCommand(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("GOMODCACHE", home)
 			env.Setenv("GOCACHE", cache)
+			env.Setenv("XDG_CACHE_HOME", filepath.Dir(cache))
 			env.Setenv("GOFLAGS", "-mod=mod")
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("LC_ALL", "C.UTF-8")
