@@ -90,6 +90,14 @@ var conditions = map[string]func() (missing string){
 		}
 		return "swap accounting"
 	},
+	// Since Linux 6.2 it can be forbidden to type into a terminal (ioctl_tty(2), TIOCSTI).
+	"tiocsti": func() string {
+		legacy, err := os.ReadFile("/proc/sys/dev/tty/legacy_tiocsti")
+		if err == nil && strings.TrimSpace(string(legacy)) == "0" {
+			return "dev.tty.legacy_tiocsti is 0: the kernel forbids it to all"
+		}
+		return ""
+	},
 	"ours": func() string {
 		if now().Program != "" {
 			return "this program is not one of the workshop's own"
