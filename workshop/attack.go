@@ -16,6 +16,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"container.example/workshop/internal/harness"
+	"container.example/workshop/internal/lessons"
 )
 
 func (a *app) attack() *cli.Command {
@@ -102,19 +103,11 @@ func findTarget(
 		if err != nil {
 			return t, err
 		}
-		// Inside the module, where its packages are found; go ignores a directory with such a name
-		// otherwise.
-		source, err := os.MkdirTemp(c.root, "_attack-")
-		if err != nil {
-			return t, withAdvice(err)
-		}
-		for name, text := range files {
-			err = errors.Join(err, os.WriteFile(filepath.Join(source, name), text, 0o644))
-		}
+		source, err := lessons.WriteFiles(c.root, files)
 		if err == nil {
 			err = build(source)
 		}
-		return t, errors.Join(err, os.RemoveAll(source))
+		return t, errors.Join(withAdvice(err), os.RemoveAll(source))
 	}
 	path, err := filepath.Abs(what)
 	if err != nil {
@@ -219,7 +212,8 @@ func (a *app) showTry(t attempt) error {
 			out.cut(fmt.Sprintf("%-18s %s", name, promise)),
 		)
 	case "open":
-		out.printf("  %s %-8s %-18s %s\n", out.bad.Render("✗"), "open", name, out.wrap(promise, 32))
+		out.printf("  %s %-8s %-18s %s\n",
+			out.bad.Render("✗"), "open", name, out.wrap(promise, 32))
 		if t.seen != "" {
 			out.printf("%s%s\n", strings.Repeat(" ", 32), styled(out.faint, out.wrap(t.seen, 32)))
 		}

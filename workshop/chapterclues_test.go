@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"container.example/workshop/internal/harness"
+	"container.example/workshop/internal/lessons"
 )
 
 // chapterWords are what programs with one fault in a chapter of step 5 are told first. Each is our
@@ -27,9 +28,10 @@ var chapterWords = []struct {
 		lesson: "5b",
 		file:   "rootfs.go",
 		text:   "\tmountKernel(cloneFlags)",
-		new:    "\tmust(unix.Mount(\"/dev/null\", \"/proc/keys\", \"\", unix.MS_BIND, \"\"), \"mask\")",
-		about:  "step5-complete/escape-masked",
-		says:   []string{`refused: mount("/dev/null", "/proc/keys"`, "/dev comes first"},
+		new: "\tmust(unix.Mount(\"/dev/null\", \"/proc/keys\", \"\", unix.MS_BIND, \"\")," +
+			"\"mask\")",
+		about: "step5-complete/escape-masked",
+		says:  []string{`refused: mount("/dev/null", "/proc/keys"`, "/dev comes first"},
 	},
 	{
 		name:   "a directory is masked as a file is",
@@ -147,15 +149,10 @@ func TestChapterWords(t *testing.T) {
 			require.NoError(t, err)
 			before := string(files[c.file])
 			require.Equal(t, 1, strings.Count(before, c.text), "%q", c.text)
-			dir, err := os.MkdirTemp(root, "_chapter") // of this module, which go build asks for
-			require.NoError(t, err)
+			files[c.file] = []byte(strings.Replace(before, c.text, c.new, 1))
+			dir, err := lessons.WriteFiles(root, files)
 			defer os.RemoveAll(dir)
-			for name, text := range files {
-				if name == c.file {
-					text = []byte(strings.Replace(before, c.text, c.new, 1))
-				}
-				require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o644))
-			}
+			require.NoError(t, err)
 			program := filepath.Join(dir, "program")
 			require.NoError(t, harness.Build(context.Background(), program, dir))
 			failed := firstFailureOf(t, host, program, course.promised(l, state{}))

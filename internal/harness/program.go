@@ -56,8 +56,8 @@ func furnish(dir, root string) error {
 	return nil
 }
 
-// buildProbe puts the probe at path. To link takes longer than most scripts, and the go command does
-// not link what is there and up to date: so the probe is kept in the user's cache.
+// buildProbe puts the probe at path. Linking takes longer than most scripts, and the go command does
+// not link again what is there and up to date: so the probe is kept in the user's cache.
 func buildProbe(path, root string) error {
 	source := filepath.Join(root, "internal", "harness", "probe")
 	kept, err := keptProbe(source)

@@ -88,13 +88,9 @@ func (s stages) after(t *testing.T, letters string) string {
 	}
 	files, err := lessons.Stage(filepath.Join(s.root, lesson), letters)
 	require.NoError(t, err)
-	// In the module, for the packages that it imports, and where the go command overlooks it.
-	dir, err := os.MkdirTemp(filepath.Join(s.root, lesson), "_stage")
-	require.NoError(t, err)
+	dir, err := lessons.WriteFiles(s.root, files)
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	for name, text := range files {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o644))
-	}
+	require.NoError(t, err)
 	require.NoError(t, Build(t.Context(), program, dir))
 	return program
 }

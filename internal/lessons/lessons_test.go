@@ -19,7 +19,8 @@ const (
 	maxColumns = 100 // of a line, where a tab counts as 4
 )
 
-// article are the steps that keep the shape of the article: parent starts child, and child the command.
+// article are the steps that keep the shape of the article: parent starts child, and child the
+// command.
 var article = []string{"step1-skeleton", "step2-namespaces", "step3-rootfs", "step4-cgroups"}
 
 // files lists the files of all steps with names of this form.
@@ -86,7 +87,8 @@ func TestColumns(t *testing.T) {
 	}
 }
 
-// TestSame requires that what nobody has to read twice is the same to the byte in each step that has it.
+// TestSame requires that what nobody has to read twice is the same to the byte in each step that
+// has it.
 func TestSame(t *testing.T) {
 	for _, name := range []string{"run.go", "other.go"} {
 		for _, step := range article {
@@ -109,11 +111,14 @@ func TestOrder(t *testing.T) {
 	before := []string{}
 	for _, step := range article {
 		names := []string{}
-		for _, match := range function.FindAllStringSubmatch(read(t, filepath.Join("../..", step, "main.go")), -1) {
+		text := read(t, filepath.Join("../..", step, "main.go"))
+		for _, match := range function.FindAllStringSubmatch(text, -1) {
 			names = append(names, match[1])
 		}
 		both := func(a, b []string) []string {
-			return slices.DeleteFunc(slices.Clone(a), func(name string) bool { return !slices.Contains(b, name) })
+			return slices.DeleteFunc(slices.Clone(a), func(name string) bool {
+				return !slices.Contains(b, name)
+			})
 		}
 		require.Equal(t, both(before, names), both(names, before), step)
 		before = names

@@ -1,5 +1,5 @@
-// Package lessons knows how the programs of the steps are written down: step 5 has chapters, and the
-// program after some of them is had from the finished one.
+// Package lessons knows how the programs of the steps are written down: step 5 has chapters, and
+// the program after some of them is had from the finished one.
 package lessons
 
 import (
@@ -22,7 +22,8 @@ type File struct {
 
 var (
 	// A comment says whose file it is, as in "// Chapter d: Rights." or "// Chapters f and g: ...".
-	fileMark = regexp.MustCompile(`(?m)^// (Chapters?|Given with chapters?) ([a-z](?:(?:, | and )[a-z])*):`)
+	fileMark = regexp.MustCompile(
+		`(?m)^// (Chapters?|Given with chapters?) ([a-z](?:(?:, | and )[a-z])*):`)
 	// A line that belongs to a chapter ends in its letter, and one that each of two brings in both.
 	lineMark = regexp.MustCompile(`\S\s*// ([a-z](?: [a-z])*)$`)
 	letter   = regexp.MustCompile(`\b[a-z]\b`)
@@ -72,7 +73,8 @@ func Stage(dir, chapters string) (map[string][]byte, error) {
 		}
 		lines := slices.DeleteFunc(strings.Split(file.Text, "\n"), func(line string) bool {
 			mark := lineMark.FindStringSubmatch(line)
-			return mark != nil && !strings.ContainsAny(strings.ReplaceAll(mark[1], " ", ""), chapters)
+			return mark != nil &&
+				!strings.ContainsAny(strings.ReplaceAll(mark[1], " ", ""), chapters)
 		})
 		// The comments at the ends of lines are aligned anew.
 		text, err := format.Source([]byte(strings.Join(lines, "\n")))
@@ -82,4 +84,18 @@ func Stage(dir, chapters string) (map[string][]byte, error) {
 		stage[file.Name] = text
 	}
 	return stage, nil
+}
+
+// WriteFiles writes the files of a program to a new directory below root, the directory of the
+// module: there go build finds the packages that the program imports. The name of the directory
+// begins so that the go command overlooks it otherwise. Whoever calls removes it, also after an
+// error.
+func WriteFiles(root string, files map[string][]byte) (dir string, err error) {
+	dir, err = os.MkdirTemp(root, "_stage-")
+	for name, text := range files {
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), text, 0o644)
+		}
+	}
+	return dir, err
 }

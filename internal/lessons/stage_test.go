@@ -33,13 +33,9 @@ func TestStages(t *testing.T) {
 		t.Run(stage, func(t *testing.T) {
 			files, err := Stage(step5, stage)
 			require.NoError(t, err)
-			// In the module, so that the packages it imports are found, and where go ignores it.
-			dir, err := os.MkdirTemp("..", "_stage")
-			require.NoError(t, err)
+			dir, err := WriteFiles("..", files)
 			defer os.RemoveAll(dir)
-			for name, text := range files {
-				require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o644))
-			}
+			require.NoError(t, err)
 			vet := exec.Command("go", "vet", ".")
 			vet.Dir, vet.Env = dir, append(os.Environ(), "GOOS=linux", "CGO_ENABLED=0")
 			out, err := vet.CombinedOutput()
@@ -86,7 +82,8 @@ func TestTable(t *testing.T) {
 		return sum
 	}
 	all := lines(chapters)
-	row := regexp.MustCompile(`(?m)^\| \[([b-h])\].* \| (\d+) \| \d+ \| \d+ \|[^|]*(?:\\\|[^|]*)?\|$`)
+	row := regexp.MustCompile(
+		`(?m)^\| \[([b-h])\].* \| (\d+) \| \d+ \| \d+ \|[^|]*(?:\\\|[^|]*)?\|$`)
 	rows := row.FindAllStringSubmatch(read(t, filepath.Join(step5, "README.md")), -1)
 	require.Len(t, rows, len(chapters)-1)
 	for _, r := range rows {
