@@ -49,15 +49,9 @@ against that step.
 			if err != nil {
 				return err
 			}
-			p, c, s, err := a.openCourse()
+			p, c, l, err := a.openLesson(args)
 			if err != nil {
 				return err
-			}
-			l, _ := c.next(s)
-			if len(args) > 0 {
-				if l, err = c.find(args[0]); err != nil {
-					return err
-				}
 			}
 			if mine {
 				return a.diffMine(p, c, l)

@@ -54,6 +54,21 @@ func (a *app) openCourse() (*place, *course, state, error) {
 	return p, c, s, err
 }
 
+// openLesson opens all of that, and finds the lesson that the arguments name, or else the first that
+// is not passed.
+func (a *app) openLesson(args []string) (*place, *course, lesson, error) {
+	p, c, s, err := a.openCourse()
+	if err != nil {
+		return nil, nil, lesson{}, err
+	}
+	if len(args) > 0 {
+		l, err := c.find(args[0])
+		return p, c, l, err
+	}
+	l, _ := c.next(s)
+	return p, c, l, nil
+}
+
 // showList prints the lessons, a line each, with the cursor at one of them.
 func (a *app) showList(c *course, s state, cursor int) error {
 	out := a.out

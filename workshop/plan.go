@@ -44,15 +44,9 @@ unless there is such a file.
 			if err != nil {
 				return err
 			}
-			p, c, s, err := a.openCourse()
+			p, c, l, err := a.openLesson(args)
 			if err != nil {
 				return err
-			}
-			l, _ := c.next(s)
-			if len(args) > 0 {
-				if l, err = c.find(args[0]); err != nil {
-					return err
-				}
 			}
 			if !write {
 				return a.showPlan(c, l)
@@ -203,8 +197,8 @@ func commented(line string) string {
 	return strings.TrimRight("// "+strings.ReplaceAll(text, "\t// ", "\t"), " ") + "\n"
 }
 
-// added are the lines of a text that another has not. Of a comment that changes all lines are there:
-// one of them alone makes no sense.
+// added are the lines of a text that another has not. Of a comment that changes all lines are
+// there: one of them alone makes no sense.
 func added(before, after string) string {
 	bare := func(line string) string {
 		return strings.TrimSpace(chapterMark.ReplaceAllString(strings.TrimSpace(line), ""))
