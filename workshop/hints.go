@@ -279,8 +279,9 @@ func (a *app) giveHint(p *place, s harness.Script) error {
 	out := a.out
 	out.printf("%s\n  %s\n\n", out.bold.Render(about.ID()), out.wrap(promise, 2))
 	if when, kept := state.Kept[s.ID()]; kept && about.ID() == s.ID() {
-		out.printf("%s\n\n", out.wrap("Your program kept this on "+when.Format("2 January at 15:04")+
-			": what you changed since then is the cause. The hints are about how it was built.", 0))
+		kept := "Your program kept this on " + when.Format("2 January at 15:04") +
+			": what you changed since then is the cause. The hints are about how it was built."
+		out.printf("%s\n\n", out.wrap(kept, 0))
 	}
 	for i := range given {
 		head := fmt.Sprintf("Hint %d of %d", i+1, most)

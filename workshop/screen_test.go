@@ -231,7 +231,8 @@ func TestScreenASCII(t *testing.T) {
 	}
 }
 
-// TestScreenWhileChecking requires that the screen does not say of a program what was true of the one before.
+// TestScreenWhileChecking requires that the screen does not say of a program what was true of the
+// one before.
 func TestScreenWhileChecking(t *testing.T) {
 	s := testScreen(t)
 	s.Update(tea.WindowSizeMsg{Width: 40, Height: 20})
@@ -240,7 +241,8 @@ func TestScreenWhileChecking(t *testing.T) {
 	own := s.c.course.own(b.lesson)
 	s.press('h')
 	require.Contains(t, s.view(), "The check is going on")
-	s.Update(done{verdict: verdict{lesson: b.lesson, build: &harness.BuildError{Output: "x.go:1:1: no"}}, state: s.state})
+	failed := &harness.BuildError{Output: "x.go:1:1: no"}
+	s.Update(done{verdict: verdict{lesson: b.lesson, build: failed}, state: s.state})
 	s.press('h')
 	require.Contains(t, s.view(), "It does not compile")
 	s.press(tea.KeyEnter)
@@ -253,7 +255,8 @@ func TestScreenWhileChecking(t *testing.T) {
 	require.Contains(t, s.view(), "checking ... "+own[0].Name)
 	s.Update(event{harness.Event{Script: own[1], Status: harness.Started}})
 	s.fail(b, own[1])
-	require.Equal(t, "·✗"+strings.Repeat("·", len(own)-2), s.row("·✗")) // own[0] was ended with the check
+	// The first was ended with the check.
+	require.Equal(t, "·✗"+strings.Repeat("·", len(own)-2), s.row("·✗"))
 
 	// The last hint is in sight, in a small window too.
 	for _, n := range []string{"1", "2", "3"} {

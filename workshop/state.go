@@ -22,8 +22,9 @@ type place struct {
 	root string // of the module
 	dir  string // of the participant
 
-	mu   sync.Mutex
-	gave map[string]time.Time // file of the program that this command has written: when it was changed
+	mu sync.Mutex
+	// gave are the files of the program that this command has written, and when they were changed.
+	gave map[string]time.Time
 }
 
 // give writes a new file of the program, which is not a save of the participant.

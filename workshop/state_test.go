@@ -125,7 +125,8 @@ func TestWatchFiles(t *testing.T) {
 	}
 }
 
-// TestGivenIsNoSave requires that a file that is copied into the program is a save only when somebody changes it.
+// TestGivenIsNoSave requires that a file that is copied into the program is a save only when
+// somebody changes it.
 func TestGivenIsNoSave(t *testing.T) {
 	p := &place{dir: t.TempDir()}
 	w := &watcher{place: p, program: p.dir}

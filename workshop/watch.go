@@ -179,7 +179,8 @@ func (w *watcher) add(dir string) error {
 	return err
 }
 
-// matters tells whether a change may be a save: it may change the program, and was not made by this command.
+// matters tells whether a change may be a save: it may change the program, and was not made by this
+// command.
 func (w *watcher) matters(e fsnotify.Event, dir string) bool {
 	if dir != w.program && !strings.HasSuffix(w.program, ".go") {
 		return e.Name == w.program // its x bit matters too
