@@ -12,8 +12,8 @@ import (
 )
 
 // mountLayer puts a layer over the working directory, and makes the two together the working
-// directory (overlayfs.rst in the kernel's documentation). Of the host's /tmp only this mount
-// namespace sees no more than the layer.
+// directory (overlayfs.rst in the kernel's documentation). It covers the host's /tmp, in this mount
+// namespace alone.
 func mountLayer() {
 	// The layer is in memory, and gone with the container. No device works there (mount(2)).
 	const flags = unix.MS_NOSUID | unix.MS_NODEV

@@ -21,8 +21,8 @@ const later = unix.CLONE_NEWTIME | unix.CLONE_NEWCGROUP
 
 // main runs in both processes. The first argument says which of the two this is.
 func main() {
-	// Some of what we ask the kernel for is about this thread alone: the namespaces of unshare(2),
-	// capabilities, and whose end Pdeathsig is about.
+	// Some of what we ask the kernel for concerns a single thread: the namespaces of unshare(2),
+	// capabilities, and Pdeathsig, which is sent when the thread that started the child ends.
 	runtime.LockOSThread()
 	catchSignals()
 	if len(os.Args) < 2 {
@@ -39,10 +39,11 @@ func main() {
 }
 
 // parent starts this program again: clone(2) makes the namespaces, and the child is born in them.
-// From then on errors are returned and not reported at once, as there is something to take back.
+// From then on errors are returned and not reported at once, because this process has to undo what
+// it has made on the host.
 func parent(args []string) {
 	cloneFlags, _ := parse(args)
-	// In a new time namespace are the children of the process that makes it (time_namespaces(7)).
+	// A process that makes a time namespace stays outside: its children enter (time_namespaces(7)).
 	must(unix.Unshare(int(cloneFlags&unix.CLONE_NEWTIME)), "unshare time")
 	cmd := exec.Command("/proc/self/exe", append([]string{"child"}, args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{

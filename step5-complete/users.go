@@ -84,8 +84,8 @@ func receiveRootfs(dir string) string {
 	if tree < 0 {
 		return dir
 	}
-	// The way to dir may be closed to this user. What is in the host's /tmp only this mount
-	// namespace no longer sees.
+	// This user may not be allowed to reach dir. The mount covers the host's /tmp, in this mount
+	// namespace alone.
 	err = unix.MoveMount(tree, "", unix.AT_FDCWD, "/tmp", unix.MOVE_MOUNT_F_EMPTY_PATH)
 	must(err, "rootfs %q: move_mount to /tmp", dir)
 	return "/tmp"
