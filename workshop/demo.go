@@ -70,19 +70,29 @@ became of each.
 			if err != nil {
 				return err
 			}
+			chosen := demos
 			switch {
 			case rehearse:
-				return a.rehearse(ctx, root, demos)
 			case list || len(args) == 0:
 				return a.listDemos(root, demos)
-			}
-			chosen, err := chooseDemos(root, demos, args[0])
-			for _, d := range chosen {
-				if err := a.playDemo(ctx, root, d, auto); err != nil {
+			default:
+				if chosen, err = chooseDemos(root, demos, args[0]); err != nil {
 					return err
 				}
 			}
-			return err
+			h, err := openHouse(root)
+			if err != nil {
+				return err
+			}
+			if rehearse {
+				return errors.Join(a.rehearse(ctx, h, chosen), h.close())
+			}
+			for _, d := range chosen {
+				if err := a.playDemo(ctx, h, d, auto); err != nil {
+					return errors.Join(err, h.close())
+				}
+			}
+			return h.close()
 		},
 	}
 }
@@ -141,19 +151,15 @@ func chooseDemos(
 }
 
 // rehearse plays all demonstrations, whatever becomes of each, and tells it in a line.
-func (a *app) rehearse(ctx context.Context, root string, demos []harness.Demo) error {
+func (a *app) rehearse(ctx context.Context, h *house, demos []harness.Demo) error {
 	var err error
 	for _, d := range demos {
 		start := time.Now()
 		s := &silentStage{}
-		playErr := a.withDemo(
-			ctx,
-			root,
-			d,
-			func(ctx context.Context, play func(context.Context, stage) error, _ shell) error {
-				return play(ctx, s)
-			},
-		)
+		play, playErr := h.prepare(ctx, d)
+		if playErr == nil {
+			playErr = play(ctx, s)
+		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -311,31 +317,61 @@ type stage interface {
 // shell makes a command that is a shell on the throw-away host of a demonstration.
 type shell func() (*exec.Cmd, error)
 
-// withDemo prepares a demonstration with our own step, and calls show with a function that plays
-// it.
-func (a *app) withDemo(ctx context.Context, root string, d harness.Demo,
-	show func(context.Context, func(context.Context, stage) error, shell) error,
-) (err error) {
-	all, err := cues(d.Script)
-	if err != nil {
-		return err
-	}
+// house is where demonstrations are played: a throw-away host, and our steps.
+type house struct {
+	root     string
+	host     *harness.Host
+	dir      string
+	programs map[string]string // the executable of each step that was built
+}
+
+func openHouse(root string) (*house, error) {
 	host, err := harness.NewHost(root)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer func() { err = errors.Join(err, host.Close()) }()
 	dir, err := os.MkdirTemp("", "container-demo-")
 	if err != nil {
-		return err
+		return nil, errors.Join(err, host.Close())
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	program := filepath.Join(dir, "container")
-	if err := harness.Build(ctx, program, filepath.Join(root, d.Program)); err != nil {
-		return err
+	return &house{
+		root:     root,
+		host:     host,
+		dir:      dir,
+		programs: map[string]string{},
+	}, nil
+}
+
+func (h *house) close() error { return errors.Join(h.host.Close(), os.RemoveAll(h.dir)) }
+
+// build makes an executable of a step, unless there is one.
+func (h *house) build(ctx context.Context, step string) (program string, err error) {
+	if program, ok := h.programs[step]; ok {
+		return program, nil
 	}
-	play := func(ctx context.Context, s stage) error {
-		e, err := host.Play(
+	program = filepath.Join(h.dir, step)
+	if err := harness.Build(ctx, program, filepath.Join(h.root, step)); err != nil {
+		return "", err
+	}
+	h.programs[step] = program
+	return program, nil
+}
+
+// prepare returns a function that plays a demonstration with our own step.
+func (h *house) prepare(
+	ctx context.Context,
+	d harness.Demo,
+) (play func(context.Context, stage) error, err error) {
+	all, err := cues(d.Script)
+	if err != nil {
+		return nil, err
+	}
+	program, err := h.build(ctx, d.Program)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, s stage) error {
+		e, err := h.host.Play(
 			ctx,
 			harness.Options{Program: program, Ours: true},
 			d.Script,
@@ -357,27 +393,25 @@ func (a *app) withDemo(ctx context.Context, root string, d harness.Demo,
 			return errFailed
 		}
 		return nil
-	}
-	return show(ctx, play, func() (*exec.Cmd, error) { return host.Shell(d.Script) })
+	}, nil
 }
 
 // playDemo plays a demonstration on the screen, or as text.
-func (a *app) playDemo(ctx context.Context, root string, d harness.Demo, auto bool) error {
+func (a *app) playDemo(ctx context.Context, h *house, d harness.Demo, auto bool) error {
 	if a.out.terminal {
 		a.out.printf("%s: %s ...\r", d.Name, d.Title)
 	}
-	err := a.withDemo(
-		ctx,
-		root,
-		d,
-		func(ctx context.Context, play func(context.Context, stage) error, sh shell) error {
-			if a.out.terminal && term.IsTerminal(int(os.Stdin.Fd())) {
-				a.out.printf("%s\r", strings.Repeat(" ", a.out.width-1))
-				return a.playScreen(ctx, d, auto, play, sh)
-			}
-			return play(ctx, &textStage{a, d, 0})
-		},
-	)
+	play, err := h.prepare(ctx, d)
+	switch {
+	case err != nil:
+		return err
+	case a.out.terminal && term.IsTerminal(int(os.Stdin.Fd())):
+		a.out.printf("%s\r", strings.Repeat(" ", a.out.width-1))
+		sh := func() (*exec.Cmd, error) { return h.host.Shell(d.Script) }
+		err = a.playScreen(ctx, d, auto, play, sh)
+	default:
+		err = play(ctx, &textStage{a, d, 0})
+	}
 	if errors.Is(err, errQuit) {
 		err = nil
 	}

@@ -115,15 +115,16 @@ func TestShell(t *testing.T) {
 	require.NoError(t, err)
 	demos, err := harness.Demos(root)
 	require.NoError(t, err)
-	a := &app{out: newOutput(&bytes.Buffer{}, true, nil)}
 	before, err := os.Hostname()
 	require.NoError(t, err)
+	h, err := openHouse(root)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, h.close()) }()
+	play, err := h.prepare(t.Context(), demos[0])
+	require.NoError(t, err)
 	var output []byte
-	err = a.withDemo(t.Context(), root, demos[0], func(ctx context.Context,
-		play func(context.Context, stage) error, sh shell,
-	) error {
-		return play(ctx, &shellStage{t: t, sh: sh, output: &output})
-	})
+	sh := func() (*exec.Cmd, error) { return h.host.Shell(demos[0].Script) }
+	err = play(t.Context(), &shellStage{t: t, sh: sh, output: &output})
 	require.ErrorIs(t, err, errFailed, "the host has another name now, and that is shown")
 	require.Contains(t, string(output), "I am in script-uts on host\n")
 	require.Contains(t, string(output), "container runs: container\n")
