@@ -70,7 +70,11 @@ func TestWitness(t *testing.T) {
 // TestSeconds requires of the scripts that they wait for events and not for a time to pass.
 func TestSeconds(t *testing.T) {
 	tries := regexp.MustCompile(`tries|seq [0-9]+\).*sleep|^exec sleep [0-9.]+$`)
-	for _, s := range allScripts(t) {
+	root, err := ModuleRoot()
+	require.NoError(t, err)
+	runtimes, _, err := readStep(root, Runtime)
+	require.NoError(t, err)
+	for _, s := range append(allScripts(t), runtimes...) {
 		archive, err := txtar.ParseFile(s.File)
 		require.NoError(t, err)
 		for line := range strings.Lines(string(txtar.Format(archive))) {
