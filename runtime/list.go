@@ -257,6 +257,7 @@ func becomeCommand(
 		p.Dup3(ready, p.Open(childPipe, "pipe"), 0)
 	}
 	users.JoinGroups(p, user)
+	rights.KeepNofile(p, c)
 	if err := rights.Drop(p, c, user.UID, user.GID, h.pidfd(), h.ignored()); err != nil {
 		return err
 	}

@@ -13,6 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"container.example/workshop/runtime/config"
+	"container.example/workshop/runtime/files"
+	"container.example/workshop/runtime/nofile"
 	"container.example/workshop/runtime/plan"
 )
 
@@ -89,18 +91,19 @@ func CheckCallers(init bool) error {
 	if init {
 		processes = 16
 	}
-	var files, threads unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
-		return fmt.Errorf("getrlimit nofile: %w", err)
+	open, errno := nofile.Callers()
+	if errno != 0 {
+		return fmt.Errorf("getrlimit nofile: %w", unix.Errno(errno))
 	}
+	var threads unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NPROC, &threads); err != nil {
 		return fmt.Errorf("getrlimit nproc: %w", err)
 	}
 	const tooLow = "ulimit %s %d: too low for the runtime, which takes %d " +
 		"(a container can have less: -ulimit)"
 	switch {
-	case files.Max < 64:
-		return fmt.Errorf(tooLow, "nofile", files.Max, 64)
+	case open.Hard < 64:
+		return fmt.Errorf(tooLow, "nofile", open.Hard, 64)
 	case threads.Cur < processes && os.Getuid() != 0: // root has no such limit
 		return fmt.Errorf(tooLow, "nproc", threads.Cur, processes)
 	}
@@ -119,12 +122,35 @@ func RaiseHardLimits(pid int, ulimits []config.Ulimit) error {
 		if u.Hard > now.Max {
 			raised := &unix.Rlimit{Cur: now.Cur, Max: u.Hard}
 			if err := unix.Prlimit(pid, number, raised, nil); err != nil {
-				return fmt.Errorf("ulimit %q: above %s, the hard limit of the caller: %w",
-					u, config.Limit(now.Max), err)
+				return fmt.Errorf("ulimit %q: above %s: %w", u, bound(number, u, now), err)
 			}
 		}
 	}
 	return nil
+}
+
+// bound is the limit of a limit: for root that of open files has one too (proc_sys_fs(5)).
+func bound(number int, u config.Ulimit, now unix.Rlimit) string {
+	if number == unix.RLIMIT_NOFILE {
+		text, _ := files.Read("/proc/sys/fs/nr_open") // none: then it is that of the caller
+		text = strings.TrimSpace(text)
+		if most, err := strconv.ParseUint(text, 10, 64); err == nil && u.Hard > most {
+			return text + ", the most files of a process on this host (/proc/sys/fs/nr_open)"
+		}
+	}
+	return config.Limit(now.Max) + ", the hard limit of the caller"
+}
+
+// KeepNofile adds the call that gives the command the caller's own limit of open files, where this
+// program has a higher one and the flags say nothing about it. Programs that do something with each
+// number that a file could have count on a low one.
+func KeepNofile(p *plan.Plan, c *config.Container) {
+	isNofile := func(u config.Ulimit) bool { return u.Name == "nofile" }
+	callers, errno := nofile.Callers()
+	if errno == 0 && callers.Soft < callers.Hard && !slices.ContainsFunc(c.Ulimits, isNofile) {
+		own := config.Ulimit{Name: "nofile", Soft: callers.Soft, Hard: callers.Hard}
+		setUlimits(p, []config.Ulimit{own})
+	}
 }
 
 // setUlimits sets each limit once: of several with one name the last counts, as in Docker. Once
