@@ -64,7 +64,11 @@ func runInit(command []string) (status int, err error) {
 	pid, err := syscall.ForkExec(path, command,
 		&syscall.ProcAttr{Env: os.Environ(), Files: []uintptr{0, 1, 2}})
 	if err != nil {
-		return execStatus(execError(command[0], err))
+		failure := execError(command[0], err)
+		if failure.Cause == unix.ENOENT {
+			failure.Hint = noInterpreter
+		}
+		return execStatus(failure)
 	}
 	go func() {
 		for {
@@ -113,9 +117,16 @@ func lookPath(command string) (path string, err error) {
 	return "", execError(command, cause)
 }
 
-func execError(command string, err error) error {
+// execError says why a command was not executed, as the list of a container without an init does.
+func execError(command string, err error) *plan.Error {
 	errno, _ := err.(unix.Errno)
-	return &plan.Error{What: "exec", Object: command, Cause: errno}
+	e := &plan.Error{What: "exec", Object: command, Cause: errno}
+	for _, why := range whyNotExecuted {
+		if why.errno == errno {
+			e.Hint = why.hint
+		}
+	}
+	return e
 }
 
 // ready returns the end of a pipe that the init closes when it is ready for signals.

@@ -236,12 +236,13 @@ func becomeCommand(
 			fmt.Errorf("exec %q: no absolute directory in PATH", c.Command[0]),
 		}
 	}
+	var there []plan.FD
 	if !c.Init {
 		p.Asked("exec", c.Command[0])
 		p.Hint(unix.ELOOP,
 			"links of the kernel to open files are not followed, and others at most 40 times")
 		for _, path := range paths {
-			checkLink(p, path)
+			there = append(there, checkLink(p, path))
 		}
 	}
 	// The command gets descriptors 0, 1 and 2, and none of those that are open here
@@ -262,6 +263,12 @@ func becomeCommand(
 		return err
 	}
 	p.Asked("exec", c.Command[0])
+	for _, why := range whyNotExecuted {
+		p.Hint(why.errno, why.hint)
+	}
+	for _, fd := range there {
+		p.HintIf(fd, unix.ENOENT, noInterpreter)
+	}
 	if user.UID != 0 && rootfs.RootMode(c)&0o001 == 0 {
 		p.Hint(unix.EACCES,
 			"the directory of the root file system is closed to others: chmod go+rx")
@@ -288,10 +295,24 @@ func becomeCommand(
 // checkLink makes sure that a path to execute does not lead through /proc to an open file: the
 // runtime's own program is one, and would be executed with a link to it that the container could
 // write to (CVE-2019-5736).
-func checkLink(p *plan.Plan, path string) {
-	p.Openat2(plan.CWD, path, unix.O_PATH, unix.RESOLVE_NO_MAGICLINKS)
+func checkLink(p *plan.Plan, path string) plan.FD {
+	fd := p.Openat2(plan.CWD, path, unix.O_PATH, unix.RESOLVE_NO_MAGICLINKS)
 	p.Allow(unix.ENOENT, unix.ENOTDIR, unix.EACCES) // execve(2) will say so
+	return fd
 }
+
+// whyNotExecuted says what errors of execve(2) mean for a file that is there.
+var whyNotExecuted = []struct {
+	errno unix.Errno
+	hint  string
+}{
+	{unix.EACCES, "its mode, a directory, or a mount with noexec"},
+	{unix.ENOEXEC, "a script without a first line as #!/bin/sh, or for another architecture"},
+	{unix.EPERM, "its file capabilities are more than the container has: -cap-add"},
+}
+
+const noInterpreter = "it is there: what is missing is the interpreter in its first line, which " +
+	"may end in a carriage return, or its dynamic linker"
 
 // candidates are the paths where a command may be, as in execvp(3). A relative directory is none:
 // what is executed would depend on where the command is started.

@@ -122,8 +122,9 @@ type subject struct {
 }
 
 type hint struct {
-	errno unix.Errno
-	text  string
+	errno  unix.Errno
+	text   string
+	opened *call // that succeeded, or nil
 }
 
 // New returns an empty list. Each call is shown to watch, if that is not nil, before and after it
@@ -338,7 +339,13 @@ func (p *Plan) Asked(what, object string) {
 // do about it.
 func (p *Plan) Hint(errno unix.Errno, text string) {
 	s := &p.subjects[len(p.subjects)-1]
-	s.hints = append(s.hints, hint{errno, text})
+	s.hints = append(s.hints, hint{errno: errno, text: text})
+}
+
+// HintIf is Hint for when an earlier call, which opens fd, was no failure.
+func (p *Plan) HintIf(fd FD, errno unix.Errno, text string) {
+	s := &p.subjects[len(p.subjects)-1]
+	s.hints = append(s.hints, hint{errno: errno, text: text, opened: &p.calls[fd.number]})
 }
 
 // A note is what the user hears when a call fails with an error that the list allows.
@@ -408,10 +415,26 @@ func (p *Plan) Failed() error {
 	for i := range p.n {
 		c := &p.calls[i]
 		if c.made && c.errno != 0 && !c.allows(c.errno) {
-			return p.failure(i)
+			return p.failure(p.telling(i))
 		}
 	}
 	return nil
+}
+
+// telling returns the call whose error tells why the list ended with call i. Of the paths where a
+// command may be, one that may not be executed counts for more than the last one, as for execvp(3).
+func (p *Plan) telling(i int) int {
+	last := &p.calls[i]
+	if last.number != unix.SYS_EXECVE ||
+		last.errno != uint32(unix.ENOENT) && last.errno != uint32(unix.ENOTDIR) {
+		return i
+	}
+	for k := range i {
+		if c := &p.calls[k]; c.number == last.number && c.errno == uint32(unix.EACCES) {
+			return k
+		}
+	}
+	return i
 }
 
 //go:nosplit
@@ -432,7 +455,7 @@ func (p *Plan) failure(i int) *Error {
 			e.Call = ""
 		}
 		for _, h := range s.hints {
-			if h.errno == e.Cause {
+			if h.errno == e.Cause && (h.opened == nil || h.opened.made && h.opened.errno == 0) {
 				e.Hint = h.text
 			}
 		}
