@@ -6,6 +6,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -36,6 +37,7 @@ func main() {
 	if err != nil {
 		// One line, whatever errors.Join made of several errors.
 		fmt.Fprintln(files.Stderr, "container:", strings.ReplaceAll(err.Error(), "\n", "; "))
+		status = cmp.Or(status, statusFailed)
 	}
 	os.Exit(status)
 }
