@@ -78,10 +78,8 @@ type Plan struct {
 	watch   Watch  // sees the calls being made, if not nil
 	watched int    // the call that it is to see next
 	groups  []group
-	child   int // its pid, or 0 until Start
-	// dumpable is what PR_GET_DUMPABLE of prctl(2) said before the child was started.
-	dumpable int
-	keyring  unix.Errno // of joining a session keyring for the child
+	child   int        // its pid, or 0 until Start
+	keyring unix.Errno // of joining a session keyring for the child
 	// interrupted is asked now and then while this process waits, and interrupt is what it said.
 	interrupted func() error
 	interrupt   error

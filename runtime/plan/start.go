@@ -53,8 +53,8 @@ func (p *Plan) Start(flags uintptr, cgroup int) (pid int, err error) {
 		args.flags |= unix.CLONE_INTO_CGROUP
 		args.cgroup = uint64(cgroup)
 	}
-	if p.dumpable, err = unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return 0, fmt.Errorf("prctl dumpable: %w", err)
+	if err := beDumpable(); err != nil {
+		return 0, err
 	}
 	pid, errno, keyring := clone(args, p.shared)
 	p.keyring = keyring
@@ -349,8 +349,7 @@ func (p *Plan) InterruptBy(interrupted func() error) { p.interrupted = interrupt
 // was interrupted.
 //
 // When the child changed its ids, the kernel took the permission to look at it away from the memory
-// that it shared with this process, and so from this process (PR_SET_DUMPABLE of prctl(2)). It gets
-// back what it had.
+// that it shared with this process, and so from this process: see beDumpable.
 func (p *Plan) Executed() error {
 	p.await(-1)
 	// The kernel says so a moment before the child has memory of its own.
@@ -360,11 +359,18 @@ func (p *Plan) Executed() error {
 			time.Sleep(time.Millisecond) // the kernel does not tell: the moment has passed by then
 		}
 	}
-	if p.dumpable == 1 {
-		// An error is out of the question: 1 is a value that it takes.
-		_ = unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0)
-	}
+	_ = beDumpable() // an error was one before
 	return p.interrupt
+}
+
+// beDumpable makes /proc/self, and that of a child that shares the memory of this process, belong
+// to its user (PR_SET_DUMPABLE of prctl(2)). execve(2) does not, if its user may not read the file
+// of this program.
+func beDumpable() error {
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("prctl dumpable: %w", err)
+	}
+	return nil
 }
 
 // sameMemory tells whether two processes share their memory (kcmp(2)).
