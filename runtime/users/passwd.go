@@ -3,6 +3,7 @@
 package users
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -53,9 +54,9 @@ func LookUp(c *config.Container, passwd, group string) (u User, err error) {
 	hasGroup = hasGroup && groupName != ""
 	u.Home, u.Groups = "/", c.Groups
 	login := ""
-	if fields := named(passwd, name); len(fields) > 5 {
+	if fields := named(passwd, name); len(fields) > 3 { // getpwnam(3) takes no less
 		name = fields[2]
-		if fields[5] != "" { // otherwise it is /, as for login(1)
+		if len(fields) > 5 && fields[5] != "" { // otherwise it is /, as for login(1)
 			u.Home = fields[5]
 		}
 		if !hasGroup {
@@ -63,14 +64,14 @@ func LookUp(c *config.Container, passwd, group string) (u User, err error) {
 		}
 	}
 	if u.UID, err = parseID(name); err != nil {
-		return u, fmt.Errorf("user %q: not in the container's /etc/passwd", c.User)
+		return u, fmt.Errorf("user %q: %w", c.User, notFound(err, "/etc/passwd"))
 	}
 	if fields := named(group, groupName); fields != nil {
 		groupName = fields[2]
 	}
 	if hasGroup {
 		if u.GID, err = parseID(groupName); err != nil {
-			return u, fmt.Errorf("group %q: not in the container's /etc/group", groupName)
+			return u, fmt.Errorf("group %q: %w", groupName, notFound(err, "/etc/group"))
 		}
 	}
 	if login != "" && len(c.Groups) == 0 && mayDropGroups(c) {
@@ -144,6 +145,14 @@ func entry(text string, i int, value string) []string {
 		}
 	}
 	return nil
+}
+
+// notFound says what an error of parseID means for something that is not in a file.
+func notFound(err error, file string) error {
+	if errors.Is(err, strconv.ErrRange) {
+		return errors.New("ids are 0 to 2147483647")
+	}
+	return errors.New("not in the container's " + file)
 }
 
 // parseID parses an id; the highest number means none (setresuid(2)).
