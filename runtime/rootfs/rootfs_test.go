@@ -948,14 +948,14 @@ func TestReadOnlyIsLast(t *testing.T) {
 func TestNames(t *testing.T) {
 	calls := list(t, container(func(c *config.Container) { c.Namespaces |= unix.CLONE_NEWUSER }))
 	want := []string{
-		`mkdirat(<root>, "etc", 0755) or EEXIST, EROFS`,
+		`mkdirat(<root>, "etc", 0755) or EEXIST, EROFS, EACCES`,
 		`openat2(<root>, "etc", O_PATH|O_DIRECTORY|O_CLOEXEC, RESOLVE_IN_ROOT) ` +
 			`or ENOENT, ENOTDIR, ELOOP: leaves out 13`,
 		`fstatfs(<etc>) must not: proc, must not: sysfs`,
 	}
 	for _, name := range []string{"hosts", "hostname", "resolv.conf"} {
 		for _, line := range []string{
-			`mknodat(<etc>, "NAME", S_IFREG|0644) or EEXIST, EROFS`,
+			`mknodat(<etc>, "NAME", S_IFREG|0644) or EEXIST, EROFS, EACCES`,
 			`openat2(<etc>, "NAME", O_PATH|O_NOFOLLOW|O_CLOEXEC, RESOLVE_NO_SYMLINKS) ` +
 				`or ENOENT: leaves out 2`,
 			`statx(<NAME>, "", AT_EMPTY_PATH|AT_NO_AUTOMOUNT, ` +
