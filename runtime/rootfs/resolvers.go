@@ -15,8 +15,8 @@ import (
 )
 
 // resolvers is the resolv.conf(5) of the host, without the servers that only the host can reach:
-// the container has another loopback interface, and other links. Where systemd-resolved is the
-// server on the loopback interface, it keeps a file with those behind it.
+// the container has another loopback interface, and other links. Where systemd-resolved is the only
+// server, on the loopback interface, it keeps a file with those behind it.
 func (r *Root) resolvers() (string, error) {
 	read := files.ReadIfExists
 	if r.c.Network == config.NoNetwork { // which does without one that cannot be read
@@ -32,23 +32,35 @@ func (r *Root) resolvers() (string, error) {
 	if err != nil || !r.c.Namespaces.Has(unix.CLONE_NEWNET) {
 		return text, err
 	}
-	if strings.Contains(text, "127.0.0.53") {
+	kept, servers, isStub := withoutHost(text)
+	if servers == 0 && isStub {
 		behind, err := read("/run/systemd/resolve/resolv.conf")
 		if err != nil {
 			return "", err
 		}
 		if behind != "" {
-			text = behind
+			kept, _, _ = withoutHost(behind)
 		}
 	}
-	var kept strings.Builder
+	return kept, nil
+}
+
+// withoutHost leaves out the servers that mean something else, or nothing, in another network
+// namespace. It returns how many are left, and whether systemd-resolved is one of the others.
+func withoutHost(text string) (kept string, servers int, isStub bool) {
+	var lines strings.Builder
 	for line := range strings.Lines(text) {
-		if fields := strings.Fields(line); len(fields) < 2 || fields[0] != "nameserver" ||
-			!isOfHost(fields[1]) {
-			kept.WriteString(line)
+		fields := strings.Fields(line)
+		switch isServer := len(fields) > 1 && fields[0] == "nameserver"; {
+		case isServer && isOfHost(fields[1]):
+			isStub = isStub || fields[1] == "127.0.0.53" || fields[1] == "127.0.0.54"
+			continue
+		case isServer:
+			servers++
 		}
+		lines.WriteString(line)
 	}
-	return kept.String(), nil
+	return lines.String(), servers, isStub
 }
 
 // isOfHost tells whether an address means something else, or nothing, in another network namespace:
