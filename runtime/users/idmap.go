@@ -86,12 +86,17 @@ func choose(ranges config.IDMap, own int) (chosen config.IDRange, found bool) {
 	return chosen, false
 }
 
-// names are those by which subuid(5) may call a user: the number, and the name in passwd(5).
+// names are those by which subuid(5) may call a user: the number, and the name in passwd(5). One
+// that is elsewhere, as in LDAP, the login has put into the environment (login(1)); newuidmap(1)
+// makes sure of it.
 func names(uid int) ([]string, error) {
 	number := strconv.Itoa(uid)
 	passwd, err := files.ReadIfThere("/etc/passwd")
 	if fields := entry(passwd, 2, number); fields != nil {
 		return []string{number, fields[0]}, err
+	}
+	if name := os.Getenv("USER"); name != "" {
+		return []string{number, name}, err
 	}
 	return []string{number}, err
 }
@@ -209,13 +214,22 @@ func help(program string, pid int, ids config.IDMap) error {
 	case strings.TrimSpace(said) == "":
 		said = fmt.Sprintf("exit status %d", ws.ExitStatus())
 	}
-	return fmt.Errorf("%s %s: %s", program, text, strings.TrimSpace(said))
+	hint := ""
+	if set, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0); err == nil && set == 1 {
+		hint = " (no_new_privs is set for this process, as by systemd's NoNewPrivileges: " +
+			"no setuid program works)"
+	}
+	return fmt.Errorf("%s %s: %s%s", program, text, strings.TrimSpace(said), hint)
 }
 
-// lookPath finds a program as execvp(3) does. Package os/exec does too, and takes longer to be
-// there.
+// lookPath finds a program as execvp(3) does, also without a PATH. Package os/exec does too, and
+// takes longer to be there.
 func lookPath(program string) (path string, err error) {
-	for dir := range strings.SplitSeq(os.Getenv("PATH"), ":") {
+	list, isSet := os.LookupEnv("PATH")
+	if !isSet {
+		list = "/bin:/usr/bin"
+	}
+	for dir := range strings.SplitSeq(list, ":") {
 		path := dir + "/" + program
 		var stat unix.Stat_t
 		if dir == "" || unix.Stat(path, &stat) != nil || stat.Mode&unix.S_IFMT != unix.S_IFREG {

@@ -378,9 +378,15 @@ func TestFindMaps(t *testing.T) {
 	asNobody(t)
 }
 
-// A user can have a name for subuid(5) only if passwd(5) says so.
+// A user has the name for subuid(5) that passwd(5) says, or, if that says none, the login.
 func TestNames(t *testing.T) {
-	for uid, want := range map[int][]string{0: {"0", "root"}, 3999999999: {"3999999999"}} {
+	t.Setenv("USER", "somebody")
+	const elsewhere = 3999999999
+	got, err := names(elsewhere)
+	require.NoError(t, err)
+	require.Equal(t, []string{"3999999999", "somebody"}, got)
+	t.Setenv("USER", "")
+	for uid, want := range map[int][]string{0: {"0", "root"}, elsewhere: {"3999999999"}} {
 		got, err := names(uid)
 		require.NoError(t, err)
 		require.Equal(t, want, got)
