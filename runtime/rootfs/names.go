@@ -51,14 +51,17 @@ const localhost = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback
 // for its own name if there is none.
 func (r *Root) hosts(hostname, address string) (text string, err error) {
 	if !r.c.Namespaces.Has(unix.CLONE_NEWNET) {
-		if text, err = files.ReadIfThere("/etc/hosts"); err != nil || hasHost(text, hostname) {
-			return text, err
+		if text, err = files.ReadIfThere("/etc/hosts"); err != nil {
+			return "", err
 		}
 	}
-	switch {
-	case text == "":
+	if text == "" {
 		text = localhost
-	case !strings.HasSuffix(text, "\n"):
+	}
+	if hasHost(text, hostname) { // that of the host, or localhost
+		return text, nil
+	}
+	if !strings.HasSuffix(text, "\n") {
 		text += "\n"
 	}
 	if address == "" {
