@@ -105,6 +105,9 @@ func (s source) open(
 	if s.what == "rootfs" && errors.Is(err, unix.ENOENT) {
 		return -1, fmt.Errorf("%w (%s)", err, noRootfs)
 	}
+	if errors.Is(err, unix.EINVAL) {
+		return -1, fmt.Errorf("%w (%s)", err, unbindable)
+	}
 	if err != nil {
 		return -1, err
 	}
@@ -118,7 +121,10 @@ func (s source) open(
 	return s.setAttributes(c, fd, userns, interrupted)
 }
 
-const noRootfs = "make one with scripts/mkrootfs.sh"
+const (
+	noRootfs   = "make one with scripts/mkrootfs.sh"
+	unbindable = "its mount is unbindable: mount --make-private"
+)
 
 // attributes are those of the mount. No device works that lies in it, and what is mounted on the
 // host later does not appear.
