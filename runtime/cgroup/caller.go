@@ -134,12 +134,18 @@ func parseLimit(text string) (value int64, limited bool) {
 
 // passOn makes sure that the cgroups in dir can have limits of these controllers, and that one can
 // be made there. One with processes cannot pass on all controllers, and what it says to others
-// makes its cgroups useless (threaded mode); but the root of a hierarchy, which has no type, can.
+// makes its cgroups useless, as does threaded mode; but the root of a hierarchy, which has no type,
+// can.
 func passOn(dir string, controllers []string) error {
-	if unix.Access(filepath.Join(dir, "cgroup.type"), unix.F_OK) == nil {
+	kind, _ := files.Read(filepath.Join(dir, "cgroup.type")) // none: the root
+	switch kind = strings.TrimSpace(kind); kind {
+	case "":
+	case "domain":
 		if procs, _ := files.Read(filepath.Join(dir, "cgroup.procs")); procs != "" {
 			return fmt.Errorf("%s: %w: it has processes", dir, unix.EBUSY)
 		}
+	default:
+		return fmt.Errorf("%s: %w: it is %s", dir, unix.EOPNOTSUPP, kind)
 	}
 	file := filepath.Join(dir, "cgroup.subtree_control")
 	for _, controller := range controllers {

@@ -576,6 +576,13 @@ func TestBaseOfVersion2(t *testing.T) {
 	writeFile("session/cgroup.procs", "7\n")
 	require.Equal(t, slice, base(own))
 
+	// So is one in threaded mode: below it no process can be born into a cgroup.
+	writeFile("session/cgroup.procs", "")
+	for _, kind := range []string{"threaded", "domain threaded", "domain invalid"} {
+		writeFile("session/cgroup.type", kind+"\n")
+		require.Equal(t, slice, base(own))
+	}
+
 	// The limits of the cgroups that are left are those of the container, if they are tighter.
 	writeFile("memory.max", "5\n")
 	writeFile("session/memory.max", "70\n")
