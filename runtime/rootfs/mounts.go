@@ -216,6 +216,15 @@ func (r *Root) mountIn(dev plan.FD, m Mount) {
 	r.p.Mount(m.Type, name, m.Flags, m.Options)
 }
 
+// controllersOf are the names by which programs look for a hierarchy of several controllers, as in
+// cpu,cpuacct: hosts have links of these names.
+func controllersOf(hierarchy string) []string {
+	if !strings.Contains(hierarchy, ",") {
+		return nil
+	}
+	return strings.Split(hierarchy, ",")
+}
+
 // MountCgroups shows the container its own cgroup.
 func (r *Root) MountCgroups() error {
 	p := r.p
@@ -231,6 +240,9 @@ func (r *Root) MountCgroups() error {
 		p.About("mount "+m.Type, m.Target)
 		if below, ok := strings.CutPrefix(m.Target, cgroupDir+"/"); ok {
 			p.Mkdirat(cover, below, 0o755)
+			for _, controller := range controllersOf(below) {
+				p.Symlinkat(below, cover, controller)
+			}
 			p.Fchdir(open(cover, below))
 		} else {
 			p.Fchdir(open(r.sys, "fs/cgroup"))

@@ -1043,3 +1043,9 @@ func TestStage(t *testing.T) {
 		}, lines(calls)[i:i+9])
 	})
 }
+
+// Programs look for cpu, and not for cpu,cpuacct.
+func TestControllersOf(t *testing.T) {
+	require.Equal(t, []string{"cpu", "cpuacct"}, controllersOf("cpu,cpuacct"))
+	require.Empty(t, controllersOf("memory"))
+}
