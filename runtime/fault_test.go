@@ -111,6 +111,11 @@ var allowances = []struct {
 		lie:  true,
 	},
 	{
+		line: regexp.MustCompile(`^mount\("mqueue", .* or ENODEV$`),
+		why:  "a kernel need not have message queues",
+		lie:  true,
+	},
+	{
 		line: regexp.MustCompile(`^open_tree\(</proc>, .* or ENOENT: `),
 		why:  "a kernel need not have all that is read-only",
 		lie:  true,

@@ -39,6 +39,8 @@ func cloneError(err error, namespaces config.Namespaces) error {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.ENOSYS):
 		hint = "in a container it takes the right to make others: -cap-add ALL, or --privileged; " +
 			"in a chroot there are no user namespaces: use -ns without user"
+	case errors.Is(err, unix.EINVAL):
+		hint = "the kernel does not have all of these: ls /proc/self/ns"
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EUSERS):
 		hint = tooMany(namespaces)
 	case errors.Is(err, unix.EAGAIN):
