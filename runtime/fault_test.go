@@ -131,6 +131,10 @@ var allowances = []struct {
 		lie:  true,
 	},
 	{
+		line: regexp.MustCompile(`^openat2\(.*"/proc/sys/net/ipv4/.* or ENOENT, EROFS, EACCES: `),
+		why:  "a container has no /proc/sys that can be written to",
+	},
+	{
 		line: regexp.MustCompile(`^openat2\(.*RESOLVE_NO_MAGICLINKS\) or ENOENT, ENOTDIR, EACCES$`),
 		why:  "execve(2) will say so",
 		lie:  true,

@@ -67,6 +67,9 @@ func writeList(p *plan.Plan, c *config.Container, h host) (m made, err error) {
 		return m, err
 	}
 	users.BecomeRoot(p, c, h.pidfd())
+	if c.Namespaces.Has(unix.CLONE_NEWNET) {
+		network.Set(p, network.Settings(users.LastGroup(c)))
+	}
 	if c.Namespaces.Has(unix.CLONE_NEWUTS) {
 		p.About("sethostname", c.Hostname)
 		p.Sethostname(c.Hostname)

@@ -158,6 +158,33 @@ func KeepIPv6Off(p *plan.Plan) {
 	}, unix.ENOENT) // the kernel has no IPv6
 }
 
+// A Setting is one of sysctl(8).
+type Setting struct{ Name, Value string }
+
+// Settings let any user of a container have each port, and send pings by sockets that need no right
+// (ip(7), icmp(7)): in a network of their own they take nothing away from anybody.
+func Settings(lastGroup int) []Setting {
+	return []Setting{
+		{"net.ipv4.ip_unprivileged_port_start", "0"},
+		{"net.ipv4.ping_group_range", fmt.Sprintf("0 %d", lastGroup)},
+	}
+}
+
+// Set adds the calls for settings, which root of the container makes, because numbers of groups are
+// those of whoever writes them. As in KeepIPv6Off /proc is still the host's. Where that is
+// read-only, as in a container, they stay what they are, and root has these rights alone.
+func Set(p *plan.Plan, settings []Setting) {
+	for _, s := range settings {
+		file := "/proc/sys/" + strings.ReplaceAll(s.Name, ".", "/")
+		p.About("write", file)
+		fd := p.Openat2(plan.CWD, file, unix.O_WRONLY, 0)
+		p.Unless(func() {
+			p.Write(fd, s.Value)
+			p.Close(fd)
+		}, unix.ENOENT, unix.EROFS, unix.EACCES)
+	}
+}
+
 // Configure adds the calls that set up eth0, from inside.
 func (b *Place) Configure(p *plan.Plan) {
 	p.About("set up interface", "eth0")

@@ -49,6 +49,7 @@ var understood = []string{
 	"linux.resources.pids.limit",
 	"linux.rootfsPropagation",
 	"linux.seccomp",
+	"linux.sysctl",
 	"linux.uidMappings",
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path"
@@ -23,6 +24,7 @@ import (
 
 	"container.example/workshop/runtime/cgroup"
 	"container.example/workshop/runtime/config"
+	"container.example/workshop/runtime/network"
 	"container.example/workshop/runtime/rights"
 	"container.example/workshop/runtime/rootfs"
 )
@@ -110,6 +112,7 @@ func read(s *specs.Spec, bundle string) (*config.Container, error) {
 	r.readRoot(s.Root, linux)
 	r.readProcess(s.Process)
 	r.readResources(linux.Resources)
+	r.readSettings(linux.Sysctl)
 	if s.Process != nil { // whose capabilities decide about the profile
 		r.readSeccomp(linux.Seccomp)
 	}
@@ -191,6 +194,28 @@ func hasRoot(m config.IDMap) bool {
 	return slices.ContainsFunc(m, func(r config.IDRange) bool {
 		return r.Inside == 0 && r.Size > 0
 	})
+}
+
+// readSettings takes those that each container with a network of its own gets: see
+// network.Settings. Which groups there are may be known only when it is made.
+func (r *reader) readSettings(settings map[string]string) {
+	known := map[string]bool{}
+	if r.c.Namespaces.Has(unix.CLONE_NEWNET) {
+		for _, s := range network.Settings(0) {
+			known[s.Name] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		value := settings[name]
+		var first, last uint32
+		n, _ := fmt.Sscan(value, &first, &last) // one number, or two
+		switch {
+		case !known[name]:
+			r.refuse("linux.sysctl", "%q: not supported", name)
+		case n == 0, n == 1 && first > 0, n == 2 && first > last:
+			r.refuse("linux.sysctl", "%q: %q: must be what each container gets", name, value)
+		}
+	}
 }
 
 func (r *reader) readRoot(root *specs.Root, linux *specs.Linux) {

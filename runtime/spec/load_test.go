@@ -103,6 +103,12 @@ func TestAccepted(t *testing.T) {
 			s.Linux.Resources.BlockIO = &specs.LinuxBlockIO{}
 			s.Linux.Sysctl = map[string]string{}
 		},
+		"settings of Docker": func(s *specs.Spec) {
+			s.Linux.Sysctl = map[string]string{
+				"net.ipv4.ip_unprivileged_port_start": "0",
+				"net.ipv4.ping_group_range":           "0 2147483647",
+			}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := limited(t)

@@ -398,9 +398,22 @@ func TestRefused(t *testing.T) {
 			},
 		},
 		{
-			want: `linux.sysctl: not supported`,
+			want: `linux.sysctl: "net.ipv4.ip_forward": not supported`,
 			change: func(s *specs.Spec) {
 				s.Linux.Sysctl = map[string]string{"net.ipv4.ip_forward": "1"}
+			},
+		},
+		{
+			want: `linux.sysctl: "net.ipv4.ip_unprivileged_port_start": "1024": must be what each ` +
+				`container gets`,
+			change: func(s *specs.Spec) {
+				s.Linux.Sysctl = map[string]string{"net.ipv4.ip_unprivileged_port_start": "1024"}
+			},
+		},
+		{
+			want: `linux.sysctl: "net.ipv4.ping_group_range": "1 0": must be what each container gets`,
+			change: func(s *specs.Spec) {
+				s.Linux.Sysctl = map[string]string{"net.ipv4.ping_group_range": "1 0"}
 			},
 		},
 		{

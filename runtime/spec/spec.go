@@ -22,8 +22,10 @@ import (
 
 	"container.example/workshop/runtime/cgroup"
 	"container.example/workshop/runtime/config"
+	"container.example/workshop/runtime/network"
 	"container.example/workshop/runtime/rights"
 	"container.example/workshop/runtime/rootfs"
+	"container.example/workshop/runtime/users"
 )
 
 // ErrNoWords is the error of Of for a container that the specification cannot describe.
@@ -72,6 +74,12 @@ func Of(c *config.Container) (*specs.Spec, error) {
 	}
 	if c.Namespaces.Has(unix.CLONE_NEWUSER) {
 		s.Linux.UIDMappings, s.Linux.GIDMappings = mappingsOf(c.UIDs), mappingsOf(c.GIDs)
+	}
+	if c.Namespaces.Has(unix.CLONE_NEWNET) {
+		s.Linux.Sysctl = map[string]string{}
+		for _, setting := range network.Settings(users.LastGroup(c)) {
+			s.Linux.Sysctl[setting.Name] = setting.Value
+		}
 	}
 	if s.Linux.Seccomp, err = profileFor(c.Capabilities); err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ package users
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -291,6 +292,26 @@ func IsOther(c *config.Container) bool {
 
 // HasGroup tells whether the container has a group id.
 func HasGroup(c *config.Container, gid int) bool { return has(c.GIDs, "/proc/self/gid_map", gid) }
+
+// LastGroup is the last of the groups of the container, from 0 on, for a setting of the kernel that
+// goes by the groups of the host: there it must not be before group 0.
+func LastGroup(c *config.Container) (last int) {
+	const most = math.MaxInt32 // see parseID
+	if c.GIDs == nil {
+		for _, last := range []int{most, idCount - 1} {
+			if HasGroup(c, last) {
+				return last
+			}
+		}
+		return 0
+	}
+	for _, r := range c.GIDs {
+		if r.Inside <= most && r.Outside >= OnHost(c.GIDs, 0) {
+			last = max(last, min(r.Inside+r.Size-1, most))
+		}
+	}
+	return last
+}
 
 // BecomeRoot adds the calls that make the child root of its user namespace, without the groups of
 // the caller: a right that comes by a group of the host is none of the container's (CVE-2014-8989).

@@ -678,3 +678,19 @@ func TestPipes(t *testing.T) {
 		require.EqualError(t, err, "chown standard stream 1: invalid argument")
 	}
 }
+
+// A range of groups is one on the host, too, and so it ends where that goes on behind group 0.
+func TestLastGroup(t *testing.T) {
+	for _, c := range []struct {
+		gids config.IDMap
+		want int
+	}{
+		{config.IDMap{{Outside: 100000, Size: 65536}}, 65535},
+		{config.IDMap{{Outside: 1000, Size: 1}}, 0},
+		{config.IDMap{{Outside: 1000, Size: 1}, {Inside: 1, Outside: 100000, Size: 65536}}, 65536},
+		{config.IDMap{{Outside: 900000, Size: 1}, {Inside: 1, Outside: 100000, Size: 65536}}, 0},
+		{config.IDMap{{Outside: 1, Size: 1 << 32}}, math.MaxInt32},
+	} {
+		require.Equal(t, c.want, LastGroup(&config.Container{GIDs: c.gids}), "%v", c.gids)
+	}
+}

@@ -116,7 +116,11 @@ var attempts = map[string]func(args []string) error{
 	// READ_IMPLIES_EXEC
 	"personality": func(a []string) error { return call(unix.SYS_PERSONALITY, 0x0400000) },
 	"socket":      socket,
-	"priority":    func(a []string) error { return unix.Setpriority(unix.PRIO_PROCESS, 0, -5) },
+	"ping-socket": func(a []string) error {
+		_, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, unix.IPPROTO_ICMP)
+		return err
+	},
+	"priority": func(a []string) error { return unix.Setpriority(unix.PRIO_PROCESS, 0, -5) },
 	"realtime": func(a []string) error {
 		return unix.SchedSetAttr(0, &unix.SchedAttr{
 			Size:   unix.SizeofSchedAttr,
