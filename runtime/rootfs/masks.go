@@ -14,25 +14,35 @@ import (
 )
 
 // What is hidden tells about the host or reaches into its kernel, and what is read-only can be read
-// and not written to. The lists are those of the OCI runtimes. A kernel need not have all of them.
+// and not written to. The lists are those of the OCI runtimes. A kernel need not have all of them,
+// but some are there whatever it was built and started with.
 var (
 	maskedInProc = []struct {
-		name string
-		dir  bool
+		name        string
+		dir, always bool
 	}{
-		{"acpi", true},
-		{"asound", true},
-		{"interrupts", false},
-		{"kcore", false},
-		{"keys", false},
-		{"latency_stats", false},
-		{"timer_list", false},
-		{"timer_stats", false},
-		{"sched_debug", false},
-		{"scsi", true},
+		{name: "acpi", dir: true},
+		{name: "asound", dir: true},
+		{name: "interrupts", always: true},
+		{name: "kcore"},
+		{name: "keys"},
+		{name: "latency_stats"},
+		{name: "timer_list"},
+		{name: "timer_stats"},
+		{name: "sched_debug"},
+		{name: "scsi", dir: true},
 	}
 	maskedInSys    = []string{"firmware", "devices/virtual/powercap"}
-	readOnlyInProc = []string{"bus", "fs", "irq", "sys", "sysrq-trigger"}
+	readOnlyInProc = []struct {
+		name   string
+		always bool
+	}{
+		{name: "bus", always: true},
+		{name: "fs", always: true},
+		{name: "irq", always: true},
+		{name: "sys", always: true},
+		{name: "sysrq-trigger"},
+	}
 )
 
 // MaskedPaths are what is hidden, as paths of the container.
@@ -48,8 +58,8 @@ func MaskedPaths() (paths []string) {
 
 // ReadOnlyPaths are what cannot be written to, as paths of the container.
 func ReadOnlyPaths() (paths []string) {
-	for _, name := range readOnlyInProc {
-		paths = append(paths, "/proc/"+name)
+	for _, r := range readOnlyInProc {
+		paths = append(paths, "/proc/"+r.name)
 	}
 	return paths
 }
@@ -77,6 +87,8 @@ func (r *Root) hide(null plan.FD) {
 	p.About("open", "/dev/null")
 	p.Dup3(p.Openat2(r.dev, "null", unix.O_PATH, unix.RESOLVE_NO_SYMLINKS), null, unix.O_CLOEXEC)
 	p.Fchdir(r.proc)
+	// There is a path to it in this proc. So ENOENT is about what is to be hidden, from here on.
+	p.PathOf(null, r.proc)
 	for _, m := range maskedInProc {
 		p.About("mask", "/proc/"+m.name)
 		if m.dir {
@@ -84,22 +96,39 @@ func (r *Root) hide(null plan.FD) {
 			continue
 		}
 		p.BindFD(null, m.name)
-		p.Allow(unix.ENOENT)
+		if !m.always || r.mayBePart() {
+			p.Allow(unix.ENOENT)
+		}
 	}
 	for _, name := range readOnlyInProc {
-		p.About("make read-only", "/proc/"+name)
-		tree := p.OpenTree(r.proc, name, unix.AT_RECURSIVE)
-		p.Unless(func() {
-			p.MountSetattr(tree, unix.AT_RECURSIVE,
-				unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
-			p.MoveMount(tree, r.proc, name)
-			p.Close(tree)
-		}, unix.ENOENT)
+		r.makeReadOnly(name.name, name.always && !r.mayBePart())
 	}
 	p.Fchdir(r.sys)
 	for _, name := range append(maskedInSys, throttles()...) {
 		p.About("mask", "/sys/"+name)
 		r.coverDirectory(name)
+	}
+}
+
+// mayBePart tells whether not all need be in the container's /proc that is always there: that of the
+// host may show its processes alone (proc(5), subset=pid).
+func (r *Root) mayBePart() bool { return procMount(r.c).FromHost }
+
+// makeReadOnly does so for a file or directory of proc, with what is mounted below it.
+func (r *Root) makeReadOnly(name string, always bool) {
+	p := r.p
+	p.About("make read-only", "/proc/"+name)
+	tree := p.OpenTree(r.proc, name, unix.AT_RECURSIVE)
+	then := func() {
+		p.MountSetattr(tree, unix.AT_RECURSIVE,
+			unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
+		p.MoveMount(tree, r.proc, name)
+		p.Close(tree)
+	}
+	if always {
+		then()
+	} else {
+		p.Unless(then, unix.ENOENT)
 	}
 }
 

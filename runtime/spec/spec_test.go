@@ -435,7 +435,8 @@ func TestMountsOfPlan(t *testing.T) {
 			require.NoError(t, root.MountCgroups())
 			var made, said []string
 			for _, call := range p.Calls()[assembled:] {
-				mask := slices.Contains(call.Allowed, unix.ENOENT)
+				mask := slices.Contains(call.Allowed, unix.ENOENT) ||
+					call.Args[0] == "self/fd/<null>"
 				if (call.Name == "mount" || call.Name == "fsopen") && !mask {
 					made = append(made, strings.Trim(call.Args[0], `"`))
 				}
