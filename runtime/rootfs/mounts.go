@@ -179,11 +179,12 @@ func (r *Root) cloneFromHost(name string, flags uintptr, magic uint64) plan.FD {
 	p := r.p
 	tree := p.OpenTree(r.host, name, unix.AT_RECURSIVE)
 	p.Must(p.Statfs(tree), 0, ^uint64(0), magic)
-	p.MountSetattr(tree, unix.AT_RECURSIVE, unix.MountAttr{
-		Attr_set: attributes(flags),
-		// All mounts of the host are read-only by now.
-		Attr_clr: unix.MOUNT_ATTR_RDONLY &^ attributes(flags),
-	})
+	p.MountSetattr(tree, unix.AT_RECURSIVE, unix.MountAttr{Attr_set: attributes(flags)})
+	if flags&unix.MS_RDONLY == 0 {
+		// All mounts of the host are read-only by now. Those below it may have been that before, in a
+		// container, and a user namespace may not change it (mount_namespaces(7)): they stay so.
+		p.MountSetattr(tree, 0, unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY})
+	}
 	return tree
 }
 

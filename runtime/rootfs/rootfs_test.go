@@ -530,11 +530,17 @@ func TestNewMount(t *testing.T) {
 }
 
 // A directory of the host keeps no flag that would be the host's, and gets those of the new mount.
-// All of the host is read-only by then, and proc is not to be.
+// All of the host is read-only by then, and proc is not to be; but what is mounted below it stays so.
 func TestBindFromHost(t *testing.T) {
-	for name, want := range map[string]struct{ fstype, attributes string }{
-		"proc": {"proc", "{set: " + secureAttributes + ", clear: MOUNT_ATTR_RDONLY}"},
-		"sys":  {"sysfs", "{set: MOUNT_ATTR_RDONLY|" + secureAttributes + "}"},
+	for name, want := range map[string]struct{ fstype, attributes, then string }{
+		"proc": {
+			"proc", "{set: " + secureAttributes + "}",
+			`mount_setattr(</proc>, "", AT_EMPTY_PATH, {clear: MOUNT_ATTR_RDONLY})`,
+		},
+		"sys": {
+			"sysfs", "{set: MOUNT_ATTR_RDONLY|" + secureAttributes + "}",
+			`mkdirat(<root>, "sys", 0755) or EEXIST`,
+		},
 	} {
 		calls := list(t, without(unix.CLONE_NEWPID|unix.CLONE_NEWNET))
 		first := find(t, calls, `open_tree(<host>, "`+name+`"`)
@@ -544,7 +550,8 @@ func TestBindFromHost(t *testing.T) {
 			`fstatfs(</` + name + `>) must: ` + want.fstype,
 			`mount_setattr(</` + name + `>, "", AT_EMPTY_PATH|AT_RECURSIVE, ` +
 				want.attributes + `)`,
-		}, lines(calls)[first:first+3])
+			want.then,
+		}, lines(calls)[first:first+4])
 	}
 }
 
