@@ -22,6 +22,35 @@ var devices = []struct {
 	{"tty", 5, 0},
 }
 
+// deviceAt returns the number of the device that a file is, if it is one of them, or 0. That it is
+// not there is for others to say.
+func deviceAt(path string) uint64 {
+	var stat unix.Stat_t
+	if err := unix.Stat(path, &stat); err != nil {
+		return 0
+	}
+	return deviceOf(&stat)
+}
+
+// IsDevice tells whether a file is one of those that each container has.
+func IsDevice(path string) bool { return deviceAt(path) != 0 }
+
+func deviceOf(stat *unix.Stat_t) uint64 {
+	for _, d := range devices {
+		if stat.Mode&unix.S_IFMT == unix.S_IFCHR && stat.Rdev == unix.Mkdev(d.major, d.minor) {
+			return stat.Rdev
+		}
+	}
+	return 0
+}
+
+func isDevice(stat *unix.Stat_t) bool {
+	kind := stat.Mode & unix.S_IFMT
+	return kind == unix.S_IFCHR || kind == unix.S_IFBLK
+}
+
+const noDevice = "a device: none works in a container but those of each /dev, as null"
+
 // deviceLinks are links in /dev that programs expect.
 var deviceLinks = []struct{ name, target string }{
 	{"ptmx", "pts/ptmx"},

@@ -19,8 +19,9 @@ import (
 type source struct {
 	what, path string // for errors: rootfs, keep or volume
 	readOnly   bool
-	recursive  bool // with what is mounted below it
-	idmapped   bool // its files have the same owners inside as outside
+	recursive  bool   // with what is mounted below it
+	idmapped   bool   // its files have the same owners inside as outside
+	device     uint64 // the number of one that each container has, or 0
 }
 
 // sources are those of a container, the rootfs first, then the directory of -keep if there is one,
@@ -33,12 +34,14 @@ func sources(c *config.Container) []source {
 		all = append(all, source{what: "keep", path: c.Keep})
 	}
 	for _, v := range c.Volumes {
+		device := deviceAt(v.Source)
 		all = append(all, source{
 			what:      "volume",
 			path:      v.Source,
 			readOnly:  v.ReadOnly,
 			recursive: true,
-			idmapped:  true,
+			idmapped:  device == 0,
+			device:    device,
 		})
 	}
 	return all
@@ -118,6 +121,9 @@ func (s source) open(
 	if s.what == "rootfs" && stat.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return -1, unix.ENOTDIR
 	}
+	if isDevice(&stat) && (s.device == 0 || deviceOf(&stat) != s.device) {
+		return -1, errors.New(noDevice)
+	}
 	return s.setAttributes(c, fd, userns, interrupted)
 }
 
@@ -126,10 +132,14 @@ const (
 	unbindable = "its mount is unbindable: mount --make-private"
 )
 
-// attributes are those of the mount. No device works that lies in it, and what is mounted on the
+// attributes are those of the mount. No device works that lies in it, but for one that is the source
+// itself, and what is mounted on the
 // host later does not appear.
 func (s source) attributes() unix.MountAttr {
-	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NODEV, Propagation: unix.MS_PRIVATE}
+	attr := unix.MountAttr{Propagation: unix.MS_PRIVATE}
+	if s.device == 0 {
+		attr.Attr_set |= unix.MOUNT_ATTR_NODEV
+	}
 	if s.readOnly {
 		attr.Attr_set |= unix.MOUNT_ATTR_RDONLY
 	}
@@ -176,6 +186,12 @@ func openInChild(p *plan.Plan, c *config.Container) (trees Trees) {
 		tree := p.Name(p.OpenTree(plan.CWD, s.path, s.recursion()), s.what+" "+s.path)
 		if s.what == "rootfs" {
 			p.Must(p.Statx(tree), plan.StatxMode, plan.ModeMask, plan.Mode(unix.S_IFDIR))
+		}
+		if s.device != 0 {
+			p.Hint(plan.ErrCheck, "is no longer that device")
+			p.Must(p.Statx(tree), plan.StatxMode, plan.ModeMask, plan.Mode(unix.S_IFCHR))
+			p.Must(p.Statx(tree), plan.StatxDevice, ^uint64(0),
+				plan.Device(unix.Major(s.device), unix.Minor(s.device)))
 		}
 		p.About(s.what, s.path)
 		p.MountSetattr(tree, int(s.recursion()), s.attributes())

@@ -27,6 +27,9 @@ func (r *Root) mountVolumes(free plan.FD) error {
 		if err := unix.Stat(v.Source, &source); err != nil && !isMissing(err) {
 			return fmt.Errorf("volume %q: %w", v.Source, err)
 		}
+		if isDevice(&source) && deviceOf(&source) == 0 {
+			return fmt.Errorf("volume %q: %s", v.Source, noDevice)
+		}
 		directory := source.Mode&unix.S_IFMT == unix.S_IFDIR
 		p.Asked("volume", v.Target)
 		p.Hint(plan.ErrCheck, "leads to / or /dev, or into /proc or /sys")

@@ -40,11 +40,15 @@ func mountsOf(c *config.Container) (all []specs.Mount, err error) {
 		all = append(all, mountOf(m))
 	}
 	for _, v := range c.Volumes {
-		options := []string{"rbind", "rprivate", "nodev"}
+		options := []string{"rbind", "rprivate"}
+		isDevice := rootfs.IsDevice(v.Source)
+		if !isDevice {
+			options = append(options, "nodev")
+		}
 		if v.ReadOnly {
 			options = append(options, "ro")
 		}
-		if users.IsOther(c) {
+		if users.IsOther(c) && !isDevice {
 			// Files have the same owners inside as outside. Runtimes know the word since version
 			// 1.2 of the specification; older ones hand it to the kernel, which ignores it.
 			options = append(options, "ridmap")
@@ -197,6 +201,7 @@ func (r *reader) readVolume(field, target string, m specs.Mount, idmapped bool) 
 		r.refuse(field, "option \"bind\": must be \"rbind\": there are mounts below %q", v.Source)
 	case recursive && slices.Contains(m.Options, "idmap"):
 		r.refuse(field, "option \"idmap\": must be \"ridmap\" with \"rbind\"")
+	case rootfs.IsDevice(v.Source): // a device is the same, whoever owns its file
 	case idmapped && !mapped:
 		r.refuse(field, "options: must have \"ridmap\": in this user namespace the runtime gives "+
 			"files the same owners inside as outside")
