@@ -638,7 +638,8 @@ var allowedErrors = []struct {
 		why:    "a kernel without IPv6 has none to turn off",
 	},
 	{
-		call:   `openat2\(AT_FDCWD, "/proc/sys/net/ipv4/(ip_unprivileged_port_start|ping_group_range)"`,
+		call: `openat2\(AT_FDCWD, "/proc/sys/net/ipv4/` +
+			`(ip_unprivileged_port_start|ping_group_range)"`,
 		errors: []unix.Errno{unix.ENOENT, unix.EROFS, unix.EACCES},
 		why:    "users without rights get fewer then, and not more",
 	},

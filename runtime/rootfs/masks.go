@@ -110,8 +110,8 @@ func (r *Root) hide(null plan.FD) {
 	}
 }
 
-// mayBePart tells whether not all need be in the container's /proc that is always there: that of the
-// host may show its processes alone (proc(5), subset=pid).
+// mayBePart tells whether not all need be in the container's /proc that is always there: that of
+// the host may show its processes alone (proc(5), subset=pid).
 func (r *Root) mayBePart() bool { return procMount(r.c).FromHost }
 
 // makeReadOnly does so for a file or directory of proc, with what is mounted below it.

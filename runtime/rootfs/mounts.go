@@ -181,8 +181,8 @@ func (r *Root) cloneFromHost(name string, flags uintptr, magic uint64) plan.FD {
 	p.Must(p.Statfs(tree), 0, ^uint64(0), magic)
 	p.MountSetattr(tree, unix.AT_RECURSIVE, unix.MountAttr{Attr_set: attributes(flags)})
 	if flags&unix.MS_RDONLY == 0 {
-		// All mounts of the host are read-only by now. Those below it may have been that before, in a
-		// container, and a user namespace may not change it (mount_namespaces(7)): they stay so.
+		// All mounts of the host are read-only by now. Those below it may have been that before, in
+		// a container, and a user namespace may not change it (mount_namespaces(7)): they stay so.
 		p.MountSetattr(tree, 0, unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY})
 	}
 	return tree

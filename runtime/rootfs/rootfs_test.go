@@ -424,8 +424,9 @@ func TestPathsAreThoseThatAreMounted(t *testing.T) {
 // likewise, and irq for all machines with interrupts.
 var alwaysInProc = []string{"interrupts", "bus", "fs", "irq", "sys"}
 
-// A kernel need not have all that is hidden. Whatever else goes wrong there is an error; so is it if
-// something is not there that always is, unless the proc is that of the host, which may be a part.
+// A kernel need not have all that is hidden. Whatever else goes wrong there is an error; so is it
+// if something is not there that always is, unless the proc is that of the host, which may be a
+// part.
 func TestOnlyWhatIsNotThereGoesWithoutAMask(t *testing.T) {
 	for _, c := range []struct {
 		c      *config.Container
@@ -530,7 +531,8 @@ func TestNewMount(t *testing.T) {
 }
 
 // A directory of the host keeps no flag that would be the host's, and gets those of the new mount.
-// All of the host is read-only by then, and proc is not to be; but what is mounted below it stays so.
+// All of the host is read-only by then, and proc is not to be; but what is mounted below it stays
+// so.
 func TestBindFromHost(t *testing.T) {
 	for name, want := range map[string]struct{ fstype, attributes, then string }{
 		"proc": {

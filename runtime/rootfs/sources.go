@@ -132,8 +132,8 @@ const (
 	unbindable = "its mount is unbindable: mount --make-private"
 )
 
-// attributes are those of the mount. No device works that lies in it, but for one that is the source
-// itself, and what is mounted on the
+// attributes are those of the mount. No device works that lies in it, but for one that is the
+// source itself, and what is mounted on the
 // host later does not appear.
 func (s source) attributes() unix.MountAttr {
 	attr := unix.MountAttr{Propagation: unix.MS_PRIVATE}

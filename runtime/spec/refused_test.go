@@ -411,7 +411,8 @@ func TestRefused(t *testing.T) {
 			},
 		},
 		{
-			want: `linux.sysctl: "net.ipv4.ping_group_range": "1 0": must be what each container gets`,
+			want: `linux.sysctl: "net.ipv4.ping_group_range": "1 0": must be what each ` +
+				`container gets`,
 			change: func(s *specs.Spec) {
 				s.Linux.Sysctl = map[string]string{"net.ipv4.ping_group_range": "1 0"}
 			},
