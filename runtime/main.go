@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"container.example/workshop/runtime/files"
 )
 
@@ -36,7 +38,11 @@ func main() {
 	}
 	if err != nil {
 		// One line, whatever errors.Join made of several errors.
-		fmt.Fprintln(files.Stderr, "container:", strings.ReplaceAll(err.Error(), "\n", "; "))
+		text := strings.ReplaceAll(err.Error(), "\n", "; ")
+		if errors.Is(err, unix.EMFILE) { // whatever it was that was to be opened
+			text += " (ulimit nofile of the caller)"
+		}
+		fmt.Fprintln(files.Stderr, "container:", text)
 		status = cmp.Or(status, statusFailed)
 	}
 	os.Exit(status)
