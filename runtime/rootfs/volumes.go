@@ -4,10 +4,12 @@ package rootfs
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"container.example/workshop/runtime/config"
 	"container.example/workshop/runtime/plan"
 )
 
@@ -49,7 +51,29 @@ func (r *Root) mountVolumes(free plan.FD) error {
 		p.MoveMountTo(r.trees.volumes(r.c)[i], target)
 		p.Close(target)
 	}
+	r.mustBeSeen()
 	return nil
+}
+
+// mustBeSeen adds calls that fail if a volume hides another one, whose target is below its own by
+// way of a link: they are in the order of their depth as the flags have it. Of several with the
+// same target the last one counts.
+func (r *Root) mustBeSeen() {
+	p := r.p
+	for i, v := range r.c.Volumes[:len(r.c.Volumes)-1] {
+		same := func(later config.Volume) bool { return later.Target == v.Target }
+		if slices.ContainsFunc(r.c.Volumes[i+1:], same) {
+			continue
+		}
+		p.Asked("volume", v.Target)
+		for _, errno := range []unix.Errno{plan.ErrCheck, unix.ENOENT, unix.ENOTDIR} {
+			p.Hint(errno, "is hidden by another volume")
+		}
+		it := p.Statx(r.trees.volumes(r.c)[i])
+		there := p.Openat2(r.root, v.Target[1:], unix.O_PATH, unix.RESOLVE_IN_ROOT)
+		p.MustMatch(p.Statx(there), it, plan.StatxMount)
+		p.Close(there)
+	}
 }
 
 // mustBeElsewhere adds calls that fail if a descriptor leads to /, which is then covered where
