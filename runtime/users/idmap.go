@@ -161,12 +161,20 @@ func WriteMaps(pid int, c *config.Container) error {
 		}
 	}
 	if err := files.Write(dir+"/uid_map", c.UIDs.String()); err != nil {
-		return fmt.Errorf("map uids %s: %w", c.UIDs, err)
+		return fmt.Errorf("map uids %s: %w%s", c.UIDs, err, hintOfMap(err, "CAP_SETUID"))
 	}
 	if err := files.Write(dir+"/gid_map", c.GIDs.String()); err != nil {
-		return fmt.Errorf("map gids %s: %w", c.GIDs, err)
+		return fmt.Errorf("map gids %s: %w%s", c.GIDs, err, hintOfMap(err, "CAP_SETGID"))
 	}
 	return nil
+}
+
+// hintOfMap says what root may lack: ids of others take a right.
+func hintOfMap(err error, right string) string {
+	if errors.Is(err, unix.EPERM) {
+		return fmt.Sprintf(" (it takes %s, which root of a container need not have)", right)
+	}
+	return ""
 }
 
 // isOwn tells whether a map has one id of the host, and that is this one: anybody may write such a
