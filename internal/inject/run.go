@@ -154,7 +154,13 @@ type thread struct {
 	isNew bool  // it has not stopped yet
 	call  *Call // that it is in, if it is of interest
 	fails bool  // the call is to return the error of the fault
+	// falls is how often it had a signal that ends a program for what it does, since its last call.
+	falls int
 }
+
+// mostFalls is enough for any handler. The process 1 of a pid namespace dies of such a signal, but
+// not while it is traced: it would do the same for ever.
+const mostFalls = 10
 
 // tracer follows all threads of a program.
 type tracer struct {
@@ -256,12 +262,19 @@ func (t *tracer) stopped(tid int, status unix.WaitStatus, r *Result) {
 		th.made = map[Point]int{}
 		th.call = nil
 	case s == unix.SIGTRAP|0x80: // PTRACE_O_TRACESYSGOOD
+		th.falls = 0
 		if t.syscall(tid, th, r) {
 			return
 		}
 	case th.isNew && s == unix.SIGSTOP:
 		th.isNew = false
 	default:
+		if s == unix.SIGSEGV || s == unix.SIGBUS || s == unix.SIGILL || s == unix.SIGFPE {
+			th.falls++
+		}
+		if th.falls > mostFalls {
+			_ = unix.Kill(tid, unix.SIGKILL) // an error: it is gone
+		}
 		_ = t.resume(tid, s)
 		return
 	}

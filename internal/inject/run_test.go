@@ -4,6 +4,7 @@ package inject
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -109,4 +110,18 @@ func TestHang(t *testing.T) {
 	require.Equal(t, "begun\n", r.Stdout)
 	require.Contains(t, r.Hung, "sleep")
 	require.Contains(t, r.Hung, "(S)")
+}
+
+// TestFallsForEver ends a process 1 of a pid namespace that dies of what it does, but not while it
+// is traced.
+func TestFallsForEver(t *testing.T) {
+	for _, tool := range []string{"perl", "unshare"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("asks for %s", tool)
+		}
+	}
+	r := run(t, `unshare --user --map-root-user --pid --fork perl -e 'unpack("p", pack("J", 1))'
+echo over`, nil, time.Minute)
+	require.Empty(t, r.Hung)
+	require.Equal(t, "over\n", r.Stdout)
 }
