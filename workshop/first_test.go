@@ -146,6 +146,25 @@ func main() {
 		says: []string{"panic: runtime error: ", "out of range", "main.go:9:", "the word after " +
 			"run is the command"},
 	},
+	{
+		name: "a /proc that covers the one of the host",
+		step: "step1-skeleton",
+		program: `#!/bin/sh
+test "$1" = run || exit 2
+shift
+exec unshare --pid --fork --mount --propagation unchanged -- \
+	sh -c 'mount -t proc proc /proc; "$@"; exit $?' sh "$@"
+`,
+		about: "step3-rootfs/host-mounts-unchanged",
+		says:  []string{"left behind: mount proc /proc", "MS_PRIVATE and MS_REC"},
+	},
+	{
+		name:    "a host without /proc",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\ntest \"$1\" = run || exit 2\nshift\n\"$@\"\numount /proc\n",
+		about:   "step3-rootfs/host-mounts-unchanged",
+		says:    []string{"taken away: mount proc /proc"},
+	},
 }
 
 // TestFirstWords lets programs with one fault be told of it.

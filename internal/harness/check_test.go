@@ -209,6 +209,26 @@ echo >/sys/fs/cgroup/mine/memory.max
 		require.Contains(t, fmt.Sprint(e.Conduct.Refused), `mkdir`)
 		require.Contains(t, fmt.Sprint(e.Conduct.Refused), `ENOENT`)
 	})
+	t.Run("covers /proc", func(t *testing.T) {
+		if os.Geteuid() != 0 {
+			t.Skip("asks for root")
+		}
+		cover := "unshare --pid --fork --mount --propagation unchanged mount -t proc proc /proc\n"
+		twice := "exec container run true\nexec container run true\n"
+		e := own(t, twice, cover+"exit 7", patience())
+		require.Equal(t, 1, e.Line)
+		require.Empty(t, e.Left, "it has failed for another reason")
+		e = own(t, "exec container run true\n", cover, patience())
+		require.Equal(t, []string{"new: mount proc /proc (of the container)"}, e.Left)
+		e = own(t, twice, "cat /proc/self/stat >&2 || exit 7\n"+cover, patience())
+		require.Equal(t, 2, e.Line)
+		require.Equal(t, []string{"new: mount proc /proc (of the container)"}, e.Left,
+			"that is why the second run failed")
+		e = own(t, "exec container run true\n", "umount /proc", patience())
+		require.Equal(t, []string{"gone: mount proc /proc"}, e.Left)
+		e = own(t, "exec container run true\n", "umount /proc; exit 7", patience())
+		require.Equal(t, Failed, e.Status)
+	})
 	t.Run("leaves a process", func(t *testing.T) {
 		e := one(t, "step1-skeleton/command-not-found",
 			usage+`(sleep 6200 >/dev/null 2>&1 &)

@@ -78,12 +78,16 @@ func processes() (pids []int) {
 // leftovers returns what is on the host now and was not before, and the other way round. What is
 // about to go, such as a killed process, gets two seconds for it.
 func leftovers(before state) (lines []string, err error) {
+	covered, err := uncoverProc()
+	if err != nil {
+		return nil, err
+	}
 	for range 200 {
 		now, err := hostState()
 		if err != nil {
 			return nil, err
 		}
-		lines = nil
+		lines = slices.Clone(covered)
 		for line := range now {
 			if !before[line] {
 				lines = append(lines, "new: "+line)
@@ -109,8 +113,30 @@ func leftovers(before state) (lines []string, err error) {
 	return lines, nil
 }
 
+// uncoverProc makes /proc that of the throw-away host again, and tells what it was instead. A
+// program whose mounts are shared with the host may have mounted its own there, which shows none of
+// the processes here, or have unmounted the one of the host.
+func uncoverProc() (lines []string, err error) {
+	const most = 1000
+	for range most {
+		self, _ := os.Readlink("/proc/self")
+		if self == strconv.Itoa(os.Getpid()) {
+			return lines, nil
+		}
+		if self != "" || unix.Unmount("/proc", unix.MNT_DETACH) != nil {
+			break // it is the machine's, or nothing is mounted there
+		}
+		lines = []string{"new: mount proc /proc (of the container)"}
+	}
+	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+		return nil, fmt.Errorf("mount /proc: %w", err)
+	}
+	return []string{"gone: mount proc /proc"}, nil
+}
+
 // restore takes leftovers away, so that the next script starts on a clean host.
 func restore(before state) error {
+	_, procErr := uncoverProc()
 	// Many container programs end on a signal by unmounting and removing: kill, and wait until all
 	// is quiet.
 	for range 200 {
@@ -123,7 +149,7 @@ func restore(before state) error {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	err := errors.Join(unix.Sethostname([]byte(hostname)), forwardingOff())
+	err := errors.Join(procErr, unix.Sethostname([]byte(hostname)), forwardingOff())
 	now, stateErr := withoutMounts(before)
 	err = errors.Join(err, stateErr)
 	for line := range now {
