@@ -8,7 +8,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"container.example/workshop/internal/harness"
 )
@@ -21,6 +24,8 @@ type cause struct {
 	text  string // the call in print, or the words in which it was found
 	path  string // the first path that the call is about
 	seen  bool   // the kernel saw it. Otherwise it is read from words of the program.
+	// inside tells that the kernel saw it after the program had changed its root.
+	inside bool
 }
 
 // made tells whether the program made a call whose print contains the text. Where nothing was seen
@@ -33,7 +38,12 @@ func (c cause) made(text string) bool {
 }
 
 // changedRoot tells whether the program had changed its root before.
-func (c cause) changedRoot() bool { return c.made("pivot_root(") || c.made("chroot(") }
+func (c cause) changedRoot() bool {
+	if c.seen {
+		return c.inside
+	}
+	return c.made("pivot_root(") || c.made("chroot(")
+}
 
 // findCause finds out what failed: from the eyes of the kernel, or else from the words of the
 // program.
@@ -41,9 +51,7 @@ func findCause(e harness.Event) (c cause) {
 	c.event = e
 	if r := blame(e); r != nil {
 		c.call, c.errno, c.text, c.seen = r.Call, r.Errno, r.Text, true
-		if m := quotedRE.FindStringSubmatch(r.Text); m != nil {
-			c.path = m[1]
-		}
+		c.path, c.inside = firstPath(r.Text), r.Inside
 		return c
 	}
 	words := e.Message + "\n" + e.Stderr + "\n" + e.Stdout
@@ -53,8 +61,11 @@ func findCause(e harness.Event) (c cause) {
 	if e.Conduct == nil {
 		c.text = panicked(e.Stderr) + "\n" + words
 		c.errno, c.call = errnoIn(c.text), callIn(c.text)
-		if m := pathRE.FindString(c.text); m != "" {
-			c.path = m
+		for _, path := range pathRE.FindAllString(c.text, -1) {
+			if !sourceRE.MatchString(path) {
+				c.path = path
+				break
+			}
 		}
 	}
 	return c
@@ -63,6 +74,8 @@ func findCause(e harness.Event) (c cause) {
 var (
 	quotedRE = regexp.MustCompile(`"([^"]*)"`)
 	pathRE   = regexp.MustCompile(`(?m)(/[\w.-]+){2,}`)
+	// sourceRE matches what a trace names.
+	sourceRE = regexp.MustCompile(`^/rustc/|\.(c|cc|cpp|go|java|js|kt|nim|php|pl|py|rb|rs|sh)$`)
 )
 
 // blame is the system call that is to blame for a failure, or nil.
@@ -70,8 +83,9 @@ func blame(e harness.Event) *harness.Refusal {
 	if e.Conduct == nil {
 		return nil
 	}
-	if m := anyStatus.FindStringSubmatch(e.Message); !e.Panicked && (m == nil || m[1] == "0") &&
-		executed(e) != "no" {
+	m := anyStatus.FindStringSubmatch(e.Message)
+	content := !e.Panicked && (m == nil || m[1] == "0") && panicked(e.Stderr) == ""
+	if content && executed(e) != "no" {
 		return nil // the program was content, and may be
 	}
 	// A program may go on after a refusal, and fail later by something else: its own words tell.
@@ -86,13 +100,44 @@ func blame(e harness.Event) *harness.Refusal {
 	if errno == "" && bug != "" {
 		return nil // that is about no call
 	}
+	var last, lookedFor *harness.Refusal
 	for _, r := range slices.Backward(e.Conduct.Refused) {
 		made := (r.Call == "mkdir" || r.Call == "mkdirat") && r.Errno == "EEXIST"
-		if !made && (errno == "" || r.Errno == errno) {
+		switch {
+		case made || errno != "" && r.Errno != errno:
+		case namesPath(said, firstPath(r.Text)):
 			return &r
+		case r.Looks && lookedFor == nil:
+			lookedFor = &r
+		case !r.Looks && last == nil:
+			last = &r
 		}
 	}
-	return nil
+	name := ranCommand(e)
+	silent := strings.TrimSpace(said) == ""
+	switch {
+	case lookedFor == nil:
+	case last == nil && errno != "", silent && firstPath(lookedFor.Text) == name:
+		return lookedFor
+	}
+	return last
+}
+
+// firstPath is the first path that a call is about, in print.
+func firstPath(call string) string {
+	if m := quotedRE.FindStringSubmatch(call); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+// namesPath tells whether a text names a path, and not one that contains it.
+func namesPath(text, path string) bool {
+	if len(strings.Trim(path, "./")) < 3 {
+		return false
+	}
+	alone := regexp.MustCompile(`(^|[^\w./-])` + regexp.QuoteMeta(path) + `(\.?$|\.?[^\w./-])`)
+	return alone.MatchString(text)
 }
 
 // executed tells whether the command of the container was executed: yes, no, or nothing where that
@@ -135,11 +180,25 @@ var errnos = []struct{ words, name string }{
 	{"resource temporarily unavailable", "EAGAIN"},
 }
 
+// errnoRE matches an error by its name, as in ENOENT, or by its number, as in "os error 2".
+var errnoRE = regexp.MustCompile(`\b(E[A-Z0-9]{3,})\b|(?i:\b(?:errno|os error)[ :=]+(\d+))`)
+
 func errnoIn(text string) string {
-	text = strings.ToLower(text)
+	lower := strings.ToLower(text)
 	for _, e := range errnos {
-		if strings.Contains(text, e.words) {
+		if strings.Contains(lower, e.words) {
 			return e.name
+		}
+	}
+	for _, m := range errnoRE.FindAllStringSubmatch(text, -1) {
+		name := m[1]
+		if n, err := strconv.Atoi(m[2]); err == nil {
+			name = unix.ErrnoName(unix.Errno(n))
+		}
+		for _, e := range errnos {
+			if e.name == name {
+				return name
+			}
 		}
 	}
 	return ""
@@ -218,6 +277,7 @@ var clues = map[string]map[string]func(cause) string{
 		},
 	},
 	"": {
+		"ENOENT":  noFile,
 		"EROFS":   readOnlyHost,
 		"EPERM":   notRoot,
 		"ENOEXEC": noFormat,
@@ -299,6 +359,44 @@ func noRootfs(c cause) string {
 	}
 	return fmt.Sprintf("There is no %s in the directory where the program is.",
 		orName(c.path, "such directory"))
+}
+
+// noFile is for a file that the program looks for.
+func noFile(c cause) string {
+	if !c.seen || c.path == "" || strings.HasPrefix(c.event.Script.Name, "command-not-") {
+		return ""
+	}
+	switch name := ranCommand(c.event); {
+	case strings.HasPrefix(name, "no-such"):
+		return ""
+	case !strings.Contains(name, "/") && filepath.Base(c.path) == name:
+		return fmt.Sprintf("Your program takes the word %q for the path of a file. It is a "+
+			"name, which has to be looked for in the directories of $PATH: execvp(3) does that. "+
+			"And nobody has to copy it: there is one in the root file system.", name)
+	case rootRE.MatchString(c.path) || c.changedRoot() && !strings.HasPrefix(c.call, "exec"):
+		return noRootfs(c)
+	case strings.HasPrefix(c.call, "exec"):
+		return ""
+	}
+	text := fmt.Sprintf("There is no %s here. The scripts run your program in a directory that "+
+		"has a root file system called rootfs in it, and nothing else: no image has to be found "+
+		"or unpacked, and no other program brought along.", c.path)
+	if executed(c.event) == "no" && anyStatus.FindString(c.event.Message) == "" {
+		text += fmt.Sprintf(" And none of its processes executed %s.", ranCommand(c.event))
+	}
+	return text
+}
+
+// rootRE matches what people call a root file system.
+var rootRE = regexp.MustCompile(`(?i)root|fs/?$`)
+
+// ranCommand is the command of the container, if there is no flag before it.
+func ranCommand(e harness.Event) string {
+	args := parseCommand(e.Ran).args
+	if i := slices.Index(args, "run"); i >= 0 && i+1 < len(args) {
+		return args[i+1]
+	}
+	return ""
 }
 
 func orName(name, otherwise string) string {
@@ -427,13 +525,7 @@ func tooMany(cause) string {
 
 // noProgram is for execve(2) that finds no file.
 func noProgram(c cause) string {
-	ran := parseCommand(c.event.Ran)
-	name := ""
-	for i, arg := range ran.args {
-		if arg == "run" && i+1 < len(ran.args) {
-			name = ran.args[i+1] // if there is no flag before it
-		}
-	}
+	name := ranCommand(c.event)
 	base := filepath.Base(c.path)
 	switch {
 	case c.path == "/proc/self/exe":

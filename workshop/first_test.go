@@ -165,6 +165,77 @@ exec unshare --pid --fork --mount --propagation unchanged -- \
 		about:   "step3-rootfs/host-mounts-unchanged",
 		says:    []string{"taken away: mount proc /proc"},
 	},
+	{
+		name:    "the command taken for a file",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nshift\nmkdir jail && cp \"$1\" jail && exec chroot jail \"$@\"\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{`, "true"): ENOENT`, `takes the word "true" for the path of a file`},
+	},
+	{
+		name: "the command taken for a file, without a word",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\nshift\nd=$(mktemp -d) || exit 1\n" +
+			"cp \"$1\" \"$d\" 2>/dev/null || exit 1\nexec \"$@\"\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{`, "true"): ENOENT`, "nobody has to copy it"},
+	},
+	{
+		name: "words of its own about a root file system elsewhere",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\nr=/srv/rootfs\n" +
+			"test -d $r || { echo \"no image in $r, pull one\" >&2; exit 1; }\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{`looks for "/srv/rootfs"`, "take the relative path rootfs"},
+	},
+	{
+		name:    "an image that has to be brought along",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nmkdir -p jail\ntar -C jail -xf images/small.tar || exit 1\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"There is no images/small.tar here", "no image has to be found"},
+	},
+	{
+		name: "an error by its name",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\nchroot /srv/small true 2>/dev/null || " +
+			"{ echo \"thread 'main' panicked at src/main.rs:4:2:\nroot: ENOENT\" >&2; exit 1; }\n",
+		about: "step3-rootfs/root-is-rootfs",
+		says:  []string{`chroot("/srv/small"): ENOENT`},
+	},
+	{
+		name: "an error by its number",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\nchroot /srv/small true 2>/dev/null || " +
+			"{ echo \"thread 'main' panicked at src/main.rs:4:2:\nos error 2\" >&2; exit 1; }\n",
+		about: "step3-rootfs/root-is-rootfs",
+		says:  []string{`chroot("/srv/small"): ENOENT`},
+	},
+	{
+		name: "what runs into a second attempt is no news",
+		step: "step1-skeleton",
+		program: `package main
+
+import (
+	"fmt"
+	"os"
+)
+
+func main() {
+	if _, err := os.ReadDir("."); err != nil || os.Mkdir("here/below", 0o755) == nil {
+		return
+	}
+	if os.MkdirAll("here/below", 0o755) != nil || os.Remove("here/below") != nil {
+		return
+	}
+	_, err := os.ReadFile("letter.txt")
+	fmt.Fprintln(os.Stderr, "no such file or directory:", err != nil)
+	os.Exit(1)
+}
+`,
+		about: "step1-skeleton/command-runs",
+		says:  []string{`refused: openat(AT_FDCWD, "letter.txt"): ENOENT`},
+	},
 }
 
 // TestFirstWords lets programs with one fault be told of it.

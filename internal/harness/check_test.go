@@ -209,6 +209,34 @@ echo >/sys/fs/cgroup/mine/memory.max
 		require.Contains(t, fmt.Sprint(e.Conduct.Refused), `mkdir`)
 		require.Contains(t, fmt.Sprint(e.Conduct.Refused), `ENOENT`)
 	})
+	t.Run("what was missing first, and made then", func(t *testing.T) {
+		e := own(t, "exec container run true\n",
+			"mkdir here/below 2>/dev/null; mkdir here && mkdir here/below; exit 7", patience())
+		require.NotNil(t, e.Conduct)
+		require.Empty(t, e.Conduct.Refused)
+	})
+	t.Run("what the command looks for", func(t *testing.T) {
+		e := own(t, "exec container run cat letter-of-the-command\n",
+			"shift; \"$@\"\n", patience())
+		require.NotNil(t, e.Conduct)
+		require.NotContains(t, fmt.Sprint(e.Conduct.Refused), "letter-of-the-command")
+	})
+	t.Run("what was looked for last", func(t *testing.T) {
+		e := own(t, "exec container run true\n",
+			`for n in $(seq 200); do test -e /letter-$n; done; cd /proc/mine; exit 7`, patience())
+		require.NotNil(t, e.Conduct)
+		looked := fmt.Sprint(e.Conduct.Refused)
+		require.Contains(t, looked, "/letter-200")
+		require.Contains(t, looked, "/proc/mine")
+		require.NotContains(t, looked, "/letter-100")
+	})
+	t.Run("temporary files", func(t *testing.T) {
+		e := own(t, "exec container run true\n",
+			`d=$(mktemp -d) || exit 6; mkdir "$d/one/two"; exit 7`, patience())
+		require.Contains(t, e.Message+e.Log, "exit status 7")
+		require.NotNil(t, e.Conduct)
+		require.Contains(t, fmt.Sprint(e.Conduct.Refused), "$WORK/"+tmp)
+	})
 	t.Run("covers /proc", func(t *testing.T) {
 		if os.Geteuid() != 0 {
 			t.Skip("asks for root")

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +25,10 @@ type Refusal struct {
 	Text  string // pivot_root("rootfs", "rootfs/oldrootfs")
 	Errno string // EINVAL
 	Cause string // invalid argument
+	// Looks tells that the call only looks for a file, which many programs do in several places.
+	Looks bool
+	// Inside tells that the program had changed its root before.
+	Inside bool
 }
 
 // A Conduct is what a program that failed asked of the kernel, when it was run once more under the
@@ -54,6 +59,25 @@ var telling = []string{
 	"vfork",
 }
 
+// looking are the calls that look for a file. That one of them finds none is mostly no news.
+var looking = []string{
+	"access", "faccessat", "faccessat2", "lstat", "newfstatat", "open", "openat", "openat2",
+	"readlink", "readlinkat", "stat", "statx",
+}
+
+// ofLanguages matches the files that the runtimes of languages look for: libraries, modules,
+// translations, time zones, and what the kernel says of the machine.
+var ofLanguages = regexp.MustCompile(`^/etc/(ld\.|localtime|selinux|ssl|nsswitch)|` +
+	`^/(proc|sys)/|/(lib|lib64|share|locale|zoneinfo)/|` +
+	`\.(so|mo|py|pyc|rb|pm|pl|js|json|ini|cfg|conf)\b|pyvenv|__pycache__`)
+
+// looksInVain tells whether a call looked for a file that is not there, and that is not of the
+// runtime of a language.
+func looksInVain(name string, call inject.Call) bool {
+	return call.Errno == unix.ENOENT && slices.Contains(looking, name) &&
+		!writesKernelFile(name, call) && !ofLanguages.MatchString(firstText(call.Text))
+}
+
 // observe runs the program once more as the line of the script did, in a directory like that of the
 // script, and returns what it asked of the kernel. It returns nil for a line that runs something
 // else.
@@ -75,7 +99,7 @@ func observe(ran, dir string) *Conduct {
 		return nil
 	}
 	again := filepath.Join(now().Dir, "work", "again") // visit.end removes it
-	if err := os.Mkdir(again, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(again, tmp), 0o755); err != nil {
 		return nil
 	}
 	if info, err := os.Stat(filepath.Join(dir, "rootfs")); err == nil && info.IsDir() {
@@ -94,7 +118,10 @@ func observe(ran, dir string) *Conduct {
 	if err != nil || r.Hung != "" {
 		return nil
 	}
-	c := conduct(r.Calls)
+	c := conduct(r.Calls, words)
+	for i, refused := range c.Refused {
+		c.Refused[i].Text = strings.ReplaceAll(refused.Text, again, "$WORK")
+	}
 	c.Splits = splits(program, words)
 	return c
 }
@@ -113,38 +140,76 @@ func splits(program inject.Program, words []string) bool {
 	return strings.Contains(string(out), "[one]") || strings.Contains(string(out), "[one word]")
 }
 
-// conduct sums up the calls of a program, until it executes the command of the container.
-func conduct(calls []inject.Call) *Conduct {
+// conduct sums up the calls of a program that was run with these words. The files for which the
+// command of the container looks are none of the program's business.
+func conduct(calls []inject.Call, words []string) *Conduct {
 	c := &Conduct{}
+	inside, command := false, -1 // the number of the first process that is of the command
 	for _, call := range calls {
 		name := inject.Name(call.Number)
-		if !slices.Contains(telling, name) && !writesKernelFile(name, call) && !asks(name, call) {
+		ofCommand := command >= 0 && call.Process >= command
+		looks := !ofCommand && looksInVain(name, call)
+		if !slices.Contains(telling, name) && !writesKernelFile(name, call) &&
+			!asks(name, call) && !looks {
 			continue
 		}
 		switch {
 		case call.Errno == 0 && strings.HasPrefix(name, "execve"):
 			c.Ran = append(c.Ran, firstText(call.Text))
+			if command < 0 && len(words) > 2 &&
+				filepath.Base(firstText(call.Text)) == filepath.Base(words[2]) {
+				command = call.Process
+			}
 			// What it looked for in other directories before is no news, and neither is a mount
 			// that it could do without or in another way: of the paths in /proc that are covered
 			// no kernel has all, and some of them are files.
 			c.Refused = slices.DeleteFunc(c.Refused, func(r Refusal) bool {
-				return r.Call == name ||
+				return r.Call == name || r.Looks ||
 					r.Call == "mount" && (r.Errno == "ENOENT" || r.Errno == "ENOTDIR")
 			})
 		case call.Errno == 0 && len(c.Made) < mostCalls:
-			c.Made = append(c.Made, withFlags(name, call))
+			text := withFlags(name, call)
+			c.Made = append(c.Made, text)
+			inside = inside || name == "chroot" || name == "pivot_root"
+			// It was made in the end, after what was missing had been made.
+			c.Refused = slices.DeleteFunc(c.Refused, func(r Refusal) bool {
+				return r.Text == text
+			})
 		case call.Errno == 0 || len(c.Refused) == mostCalls:
 		case call.Errno == unix.ENOSYS: // an old kernel, or a filter: it tries another call then
+		case name == "unlinkat" && call.Errno == unix.EISDIR: // rmdir(2) comes next
 		default:
+			if looks {
+				c.forgetLook()
+			}
 			c.Refused = append(c.Refused, Refusal{
 				Call:  name,
 				Text:  withFlags(name, call),
 				Errno: unix.ErrnoName(call.Errno),
 				Cause: call.Errno.Error(),
+				Looks: looks, Inside: inside,
 			})
 		}
 	}
 	return c
+}
+
+// forgetLook forgets the first look for a file where there are many: the last ones are before the
+// end of the program.
+func (c *Conduct) forgetLook() {
+	const most = 20
+	first, looks := -1, 0
+	for i, r := range c.Refused {
+		if r.Looks {
+			looks++
+			if first < 0 {
+				first = i
+			}
+		}
+	}
+	if looks >= most {
+		c.Refused = slices.Delete(c.Refused, first, first+1)
+	}
 }
 
 // requests are the operations of two calls that say something about a container: prctl(2) about the
@@ -202,9 +267,17 @@ func firstText(call string) string {
 
 // numberOf are the numbers of arguments that are shown of some calls.
 var numberOf = map[string]int{
-	"chdir": 1, "chroot": 1, "execve": 1, "fchdir": 1, "mkdir": 1, "mkdirat": 2, "mount": 4,
+	"access": 1, "chdir": 1, "chroot": 1, "execve": 1, "faccessat": 2, "faccessat2": 2,
+	"fchdir": 1, "lstat": 1, "newfstatat": 2, "open": 1, "openat": 2, "openat2": 2, "readlink": 1,
+	"readlinkat": 2, "stat": 1, "statx": 2, "mkdir": 1, "mkdirat": 2, "mount": 4,
 	"pivot_root": 2, "rmdir": 1,
 	"sethostname": 1, "setns": 2, "umount2": 2, "unshare": 1,
+}
+
+// ofDirectory are the calls whose first argument is the directory where a path begins.
+var ofDirectory = []string{
+	"faccessat", "faccessat2", "mkdirat", "mknodat", "newfstatat", "openat", "openat2",
+	"readlinkat", "statx", "unlinkat",
 }
 
 // flagNames are the bits in an argument of some calls: which argument, and how they are called.
@@ -260,6 +333,10 @@ func withFlags(name string, call inject.Call) string {
 	text := call.Text
 	before, _, _ := strings.Cut(text, "(")
 	args := strings.Split(strings.TrimSuffix(strings.TrimPrefix(text, before+"("), ")"), ", ")
+	if int32(call.Args[0]) == unix.AT_FDCWD && slices.Contains(ofDirectory, name) {
+		args[0] = "AT_FDCWD"
+		text = before + "(" + strings.Join(args, ", ") + ")"
+	}
 	if n, known := numberOf[name]; known && len(args) > n {
 		args = args[:n] // what is in the other registers is by chance
 		text = before + "(" + strings.Join(args, ", ") + ")"

@@ -191,6 +191,9 @@ func (t *trial) params(file string, script Script) testscript.Params {
 	}
 }
 
+// tmp is the directory for temporary files in that of a script, which testscript makes.
+const tmp = ".tmp"
+
 // scriptEnv is what scripts find in their environment.
 func scriptEnv(home string) []string {
 	// The applets of the rootfs serve a host that lacks, say, hostname.
@@ -202,6 +205,7 @@ func scriptEnv(home string) []string {
 	return []string{
 		"PATH=" + strings.Join(path, ":"),
 		"HOME=" + home,
+		"TMPDIR=" + filepath.Join(home, tmp),
 		// testscript wants to see all threads of a Go program that panics. One is enough.
 		"GOTRACEBACK=single",
 	}
