@@ -502,9 +502,7 @@ func (x explanation) rows() (rows [][2]string) {
 	add("panic", strings.TrimPrefix(x.panicked, "panic: "))
 	add("clue", x.clue)
 	add("stdout", verbatim(x.stdout, 8))
-	if x.panicked == "" {
-		add("stderr", verbatim(x.stderr, 8))
-	}
+	add("stderr", verbatim(beforePanic(x.stderr), 8))
 	add("differs", verbatim(x.diff, 12))
 	return rows
 }

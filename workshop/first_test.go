@@ -236,6 +236,29 @@ func main() {
 		about: "step1-skeleton/command-runs",
 		says:  []string{`refused: openat(AT_FDCWD, "letter.txt"): ENOENT`},
 	},
+	{
+		name: "an error that is reported some lines below",
+		step: "step1-skeleton",
+		program: `package main
+
+import (
+	"os"
+	"os/exec"
+)
+
+func main() {
+	err := os.Chdir("/srv/elsewhere")
+	if err != nil {
+		panic(err)
+	}
+	if err := exec.Command(os.Args[2]).Run(); err != nil {
+		panic(err)
+	}
+}
+`,
+		about: "step1-skeleton/command-runs",
+		says:  []string{`main.go:9: err := os.Chdir("/srv/elsewhere")`},
+	},
 }
 
 // TestFirstWords lets programs with one fault be told of it.

@@ -8,6 +8,7 @@ import (
 	"go/token"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -22,7 +23,79 @@ var (
 	pythonRE = regexp.MustCompile(`(?m)^(\w+(?:Error|Exception|Interrupt)\b.*)$`)
 	calledRE = regexp.MustCompile(`(?m)^  File "([^"]+)", line (\d+), in \S+\n    (.*)$`)
 	rustRE   = regexp.MustCompile(`panicked at (?:'(.*)', )?(\S+:\d+)(?::\d+)?:?\n?(.*)`)
+	// main.rb:3:in `cp': no such file (Errno::ENOENT)
+	rubyRE      = regexp.MustCompile(`(?m)^(\S+:\d+):in [\x60'].*?': (.*) \((\w+(?:::\w+)*)\)$`)
+	rubyFrameRE = regexp.MustCompile(`(?m)^(?:\tfrom )?(\S+?):(\d+):in `)
+	// main.nim(3) main, and below all of these the error
+	nimRE      = regexp.MustCompile(`(?m)^Error: unhandled exception: ((?:.*\n?)+?.*) \[(\w+)\]$`)
+	nimFrameRE = regexp.MustCompile(`(?m)^(\S+\.nim)\((\d+)\) `)
+	// PHP Fatal error:  Uncaught Error: text in main.php:3
+	phpRE = regexp.MustCompile(`(?m)^PHP Fatal error:  (?:Uncaught )?(.*) in \S+?` +
+		`(?::| on line )\d+$`)
+	// an Error: text, and at main (file.js:3:4) below it
+	nodeRE = regexp.MustCompile(`(?m)^(?:Uncaught )?(\w*Error(?: \[\w+\])?: .*)\n` +
+		`(?:.*\n)*?\s+at .*:\d+:\d+\)?$`)
+	nodeFrameRE = regexp.MustCompile(`(?m)^\s+at (?:.*\()?(?:file://)?(/\S+?):(\d+):\d+\)?$`)
+	// Exception in thread "main" an.Error: text, and at Main.main(Main.java:3) below it
+	javaRE      = regexp.MustCompile(`(?m)^Exception in thread "\S+" (.*)$`)
+	javaFrameRE = regexp.MustCompile(`(?m)^\s+at (?:[\w.$/@]*?)\((\w+\.\w+):(\d+)\)$`)
 )
+
+// ofLibraries matches files that are not of the program.
+var ofLibraries = regexp.MustCompile(`^/usr/lib/|/lib/(python|ruby|nim)|/gems/|` +
+	`/node_modules/|^node:`)
+
+// traces are those of other languages: how they name the error and the places, innermost first.
+var traces = []struct {
+	bug   *regexp.Regexp // with the error as its first group
+	text  string         // what is told of the error
+	frame *regexp.Regexp // with the file and the line
+	// last tells that the innermost place is the last.
+	last bool
+}{
+	{bug: rubyRE, text: "$3: $2", frame: rubyFrameRE},
+	{bug: nimRE, text: "$2: $1", frame: nimFrameRE, last: true},
+	{bug: phpRE, text: "$1", frame: regexp.MustCompile(`(?m) in (\S+?)(?::| on line )(\d+)$`)},
+	{bug: nodeRE, text: "$1", frame: nodeFrameRE},
+	{bug: javaRE, text: "$1", frame: javaFrameRE},
+}
+
+// traceOf is what panicked tells of a trace of one of these languages, or nothing.
+func traceOf(stderr string) string {
+	for _, l := range traces {
+		m := l.bug.FindStringSubmatchIndex(stderr)
+		if m == nil {
+			continue
+		}
+		text := string(l.bug.ExpandString(nil, l.text, stderr, m))
+		text = strings.Join(strings.Fields(text), " ")
+		frames := l.frame.FindAllStringSubmatch(stderr, -1)
+		if l.last {
+			slices.Reverse(frames)
+		}
+		for _, f := range frames {
+			if !ofLibraries.MatchString(f[1]) {
+				return text + "\nat " + sourceAt(f[1], f[2])
+			}
+		}
+		return text
+	}
+	return ""
+}
+
+// sourceAt is a place in a file, with the text of the line if the file is here.
+func sourceAt(file, line string) string {
+	place := relative(file) + ":" + line
+	n, err := strconv.Atoi(line)
+	text, readErr := os.ReadFile(file)
+	if err != nil || readErr != nil {
+		return place
+	}
+	if lines := strings.Split(string(text), "\n"); n >= 1 && n <= len(lines) {
+		place += ": " + strings.TrimSpace(lines[n-1])
+	}
+	return place
+}
 
 // panicked is the first line of a panic, and below it the place in the program and the source line
 // there, if they are known.
@@ -39,8 +112,22 @@ func panicked(stderr string) string {
 		if place := goPlace(stderr); place != "" {
 			return first + "\n" + place
 		}
+	case first == "":
+		return traceOf(stderr)
 	}
 	return first
+}
+
+// beforePanic is what was written on standard error before a panic, by the command for instance. It
+// is all if there was no panic.
+func beforePanic(stderr string) string {
+	if panicked(stderr) == "" {
+		return stderr
+	}
+	if i := panicRE.FindStringIndex(stderr); i != nil {
+		return stderr[:i[0]]
+	}
+	return "" // its trace begins somewhere
 }
 
 // pythonTrace is the error of a traceback, with the innermost line of the program itself.
@@ -71,13 +158,48 @@ func goPlace(stderr string) string {
 		if onlyPanics(file, text, line) {
 			continue
 		}
-		place := "at " + relative(file) + ":" + m[2]
-		if lines := strings.Split(string(text), "\n"); line >= 1 && line <= len(lines) {
-			place += ": " + strings.TrimSpace(lines[line-1])
-		}
-		return place
+		return "at " + sourceAt(file, strconv.Itoa(failedAt(file, text, line)))
 	}
 	return ""
+}
+
+// failedAt is the line where the error came from that this line of a file reports, as in
+// panic(err), or the line itself.
+func failedAt(file string, text []byte, line int) int {
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, file, text, parser.SkipObjectResolution)
+	if err != nil {
+		return line
+	}
+	at := func(n ast.Node) int { return fset.Position(n.Pos()).Line }
+	reported := ""
+	ast.Inspect(f, func(n ast.Node) bool {
+		if call, ok := n.(*ast.CallExpr); ok && at(call) == line && len(call.Args) > 0 {
+			last, ok := call.Args[len(call.Args)-1].(*ast.Ident)
+			if ok && (last.Name == "e" || strings.Contains(strings.ToLower(last.Name), "err")) {
+				reported = last.Name
+			}
+		}
+		return true
+	})
+	from := line
+	ast.Inspect(f, func(n ast.Node) bool {
+		function, ok := n.(*ast.FuncDecl)
+		if ok { // the error is of the same function
+			return at(function) <= line && line <= fset.Position(function.End()).Line
+		}
+		set, ok := n.(*ast.AssignStmt)
+		if !ok || at(set) > line {
+			return true
+		}
+		for _, to := range set.Lhs {
+			if name, ok := to.(*ast.Ident); ok && reported != "" && name.Name == reported {
+				from = at(set)
+			}
+		}
+		return true
+	})
+	return from
 }
 
 // onlyPanics tells whether the function at this line of a file does nothing but report an error,

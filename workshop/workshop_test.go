@@ -282,6 +282,11 @@ func TestExplain(t *testing.T) {
 		),
 	)
 	require.Contains(t, text, "seen: exit status 2 (a panic)")
+	text = rows(event("step1-skeleton/exit-status", "exits 42", harness.Failure{
+		Message: "container run: exit status 2, want 42",
+		Stderr:  "true: I may not\n" + panics,
+	}))
+	require.Contains(t, text, "stderr: true: I may not", "what the command said before")
 	text = rows(
 		event(
 			"exit-status-signal",

@@ -163,7 +163,11 @@ var (
 	// bug.
 	panics = regexp.MustCompile(`(?m)^(goroutine \d+ .*\[running|` +
 		`Traceback \(most recent call last\):|` +
-		`thread '.*' .*panicked at )`)
+		`thread '.*' .*panicked at |` +
+		`\S+:\d+:in [\x60'].*': .* \(\w+(::\w+)*\)$|` + // Ruby
+		`Error: unhandled exception: |` + // Nim
+		`PHP Fatal error: |` +
+		`Exception in thread "\S+" )`) // Java, Kotlin
 )
 
 // params are those of a script on the throw-away host.

@@ -1,0 +1,78 @@
+//go:build linux
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestTraces reads what the runtimes of several languages write of a program that has a bug: the
+// error, and the innermost line of the program itself.
+func TestTraces(t *testing.T) {
+	for _, c := range []struct {
+		name, stderr, want string
+	}{
+		{
+			name: "Ruby",
+			stderr: "/usr/lib/ruby/3.1.0/fileutils.rb:1394:in `initialize': No such file or " +
+				"directory @ rb_sysopen - true (Errno::ENOENT)\n" +
+				"\tfrom /usr/lib/ruby/3.1.0/fileutils.rb:1394:in `open'\n" +
+				"\tfrom /srv/mine.rb:7:in `prepare'\n\tfrom /srv/mine.rb:20:in `<main>'\n",
+			want: "Errno::ENOENT: No such file or directory @ rb_sysopen - true\n" +
+				"at /srv/mine.rb:7",
+		},
+		{
+			name: "Ruby 3.4",
+			stderr: "/srv/mine.rb:3:in 'Object#prepare': undefined method 'x' for nil " +
+				"(NoMethodError)\n\tfrom /srv/mine.rb:9:in '<main>'\n",
+			want: "NoMethodError: undefined method 'x' for nil\nat /srv/mine.rb:3",
+		},
+		{
+			name: "Nim",
+			stderr: "/srv/mine.nim(18) mine\n/srv/mine.nim(4) prepare\n" +
+				"/usr/lib/nim/lib/pure/os.nim(1885) copyFile\n" +
+				"Error: unhandled exception: No such file or directory\n" +
+				"Additional info: true [OSError]\n",
+			want: "OSError: No such file or directory Additional info: true\n" +
+				"at /srv/mine.nim:4",
+		},
+		{
+			name: "PHP",
+			stderr: "PHP Fatal error:  Uncaught Error: Call to undefined function contain() in " +
+				"/srv/mine.php:3\nStack trace:\n#0 {main}\n  thrown in /srv/mine.php on line 3\n",
+			want: "Error: Call to undefined function contain()\nat /srv/mine.php:3",
+		},
+		{
+			name: "Node",
+			stderr: "node:fs:573\n  return binding.open(\n                 ^\n\n" +
+				"Error: ENOENT: no such file or directory, open 'letter'\n" +
+				"    at Object.openSync (node:fs:573:18)\n" +
+				"    at prepare (/srv/mine.js:2:4)\n    at /srv/mine.js:5:1\n",
+			want: "Error: ENOENT: no such file or directory, open 'letter'\nat /srv/mine.js:2",
+		},
+		{
+			name: "Java",
+			stderr: "Exception in thread \"main\" java.io.IOException: error=2, No such file\n" +
+				"\tat Mine.prepare(Mine.java:7)\n\tat Mine.main(Mine.java:3)\n",
+			want: "java.io.IOException: error=2, No such file\nat Mine.java:7",
+		},
+		{
+			name:   "words of the program",
+			stderr: "mine: in 'rootfs': no such file (Error)\nError: it failed\n",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) { require.Equal(t, c.want, panicked(c.stderr)) })
+	}
+}
+
+// TestTraceShowsTheLine requires the text of the line where a program is known by its source.
+func TestTraceShowsTheLine(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "mine.rb")
+	require.NoError(t, os.WriteFile(file, []byte("# mine\n  prepare(ARGV)\n"), 0o644))
+	said := panicked(file + ":2:in `<main>': undefined method (NoMethodError)\n")
+	require.Contains(t, said, "mine.rb:2: prepare(ARGV)")
+}
