@@ -448,8 +448,14 @@ func readOnlyHost(c cause) string {
 			"make the directory in /sys/fs/cgroup/memory, pids or cpu. The files are " +
 			"memory.limit_in_bytes, pids.max and cpu.cfs_quota_us there."
 	}
-	return "All that belongs to the machine is read-only here, so that a mistake does no harm. " +
-		"Is this path meant to be in the " +
+	const readOnly = "All that belongs to the machine is read-only here, so that a mistake does " +
+		"no harm"
+	if strings.HasPrefix(c.path, "/tmp/") || strings.HasPrefix(c.path, "/var/tmp/") {
+		return readOnly + ", /tmp too. Temporary files belong into the directory that $TMPDIR " +
+			"names (mktemp(1) knows it). A root file system is in the directory where your " +
+			"program is run: it is called rootfs."
+	}
+	return readOnly + ". Is this path meant to be in the " +
 		"container? Then it is below the directory rootfs, or your root is not changed yet."
 }
 
@@ -724,6 +730,21 @@ var subjects = []struct {
 	{call: "chroot", errno: "ENOENT", script: "step3-rootfs/root-is-rootfs"},
 }
 
+// cgroupSubject is the script about what a program wanted of cgroups: a limit that was asked for,
+// or nothing.
+func cgroupSubject(e harness.Event, c cause) string {
+	asked := func(flag string) bool { return strings.Contains(e.Ran, flag) }
+	switch {
+	case !slices.ContainsFunc([]string{" -memory ", " -pids ", " -cpus "}, asked):
+		return "step4-cgroups/limits-none"
+	case strings.Contains(c.path, "pids"):
+		return "step4-cgroups/pids-file"
+	case strings.Contains(c.path, "/cpu"):
+		return "step4-cgroups/cpu-file"
+	}
+	return "step4-cgroups/memory-file"
+}
+
 // subject names the script whose hints help, if it is not the one that failed.
 func subject(e harness.Event) string {
 	c := findCause(e)
@@ -735,7 +756,7 @@ func subject(e harness.Event) string {
 	case about == "rootfs": // it is about what may be missing
 		return ""
 	case cgroupRefused:
-		return "step4-cgroups/memory-file"
+		return cgroupSubject(e, c)
 	case split && about != "arguments":
 		return "step1-skeleton/arguments"
 	case lookedUpOnHost:

@@ -259,6 +259,21 @@ func main() {
 		about: "step1-skeleton/command-runs",
 		says:  []string{`main.go:9: err := os.Chdir("/srv/elsewhere")`},
 	},
+	{
+		name:    "a directory below /tmp",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nmkdir /tmp/jail || exit 1\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{`mkdir("/tmp/jail"): EROFS`, "$TMPDIR"},
+	},
+	{
+		name: "a cgroup that nobody asked for",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\nshift\nmkdir /sys/fs/cgroup/mine || exit 1\n" +
+			"echo 20 >/sys/fs/cgroup/mine/pids.max && exec \"$@\"\n",
+		about: "step4-cgroups/limits-none",
+		says:  []string{`mkdir("/sys/fs/cgroup/mine"): EROFS`},
+	},
 }
 
 // TestFirstWords lets programs with one fault be told of it.
