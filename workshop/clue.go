@@ -86,7 +86,7 @@ func blame(e harness.Event) *harness.Refusal {
 	m := anyStatus.FindStringSubmatch(e.Message)
 	content := !e.Panicked && (m == nil || m[1] == "0") && panicked(e.Stderr) == ""
 	if content && executed(e) != "no" {
-		return nil // the program was content, and may be
+		return ignored(e) // the program was content
 	}
 	// A program may go on after a refusal, and fail later by something else: its own words tell.
 	said, bug := e.Stderr, panicked(e.Stderr)
@@ -121,6 +121,25 @@ func blame(e harness.Event) *harness.Refusal {
 		return lookedFor
 	}
 	return last
+}
+
+// ignored is a refusal of a call to which a promise belongs that is not kept: the program
+// went on as if the call had succeeded.
+func ignored(e harness.Event) *harness.Refusal {
+	root := e.Script.Step == "step3-rootfs"
+	for _, r := range e.Conduct.Refused {
+		switch r.Call {
+		case "chroot", "pivot_root":
+			if root && !e.Conduct.Calls(r.Call) {
+				return &r
+			}
+		case "unshare", "sethostname", "clone":
+			if strings.HasPrefix(e.Script.Name, "hostname") && r.Errno == "EPERM" {
+				return &r
+			}
+		}
+	}
+	return nil
 }
 
 // firstPath is the first path that a call is about, in print.
@@ -288,6 +307,9 @@ var clues = map[string]map[string]func(cause) string{
 
 // clue says what an error that does not explain itself means for a container program.
 func clue(e harness.Event) string {
+	if text := flagNotKnown(e); text != "" {
+		return text
+	}
 	aboutPids := strings.Contains(e.Script.Name, "pids")
 	if e.Tasks >= harness.MaxTasks() && !aboutPids {
 		return fmt.Sprintf("The throw-away host allows %d processes and threads at once, and "+
@@ -584,8 +606,8 @@ var (
 
 // habits are clues from what a program did where no call failed.
 var habits = []func(harness.Event) string{
-	leavesBehind, wordsSplit, wrongIndex, wrongWord,
-	ownOutput, capsetAlone, knewStatus, notAFlag, notStarted, silent,
+	leavesBehind, mountsShared, rootNotChanged, wordsSplit, wrongIndex, wrongWord, nilPanic,
+	helperFailed, ownOutput, capsetAlone, knewStatus, statusLost, notAFlag, notStarted, silent,
 }
 
 // leavesBehind is for a program after which the host is not as it was.

@@ -147,25 +147,6 @@ func main() {
 			"run is the command"},
 	},
 	{
-		name: "a /proc that covers the one of the host",
-		step: "step1-skeleton",
-		program: `#!/bin/sh
-test "$1" = run || exit 2
-shift
-exec unshare --pid --fork --mount --propagation unchanged -- \
-	sh -c 'mount -t proc proc /proc; "$@"; exit $?' sh "$@"
-`,
-		about: "step3-rootfs/host-mounts-unchanged",
-		says:  []string{"left behind: mount proc /proc", "MS_PRIVATE and MS_REC"},
-	},
-	{
-		name:    "a host without /proc",
-		step:    "step1-skeleton",
-		program: "#!/bin/sh\ntest \"$1\" = run || exit 2\nshift\n\"$@\"\numount /proc\n",
-		about:   "step3-rootfs/host-mounts-unchanged",
-		says:    []string{"taken away: mount proc /proc"},
-	},
-	{
 		name:    "the command taken for a file",
 		step:    "step1-skeleton",
 		program: "#!/bin/sh\nshift\nmkdir jail && cp \"$1\" jail && exec chroot jail \"$@\"\n",
@@ -194,6 +175,21 @@ exec unshare --pid --fork --mount --propagation unchanged -- \
 		program: "#!/bin/sh\nmkdir -p jail\ntar -C jail -xf images/small.tar || exit 1\n",
 		about:   "step1-skeleton/command-runs",
 		says:    []string{"There is no images/small.tar here", "no image has to be found"},
+	},
+	{
+		name:    "a directory below /tmp",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nmkdir /tmp/jail || exit 1\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{`mkdir("/tmp/jail"): EROFS`, "$TMPDIR"},
+	},
+	{
+		name: "a cgroup that nobody asked for",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\nshift\nmkdir /sys/fs/cgroup/mine || exit 1\n" +
+			"echo 20 >/sys/fs/cgroup/mine/pids.max && exec \"$@\"\n",
+		about: "step4-cgroups/limits-none",
+		says:  []string{`mkdir("/sys/fs/cgroup/mine"): EROFS`},
 	},
 	{
 		name: "an error by its name",
@@ -260,19 +256,59 @@ func main() {
 		says:  []string{`main.go:9: err := os.Chdir("/srv/elsewhere")`},
 	},
 	{
-		name:    "a directory below /tmp",
-		step:    "step1-skeleton",
-		program: "#!/bin/sh\nmkdir /tmp/jail || exit 1\n",
-		about:   "step1-skeleton/command-runs",
-		says:    []string{`mkdir("/tmp/jail"): EROFS`, "$TMPDIR"},
+		name: "success taken for a failure",
+		step: "step1-skeleton",
+		program: `package main
+
+import (
+	"errors"
+	"os"
+)
+
+func main() {
+	err := os.Mkdir("here", 0o755)
+	if !errors.Is(err, os.ErrExist) {
+		panic(err)
+	}
+}
+`,
+		about: "step1-skeleton/command-runs",
+		says:  []string{`main.go:9: err := os.Mkdir("here", 0o755)`, "nil is no error"},
 	},
 	{
-		name: "a cgroup that nobody asked for",
+		name: "another program that fails",
 		step: "step1-skeleton",
-		program: "#!/bin/sh\nshift\nmkdir /sys/fs/cgroup/mine || exit 1\n" +
-			"echo 20 >/sys/fs/cgroup/mine/pids.max && exec \"$@\"\n",
-		about: "step4-cgroups/limits-none",
-		says:  []string{`mkdir("/sys/fs/cgroup/mine"): EROFS`},
+		program: `package main
+
+import "os/exec"
+
+func main() {
+	if err := exec.Command("tar", "-x", "-f", "/dev/null/small.tar").Run(); err != nil {
+		panic(err)
+	}
+}
+`,
+		about: "step1-skeleton/command-runs",
+		says:  []string{"Your program ran tar, which ended with exit status 2"},
+	},
+	{
+		name: "a /proc that covers the one of the host",
+		step: "step1-skeleton",
+		program: `#!/bin/sh
+test "$1" = run || exit 2
+shift
+exec unshare --pid --fork --mount --propagation unchanged -- \
+	sh -c 'mount -t proc proc /proc; "$@"; exit $?' sh "$@"
+`,
+		about: "step3-rootfs/host-mounts-unchanged",
+		says:  []string{"left behind: mount proc /proc", "MS_PRIVATE and MS_REC"},
+	},
+	{
+		name:    "a host without /proc",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\ntest \"$1\" = run || exit 2\nshift\n\"$@\"\numount /proc\n",
+		about:   "step3-rootfs/host-mounts-unchanged",
+		says:    []string{"taken away: mount proc /proc"},
 	},
 }
 

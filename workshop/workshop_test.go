@@ -248,8 +248,9 @@ func TestExplain(t *testing.T) {
 	require.Contains(
 		t,
 		text,
-		"before: it had ended: exit status 2 (wrong usage)\nstderr: container: no flag -pids",
+		"before: it had ended: exit status 2 (wrong usage)\nclue: -pids is a flag",
 	)
+	require.Contains(t, text, "stderr: container: no flag -pids")
 
 	text = rows(event("pids-file", "wait container", harness.Failure{
 		Ran: "exec pkill -KILL -x -f 'sleep 6100'", Message: "unexpected command success",
@@ -272,6 +273,59 @@ func TestExplain(t *testing.T) {
 	}))
 	require.Contains(t, text, `expected: /proc/self/mountinfo without "from-the-container"`)
 	require.Contains(t, text, "seen: there it is: from-the-container")
+
+	for _, b := range []struct {
+		state, stderr string
+		says          bool
+	}{
+		{"exit status 1", "container: exec \"-pids\": executable file not found\n", true},
+		{"exit status 2", "container: no flag -pids\n", true},
+		{"exit status 0", "", true},
+		{"exit status 1", "container: -pids 24: mkdir /sys/fs/cgroup/mine: no such file\n", false},
+		{"exit status 1", "container: too few pids\n", false},
+		{"", "", false},
+	} {
+		text = rows(event("pids-file", "cgroup pids.max", harness.Failure{
+			Ran: "! exec container run -pids 24 sleep 6100 &container&",
+			Background: []harness.Background{
+				{Command: "container run -pids 24 sleep 6100", State: b.state, Stderr: b.stderr},
+			},
+		}))
+		require.Equal(t, b.says, strings.Contains(text, "clue: -pids is a flag of your own"), text)
+	}
+
+	for id, lines := range map[string][]struct {
+		made    []string
+		refused []harness.Refusal
+		says    string
+	}{
+		"step2-namespaces/mounts-out": {
+			{made: nil, says: "Nobody asked for a mount namespace"},
+			{made: []string{"clone(CLONE_NEWNS)"}, says: "still shared with the host"},
+		},
+		"step3-rootfs/root-is-rootfs": {
+			{made: nil, says: "None of your processes has changed its root"},
+			{made: []string{`chroot("/")`}, says: `chroot(2) was given "/"`},
+			{
+				refused: []harness.Refusal{
+					{Call: "chroot", Text: `chroot("./tree")`, Errno: "ENOENT"},
+					{Call: "umount2", Text: `umount2("/proc")`, Errno: "EINVAL"},
+				},
+				says: `It looks for "./tree"`,
+			},
+		},
+	} {
+		for _, l := range lines {
+			text = rows(event(id, map[bool]string{true: "! grep", false: "stdout 'from"}[id ==
+				"step2-namespaces/mounts-out"], harness.Failure{
+				Ran: "exec container run cat /letter", Message: "no match", Stderr: "no such file",
+				Conduct: &harness.Conduct{
+					Made: l.made, Refused: l.refused, Ran: []string{"/usr/bin/cat"},
+				},
+			}))
+			require.Contains(t, text, l.says)
+		}
+	}
 
 	panics := "panic: no\n\ngoroutine 1 [running]:\nmain.main()\n\t/home/me/main.go:9 +0x1d\n"
 	text = rows(

@@ -1,0 +1,118 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"container.example/workshop/internal/harness"
+)
+
+// This file has more of the clues from what a program did, where no call that failed is to blame.
+
+// flagNotKnown is for a program that has not heard of a flag of the step. It may say so, or have
+// ended well before the command could.
+func flagNotKnown(e harness.Event) string {
+	flag := ranCommand(e)
+	if !strings.HasPrefix(flag, "-") {
+		return ""
+	}
+	said, endedWell := e.Stdout+"\n"+e.Stderr, false
+	for _, b := range e.Background {
+		said += "\n" + b.Stdout + "\n" + b.Stderr
+		isIt := strings.Contains(b.Command, " run "+flag+" ")
+		endedWell = endedWell || isIt && b.State == "exit status 0"
+	}
+	complains := false
+	for line := range strings.SplitSeq(said, "\n") {
+		complains = complains || strings.Contains(line, flag) && unknownRE.MatchString(line)
+	}
+	if strings.Contains(said, "cgroup") || !complains && !endedWell {
+		return ""
+	}
+	return fmt.Sprintf("%s is a flag of your own program, which comes with this step: the command "+
+		"begins after the flags and what is given to them. Your program does not know it yet, or "+
+		"takes it for the command.", flag)
+}
+
+// unknownRE matches what programs say of a flag, or of a command, that they do not know.
+var unknownRE = regexp.MustCompile(`(?i)not found|no such|unknown|not defined|unrecogni[sz]ed|` +
+	`invalid option|no flag`)
+
+// mountsShared is for a program whose container and host see the mounts of one another.
+func mountsShared(e harness.Event) string {
+	if e.Script.Name != "mounts-out" && e.Script.Name != "mounts-in" || e.Conduct == nil {
+		return ""
+	}
+	c := cause{event: e}
+	switch {
+	case c.made("MS_PRIVATE") || c.made("MS_SLAVE"):
+		return ""
+	case c.made("CLONE_NEWNS") || e.Conduct.Calls("clone3"):
+		return "There is a mount namespace, and its mounts are still shared with the host: / is " +
+			"a shared mount here, as on every machine with systemd, and a copy of the table " +
+			"remains tied to it until mount(2) on / with MS_PRIVATE and MS_REC cuts it."
+	}
+	return "Nobody asked for a mount namespace: CLONE_NEWNS of clone(2) or unshare(2) makes one. " +
+		"Then mount(2) on / with MS_PRIVATE and MS_REC cuts what ties its mounts to the host."
+}
+
+// rootNotChanged is for a program whose container sees the files of the host.
+func rootNotChanged(e harness.Event) string {
+	if e.Script.Name != "root-is-rootfs" || e.Conduct == nil || executed(e) != "yes" {
+		return ""
+	}
+	c := cause{event: e}
+	switch {
+	case c.made(`chroot("/")`):
+		return "The root is still the one of the host: chroot(2) was given \"/\"."
+	case c.made("chroot(") || c.made("pivot_root("):
+		return ""
+	}
+	return "None of your processes has changed its root: that is pivot_root(2), or chroot(2), " +
+		"before the command is executed."
+}
+
+// statusLost is for a program that ran a command that failed, and ends as if it had not.
+func statusLost(e harness.Event) string {
+	m := exitStatus.FindStringSubmatch(e.Message)
+	if m == nil || m[1] != "0" || executed(e) != "yes" {
+		return ""
+	}
+	return fmt.Sprintf("The command ended with %s, and your program with 0. wait(2) tells the "+
+		"status to the process that waits. Each of yours that waits for another has to ask for "+
+		"it, and to end with the same.", meaning(m[2]))
+}
+
+// nilPanic is for a program that takes success for a failure.
+func nilPanic(e harness.Event) string {
+	bug, _, _ := strings.Cut(panicked(e.Stderr), "\n")
+	if bug != "panic: nil" && !strings.Contains(bug, "panic called with nil argument") {
+		return ""
+	}
+	return "nil is no error: the call had succeeded. The condition that is to find a failure " +
+		"lets success through, too."
+}
+
+// helperFailed is for a program that runs another one than the command, which fails.
+func helperFailed(e harness.Event) string {
+	bug := panicked(e.Stderr)
+	m := anyStatus.FindStringSubmatch(bug)
+	if m == nil || e.Conduct == nil || executed(e) == "yes" {
+		return ""
+	}
+	ran := e.Conduct.Ran
+	if len(ran) == 0 || !toolRE.MatchString(ran[len(ran)-1]) {
+		return ""
+	}
+	return fmt.Sprintf("Your program ran %s, which ended with %s. There is no network on the "+
+		"throw-away host, and nothing has to be fetched: the scripts run your program in a "+
+		"directory that has a root file system called rootfs in it.",
+		filepath.Base(ran[len(ran)-1]), m[0])
+}
+
+// toolRE matches what fetches and unpacks root file systems.
+var toolRE = regexp.MustCompile(`/(curl|wget|tar|unzip|docker|podman|skopeo|git|debootstrap)$`)
