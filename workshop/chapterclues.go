@@ -3,6 +3,7 @@
 package main
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -124,6 +125,9 @@ func capsetAlone(e harness.Event) string {
 		"PR_CAPBSET_DROP, for each of them."
 }
 
+// onDev matches a mount at /dev or below it: what is mounted may well be a file in there.
+var onDev = regexp.MustCompile(`^mount\([^,]*, "([^"]*/)?dev["/]`)
+
 // chapterSubject names the script of step 5 that is about a call of the program that the kernel
 // refused. Whatever is wrong in a chapter, the first script of step 1 meets it first.
 func chapterSubject(c cause) string {
@@ -150,7 +154,7 @@ func chapterSubject(c cause) string {
 		name = "escape-masked"
 	case strings.Contains(c.text, `"/proc/`):
 		name = "escape-read-only-proc"
-	case strings.Contains(c.text, `/dev"`), strings.Contains(c.text, `/dev/`):
+	case onDev.MatchString(c.text):
 		name = "dev"
 	}
 	if name == "" {

@@ -440,6 +440,8 @@ func noMountTarget(c cause) string {
 		return "Either what is to be mounted or the mount point is not there. After pivot_root " +
 			"or chroot paths begin in the root " +
 			"file system: is there such a directory in it?"
+	case strings.HasPrefix(c.path, "/dev/"):
+		return noFile(c)
 	case strings.HasPrefix(c.path, "/") && c.path != "/proc":
 		return noRootfs(c)
 	}
@@ -607,7 +609,8 @@ var (
 // habits are clues from what a program did where no call failed.
 var habits = []func(harness.Event) string{
 	leavesBehind, mountsShared, rootNotChanged, wordsSplit, wrongIndex, wrongWord, nilPanic,
-	helperFailed, ownOutput, capsetAlone, knewStatus, statusLost, notAFlag, notStarted, silent,
+	helperFailed, noNetwork, ownOutput, capsetAlone, knewStatus, statusLost, notAFlag, notStarted,
+	silent,
 }
 
 // leavesBehind is for a program after which the host is not as it was.

@@ -292,6 +292,42 @@ func main() {
 		says:  []string{"Your program ran tar, which ended with exit status 2"},
 	},
 	{
+		name: "an image from the network",
+		step: "step1-skeleton",
+		program: `package main
+
+import "net"
+
+func main() {
+	if _, err := net.Dial("tcp", "192.0.2.1:443"); err != nil {
+		panic(err)
+	}
+}
+`,
+		about: "step1-skeleton/command-runs",
+		says:  []string{"network is unreachable", "no network on the throw-away host"},
+	},
+	{
+		name: "a disk that is not there",
+		step: "step1-skeleton",
+		program: `package main
+
+import (
+	"os"
+	"syscall"
+)
+
+func main() {
+	os.Mkdir("disk", 0o755)
+	if err := syscall.Mount("/dev/no-such-disk", "disk", "ext4", 0, ""); err != nil {
+		panic(err)
+	}
+}
+`,
+		about: "step1-skeleton/command-runs",
+		says:  []string{"There is no /dev/no-such-disk here"},
+	},
+	{
 		name: "a /proc that covers the one of the host",
 		step: "step1-skeleton",
 		program: `#!/bin/sh

@@ -116,3 +116,17 @@ func helperFailed(e harness.Event) string {
 
 // toolRE matches what fetches and unpacks root file systems.
 var toolRE = regexp.MustCompile(`/(curl|wget|tar|unzip|docker|podman|skopeo|git|debootstrap)$`)
+
+// noNetwork is for a program that fails because it finds no network.
+func noNetwork(e harness.Event) string {
+	if executed(e) != "no" || !networkRE.MatchString(e.Stdout+e.Stderr) {
+		return "" // or the command wants one
+	}
+	return "There is no network on the throw-away host, and none is needed: nothing has to be " +
+		"fetched, because the scripts run your program in a directory that has a root file " +
+		"system called rootfs in it. Networks of containers are the business of step 5."
+}
+
+// networkRE matches what programs say where there is no network.
+var networkRE = regexp.MustCompile(`(?i)network is unreachable|default route|no such host|` +
+	`resolve host|name resolution|name or service not known|getaddrinfo|ENETUNREACH`)
