@@ -6,9 +6,13 @@
 //
 // The store is an OCI image layout with two more directories:
 //
-//	oci-layout, index.json, blobs/sha256/     as the OCI image specification has them
-//	layers/sha256/<diff id>/                  each layer unpacked, as overlayfs wants a lower layer
-//	run/docker.io/library/alpine:latest.json  each image in the few words that a runtime needs
+//	oci-layout, index.json, blobs/sha256/  as the OCI image specification has them; the names of
+//	                                       images are annotations in index.json, in full
+//	layers/sha256/<diff id>/               each layer unpacked, as overlayfs wants a lower layer
+//	run/<digest of the manifest>.json      each image in the few words that a runtime needs
+//
+// All but index.json never changes once it has its name, and all that an image needs is there
+// before index.json names it: so one rename(2) is all that other programs see of a new image.
 //
 // In an unpacked layer a whiteout is a character device 0/0, and a directory that hides what is
 // below it has the extended attributes trusted.overlay.opaque=y and user.overlay.opaque=y: the
@@ -27,6 +31,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -46,14 +51,13 @@ func Dir() (string, error) {
 	return "", errors.New("store: no place for it: set CONTAINER_IMAGES to a directory, or HOME")
 }
 
-// An Image is what a runtime needs to know. It stays in use until it is closed: the image tool does
-// not remove the layers of an image that is in use, not even when another one has got its name.
+// An Image is what a runtime needs to know. It is in use until it is closed: the image tool does not
+// remove the layers of an image that is in use, not even when another one has got its name.
 type Image struct {
-	Name     string `json:"name"`     // in full, as Normalise returns it
 	Manifest string `json:"manifest"` // its digest
 
-	// Layers are directories, the lowest one first. In the file they are relative to the store.
-	// There is at least one.
+	// Layers are directories, the lowest one first, and at least one. In the file they are relative
+	// to the store.
 	Layers []string `json:"layers"`
 
 	// What the image asks for, where the flags do not.
@@ -66,8 +70,10 @@ type Image struct {
 	lock *os.File
 }
 
-// File is where the image of that name, which must be in full, is described.
-func File(dir, name string) string { return filepath.Join(dir, "run", name+".json") }
+// RunFile is the file in the store that describes the image of that manifest.
+func RunFile(dir, manifest string) string {
+	return filepath.Join(dir, "run", strings.TrimPrefix(manifest, "sha256:")+".json")
+}
 
 // Open returns the image that is called name, as Docker writes names, in the caller's store. The
 // caller keeps it open as long as a container uses the layers: a lock of flock(2) goes with the
@@ -81,18 +87,56 @@ func Open(name string) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	image, err := open(dir, full)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("image %q: not here (get it: image pull %s)", name, name)
+	for {
+		manifest, err := manifestOf(dir, full)
+		if err == nil && manifest == "" {
+			err = fmt.Errorf("not here (get it: image pull %s)", name)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("image %q: %w", name, err)
+		}
+		image, err := open(dir, manifest)
+		if err == nil {
+			return image, nil
+		}
+		// The image may have been removed meanwhile, or replaced: then its name says so now.
+		if now, _ := manifestOf(dir, full); now == manifest || !errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("image %q: %w", name, err)
+		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("image %q: %w", name, err)
-	}
-	return image, nil
 }
 
-func open(dir, name string) (image *Image, err error) {
-	file, err := lockFile(File(dir, name))
+// RefName is the annotation that has the name of an image in index.json.
+const RefName = "org.opencontainers.image.ref.name"
+
+// manifestOf is the digest of the manifest of an image, or "" if no image is called that.
+func manifestOf(dir, name string) (digest string, err error) {
+	text, err := os.ReadFile(filepath.Join(dir, "index.json"))
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	var index struct {
+		Manifests []struct {
+			Digest      string            `json:"digest"`
+			Annotations map[string]string `json:"annotations"`
+		} `json:"manifests"`
+	}
+	if err := json.Unmarshal(text, &index); err != nil {
+		return "", fmt.Errorf("%s/index.json: %w", dir, err)
+	}
+	for _, m := range index.Manifests {
+		if m.Annotations[RefName] == name {
+			return m.Digest, nil
+		}
+	}
+	return "", nil
+}
+
+func open(dir, manifest string) (image *Image, err error) {
+	file, err := lockFile(RunFile(dir, manifest))
 	if err != nil {
 		return nil, err
 	}
@@ -110,35 +154,21 @@ func open(dir, name string) (image *Image, err error) {
 	return image, nil
 }
 
-// lockFile opens a file with a shared lock. The image may get another file between the two: then
-// the lock is on one that has no name any more, and nobody asks for it.
+// lockFile opens a file with a shared lock. Who removes it holds an exclusive one while he does: so
+// a file that still has its name is not being removed.
 func lockFile(path string) (*os.File, error) {
-	for {
-		file, err := os.Open(path)
-		if err != nil {
-			return nil, err
-		}
-		if err = flock(file, syscall.LOCK_SH); err == nil {
-			var same bool
-			if same, err = isAt(file, path); same {
-				return file, nil
-			}
-		}
-		file.Close()
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return nil, err
-		}
-	}
-}
-
-// isAt tells whether the file is the one that the path leads to.
-func isAt(file *os.File, path string) (bool, error) {
-	opened, err := file.Stat()
+	file, err := os.Open(path)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	named, err := os.Stat(path)
-	return err == nil && os.SameFile(opened, named), err
+	if err = flock(file, syscall.LOCK_SH); err == nil {
+		_, err = os.Stat(path)
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
 }
 
 // Close tells that the layers are no longer used.

@@ -73,8 +73,13 @@ func TestOpen(t *testing.T) {
 	_, err := Open("alpine")
 	require.EqualError(t, err, `image "alpine": not here (get it: image pull alpine)`)
 
-	file := File(dir, "docker.io/library/alpine:latest")
-	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "index.json"), []byte(`{"manifests":[
+		{"digest":"sha256:00"},
+		{"digest":"sha256:01","annotations":{"org.opencontainers.image.ref.name":
+			"docker.io/library/alpine:latest"}}]}`), 0o644))
+	file := RunFile(dir, "sha256:01")
+	assert.Equal(t, dir+"/run/01.json", file)
+	require.NoError(t, os.Mkdir(filepath.Dir(file), 0o755))
 	write := func(text string) { require.NoError(t, os.WriteFile(file, []byte(text), 0o644)) }
 	write(`{"layers":["layers/sha256/a","layers/sha256/b"],"env":["A=1"],"cmd":["sh"],"user":"1:2"}`)
 	image, err := Open("alpine")
@@ -97,4 +102,7 @@ func TestOpen(t *testing.T) {
 		_, err = Open("alpine")
 		assert.ErrorContains(t, err, why)
 	}
+	require.NoError(t, os.Remove(file))
+	_, err = Open("alpine")
+	assert.ErrorIs(t, err, os.ErrNotExist)
 }
