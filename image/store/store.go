@@ -99,12 +99,16 @@ func Open(name string) (*Image, error) {
 		if err == nil {
 			return image, nil
 		}
-		// The image may have been removed meanwhile, or replaced: then its name says so now.
+		// The image may have been removed meanwhile, or replaced: then the index says so now.
 		if now, _ := manifestOf(dir, full); now == manifest || !errors.Is(err, os.ErrNotExist) {
 			return nil, fmt.Errorf("image %q: %w", name, err)
 		}
 	}
 }
+
+// KeptFrom is the file in the directory of -keep in which the runtime writes the digest of the
+// manifest of the image below, so that image commit knows on what the difference goes.
+const KeptFrom = "image"
 
 // RefName is the annotation that has the name of an image in index.json.
 const RefName = "org.opencontainers.image.ref.name"
@@ -154,21 +158,33 @@ func open(dir, manifest string) (image *Image, err error) {
 	return image, nil
 }
 
-// lockFile opens a file with a shared lock. Who removes it holds an exclusive one while he does: so
-// a file that still has its name is not being removed.
+// lockFile opens a file with a shared lock. Whoever removes it holds an exclusive lock at that
+// moment: so a file that still has its name once it is locked will stay.
 func lockFile(path string) (*os.File, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	if err = flock(file, syscall.LOCK_SH); err == nil {
-		_, err = os.Stat(path)
+		err = hasName(file, path)
 	}
 	if err != nil {
 		file.Close()
 		return nil, err
 	}
 	return file, nil
+}
+
+func hasName(file *os.File, path string) error {
+	opened, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	named, err := os.Stat(path)
+	if err == nil && !os.SameFile(opened, named) {
+		err = os.ErrNotExist
+	}
+	return err
 }
 
 // Close tells that the layers are no longer used.
