@@ -171,7 +171,7 @@ func (h *thisHost) copyRootfs(from, to string) error {
 		return err
 	}
 	if err := h.runInside("copy", from, to); err != nil {
-		return fmt.Errorf("copy %q: %w", h.c.Rootfs, err)
+		return fmt.Errorf("copy %q: %w", h.c.Top(), err)
 	}
 	return nil
 }

@@ -75,11 +75,11 @@ func (h *paper) lookUpUser(plan.FD, plan.FD) (users.User, error) {
 	if !users.NeedsFiles(h.c) {
 		return users.LookUp(h.c, "", "")
 	}
-	passwd, err := rootfs.ReadInside(h.c.Rootfs, "etc/passwd")
+	passwd, err := rootfs.ReadBelow(h.c, "etc/passwd")
 	if err != nil {
 		return users.User{}, err
 	}
-	group, err := rootfs.ReadInside(h.c.Rootfs, "etc/group")
+	group, err := rootfs.ReadBelow(h.c, "etc/group")
 	if err != nil {
 		return users.User{}, err
 	}

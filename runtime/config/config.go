@@ -22,7 +22,11 @@ type Container struct {
 	Namespaces Namespaces
 	Hostname   string // in the uts namespace
 
-	Rootfs   string // a directory
+	Rootfs string // a directory
+	// Lowers are directories in place of Rootfs, the lowest first: the layers of an image, which
+	// others use too. Image is the digest of the image's manifest.
+	Lowers   []string
+	Image    string
 	Layers   Layers
 	Keep     string // a directory for what the container writes, or none
 	ReadOnly bool
@@ -46,6 +50,22 @@ type Container struct {
 	Env      []Variable
 	Workdir  string
 	Init     bool // process 1 is a small init
+}
+
+// LowerDirs are the directories that / is made of, the lowest first.
+func (c *Container) LowerDirs() []string {
+	if len(c.Lowers) > 0 {
+		return c.Lowers
+	}
+	return []string{c.Rootfs}
+}
+
+// Top is the uppermost of them. Its mode is that of /.
+func (c *Container) Top() string {
+	if len(c.Lowers) > 0 {
+		return c.Lowers[len(c.Lowers)-1]
+	}
+	return c.Rootfs
 }
 
 // Namespaces are flags of clone(2).
@@ -210,6 +230,9 @@ const maxHostname = 64
 // shares its memory with the runtime, and so both.
 const leastMemory = 512 << 10
 
+// MaxLowers is how many layers the kernel puts together: OVL_MAX_STACK in its fs/overlayfs/params.h.
+const MaxLowers = 500
+
 // MaxVolumes is how many a container can have. Each takes a descriptor and a dozen system calls.
 const MaxVolumes = 240
 
@@ -242,6 +265,14 @@ func (c *Container) Check() error {
 	if c.Namespaces.Has(unix.CLONE_NEWNS) && c.Layers != Overlay && c.Layers != Copy &&
 		c.Layers != Bind {
 		bad("layers", c.Layers, "must be overlay, copy or bind")
+	}
+	if len(c.Lowers) > 0 && c.Layers == Bind {
+		bad("layers", c.Layers, "must be overlay or copy with an image: its layers are shared, "+
+			"and nobody writes to them")
+	}
+	if len(c.Lowers) > MaxLowers {
+		problems = append(problems, fmt.Errorf("-image: has %d layers, and the kernel puts "+
+			"at most %d together", len(c.Lowers), MaxLowers))
 	}
 	if c.Keep != "" && c.Layers == Bind {
 		bad("keep", c.Keep, "must be with -layers overlay or copy: "+
@@ -283,6 +314,7 @@ func (c *Container) checkNamespaces(missing func(flag, namespace string)) {
 	}{
 		{"hostname", c.Hostname != "", unix.CLONE_NEWUTS},
 		{"rootfs", c.Rootfs != "", unix.CLONE_NEWNS},
+		{"image", len(c.Lowers) > 0, unix.CLONE_NEWNS},
 		{"layers", c.Layers != "", unix.CLONE_NEWNS},
 		{"keep", c.Keep != "", unix.CLONE_NEWNS},
 		{"volume", len(c.Volumes) > 0, unix.CLONE_NEWNS},

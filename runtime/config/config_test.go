@@ -43,6 +43,9 @@ func TestCheckAccepts(t *testing.T) {
 		"short hostname":  valid(func(c *Container) { c.Hostname = "a" }),
 		"copy":            valid(func(c *Container) { c.Layers, c.Keep = Copy, "kept" }),
 		"bind":            valid(func(c *Container) { c.Layers = Bind }),
+		"image":           image(1, Overlay),
+		"copied image":    image(2, Copy),
+		"largest image":   image(MaxLowers, Overlay),
 		"keep":            valid(func(c *Container) { c.Keep = "kept" }),
 		"bridge":          valid(func(c *Container) { c.Network = Bridge }),
 		"host network":    valid(func(c *Container) { c.Network = HostNetwork }),
@@ -72,6 +75,16 @@ func TestCheckAccepts(t *testing.T) {
 	} {
 		require.NoError(t, c.Check(), name)
 	}
+}
+
+// image is a container of an image with n layers.
+func image(n int, layers Layers) *Container {
+	return valid(func(c *Container) {
+		c.Rootfs, c.Layers, c.Image = "", layers, "sha256:01"
+		for range n {
+			c.Lowers = append(c.Lowers, "/layer")
+		}
+	})
 }
 
 func volumes(n int) (all []Volume) {
@@ -116,7 +129,16 @@ func TestCheckRefuses(t *testing.T) {
 			valid(func(c *Container) { c.Layers = "snap" }),
 			`-layers "snap": must be overlay, copy or bind`,
 		},
-		{valid(func(c *Container) { c.Layers = "" }), `-layers "": must be overlay, copy or bind`},
+		{
+			valid(func(c *Container) { c.Layers = "" }),
+			`-layers "": must be overlay, copy or bind`,
+		},
+		{
+			image(1, Bind),
+			`-layers "bind": must be overlay or copy with an image: its layers are shared, ` +
+				`and nobody writes to them`,
+		},
+		{image(MaxLowers+1, Overlay), `-image: has 501 layers, and the kernel puts at most 500 together`},
 		{
 			valid(func(c *Container) { c.Layers, c.Keep = Bind, "kept" }),
 			`-keep "kept": must be with -layers overlay or copy: bind writes to the rootfs, ` +
@@ -183,6 +205,7 @@ func TestCheckMissesNamespaces(t *testing.T) {
 	}{
 		{"hostname", "uts", func(c *Container) { c.Hostname = "box" }},
 		{"rootfs", "mnt", func(c *Container) { c.Rootfs = "rootfs" }},
+		{"image", "mnt", func(c *Container) { c.Lowers = []string{"/layer"} }},
 		{"layers", "mnt", func(c *Container) { c.Layers = Overlay }},
 		{"keep", "mnt", func(c *Container) { c.Keep = "kept" }},
 		{"volume", "mnt", func(c *Container) { c.Volumes = []Volume{{Target: "/a"}} }},
@@ -299,4 +322,14 @@ func TestUlimitInWords(t *testing.T) {
 	} {
 		require.Equal(t, want, u.String())
 	}
+}
+
+// / is made of the rootfs, or of the layers of an image.
+func TestLowerDirs(t *testing.T) {
+	c := &Container{Rootfs: "rootfs"}
+	require.Equal(t, []string{"rootfs"}, c.LowerDirs())
+	require.Equal(t, "rootfs", c.Top())
+	c = &Container{Lowers: []string{"/lowest", "/highest"}}
+	require.Equal(t, []string{"/lowest", "/highest"}, c.LowerDirs())
+	require.Equal(t, "/highest", c.Top())
 }

@@ -18,6 +18,8 @@ const (
 	accessACL      = "system.posix_acl_access"
 	defaultACL     = "system.posix_acl_default"
 	fileCapability = "security.capability"
+	opaque         = "user.overlay.opaque" // of a directory in a layer (overlayfs.rst)
+	trustedOpaque  = "trusted.overlay.opaque"
 )
 
 // copyAttributes gives a file the attributes of another one.
@@ -50,9 +52,10 @@ func (c *copier) copyAttributes(from, to string) error {
 
 // isDispensable tells whether a copy does without an attribute that cannot be set: it says nothing
 // about who may do what, and its kind is for root of the host (trusted), for a security module
-// (security), or none that the file system of the copy has (user, on a tmpfs before Linux 6.6).
+// (security), or none that the file system of the copy has (user, on a tmpfs before Linux 6.6). A
+// layer without the mark of an opaque directory shows files of other layers that it is to hide.
 func isDispensable(name string, err error) bool {
-	if name == accessACL || name == defaultACL || name == fileCapability {
+	if name == accessACL || name == defaultACL || name == fileCapability || name == opaque {
 		return false
 	}
 	return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EPERM) ||

@@ -350,6 +350,73 @@ func TestReadInside(t *testing.T) {
 		"without a root file system: the host's")
 }
 
+// In layers the uppermost file counts, unless a layer above it hides it: by a whiteout or an opaque
+// directory (overlayfs.rst), or something else in place of a directory.
+func TestReadBelow(t *testing.T) {
+	layers := func(t *testing.T) (c *config.Container, lower, upper string) {
+		c = &config.Container{Lowers: []string{t.TempDir(), t.TempDir(), t.TempDir()}}
+		writeFile(t, c.Lowers[0]+"/etc/passwd", "lower")
+		return c, c.Lowers[0], c.Lowers[1]
+	}
+	read := func(t *testing.T, c *config.Container) string {
+		text, err := ReadBelow(c, "etc/passwd")
+		require.NoError(t, err)
+		return text
+	}
+	for name, hide := range map[string]func(t *testing.T, upper string){
+		"file":      func(t *testing.T, upper string) { writeFile(t, upper+"/etc/passwd", "") },
+		"directory": func(t *testing.T, upper string) { writeFile(t, upper+"/etc/passwd/a", "") },
+		"no directory": func(t *testing.T, upper string) {
+			writeFile(t, upper+"/etc", "")
+		},
+		"link out": func(t *testing.T, upper string) {
+			require.NoError(t, os.Symlink("/tmp", upper+"/etc"))
+		},
+		"opaque": func(t *testing.T, upper string) {
+			require.NoError(t, os.Mkdir(upper+"/etc", 0o755))
+			setOpaque(t, upper+"/etc")
+		},
+		"opaque root": setOpaque,
+		"whiteout": func(t *testing.T, upper string) {
+			require.NoError(t, os.Mkdir(upper+"/etc", 0o755))
+			makeWhiteout(t, upper+"/etc/passwd")
+		},
+		"whiteout above": func(t *testing.T, upper string) { makeWhiteout(t, upper+"/etc") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, lower, upper := layers(t)
+			require.Equal(t, "lower", read(t, c), "nothing is in the way")
+			hide(t, upper)
+			require.Empty(t, read(t, c))
+			c.Lowers = []string{upper, lower}
+			require.Equal(t, "lower", read(t, c), "what is below hides nothing")
+		})
+	}
+	c, _, upper := layers(t)
+	writeFile(t, upper+"/etc/group", "")
+	require.Equal(t, "lower", read(t, c), "another file")
+	writeFile(t, upper+"/etc/passwd", "upper")
+	require.Equal(t, "upper", read(t, c))
+
+	c = &config.Container{Rootfs: upper}
+	require.Equal(t, "upper", read(t, c), "a rootfs")
+	c.Lowers = []string{upper + "/nowhere"}
+	_, err := ReadBelow(c, "etc/passwd")
+	require.ErrorIs(t, err, unix.ENOENT)
+}
+
+func setOpaque(t *testing.T, dir string) {
+	if err := unix.Setxattr(dir, opaque, []byte("y"), 0); err != nil {
+		t.Skipf("no user attributes on this file system: %v", err)
+	}
+}
+
+func makeWhiteout(t *testing.T, name string) {
+	if err := unix.Mknod(name, unix.S_IFCHR, 0); err != nil {
+		t.Skipf("no whiteouts on this file system: %v", err)
+	}
+}
+
 // What a copy has is what the tree has, but for devices, sockets and pipes; a link is copied and
 // not followed, and a file with two names stays one file.
 func TestCopyOnce(t *testing.T) {
@@ -620,9 +687,9 @@ func TestAttributesShift(t *testing.T) {
 	require.Equal(t, []byte{1}, shifted.inAttribute(accessACL, []byte{1}))
 }
 
-// What says who may do what is not left out of a copy, and the rest may be.
+// What says who may do what is not left out of a copy, nor what a layer hides, and the rest may be.
 func TestDispensable(t *testing.T) {
-	for _, name := range []string{accessACL, defaultACL, fileCapability} {
+	for _, name := range []string{accessACL, defaultACL, fileCapability, opaque} {
 		require.False(t, isDispensable(name, unix.EOPNOTSUPP), name)
 		require.False(t, isDispensable(name, unix.EPERM), name)
 	}
@@ -715,6 +782,52 @@ func TestKeepTakesNothingFromAnybody(t *testing.T) {
 	require.EqualValues(t, unix.S_IFDIR|0o777, s.Mode)
 	require.NoDirExists(t, filepath.Join(shared, "upper"))
 	require.NoDirExists(t, filepath.Join(home, "upper"))
+}
+
+// What is kept is the difference to an image, and says to which. With another one below, or a
+// rootfs, it would mean something else.
+func TestKeepIsForTheSameImage(t *testing.T) {
+	const first, second = "sha256:01", "sha256:02"
+	of := func(dir, image string) *config.Container {
+		c := keeping(dir)
+		c.Image = image
+		return c
+	}
+	dir := filepath.Join(t.TempDir(), "kept")
+	for range 2 {
+		require.NoError(t, TakeKept(of(dir, first)))
+		release(t, dir)
+		text, err := os.ReadFile(filepath.Join(dir, KeptFrom))
+		require.NoError(t, err)
+		require.Equal(t, first, string(text))
+	}
+	require.EqualError(t, TakeKept(of(dir, second)), `keep "`+dir+
+		`": is the difference to another image: sha256:01, and not sha256:02`)
+	release(t, dir)
+	require.EqualError(t, TakeKept(of(dir, "")), `keep "`+dir+
+		`": is the difference to the image sha256:01, and not to a rootfs`)
+	release(t, dir)
+
+	plain := filepath.Join(t.TempDir(), "kept")
+	require.NoError(t, TakeKept(of(plain, "")))
+	release(t, plain)
+	require.NoFileExists(t, filepath.Join(plain, KeptFrom))
+	require.EqualError(t, TakeKept(of(plain, first)), `keep "`+plain+
+		`": is the difference to a rootfs, and not to an image`)
+	release(t, plain)
+
+	// One whose preparation was interrupted has nothing yet that would be of another image.
+	for _, image := range []string{second, ""} {
+		begun := filepath.Join(t.TempDir(), "kept")
+		require.NoError(t, os.Mkdir(begun, 0o700))
+		writeFile(t, filepath.Join(begun, KeptFrom), first)
+		writeFile(t, filepath.Join(begun, KeptFrom+".part"), "sha")
+		require.NoError(t, os.Mkdir(filepath.Join(begun, "work"), 0o755))
+		require.NoError(t, TakeKept(of(begun, image)))
+		release(t, begun)
+		text, _ := os.ReadFile(filepath.Join(begun, KeptFrom))
+		require.Equal(t, image, string(text))
+	}
 }
 
 // With other ids what was kept would be somebody else's: it is not for this container.

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"container.example/workshop/runtime/config"
+	"container.example/workshop/runtime/files"
 	"container.example/workshop/runtime/users"
 )
 
@@ -62,12 +64,12 @@ func prepareKept(c *config.Container, dir int) error {
 		return slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == name })
 	}
 	uid, gid := users.RootOnHost(c)
-	if int(stat.Uid) == uid && has("upper") && has("work") {
-		return nil // of a container that was here before
+	if int(stat.Uid) == uid && has("upper") && has("work") { // of a container that was here before
+		return checkKeptFrom(c, dir)
 	}
 	begun := int(stat.Uid) == uid && stat.Mode&0o777 == 0o700 &&
 		!slices.ContainsFunc(entries, func(e os.DirEntry) bool {
-			return !slices.Contains([]string{"work", "work.part", "upper.part"}, e.Name())
+			return !slices.Contains(begunNames, e.Name())
 		})
 	if !begun && len(entries) > 0 || stat.Mode&0o002 != 0 {
 		return errors.New("neither an empty directory of one's own " +
@@ -80,6 +82,9 @@ func prepareKept(c *config.Container, dir int) error {
 		return fmt.Errorf("chmod: %w", err)
 	}
 	defer unix.Umask(unix.Umask(0))
+	if err := writeKeptFrom(c, dir); err != nil {
+		return err
+	}
 	mode := uint32(0o755)
 	for _, name := range []string{"work", "upper"} {
 		if name == "upper" {
@@ -101,4 +106,53 @@ func prepareKept(c *config.Container, dir int) error {
 		}
 	}
 	return nil
+}
+
+// begunNames are what may be in a directory whose preparation was interrupted.
+var begunNames = []string{"work", "work.part", "upper.part", KeptFrom, KeptFrom + ".part"}
+
+// KeptFrom is the file in the directory for -keep with the digest of the image of which the
+// container is: what is kept is the difference to that.
+const KeptFrom = "image"
+
+func writeKeptFrom(c *config.Container, dir int) error {
+	if c.Image == "" {
+		err := unix.Unlinkat(dir, KeptFrom, 0)
+		if err != nil && !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("remove %q: %w", KeptFrom, err)
+		}
+		return nil
+	}
+	const part = KeptFrom + ".part"
+	fd, err := unix.Openat(dir, part,
+		unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
+	if err != nil {
+		return fmt.Errorf("make %q: %w", KeptFrom, err)
+	}
+	defer unix.Close(fd)
+	if _, err := unix.Write(fd, []byte(c.Image)); err != nil {
+		return fmt.Errorf("write %q: %w", KeptFrom, err)
+	}
+	if err := unix.Renameat(dir, part, dir, KeptFrom); err != nil {
+		return fmt.Errorf("rename %q: %w", KeptFrom, err)
+	}
+	return nil
+}
+
+// checkKeptFrom makes sure that the difference is to the image of this container, or to no image.
+// What an overlay shows with another layer below is undefined (overlayfs.rst).
+func checkKeptFrom(c *config.Container, dir int) error {
+	from, err := files.ReadIfExists(fdPath(dir) + "/" + KeptFrom)
+	if err != nil {
+		return err
+	}
+	switch from = strings.TrimSpace(from); {
+	case from == c.Image:
+		return nil
+	case from == "":
+		return errors.New("is the difference to a rootfs, and not to an image")
+	case c.Image == "":
+		return fmt.Errorf("is the difference to the image %s, and not to a rootfs", from)
+	}
+	return fmt.Errorf("is the difference to another image: %s, and not %s", from, c.Image)
 }

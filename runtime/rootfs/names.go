@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"container.example/workshop/runtime/config"
 	"container.example/workshop/runtime/files"
 	"container.example/workshop/runtime/plan"
 )
@@ -130,6 +131,48 @@ func (r *Root) mustBeOutsideKernel(fd plan.FD) {
 	}
 }
 
+// ReadBelow returns the text of a file in what is below / of a container that is not made. In the
+// layers of an image it is that of the uppermost one, unless a layer above hides it; a link leads
+// to where it leads in that layer.
+func ReadBelow(c *config.Container, name string) (text string, err error) {
+	for _, dir := range slices.Backward(c.LowerDirs()) {
+		if text, err = ReadInside(dir, name); text != "" || err != nil || hides(dir, name) {
+			return text, err
+		}
+	}
+	return "", nil
+}
+
+// hides tells whether a layer has a file, or hides those of that name in the layers below: there
+// and in place of each directory above may be a whiteout, or whatever else is no directory, and a
+// directory may be opaque.
+func hides(layer, name string) bool {
+	isOpaque, at := hasMark(layer), layer
+	for part := range strings.SplitSeq(name, "/") {
+		at += "/" + part
+		var stat unix.Stat_t
+		if err := unix.Lstat(at, &stat); err != nil {
+			return isOpaque
+		}
+		if stat.Mode&unix.S_IFMT != unix.S_IFDIR {
+			return true
+		}
+		isOpaque = isOpaque || hasMark(at)
+	}
+	return true
+}
+
+// hasMark tells whether a directory is opaque.
+func hasMark(dir string) bool {
+	value := make([]byte, 1)
+	for _, name := range []string{opaque, trustedOpaque} {
+		if n, err := unix.Lgetxattr(dir, name, value); err == nil && n == 1 && value[0] == 'y' {
+			return true
+		}
+	}
+	return false
+}
+
 // ReadInside returns the text of a file of a root file system that is on the host. There need not
 // be one. Links are followed as the container would.
 func ReadInside(rootfs, name string) (string, error) {
@@ -149,10 +192,12 @@ func ReadInside(rootfs, name string) (string, error) {
 	for errors.Is(err, unix.EAGAIN) { // a file was renamed meanwhile, anywhere: openat2(2)
 		fd, err = unix.Openat2(root, name, how)
 	}
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
 		return "", nil
-	}
-	if err != nil {
+	case errors.Is(err, unix.ENXIO): // a device that nobody drives, as a whiteout is
+		return "", nil
+	case err != nil:
 		return "", fmt.Errorf("open %q: %w", "/"+name, err)
 	}
 	defer unix.Close(fd)

@@ -3,6 +3,10 @@
 package rootfs
 
 import (
+	"slices"
+	"strconv"
+	"strings"
+
 	"golang.org/x/sys/unix"
 
 	"container.example/workshop/runtime/config"
@@ -62,39 +66,89 @@ func Assemble(p *plan.Plan, c *config.Container, trees Trees) *Root {
 	switch c.Layers {
 	case config.Bind:
 		p.About("rootfs", c.Rootfs)
-		p.MoveMount(r.trees.rootfs(), r.stage, "root")
+		p.MoveMount(r.trees.lowers(c)[0], r.stage, "root")
 	case config.Copy:
 		r.attachLayers()
+		if len(c.LowerDirs()) > 1 { // what is copied is what an overlay of them shows
+			r.mountOverlay("lower", unix.MS_RDONLY, "")
+		}
 	case config.Overlay:
 		r.attachLayers()
-		p.About("mount overlay", c.Rootfs)
-		p.Hint(unix.EINVAL, "the file system of it or of -keep cannot be a layer, as one that is "+
-			"an overlay already: use -layers copy, or another directory for -keep")
-		p.Hint(unix.ENODEV, "the kernel has no overlays: use -layers copy")
-		options := "lowerdir=lower,upperdir=layer/upper,workdir=layer/work"
-		// Trusted attributes are for root of the host (overlayfs.rst, userxattr).
-		if c.Namespaces.Has(unix.CLONE_NEWUSER) {
-			options += ",userxattr"
-		}
-		p.Mount("overlay", "root", unix.MS_NODEV, options)
+		r.mountOverlay("root", 0, ",upperdir=layer/upper,workdir=layer/work")
 	}
 	return r
 }
 
+// lowerNames are where the trees below / are attached on the stage, the lowest first. Those of an
+// image with several layers have the shortest names there can be, because mount(2) takes all
+// options in one page: the most layers that the kernel puts together fill half of it. A file system
+// that is made by fsopen(2) has room for any names, one lowerdir+ after the other, but only since
+// Linux 6.5, and takes a call for each.
+func lowerNames(c *config.Container) []string {
+	if len(c.LowerDirs()) == 1 {
+		return []string{"lower"}
+	}
+	names := make([]string, len(c.LowerDirs()))
+	for i := range names {
+		names[i] = strconv.Itoa(i)
+	}
+	return names
+}
+
 func (r *Root) attachLayers() {
-	r.p.About("rootfs", r.c.Rootfs)
-	r.p.MoveMount(r.trees.rootfs(), r.stage, "lower")
+	p, dirs, names := r.p, r.c.LowerDirs(), lowerNames(r.c)
+	for i, tree := range r.trees.lowers(r.c) {
+		p.About(lowerKind(r.c), dirs[i])
+		if len(dirs) > 1 {
+			p.Mkdirat(r.stage, names[i], 0o700)
+		}
+		p.MoveMount(tree, r.stage, names[i])
+		if len(dirs) > 1 {
+			p.Close(tree)
+		}
+	}
 	if r.c.Keep != "" {
-		r.p.About("keep", r.c.Keep)
-		r.p.MoveMount(r.trees.keep(), r.stage, "layer")
+		p.About("keep", r.c.Keep)
+		p.MoveMount(r.trees.keep(r.c), r.stage, "layer")
 	}
 }
 
-// RootMode is the mode of the rootfs itself, which is that of / in the container: with an overlay
-// that of the upper layer.
+// mountOverlay mounts the overlay of what is attached on the stage. upper are the options for the
+// upper layer, or none.
+func (r *Root) mountOverlay(target string, flags uintptr, upper string) {
+	p := r.p
+	p.About("mount overlay", r.c.Top())
+	if len(r.c.Lowers) > 0 {
+		p.Hint(unix.EINVAL, "the file system of the image store or of -keep cannot be a layer, as "+
+			"one that is an overlay already; before Linux 5.19 that takes -ns without user")
+		p.Hint(unix.ENODEV, "the kernel has no overlays")
+	} else {
+		p.Hint(unix.EINVAL, "the file system of it or of -keep cannot be a layer, as one that is "+
+			"an overlay already: use -layers copy, or another directory for -keep")
+		p.Hint(unix.ENODEV, "the kernel has no overlays: use -layers copy")
+	}
+	names := lowerNames(r.c)
+	slices.Reverse(names) // the uppermost comes first
+	options := "lowerdir=" + strings.Join(names, ":") + upper
+	// Trusted attributes are for root of the host (overlayfs.rst, userxattr). Root without a user
+	// namespace has them, because the upper layer is a tmpfs as a rule, and before Linux 6.6 that
+	// has no user attributes: a directory could not take the place of another one any more. With
+	// trusted ones some kernels rename a directory by an attribute that says where its content is,
+	// but what is kept is to be understood without the layers below.
+	switch {
+	case r.c.Namespaces.Has(unix.CLONE_NEWUSER):
+		options += ",userxattr"
+	case r.c.Keep != "":
+		options += ",redirect_dir=off"
+	}
+	p.Mount("overlay", target, unix.MS_NODEV|flags, options)
+}
+
+// RootMode is the mode of the rootfs itself, or of the uppermost layer, which is that of / in the
+// container: with an overlay that of the layer above it.
 func RootMode(c *config.Container) uint32 {
 	var stat unix.Stat_t
-	if err := unix.Stat(c.Rootfs, &stat); err != nil { // open_tree(2) will say so
+	if err := unix.Stat(c.Top(), &stat); err != nil { // open_tree(2) will say so
 		return 0o755
 	}
 	return stat.Mode & 0o1777
@@ -109,7 +163,7 @@ func (r *Root) CopyTo() string   { return r.dir + "/layer/copy" }
 // one, where only the path "." leads to it (pivot_root(2), notes).
 func (r *Root) Enter() {
 	p := r.p
-	p.About("pivot_root", r.c.Rootfs)
+	p.About("pivot_root", r.c.Top())
 	p.Hint(unix.EPERM, "in a container its filter has to allow the call: Docker's does with "+
 		"--privileged")
 	p.Hint(unix.EINVAL, "where / is the initramfs there is no other root: switch_root(8) first")

@@ -50,6 +50,19 @@ func container(change func(c *config.Container)) *config.Container {
 	return c
 }
 
+// image is one of an image with n layers.
+func image(n int, change func(c *config.Container)) *config.Container {
+	return container(func(c *config.Container) {
+		c.Rootfs, c.Image = "", "sha256:01"
+		for i := range n {
+			c.Lowers = append(c.Lowers, fmt.Sprint("/layers/", i))
+		}
+		if change != nil {
+			change(c)
+		}
+	})
+}
+
 // without is a container without some of the namespaces.
 func without(namespaces config.Namespaces) *config.Container {
 	return container(func(c *config.Container) {
@@ -104,10 +117,17 @@ func containers() map[string]*config.Container {
 		{Source: "/etc/passwd", Target: "/srv/a/b", ReadOnly: true},
 	}
 	return map[string]*config.Container{
-		"default": container(nil),
-		"bind":    container(func(c *config.Container) { c.Layers = config.Bind }),
-		"copy":    container(func(c *config.Container) { c.Layers = config.Copy }),
-		"keep":    container(func(c *config.Container) { c.Keep = "/srv/kept" }),
+		"default":       container(nil),
+		"bind":          container(func(c *config.Container) { c.Layers = config.Bind }),
+		"copy":          container(func(c *config.Container) { c.Layers = config.Copy }),
+		"keep":          container(func(c *config.Container) { c.Keep = "/srv/kept" }),
+		"a layer":       image(1, nil),
+		"layers":        image(3, nil),
+		"many layers":   image(config.MaxLowers, nil),
+		"copied layers": image(3, func(c *config.Container) { c.Layers = config.Copy }),
+		"layers of own ids": image(3, func(c *config.Container) {
+			c.UIDs, c.GIDs, c.Keep, c.Volumes = own, own, "/srv/kept", volumes
+		}),
 		"copy and keep": container(func(c *config.Container) {
 			c.Layers, c.Keep = config.Copy, "/srv/kept"
 		}),
@@ -323,6 +343,11 @@ func TestMounts(t *testing.T) {
 	all := func(parts ...[]string) []string { return slices.Concat(parts...) }
 	rootfsOf := func(target string) []string { return []string{target + ": <rootfs /srv/rootfs>"} }
 	kept := []string{"host:/tmp/layer: <keep /srv/kept>"}
+	layers := []string{
+		"host:/tmp/0: <layer /layers/0>",
+		"host:/tmp/1: <layer /layers/1>",
+		"host:/tmp/2: <layer /layers/2>",
+	}
 	copied := []string{"host:/tmp/root: layer/copy MS_BIND"}
 	withoutTTY := slices.Clone(dev)
 	withoutTTY[1] = strings.TrimSuffix(withoutTTY[1], ",gid=5")
@@ -357,6 +382,36 @@ func TestMounts(t *testing.T) {
 			"copy and keep",
 			container(func(c *config.Container) { c.Layers, c.Keep = config.Copy, "/srv/kept" }),
 			all(stageMounts, rootfsOf("host:/tmp/lower"), kept, copied, rest()),
+		},
+		{
+			"a layer", image(1, nil),
+			all(stageMounts, []string{"host:/tmp/lower: <layer /layers/0>"}, overlayMounts[1:],
+				rest()),
+		},
+		{
+			"layers", image(3, func(c *config.Container) { c.Keep = "/srv/kept" }),
+			all(stageMounts, layers, kept, []string{"host:/tmp/root: overlay MS_NODEV " +
+				"lowerdir=2:1:0,upperdir=layer/upper,workdir=layer/work,userxattr"}, rest()),
+		},
+		{
+			// What is copied is all layers together.
+			"copied layers", image(3, func(c *config.Container) { c.Layers = config.Copy }),
+			all(stageMounts, layers, []string{
+				"host:/tmp/lower: overlay MS_RDONLY|MS_NODEV lowerdir=2:1:0,userxattr",
+			}, copied, rest()),
+		},
+		{
+			"copied layer", image(1, func(c *config.Container) { c.Layers = config.Copy }),
+			all(stageMounts, []string{"host:/tmp/lower: <layer /layers/0>"}, copied, rest()),
+		},
+		{
+			// What is kept has no attributes that say where the content of a directory is.
+			"keep without user", container(func(c *config.Container) {
+				c.Namespaces &^= unix.CLONE_NEWUSER
+				c.UIDs, c.GIDs, c.Keep = nil, nil, "/srv/kept"
+			}),
+			all(stageMounts, trusted[:1], kept, []string{trusted[1] + ",redirect_dir=off"},
+				newProc, newSys, callers, behindDev),
 		},
 		{
 			// Extended attributes of the name trusted are for root of the host (overlayfs.rst).
@@ -647,6 +702,53 @@ func TestTreesOfTheParent(t *testing.T) {
 	require.Empty(t, ExampleTrees(c, p), "no mount namespace")
 }
 
+// A layer of an image is a tree as a rootfs is. Of several, each is closed when it is on the stage:
+// the runtime need not keep them all open as long as the container runs.
+func TestTreesOfLayers(t *testing.T) {
+	tree := func(n string) []string {
+		return []string{
+			`open_tree(AT_FDCWD, "/layers/` + n + `", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC) ` +
+				`as <layer /layers/` + n + `>`,
+			`statx(<layer /layers/` + n + `>, "", AT_EMPTY_PATH|AT_NO_AUTOMOUNT, ` +
+				`STATX_BASIC_STATS|STATX_MNT_ID) must: directory`,
+			`mount_setattr(<layer /layers/` + n + `>, "", AT_EMPTY_PATH, ` +
+				`{set: MOUNT_ATTR_NODEV, propagation: MS_PRIVATE})`,
+		}
+	}
+	attach := func(n string) []string {
+		return []string{
+			`mkdirat(<stage>, "` + n + `", 0700)`,
+			`move_mount(<layer /layers/` + n + `>, "", <stage>, "` + n + `", ` +
+				`MOVE_MOUNT_F_EMPTY_PATH)`,
+			`close(<layer /layers/` + n + `>)`,
+		}
+	}
+	attached := slices.Concat(attach("0"), attach("1"))
+	calls := list(t, image(2, func(c *config.Container) { c.UIDs, c.GIDs = own, own }))
+	require.Equal(t, slices.Concat(tree("0"), tree("1")), lines(calls)[:6])
+	first := find(t, calls, `mkdirat(<stage>, "0"`)
+	require.Equal(t, attached, lines(calls)[first:first+6])
+
+	// Where root of the container is somebody else, the parent opens them.
+	c := image(2, func(c *config.Container) { c.Keep = "/srv/kept" })
+	calls = list(t, c)
+	first = find(t, calls, `mkdirat(<stage>, "0"`)
+	require.Equal(t, attached, lines(calls)[first:first+6])
+	p, err := plan.New(nil)
+	require.NoError(t, err)
+	defer p.Free()
+	require.Len(t, ExampleTrees(c, p), 3)
+}
+
+// As many layers as the kernel puts together fit in the page that mount(2) takes, with all else.
+func TestLayersFitInAPage(t *testing.T) {
+	calls := list(t, image(config.MaxLowers, func(c *config.Container) { c.Keep = "/srv/kept" }))
+	names := lowerNames(image(config.MaxLowers, nil))
+	require.Len(t, names, config.MaxLowers)
+	require.Less(t, len(strings.Join(names, ":")), os.Getpagesize()/2)
+	require.Contains(t, calls[find(t, calls, `mount("overlay"`)].Line, `"lowerdir=499:498:497:`)
+}
+
 func TestAttributesOfSources(t *testing.T) {
 	c := container(func(c *config.Container) {
 		c.Layers, c.Keep = config.Copy, "/srv/kept"
@@ -746,7 +848,7 @@ func TestHostIsClosed(t *testing.T) {
 		// Texts of the runtime's own, on a tmpfs that the container gets; and what it was asked
 		// for.
 		given := regexp.MustCompile(
-			`^<(tree etc/(hosts|hostname|resolv.conf)|(rootfs|keep|volume) .*)>$`,
+			`^<(tree etc/(hosts|hostname|resolv.conf)|(rootfs|layer|keep|volume) .*)>$`,
 		)
 		for name, times := range open {
 			if times > 0 && strings.HasPrefix(w.places[name], "host:") {

@@ -15,20 +15,26 @@ import (
 	"container.example/workshop/runtime/users"
 )
 
-// source is what a container takes from the host: the rootfs, the directory of -keep, and volumes.
+// source is what a container takes from the host: the rootfs or the layers of an image, the
+// directory of -keep, and volumes.
 type source struct {
-	what, path string // for errors: rootfs, keep or volume
+	what, path string // for errors: rootfs, layer, keep or volume
 	readOnly   bool
 	recursive  bool   // with what is mounted below it
 	idmapped   bool   // its files have the same owners inside as outside
 	device     uint64 // the number of one that each container has, or 0
 }
 
-// sources are those of a container, the rootfs first, then the directory of -keep if there is one,
-// then the volumes.
-func sources(c *config.Container) []source {
-	all := []source{
-		{what: "rootfs", path: c.Rootfs, recursive: c.Layers == config.Bind, idmapped: true},
+// sources are those of a container, the rootfs or the layers first, the lowest before the others,
+// then the directory of -keep if there is one, then the volumes.
+func sources(c *config.Container) (all []source) {
+	for _, dir := range c.LowerDirs() {
+		all = append(all, source{
+			what:      lowerKind(c),
+			path:      dir,
+			recursive: c.Layers == config.Bind,
+			idmapped:  true,
+		})
 	}
 	if c.Keep != "" {
 		all = append(all, source{what: "keep", path: c.Keep})
@@ -47,6 +53,17 @@ func sources(c *config.Container) []source {
 	return all
 }
 
+// lowerKind is what the directories below / are called.
+func lowerKind(c *config.Container) string {
+	if len(c.Lowers) > 0 {
+		return "layer"
+	}
+	return "rootfs"
+}
+
+// isLower tells whether a source is below /: only a directory can be.
+func (s source) isLower() bool { return s.what == "rootfs" || s.what == "layer" }
+
 func (s source) recursion() uint {
 	if s.recursive {
 		return unix.AT_RECURSIVE
@@ -57,8 +74,10 @@ func (s source) recursion() uint {
 // Trees are detached mounts of the sources, in their order.
 type Trees []plan.FD
 
-func (t Trees) rootfs() plan.FD { return t[0] }
-func (t Trees) keep() plan.FD   { return t[1] }
+// lowers are the first.
+func (t Trees) lowers(c *config.Container) []plan.FD { return t[:len(c.LowerDirs())] }
+
+func (t Trees) keep(c *config.Container) plan.FD { return t[len(c.LowerDirs())] }
 
 // volumes are the last.
 func (t Trees) volumes(c *config.Container) []plan.FD { return t[len(t)-len(c.Volumes):] }
@@ -118,7 +137,7 @@ func (s source) open(
 	if err := unix.Fstat(fd, &stat); err != nil {
 		return -1, err
 	}
-	if s.what == "rootfs" && stat.Mode&unix.S_IFMT != unix.S_IFDIR {
+	if s.isLower() && stat.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return -1, unix.ENOTDIR
 	}
 	if isDevice(&stat) && (s.device == 0 || deviceOf(&stat) != s.device) {
@@ -164,7 +183,7 @@ func (s source) setAttributes(
 	// container).
 	hint := ""
 	if s.idmapped && (errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EPERM)) {
-		if s.what == "rootfs" && c.Layers != config.Bind {
+		if s.isLower() && (c.Layers == config.Overlay || c.Layers == config.Copy) {
 			return shiftedCopy(c, fd, interrupted)
 		}
 		hint = " (no idmapped mount of it or of what is mounted below: use -ns without user)"
@@ -178,13 +197,15 @@ func openInChild(p *plan.Plan, c *config.Container) (trees Trees) {
 		p.Asked(s.what, s.path)
 		if s.what == "rootfs" {
 			p.Hint(unix.ENOENT, noRootfs)
+		}
+		if s.isLower() {
 			// A user namespace keeps mounts together: mount_namespaces(7).
 			p.Hint(unix.EINVAL,
 				"without root, what is mounted below it cannot be left out: use -layers bind")
 			p.Hint(plan.ErrCheck, "not a directory")
 		}
 		tree := p.Name(p.OpenTree(plan.CWD, s.path, s.recursion()), s.what+" "+s.path)
-		if s.what == "rootfs" {
+		if s.isLower() {
 			p.Must(p.Statx(tree), plan.StatxMode, plan.ModeMask, plan.Mode(unix.S_IFDIR))
 		}
 		if s.device != 0 {
