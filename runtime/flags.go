@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"container.example/workshop/image/store"
 	"container.example/workshop/runtime/config"
 	"container.example/workshop/runtime/files"
 	"container.example/workshop/runtime/rights"
@@ -26,6 +27,10 @@ type request struct {
 	verbose bool   // print the system calls as they are made
 	step    bool   // and wait before each
 	file    string // the config.json that the container is from, or none
+	image   string // the name of the image that the container is from, or none
+	opened  *store.Image
+
+	given []string // the names of the flags that were given, in alphabetical order
 }
 
 // flags are all flags, with the fields that they set.
@@ -42,6 +47,8 @@ func (r *request) flags() *flag.FlagSet {
 	f.StringVar(&c.Hostname, "hostname", "container", "host `NAME` in the uts namespace")
 
 	f.StringVar(&c.Rootfs, "rootfs", "rootfs", "`DIR` that becomes / in the mnt namespace")
+	f.Func("image", "`NAME` of an image in place of a rootfs, with its command, user and the like, "+
+		"unless flags say otherwise", set(&r.image, parseImage))
 	f.StringVar(
 		(*string)(&c.Layers),
 		"layers",
@@ -105,23 +112,27 @@ func parse(args []string) (r *request, err error) {
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
-	var given []string // in alphabetical order
-	f.Visit(func(f *flag.Flag) { given = append(given, f.Name) })
-	if slices.Contains(given, "config") {
-		return r, r.load(given, f.Args())
+	f.Visit(func(f *flag.Flag) { r.given = append(r.given, f.Name) })
+	if r.isGiven("config") {
+		return r, r.load(f.Args())
 	}
 	r.Command = f.Args()
 	// A volume inside another one is mounted later, whatever the order of the flags.
 	slices.SortStableFunc(r.Volumes, func(a, b config.Volume) int { return a.Depth() - b.Depth() })
-	r.leaveOut(given)
+	r.leaveOut()
+	if r.isGiven("image") {
+		return r, r.leaveToImage()
+	}
 	return r, r.Check()
 }
 
+func (r *request) isGiven(name string) bool { return slices.Contains(r.given, name) }
+
 // leaveOut takes back defaults of flags that were not given and have no meaning without a
 // namespace.
-func (r *request) leaveOut(given []string) {
+func (r *request) leaveOut() {
 	c := r.Container
-	isDefault := func(name string) bool { return !slices.Contains(given, name) }
+	isDefault := func(name string) bool { return !r.isGiven(name) }
 	if !c.Namespaces.Has(unix.CLONE_NEWUTS) && isDefault("hostname") {
 		c.Hostname = ""
 	}
@@ -141,8 +152,8 @@ func (r *request) leaveOut(given []string) {
 
 // load makes the container of a config.json. A command on the command line is in place of the one
 // there.
-func (r *request) load(given, command []string) error {
-	for _, name := range given {
+func (r *request) load(command []string) error {
+	for _, name := range r.given {
 		if name != "config" && name != "v" && name != "step" {
 			return fmt.Errorf("-config: must be without -%s: the file says all", name)
 		}

@@ -188,7 +188,11 @@ var wrongValues = map[string][]struct{ value, accepts string }{
 		{strings.Repeat("a", 65), "must be 1 to 64 bytes"},
 		{"a b", "must be without white space and control characters"},
 	},
-	"layers": {{"snap", "must be overlay, copy or bind"}, {"", "must be overlay, copy or bind"}},
+	"image": {{"A", "must be [HOST[:PORT]/]PATH[:TAG][@DIGEST]"}, {"", "must be "}},
+	"layers": {
+		{"snap", "must be overlay, copy or bind"},
+		{"", "must be overlay, copy or bind"},
+	},
 	"volume": {
 		{"/a", "must be SRC:DST[:ro]"},
 		{"/a:b", "with an absolute DST"},

@@ -66,7 +66,11 @@ func somebodysFlags(r *rand.Rand) []string {
 		with(flagsWithin[name]...)
 	}
 	with(flagsAnywhere...)
-	if slices.Contains(namespaces, "mnt") {
+	switch isImage := r.IntN(3) == 0; {
+	case !slices.Contains(namespaces, "mnt"):
+	case isImage:
+		args = append(args, "-image", "a")
+	default:
 		args = append(args, "-rootfs", "/") // where root has a name
 	}
 	if !slices.Contains(args, "-tty") { // otherwise it depends on who runs the test
@@ -86,6 +90,9 @@ type paperList struct {
 func onPaper(t *testing.T, args ...string) *paperList {
 	r, err := parse(args)
 	require.NoError(t, err, args)
+	_, err = r.takeImage()
+	require.NoError(t, err, args)
+	defer r.closeImage()
 	p, err := planOnPaper(r.Container)
 	require.NoError(t, err)
 	defer p.Free()
@@ -97,15 +104,25 @@ func forManyLists(t *testing.T, rule func(l *paperList)) {
 	const seed, lists = 20260101, 200
 	r := rand.New(rand.NewPCG(seed, seed))
 	made := map[string]bool{}
+	storeImage(t, 3, nil)
 	for len(made) < lists {
 		args := somebodysFlags(r)
 		name := strings.Join(args, " ")
-		if _, err := parse(args); err != nil || made[name] {
+		if !isRight(args) || made[name] {
 			continue // two flags that exclude each other
 		}
 		made[name] = true
 		t.Run(name, func(t *testing.T) { rule(onPaper(t, args...)) })
 	}
+}
+
+func isRight(args []string) bool {
+	r, err := parse(args)
+	if err == nil {
+		_, err = r.takeImage()
+		r.closeImage()
+	}
+	return err == nil
 }
 
 // all are the indexes of the calls whose line begins with the text.
@@ -453,6 +470,7 @@ func TestListLeavesTheHost(t *testing.T) {
 			require.NotContains(l, c.Line, "<host>")
 			require.NotContains(l, c.Line, "<stage>")
 			require.NotContains(l, c.Line, "<rootfs ")
+			require.NotContains(l, c.Line, "<layer ")
 			require.NotContains(l, c.Line, "<keep ")
 		}
 	})

@@ -76,5 +76,9 @@ func withFlags(args []string, do func(*request) (int, error)) (status int, err e
 	if err != nil {
 		return statusUsage, fmt.Errorf("usage: %w", err)
 	}
+	if status, err := r.takeImage(); err != nil {
+		return status, err
+	}
+	defer r.closeImage()
 	return do(r)
 }

@@ -4,8 +4,8 @@
 // (https://github.com/opencontainers/runtime-spec), and makes a container of such words: the
 // config.json of runc, containerd and Kubernetes.
 //
-// The specification has no words for -init, -net bridge, -layers and -keep: an image store prepares
-// the root file system, and plugins the network.
+// The specification has no words for -init, -net bridge, -image, -layers and -keep: an image store
+// prepares the root file system, and plugins the network.
 package spec
 
 import (
@@ -45,6 +45,8 @@ func Of(c *config.Container) (*specs.Spec, error) {
 	switch {
 	case c.Init:
 		return nil, fmt.Errorf("-init: %w", ErrNoWords)
+	case len(c.Lowers) > 0:
+		return nil, fmt.Errorf("-image: %w: unpack it to a directory for -rootfs", ErrNoWords)
 	case c.Network == config.Bridge:
 		return nil, fmt.Errorf("-net %q: %w", c.Network, ErrNoWords)
 	}

@@ -466,6 +466,8 @@ func TestNoWords(t *testing.T) {
 	require.ErrorIs(t, err, ErrNoWords)
 	_, err = Of(with(func(c *config.Container) { c.Network = config.Bridge }))
 	require.ErrorIs(t, err, ErrNoWords)
+	_, err = Of(with(func(c *config.Container) { c.Rootfs, c.Lowers = "", []string{"/layer"} }))
+	require.ErrorIs(t, err, ErrNoWords)
 
 	for _, user := range []string{"www-data", "33", "33:www-data", "-1:0", "2147483648:0", ""} {
 		_, err = Of(with(func(c *config.Container) { c.User = user }))
