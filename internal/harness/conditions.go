@@ -98,6 +98,22 @@ var conditions = map[string]func() (missing string){
 		}
 		return ""
 	},
+	// A file system of Btrfs in a file, which a loop device makes a disk of (losetup(8)).
+	"btrfs": func() string {
+		for _, program := range []string{"mkfs.btrfs", "btrfs"} {
+			if _, err := exec.LookPath(program); err != nil {
+				return "btrfs-progs"
+			}
+		}
+		cmd := exec.Command("unshare", "-m", "sh", "-c", "mount -t tmpfs tmpfs . && cd \"$PWD\" && "+
+			"truncate -s 128M disk && mkfs.btrfs -q disk && mkdir fs && mount -o loop disk fs")
+		cmd.Dir = filepath.Join(now().Dir, "work")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+			return "Btrfs on a loop device: " + lines[len(lines)-1]
+		}
+		return ""
+	},
 	"ours": func() string {
 		if now().Program != "" {
 			return "this program is not one of the workshop's own"
