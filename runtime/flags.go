@@ -53,7 +53,8 @@ func (r *request) flags() *flag.FlagSet {
 		(*string)(&c.Layers),
 		"layers",
 		"overlay",
-		"`HOW` the rootfs is used: overlay (writes go to a layer), copy, or bind (written to)",
+		"`HOW` the rootfs is used: overlay (writes go to a layer), copy, snapshot (of Btrfs), "+
+			"or bind (written to)",
 	)
 	f.StringVar(&c.Keep, "keep", "",
 		"`DIR` for what the container writes, to be kept and used again")

@@ -59,6 +59,7 @@ func TestFlags(t *testing.T) {
 		{"-rootfs /srv", func(c *config.Container) { c.Rootfs = "/srv" }},
 		{"-layers copy", func(c *config.Container) { c.Layers = config.Copy }},
 		{"-layers bind", func(c *config.Container) { c.Layers = config.Bind }},
+		{"-layers snapshot", func(c *config.Container) { c.Layers = config.Snapshot }},
 		{"-keep kept", func(c *config.Container) { c.Keep = "kept" }},
 		{"-read-only", func(c *config.Container) { c.ReadOnly = true }},
 		{"-volume a:/b -volume /c:/d:ro", func(c *config.Container) {
@@ -190,8 +191,8 @@ var wrongValues = map[string][]struct{ value, accepts string }{
 	},
 	"image": {{"A", "must be [HOST[:PORT]/]PATH[:TAG][@DIGEST]"}, {"", "must be "}},
 	"layers": {
-		{"snap", "must be overlay, copy or bind"},
-		{"", "must be overlay, copy or bind"},
+		{"snap", "must be overlay, copy, snapshot or bind"},
+		{"", "must be overlay, copy, snapshot or bind"},
 	},
 	"volume": {
 		{"/a", "must be SRC:DST[:ro]"},
@@ -312,7 +313,7 @@ func TestWrongTogether(t *testing.T) {
 		"-ns pid -tty sh":             "-tty: the namespace for it, mnt, is not in -ns",
 		"-ns pid -net none sh":        "-net: the namespace for it, net, is not in -ns",
 		"-ns pid -net bridge sh":      "-net: the namespace for it, net, is not in -ns",
-		"-layers bind -keep kept sh":  "-keep \"kept\": must be with -layers overlay or copy",
+		"-layers bind -keep kept sh":  "-keep \"kept\": must be with -layers overlay, copy",
 		"-init -pids 15 sh":           "-pids \"15\": too low for -init",
 		"-init -ulimit nofile=15 sh":  "-ulimit \"nofile=15\": too low for -init",
 		"-config c.json -hostname a":  "-config: must be without -hostname",

@@ -30,8 +30,8 @@ import (
 var flagsWithin = map[string][]string{
 	"uts": {"-hostname other"},
 	"mnt": {
-		"-layers copy", "-layers bind", "-keep kept", "-read-only", "-tty", "-volume /tmp:/data",
-		"-volume /etc/hosts:/srv/a/b:ro", "-volume /nowhere:/dev/shm/a",
+		"-layers copy", "-layers bind", "-layers snapshot", "-keep kept", "-read-only", "-tty",
+		"-volume /tmp:/data", "-volume /etc/hosts:/srv/a/b:ro", "-volume /nowhere:/dev/shm/a",
 	},
 	"net": {"-net bridge", "-net none"},
 }

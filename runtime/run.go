@@ -272,6 +272,11 @@ func (h *thisHost) trees() (rootfs.Trees, error) {
 	if err := rootfs.TakeKept(h.c); err != nil {
 		return nil, err
 	}
+	removeSnapshot, err := rootfs.TakeSnapshot(h.c, h.trace)
+	h.takeBacks = append(h.takeBacks, removeSnapshot)
+	if err != nil {
+		return nil, err
+	}
 	return rootfs.Open(h.c, h.pid, h.plan, h.signals.Interrupted)
 }
 

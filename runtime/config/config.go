@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -28,6 +29,7 @@ type Container struct {
 	Lowers   []string
 	Image    string
 	Layers   Layers
+	Snapshot string // where that of Rootfs is, once it is made
 	Keep     string // a directory for what the container writes, or none
 	ReadOnly bool
 	Volumes  []Volume
@@ -123,9 +125,10 @@ next:
 type Layers string
 
 const (
-	Overlay Layers = "overlay" // written to a layer above it
-	Copy    Layers = "copy"    // copied first
-	Bind    Layers = "bind"    // written to
+	Overlay  Layers = "overlay"  // written to a layer above it
+	Copy     Layers = "copy"     // copied first
+	Snapshot Layers = "snapshot" // a snapshot of Btrfs is written to
+	Bind     Layers = "bind"     // written to
 )
 
 // A Volume is a file or directory of the host that the container shares.
@@ -262,11 +265,11 @@ func (c *Container) Check() error {
 	if c.Workdir != "" && !path.IsAbs(c.Workdir) {
 		bad("workdir", c.Workdir, "must be an absolute path")
 	}
-	if c.Namespaces.Has(unix.CLONE_NEWNS) && c.Layers != Overlay && c.Layers != Copy &&
-		c.Layers != Bind {
-		bad("layers", c.Layers, "must be overlay, copy or bind")
+	isWay := slices.Contains([]Layers{Overlay, Copy, Snapshot, Bind}, c.Layers)
+	if c.Namespaces.Has(unix.CLONE_NEWNS) && !isWay {
+		bad("layers", c.Layers, "must be overlay, copy, snapshot or bind")
 	}
-	if len(c.Lowers) > 0 && c.Layers == Bind {
+	if len(c.Lowers) > 0 && (c.Layers == Snapshot || c.Layers == Bind) {
 		bad("layers", c.Layers, "must be overlay or copy with an image: its layers are shared, "+
 			"and nobody writes to them")
 	}
@@ -275,7 +278,7 @@ func (c *Container) Check() error {
 			"at most %d together", len(c.Lowers), MaxLowers))
 	}
 	if c.Keep != "" && c.Layers == Bind {
-		bad("keep", c.Keep, "must be with -layers overlay or copy: "+
+		bad("keep", c.Keep, "must be with -layers overlay, copy or snapshot: "+
 			"bind writes to the rootfs, and there is nothing to keep")
 	}
 	if c.Network != NoNetwork && c.Network != Bridge && c.Network != HostNetwork {

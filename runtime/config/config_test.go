@@ -43,6 +43,8 @@ func TestCheckAccepts(t *testing.T) {
 		"short hostname":  valid(func(c *Container) { c.Hostname = "a" }),
 		"copy":            valid(func(c *Container) { c.Layers, c.Keep = Copy, "kept" }),
 		"bind":            valid(func(c *Container) { c.Layers = Bind }),
+		"snapshot":        valid(func(c *Container) { c.Layers = Snapshot }),
+		"kept snapshot":   valid(func(c *Container) { c.Layers, c.Keep = Snapshot, "kept" }),
 		"image":           image(1, Overlay),
 		"copied image":    image(2, Copy),
 		"largest image":   image(MaxLowers, Overlay),
@@ -127,21 +129,26 @@ func TestCheckRefuses(t *testing.T) {
 		},
 		{
 			valid(func(c *Container) { c.Layers = "snap" }),
-			`-layers "snap": must be overlay, copy or bind`,
+			`-layers "snap": must be overlay, copy, snapshot or bind`,
 		},
 		{
 			valid(func(c *Container) { c.Layers = "" }),
-			`-layers "": must be overlay, copy or bind`,
+			`-layers "": must be overlay, copy, snapshot or bind`,
 		},
 		{
 			image(1, Bind),
 			`-layers "bind": must be overlay or copy with an image: its layers are shared, ` +
 				`and nobody writes to them`,
 		},
+		{
+			image(1, Snapshot),
+			`-layers "snapshot": must be overlay or copy with an image: its layers are shared, ` +
+				`and nobody writes to them`,
+		},
 		{image(MaxLowers+1, Overlay), `-image: has 501 layers, and the kernel puts at most 500 together`},
 		{
 			valid(func(c *Container) { c.Layers, c.Keep = Bind, "kept" }),
-			`-keep "kept": must be with -layers overlay or copy: bind writes to the rootfs, ` +
+			`-keep "kept": must be with -layers overlay, copy or snapshot: bind writes to the rootfs, ` +
 				`and there is nothing to keep`,
 		},
 		{

@@ -64,7 +64,7 @@ func Assemble(p *plan.Plan, c *config.Container, trees Trees) *Root {
 	}
 	p.Mkdirat(r.stage, "layer/upper", RootMode(c))
 	switch c.Layers {
-	case config.Bind:
+	case config.Bind, config.Snapshot:
 		p.About("rootfs", c.Rootfs)
 		p.MoveMount(r.trees.lowers(c)[0], r.stage, "root")
 	case config.Copy:

@@ -117,10 +117,13 @@ func containers() map[string]*config.Container {
 		{Source: "/etc/passwd", Target: "/srv/a/b", ReadOnly: true},
 	}
 	return map[string]*config.Container{
-		"default":       container(nil),
-		"bind":          container(func(c *config.Container) { c.Layers = config.Bind }),
-		"copy":          container(func(c *config.Container) { c.Layers = config.Copy }),
-		"keep":          container(func(c *config.Container) { c.Keep = "/srv/kept" }),
+		"default": container(nil),
+		"bind":    container(func(c *config.Container) { c.Layers = config.Bind }),
+		"copy":    container(func(c *config.Container) { c.Layers = config.Copy }),
+		"keep":    container(func(c *config.Container) { c.Keep = "/srv/kept" }),
+		"snapshot": container(func(c *config.Container) {
+			c.Layers, c.Snapshot = config.Snapshot, "/srv/.snapshot"
+		}),
 		"a layer":       image(1, nil),
 		"layers":        image(3, nil),
 		"many layers":   image(config.MaxLowers, nil),
@@ -382,6 +385,17 @@ func TestMounts(t *testing.T) {
 			"copy and keep",
 			container(func(c *config.Container) { c.Layers, c.Keep = config.Copy, "/srv/kept" }),
 			all(stageMounts, rootfsOf("host:/tmp/lower"), kept, copied, rest()),
+		},
+		{
+			"snapshot", container(func(c *config.Container) { c.Layers = config.Snapshot }),
+			all(stageMounts, []string{"host:/tmp/root: <rootfs snapshot of /srv/rootfs>"}, rest()),
+		},
+		{
+			// It is in the directory, which is of no other use.
+			"snapshot and keep", container(func(c *config.Container) {
+				c.Layers, c.Keep, c.Snapshot = config.Snapshot, "/srv/kept", "/srv/kept/snapshot"
+			}),
+			all(stageMounts, []string{"host:/tmp/root: <rootfs /srv/kept/snapshot>"}, rest()),
 		},
 		{
 			"a layer", image(1, nil),

@@ -31,12 +31,12 @@ func sources(c *config.Container) (all []source) {
 	for _, dir := range c.LowerDirs() {
 		all = append(all, source{
 			what:      lowerKind(c),
-			path:      dir,
+			path:      usedPath(c, dir),
 			recursive: c.Layers == config.Bind,
 			idmapped:  true,
 		})
 	}
-	if c.Keep != "" {
+	if c.Keep != "" && c.Layers != config.Snapshot { // which is in there
 		all = append(all, source{what: "keep", path: c.Keep})
 	}
 	for _, v := range c.Volumes {
@@ -51,6 +51,18 @@ func sources(c *config.Container) (all []source) {
 		})
 	}
 	return all
+}
+
+// usedPath is where the files of a rootfs or a layer are that the container is to use: in a
+// snapshot, if there is to be one.
+func usedPath(c *config.Container, dir string) string {
+	switch {
+	case c.Layers != config.Snapshot:
+		return dir
+	case c.Snapshot == "": // on paper
+		return "snapshot of " + dir
+	}
+	return c.Snapshot
 }
 
 // lowerKind is what the directories below / are called.
