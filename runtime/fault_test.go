@@ -27,11 +27,12 @@ import (
 // A kind is a container to make with faults.
 type kind struct {
 	name      string
-	flags     string // ROOTFS, VOLUME and KEEP stand for paths
+	flags     string // ROOTFS, SUBVOLUME, VOLUME and KEEP stand for paths
 	asRoot    string // more flags, if root of the machine runs the tests
 	asLimited string // more flags, if there are cgroups
 	whole     bool   // errors of all its calls are tried, and not only of those that are new
 	noKill    bool   // not to be made without a runtime
+	needs     string // a condition of the scripts, or none
 }
 
 var kinds = []kind{
@@ -50,6 +51,9 @@ var kinds = []kind{
 		flags:     "-rootfs ROOTFS -layers copy -keep KEEP -init",
 		asLimited: "-memory 64M",
 	},
+	{name: "of an image", flags: "-image a -keep KEEP"},
+	{name: "copied image", flags: "-image a -layers copy"},
+	{name: "snapshot", flags: "-rootfs SUBVOLUME -layers snapshot", needs: "btrfs"},
 	{name: "on the bridge", flags: "-rootfs ROOTFS -net bridge"},
 	{
 		name: "root of the host",

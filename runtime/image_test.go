@@ -23,8 +23,7 @@ import (
 // users of the host, and returns the directory. change changes the image.
 func storeImage(t *testing.T, layers int, change func(i *store.Image)) (dir string) {
 	dir = harness.Visit(t).Work // all else is read-only there
-	t.Setenv("CONTAINER_IMAGES", dir)
-	i := &store.Image{Manifest: "sha256:01"}
+	i := &store.Image{}
 	for n := range layers {
 		name := fmt.Sprint("layers/", n)
 		require.NoError(t, os.MkdirAll(filepath.Join(dir, name, "etc"), 0o755))
@@ -36,6 +35,14 @@ func storeImage(t *testing.T, layers int, change func(i *store.Image)) (dir stri
 	if change != nil {
 		change(i)
 	}
+	writeStore(t, dir, i)
+	return dir
+}
+
+// writeStore makes a directory the caller's store, with an image of the name a.
+func writeStore(t *testing.T, dir string, i *store.Image) {
+	t.Setenv("CONTAINER_IMAGES", dir)
+	i.Manifest = "sha256:01"
 	text, err := json.Marshal(i)
 	require.NoError(t, err)
 	file := store.RunFile(dir, i.Manifest)
@@ -44,7 +51,6 @@ func storeImage(t *testing.T, layers int, change func(i *store.Image)) (dir stri
 	index := `{"manifests":[{"digest":"` + i.Manifest + `","annotations":{"` + store.RefName +
 		`":"docker.io/library/a:latest"}}]}`
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "index.json"), []byte(index), 0o644))
-	return dir
 }
 
 // ofImage is the container that flags ask for, of an image.

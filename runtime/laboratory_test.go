@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"container.example/workshop/image/store"
 	"container.example/workshop/internal/harness"
 	"container.example/workshop/internal/inject"
 	"container.example/workshop/runtime/plan"
@@ -105,8 +106,10 @@ type laboratory struct {
 }
 
 func newLaboratory(t *testing.T, k kind) *laboratory {
-	if why := harness.Missing("ours"); why != "" {
-		harness.Skip(t, why)
+	for _, condition := range []string{"ours", k.needs} {
+		if condition != "" && harness.Missing(condition) != "" {
+			harness.Skip(t, harness.Missing(condition))
+		}
 	}
 	nothing := inject.Program{Path: "/bin/true", Args: []string{"true"}}
 	if _, err := nothing.Run(nil, hangs); err != nil {
@@ -120,6 +123,10 @@ func newLaboratory(t *testing.T, k kind) *laboratory {
 	}
 	l := &laboratory{T: t, kind: k, host: harness.Visit(t)}
 	l.makeRootfs()
+	l.makeImage()
+	if k.needs == "btrfs" {
+		l.makeSubvolume()
+	}
 	require.NoError(t, os.Mkdir(l.path("volume"), 0o755))
 	require.NoError(t, os.WriteFile(l.path("volume/file"), nil, 0o644))
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
@@ -144,6 +151,24 @@ func (l *laboratory) makeRootfs() {
 	require.NoError(l, os.Chmod(l.path("rootfs/tmp"), 0o777|os.ModeSticky))
 }
 
+// makeSubvolume makes a copy of it that is a subvolume of Btrfs.
+func (l *laboratory) makeSubvolume() {
+	const script = "truncate -s 128M disk && mkfs.btrfs -q disk && mkdir fs && " +
+		"mount -o loop disk fs && btrfs subvolume create fs/rootfs && cp -a rootfs/. fs/rootfs"
+	cmd := exec.Command("sh", "-c", script)
+	cmd.Dir = l.host.Work
+	said, err := cmd.CombinedOutput()
+	require.NoError(l, err, string(said))
+	l.Cleanup(func() { assert.NoError(l, unix.Unmount(l.path("fs"), unix.MNT_DETACH)) })
+}
+
+// makeImage makes an image of the root file system, and of a layer above it.
+func (l *laboratory) makeImage() {
+	require.NoError(l, os.Mkdir(l.path("layer"), 0o755))
+	require.NoError(l, os.WriteFile(l.path("layer/file"), nil, 0o644))
+	writeStore(l.T, l.path("store"), &store.Image{Layers: []string{"../rootfs", "../layer"}})
+}
+
 // witness is the command that shows how it is isolated.
 const witness = "probe isolation"
 
@@ -151,6 +176,7 @@ const witness = "probe isolation"
 func (l *laboratory) args(n int64, command string) []string {
 	paths := strings.NewReplacer(
 		"ROOTFS", l.path("rootfs"),
+		"SUBVOLUME", l.path("fs/rootfs"),
 		"VOLUME", l.path("volume"),
 		"KEEP", l.keep(n))
 	return append(strings.Fields(paths.Replace(l.flags)), strings.Fields(command)...)
@@ -164,7 +190,7 @@ func (l *laboratory) run(n int64, command string, fault *inject.Fault) inject.Re
 		Path: l.host.Program,
 		Args: append([]string{"container", "run"}, l.args(n, command)...),
 		Dir:  l.host.Work,
-		Env:  []string{"PATH=/bin:/usr/bin", "HOME=/"},
+		Env:  []string{"PATH=/bin:/usr/bin", "HOME=/", "CONTAINER_IMAGES=" + l.path("store")},
 	}.Run(fault, hangs)
 	assert.NoError(l, err)
 	return r
@@ -230,10 +256,20 @@ func (l *laboratory) findList() {
 	require.Len(l, paper, i, "the list was not made to its end")
 }
 
+// request is what run number n asks for.
+func (l *laboratory) request(n int64) (*request, error) {
+	r, err := parse(l.args(n, witness))
+	if err == nil {
+		_, err = r.takeImage()
+		r.closeImage()
+	}
+	return r, err
+}
+
 // onPaper writes the list. The runtime looks at its standard streams: for that they are, for a
 // moment, what those of a run are.
 func (l *laboratory) onPaper() (p *plan.Plan, err error) {
-	r, err := parse(l.args(0, witness))
+	r, err := l.request(0)
 	if err != nil {
 		return nil, err
 	}
@@ -352,7 +388,7 @@ func (l *laboratory) checkKept(n int64, f trial, complain complain) {
 	if _, err := os.Stat(l.keep(n)); err != nil {
 		return // it was not made
 	}
-	r, err := parse(l.args(n, witness))
+	r, err := l.request(n)
 	if err == nil {
 		err = users.FindMaps(r.Container)
 	}
@@ -415,7 +451,8 @@ func (l *laboratory) leftovers() (left []string) {
 		below, _ := filepath.Glob("/sys/fs/cgroup/*/container-*") // the patterns are well-formed
 		dirs = append(here, below...)
 	}
-	for _, dir := range dirs {
+	snapshots, _ := filepath.Glob(l.path("fs/.container-*"))
+	for _, dir := range append(dirs, snapshots...) {
 		if !isLocked(dir) { // as it is by the runtime of a container that is there
 			left = append(left, dir)
 		}
@@ -461,10 +498,12 @@ var (
 	namespaceLine = regexp.MustCompile(`(?m)^namespace (\w+) (.*)$`)
 	address       = regexp.MustCompile(`10\.200\.\d+\.\d+`)
 	keepNumber    = regexp.MustCompile(`/keep\d+`)
+	snapshotName  = regexp.MustCompile(`\.container-[0-9a-f]{16}|subvolid=\d+`)
 )
 
 // normal is what the witness shows, without what differs from one container to the next.
 func normal(shown string) string {
+	shown = snapshotName.ReplaceAllString(shown, "SNAPSHOT")
 	shown = namespaceLine.ReplaceAllStringFunc(shown, func(line string) string {
 		fields := strings.Fields(line)
 		host, err := os.Readlink("/proc/thread-self/ns/" + fields[1])
