@@ -268,8 +268,9 @@ type subvolumeArgs struct {
 }
 
 const (
-	snapCreateV2 = 0x50009417 // BTRFS_IOC_SNAP_CREATE_V2
-	snapDestroy  = 0x5000940f // BTRFS_IOC_SNAP_DESTROY
+	snapCreateV2   = 0x50009417 // BTRFS_IOC_SNAP_CREATE_V2
+	snapDestroy    = 0x5000940f // BTRFS_IOC_SNAP_DESTROY
+	subvolumeFlags = 0x4008941a // BTRFS_IOC_SUBVOL_SETFLAGS
 )
 
 // createSnapshot makes a snapshot of a subvolume in a directory.
@@ -291,14 +292,31 @@ func createSnapshot(dir, rootfs int) error {
 func destroySubvolume(dir int, name string) error {
 	args := &subvolumeArgs{}
 	copy(args.name[:], name)
-	err := ioctl(dir, snapDestroy, unsafe.Pointer(args))
-	if !errors.Is(err, unix.ENOTEMPTY) {
-		return err
+	destroy := func() error { return ioctl(dir, snapDestroy, unsafe.Pointer(args)) }
+	err := destroy()
+	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EROFS) {
+		makeWritable(dir, name)
+		err = destroy()
 	}
-	if err := destroyBelow(dir, name); err != nil {
-		return err
+	if errors.Is(err, unix.ENOTEMPTY) {
+		if err := destroyBelow(dir, name); err != nil {
+			return err
+		}
+		err = destroy()
 	}
-	return ioctl(dir, snapDestroy, unsafe.Pointer(args))
+	return err
+}
+
+// makeWritable lets an ordinary user remove a subvolume of his own that the container has closed or
+// made read-only. An error comes again when it is removed.
+func makeWritable(dir int, name string) {
+	_ = unix.Fchmodat(dir, name, 0o700, 0)
+	if fd, err := unix.Openat(dir, name, openDir, 0); err == nil {
+		flags := uint64(0)
+		_ = ioctl(fd, subvolumeFlags, unsafe.Pointer(&flags))
+		unix.Close(fd)
+	}
+	_ = unix.Fchmodat(dir, name, 0o700, 0)
 }
 
 // destroyBelow removes the subvolumes in a directory and below.

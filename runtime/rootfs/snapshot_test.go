@@ -20,6 +20,7 @@ func TestSnapshotArguments(t *testing.T) {
 	// The numbers have the size of the structs in them: _IOW of the kernel's asm-generic/ioctl.h.
 	require.EqualValues(t, 1<<30|unsafe.Sizeof(snapshotArgs{})<<16|0x94<<8|23, snapCreateV2)
 	require.EqualValues(t, 1<<30|unsafe.Sizeof(subvolumeArgs{})<<16|0x94<<8|15, snapDestroy)
+	require.EqualValues(t, 1<<30|8<<16|0x94<<8|26, subvolumeFlags)
 	require.EqualValues(t, 56, unsafe.Offsetof(snapshotArgs{}.name))
 	require.EqualValues(t, 8, unsafe.Offsetof(subvolumeArgs{}.name))
 }

@@ -46,7 +46,7 @@ func Of(c *config.Container) (*specs.Spec, error) {
 	case c.Init:
 		return nil, fmt.Errorf("-init: %w", ErrNoWords)
 	case len(c.Lowers) > 0:
-		return nil, fmt.Errorf("-image: %w: unpack it to a directory for -rootfs", ErrNoWords)
+		return nil, fmt.Errorf("-image: %w", ErrNoWords)
 	case c.Network == config.Bridge:
 		return nil, fmt.Errorf("-net %q: %w", c.Network, ErrNoWords)
 	}
