@@ -47,8 +47,8 @@ func (r *request) flags() *flag.FlagSet {
 	f.StringVar(&c.Hostname, "hostname", "container", "host `NAME` in the uts namespace")
 
 	f.StringVar(&c.Rootfs, "rootfs", "rootfs", "`DIR` that becomes / in the mnt namespace")
-	f.Func("image", "`NAME` of an image in place of a rootfs, with its command, user and the like, "+
-		"unless flags say otherwise", set(&r.image, parseImage))
+	f.Func("image", "`NAME` of an image in place of a rootfs, with its command, "+
+		"user and the like, unless flags say otherwise", set(&r.image, parseImage))
 	f.StringVar(
 		(*string)(&c.Layers),
 		"layers",

@@ -71,7 +71,11 @@ func TestImage(t *testing.T) {
 		i.Entrypoint, i.Cmd = []string{"entry", "point"}, []string{"cmd", "-x"}
 		i.User, i.Workdir = "33:44", "/srv/./data"
 	}
-	env := []config.Variable{{Name: "PATH", Value: "/bin"}, {Name: "A", Value: "image"}, {Name: "B"}}
+	env := []config.Variable{
+		{Name: "PATH", Value: "/bin"},
+		{Name: "A", Value: "image"},
+		{Name: "B"},
+	}
 	for _, c := range []struct {
 		name   string
 		change func(i *store.Image)

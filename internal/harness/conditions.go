@@ -105,8 +105,9 @@ var conditions = map[string]func() (missing string){
 				return "btrfs-progs"
 			}
 		}
-		cmd := exec.Command("unshare", "-m", "sh", "-c", "mount -t tmpfs tmpfs . && cd \"$PWD\" && "+
-			"truncate -s 128M disk && mkfs.btrfs -q disk && mkdir fs && mount -o loop disk fs")
+		const script = "mount -t tmpfs tmpfs . && cd \"$PWD\" && truncate -s 128M disk && " +
+			"mkfs.btrfs -q disk && mkdir fs && mount -o loop disk fs"
+		cmd := exec.Command("unshare", "-m", "sh", "-c", script)
 		cmd.Dir = filepath.Join(now().Dir, "work")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			lines := strings.Split(strings.TrimSpace(string(out)), "\n")

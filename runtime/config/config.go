@@ -233,7 +233,7 @@ const maxHostname = 64
 // shares its memory with the runtime, and so both.
 const leastMemory = 512 << 10
 
-// MaxLowers is how many layers the kernel puts together: OVL_MAX_STACK in its fs/overlayfs/params.h.
+// MaxLowers is how many layers the kernel puts together: OVL_MAX_STACK in its fs/overlayfs.
 const MaxLowers = 500
 
 // MaxVolumes is how many a container can have. Each takes a descriptor and a dozen system calls.

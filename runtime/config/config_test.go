@@ -145,11 +145,14 @@ func TestCheckRefuses(t *testing.T) {
 			`-layers "snapshot": must be overlay or copy with an image: its layers are shared, ` +
 				`and nobody writes to them`,
 		},
-		{image(MaxLowers+1, Overlay), `-image: has 501 layers, and the kernel puts at most 500 together`},
+		{
+			image(MaxLowers+1, Overlay),
+			`-image: has 501 layers, and the kernel puts at most 500 together`,
+		},
 		{
 			valid(func(c *Container) { c.Layers, c.Keep = Bind, "kept" }),
-			`-keep "kept": must be with -layers overlay, copy or snapshot: bind writes to the rootfs, ` +
-				`and there is nothing to keep`,
+			`-keep "kept": must be with -layers overlay, copy or snapshot: bind writes to ` +
+				`the rootfs, and there is nothing to keep`,
 		},
 		{
 			valid(func(c *Container) { c.Network = "wifi" }),

@@ -350,7 +350,8 @@ func destroyBelow(above int, name string) error {
 
 func ioctl(fd int, request uint, argument unsafe.Pointer) error {
 	for {
-		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(request), uintptr(argument))
+		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(request),
+			uintptr(argument))
 		if errno == 0 {
 			return nil
 		}
