@@ -276,8 +276,14 @@ func (s *state) keep(c *course, v *verdict) error {
 		}
 	}
 	for id, e := range v.events {
-		if e.Status == harness.Passed && !e.Script.NotYet() {
+		isThis := func(broken string) bool { return broken == id }
+		switch {
+		case e.Script.NotYet():
+		case e.Status == harness.Passed:
 			s.Kept[id] = now
+			s.Broken = slices.DeleteFunc(s.Broken, isThis)
+		case e.Status == harness.Failed:
+			s.Broken = addNew(s.Broken, id)
 		}
 	}
 	for _, l := range c.lessons {
@@ -322,7 +328,7 @@ func (s shortfall) most() bool { return 2*s.lacking > s.own }
 
 func (v *verdict) shortfall(c *course, l lesson) (f shortfall) {
 	for _, s := range v.scripts {
-		if s.Step != l.step || s.NotYet() || l.chapter != "" && s.Chapter != l.chapter {
+		if !l.promises(s) {
 			continue
 		}
 		f.own++
@@ -396,7 +402,7 @@ func (a *app) checker(program string, timeout time.Duration) (*checker, error) {
 		}
 		_, err := p.change(func(s *state) error {
 			if s.Program != program {
-				s.Kept = map[string]time.Time{} // by another
+				s.Kept, s.Broken = map[string]time.Time{}, nil // by another
 			}
 			s.Program = program
 			return nil
@@ -505,14 +511,14 @@ func (a *app) runCheck(ctx context.Context, c *checker, l lesson) error {
 		return err
 	}
 	if v.build != nil {
-		a.explainBuild(v.build, self()+" check")
+		a.explainBuild(v.build, a.self()+" check")
 		return errFailed
 	}
 	if s, err = c.load(); err != nil {
 		return err
 	}
 	// Of lessons that are passed it is enough to say how many promises were not reached.
-	var before []string
+	var earlier []string
 	unreached := map[string]int{}
 	for _, script := range v.scripts {
 		of := c.course.lessonOf(script)
@@ -521,13 +527,13 @@ func (a *app) runCheck(ctx context.Context, c *checker, l lesson) error {
 		case reached:
 		case passed && of != l && script.Step != l.step:
 			if unreached[of.key()]++; unreached[of.key()] == 1 {
-				before = append(before, of.key())
+				earlier = append(earlier, of.key())
 			}
 		default:
 			line(harness.Event{Script: script})
 		}
 	}
-	for _, key := range before {
+	for _, key := range earlier {
 		out.printf(
 			"\n%s\n  %s not reached %d, of a step that was passed before\n",
 			out.faint.Render(key),
@@ -535,7 +541,7 @@ func (a *app) runCheck(ctx context.Context, c *checker, l lesson) error {
 			unreached[key],
 		)
 	}
-	out.printf("\n%s\n", a.tally(c.course, &v, time.Since(start)))
+	out.printf("\n%s\n", a.tally(c.course, &v, s, time.Since(start)))
 	if v.failure != nil {
 		if err := a.explainFailure(c.place, *v.failure); err != nil {
 			return err
@@ -611,8 +617,34 @@ func (a *app) mark(e harness.Event) (sign, word string) {
 	return out.faint.Render("·"), "not reached"
 }
 
+// keptBefore counts the promises of the lesson that were not reached, and were kept when they were
+// tried last. The program was another one then.
+func (v *verdict) keptBefore(s state) (n int) {
+	for _, script := range v.scripts {
+		_, reached := v.events[script.ID()]
+		if !reached && v.lesson.promises(script) && s.kept(script) {
+			n++
+		}
+	}
+	return n
+}
+
+// kept tells whether the program kept a promise when it was tried last.
+func (s *state) kept(script harness.Script) bool {
+	_, kept := s.Kept[script.ID()]
+	return kept && !slices.Contains(s.Broken, script.ID())
+}
+
+// before says how many promises were not reached that were kept before, if there are any.
+func before(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", and %d not reached that were kept before", n)
+}
+
 // tally counts the promises: those of the lesson first, and then of what was checked besides.
-func (a *app) tally(c *course, v *verdict, took time.Duration) string {
+func (a *app) tally(c *course, v *verdict, s state, took time.Duration) string {
 	kept, own, counts := a.count(c, v)
 	var parts []string
 	words := []string{"passed", "failed", "not reached", "skipped", "not built", "not yet", "ahead"}
@@ -621,8 +653,8 @@ func (a *app) tally(c *course, v *verdict, took time.Duration) string {
 			parts = append(parts, fmt.Sprintf("%d %s", counts[word], word))
 		}
 	}
-	return fmt.Sprintf("%s: %d of %d kept. In all %s (%.1fs)", capital(v.lesson.name()), kept, own,
-		strings.Join(parts, ", "), took.Seconds())
+	return fmt.Sprintf("%s: %d of %d kept%s. In all %s (%.1fs)", capital(v.lesson.name()), kept, own,
+		before(v.keptBefore(s)), strings.Join(parts, ", "), took.Seconds())
 }
 
 // count counts the promises of the lesson, those of them that are kept, and what became of all.
@@ -633,8 +665,7 @@ func (a *app) count(c *course, v *verdict) (kept, own int, counts map[string]int
 		e.Script = s
 		_, word := a.mark(e)
 		counts[word]++
-		if s.Step == v.lesson.step && !s.NotYet() &&
-			(v.lesson.chapter == "" || s.Chapter == v.lesson.chapter) {
+		if v.lesson.promises(s) {
 			own++
 			if word == "passed" {
 				kept++
@@ -658,7 +689,7 @@ func (a *app) tellLacking(c *course, v *verdict, l lesson) {
 						"does. See them: %s check %s",
 					f.asked,
 					strings.Join(f.flags, " and "),
-					self(),
+					a.self(),
 					l.id(),
 				),
 				0,
@@ -693,10 +724,10 @@ func (a *app) tellLacking(c *course, v *verdict, l lesson) {
 	if os.Geteuid() != 0 {
 		out.printf(
 			"As root there is more: %s\n",
-			out.note.Render(`sudo env "PATH=$PATH" `+self()+" check "+l.id()),
+			out.note.Render(`sudo env "PATH=$PATH" `+a.self()+" check "+l.id()),
 		)
 	} else {
-		out.printf("What this machine lacks: %s\n", out.note.Render(self()+" doctor"))
+		out.printf("What this machine lacks: %s\n", out.note.Render(a.self()+" doctor"))
 	}
 }
 
@@ -716,7 +747,7 @@ func (a *app) congratulate(c *checker, v *verdict, next bool) error {
 		if f := v.shortfall(c.course, l); f.own > 0 && f.open == 0 && !f.most() &&
 			len(f.unbuilt) == 0 {
 			out.printf("\n")
-			if err := a.showEnd(c.course, l); err != nil {
+			if err := a.showEnd(c, s, l); err != nil {
 				return err
 			}
 		}
@@ -730,13 +761,13 @@ func (a *app) congratulate(c *checker, v *verdict, next bool) error {
 				"That was the last one: you have built a container runtime. Look at what it makes:",
 				0,
 			),
-			out.note.Render(self()+" inspect -- CONTAINER run CMD"),
+			out.note.Render(a.self()+" inspect -- CONTAINER run CMD"),
 		)
 		if len(s.Skipped) > 0 {
 			out.printf(
 				"Left out on the way: %s. %s\n",
 				strings.Join(s.Skipped, ", "),
-				out.note.Render(self()+" list"),
+				out.note.Render(a.self()+" list"),
 			)
 		}
 		return nil
@@ -749,6 +780,6 @@ func (a *app) congratulate(c *checker, v *verdict, next bool) error {
 		return err
 	}
 	out.printf("\nNext, %s: see what it adds, and check at each save:\n  %s\n  %s\n", l.name(),
-		out.note.Render(self()+" diff "+l.id()), out.note.Render(self()+" watch"))
+		out.note.Render(a.self()+" diff "+l.id()), out.note.Render(a.self()+" watch"))
 	return nil
 }

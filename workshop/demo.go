@@ -76,7 +76,7 @@ became of each.
 			case list || len(args) == 0:
 				return a.listDemos(root, demos)
 			default:
-				if chosen, err = chooseDemos(root, demos, args[0]); err != nil {
+				if chosen, err = a.chooseDemos(root, demos, args[0]); err != nil {
 					return err
 				}
 			}
@@ -120,7 +120,7 @@ func (a *app) listDemos(root string, demos []harness.Demo) error {
 }
 
 // chooseDemos are the demonstration of that name, or those of a lesson.
-func chooseDemos(
+func (a *app) chooseDemos(
 	root string,
 	demos []harness.Demo,
 	what string,
@@ -145,7 +145,7 @@ func chooseDemos(
 		}
 	}
 	if len(chosen) == 0 {
-		return nil, fmt.Errorf("demo %q: there is none (%s demo -list)", what, self())
+		return nil, fmt.Errorf("demo %q: there is none (%s demo -list)", what, a.self())
 	}
 	return chosen, nil
 }

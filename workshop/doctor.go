@@ -62,7 +62,7 @@ func (a *app) examine(ctx context.Context, p *place, c *course, s state) error {
 	out := a.out
 	bad := map[string]bool{} // lessons that cannot be done
 	for _, check := range []func(context.Context, string) []finding{
-		findGo, findKernel, findNamespaces, findUserNamespaces, findCgroups, findFileSystems,
+		findGo, a.findKernel, findNamespaces, findUserNamespaces, a.findCgroups, findFileSystems,
 		findSeccomp, findFirewall,
 		findRootfs, func(context.Context, string) []finding { return findProgram(p, s) }, findHost,
 	} {
@@ -163,7 +163,7 @@ func release() (text string, number int) {
 	return text, 100*major + minor
 }
 
-func findKernel(context.Context, string) []finding {
+func (a *app) findKernel(context.Context, string) []finding {
 	text, number := release()
 	f := finding{
 		what:   "Linux",
@@ -179,7 +179,7 @@ func findKernel(context.Context, string) []finding {
 	if os.Geteuid() != 0 {
 		rights.minor = true
 		rights.lack = "an ordinary user: containers need a user namespace, and limits need root"
-		rights.remedy = "sudo env \"PATH=$PATH\" " + self() + " doctor"
+		rights.remedy = "sudo env \"PATH=$PATH\" " + a.self() + " doctor"
 	}
 	return []finding{f, rights}
 }
@@ -340,7 +340,7 @@ func whoForbids() string {
 
 const cgroupRoot = "/sys/fs/cgroup"
 
-func findCgroups(context.Context, string) (all []finding) {
+func (a *app) findCgroups(context.Context, string) (all []finding) {
 	version := finding{
 		what:   "cgroup version",
 		steps:  "4",
@@ -376,10 +376,10 @@ func findCgroups(context.Context, string) (all []finding) {
 			// What counts is whether a cgroup can be made.
 			if err := tryCgroup(dir, name, v2); err != nil {
 				f.lack = "no cgroup can be made: " + innermostError(err)
-				f.remedy = "only root may: sudo env \"PATH=$PATH\" " + self() + " check"
+				f.remedy = "only root may: sudo env \"PATH=$PATH\" " + a.self() + " check"
 				if v2 {
 					f.remedy += "\nor have systemd delegate one: systemd-run --user --scope -p " +
-						"Delegate=yes " + self() + " check"
+						"Delegate=yes " + a.self() + " check"
 				}
 				if os.Geteuid() == 0 {
 					f.remedy = "it is mounted read-only, or you are in a container: do it on " +

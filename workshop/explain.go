@@ -234,16 +234,22 @@ func (x *explanation) stream(e harness.Event, c command) {
 		x.expected = fmt.Sprintf("%s without %s", stream, want)
 		x.seen = "there it is: " + matching(re, text)
 	case m != nil && re == "(?m)^.+$":
-		x.expected = fmt.Sprintf("%s line(s) on %s", count, stream)
-		x.seen = m[1] + " lines"
+		x.expected = plural(atoi(count), "line") + " on " + stream
+		x.seen = plural(atoi(m[1]), "line")
 	case m != nil:
-		x.expected = fmt.Sprintf("%s on %s, %s times", want, stream, count)
-		x.seen = m[1] + " times"
+		x.expected = fmt.Sprintf("%s on %s, %s", want, stream, plural(atoi(count), "time"))
+		x.seen = plural(atoi(m[1]), "time")
 	case strings.TrimSpace(text) == "":
 		x.expected, x.seen = fmt.Sprintf("%s on %s", want, stream), "nothing on "+stream
 	default:
 		x.expected, x.seen = fmt.Sprintf("%s on %s", want, stream), firstLine(text)
 	}
+}
+
+// atoi is the number in digits that a regular expression has found.
+func atoi(digits string) int {
+	n, _ := strconv.Atoi(digits)
+	return n
 }
 
 // matching is the line of the text in which the regular expression matches.
@@ -430,9 +436,10 @@ func meaning(status string) string {
 	what := map[string]string{
 		"2": "wrong usage", "125": "the runtime failed", "126": "cannot be executed",
 		"127": "not found",
-		"137": "ended by signal 9, KILL", "143": "ended by signal 15, TERM", "130": "ended by " +
-			"signal 2, INT",
-		"134": "ended by signal 6, ABRT", "139": "ended by signal 11, SEGV",
+		"130": "ended by signal 2, INT", "132": "ended by signal 4, ILL",
+		"133": "ended by signal 5, TRAP", "134": "ended by signal 6, ABRT",
+		"137": "ended by signal 9, KILL", "139": "ended by signal 11, SEGV",
+		"143": "ended by signal 15, TERM", "159": "ended by signal 31, SYS",
 	}[status]
 	if what == "" {
 		return status

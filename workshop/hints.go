@@ -219,11 +219,11 @@ the workshop's own step.
 				return err
 			}
 			if id == "" && s.Checks == 0 {
-				a.out.printf("Nothing was checked yet: %s check\n", self())
+				a.out.printf("Nothing was checked yet: %s check\n", a.self())
 				return nil
 			}
 			if id == "" {
-				a.out.printf("Nothing failed at the last check. To check again: %s check\n", self())
+				a.out.printf("Nothing failed at the last check. To check again: %s check\n", a.self())
 				return nil
 			}
 			script, err := findScript(p.root, id)
@@ -291,7 +291,8 @@ func (a *app) giveHint(p *place, s harness.Script) error {
 		}
 		out.printf("%s: how our own step does it.\n", out.note.Render(head))
 		if h.Go != "" {
-			out.printf("  %s\n", out.wrap(h.Go, 2))
+			goWords := strings.ReplaceAll(h.Go, "`workshop ", "`"+a.self()+" ")
+			out.printf("  %s\n", out.wrap(goWords, 2))
 		}
 		for _, reference := range h.Source {
 			text, line, err := source(p.root, reference)
@@ -310,8 +311,12 @@ func (a *app) giveHint(p *place, s harness.Script) error {
 		}
 	}
 	out.printf("%s\n", out.wrap(out.faint.Render("The kernel's part:")+" "+h.Kernel, 2))
+	command := "hint"
+	if s.ID() != state.Failing {
+		command += " " + s.ID() // which was asked for
+	}
 	if given < most {
-		out.printf("%s %s\n", out.faint.Render("Still stuck:"), a.advice("hint", "h"))
+		out.printf("%s %s\n", out.faint.Render("Still stuck:"), a.advice(command, "h"))
 	} else {
 		out.printf("%s %s\n", out.faint.Render("When you have it:"), a.advice("check", "r"))
 	}

@@ -36,6 +36,11 @@ func (l lesson) key() string {
 	return l.step + "/" + l.chapter
 }
 
+// promises tells whether a script is one of its own promises.
+func (l lesson) promises(s harness.Script) bool {
+	return s.Step == l.step && !s.NotYet() && (l.chapter == "" || s.Chapter == l.chapter)
+}
+
 // name is what it is called: step 4, chapter 5c.
 func (l lesson) name() string {
 	if l.chapter == "" {
@@ -403,15 +408,30 @@ func (c *course) count(l lesson) string {
 			ways++
 		}
 	}
-	text := fmt.Sprintf("%d promises", len(own)-ways)
+	text := plural(len(own)-ways, "promise")
 	if ways > 0 {
-		text += fmt.Sprintf(", %d ways out to close", ways)
+		text += ", " + plural(ways, "way") + " out to close"
 	}
 	return text
 }
 
+// tried is a command of a card for the program that one has, and not for a package in ./mine.
+func (p *place) tried(try string, s state) string {
+	program := relative(p.program(s))
+	if !filepath.IsAbs(program) && program != "." && !strings.HasPrefix(program, "../") {
+		program = "./" + program // otherwise it is a package of Go, or a command in the PATH
+	}
+	program = shellWord(program)
+	if info, err := os.Stat(p.program(s)); err == nil && !info.IsDir() &&
+		!strings.HasSuffix(program, ".go") {
+		try = strings.ReplaceAll(try, "go build -o container ./mine && ", "")
+		return strings.ReplaceAll(try, "./container", program)
+	}
+	return strings.ReplaceAll(try, "container ./mine", "container "+program)
+}
+
 // showEnd prints the card of a lesson that is passed.
-func (a *app) showEnd(c *course, l lesson) error {
+func (a *app) showEnd(c *checker, s state, l lesson) error {
 	card, err := readCard(l)
 	if err != nil {
 		return err
@@ -425,11 +445,11 @@ func (a *app) showEnd(c *course, l lesson) error {
 		}
 	}
 	row("Built", card.built)
-	row("Try", card.try)
+	row("Try", c.tried(card.try, s))
 	if len(card.demos()) > 0 {
-		row("Demo", self()+" demo "+l.id()+" ("+strings.Join(card.demos(), ", ")+")")
+		row("Demo", a.self()+" demo "+l.id()+" ("+strings.Join(card.demos(), ", ")+")")
 	}
-	row("Compare", self()+" diff -mine "+l.id())
+	row("Compare", a.self()+" diff -mine "+l.id())
 	return nil
 }
 

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -82,6 +84,8 @@ func TestCourse(t *testing.T) {
 		require.Equal(t, "step5-complete/c", lessonNamed(t, c, name).key())
 	}
 	require.Len(t, c.parts(lessonNamed(t, c, "5")), 8)
+	require.Equal(t, "1 promise, 7 ways out to close", c.count(lessonNamed(t, c, "5e")))
+	require.Equal(t, "6 promises, 1 way out to close", c.count(lessonNamed(t, c, "5g")))
 	for _, name := range []string{"", "0", "5x", "c5", "../1"} {
 		_, err := c.find(name)
 		require.ErrorContains(t, err, "there is none (1, 2, 3, 4, 5a, 5b")
@@ -236,6 +240,69 @@ func TestKeep(t *testing.T) {
 	v = verdictOf("5c", *s, kept)
 	require.NoError(t, s.keep(c, v))
 	require.Equal(t, "5d", s.At)
+}
+
+// TestKeptBefore counts what a check did not reach and an earlier one found kept.
+func TestKeptBefore(t *testing.T) {
+	c := testCourse(t)
+	s, err := (&place{dir: t.TempDir()}).load()
+	require.NoError(t, err)
+	l := lessonNamed(t, c, "2")
+	own := c.own(l)
+	// check takes in a verdict in which the scripts ended like this, and the others were not reached.
+	check := func(ended map[string]harness.Status) *verdict {
+		v := &verdict{lesson: l, scripts: c.promised(l, s), events: map[string]harness.Event{}}
+		for _, script := range v.scripts {
+			if status, ok := ended[script.ID()]; ok {
+				v.events[script.ID()] = harness.Event{Script: script, Status: status}
+			}
+		}
+		require.NoError(t, s.keep(c, v))
+		return v
+	}
+	passed, failed := harness.Passed, harness.Failed
+	first, second, third := own[0].ID(), own[1].ID(), own[2].ID()
+	v := check(map[string]harness.Status{first: passed, second: passed, third: passed})
+	require.Zero(t, v.keptBefore(s), "they were kept by this one")
+	v = check(map[string]harness.Status{third: failed})
+	require.Equal(t, 2, v.keptBefore(s))
+	v = check(map[string]harness.Status{second: failed})
+	require.Equal(t, 1, v.keptBefore(s), "the third was broken when it was tried last")
+	v = check(map[string]harness.Status{third: passed, second: failed})
+	require.Equal(t, 1, v.keptBefore(s))
+	v = check(nil)
+	require.Equal(t, 2, v.keptBefore(s))
+}
+
+// TestTried puts the program that one has into the command of a card.
+func TestTried(t *testing.T) {
+	root := t.TempDir()
+	t.Chdir(root)
+	p := &place{root: root, dir: filepath.Join(root, "mine")}
+	const try = "go build -o container ./mine && sudo ./container run sh; ./container run true"
+	for program, want := range map[string]string{
+		"":        try,
+		"c/x.go":  "go build -o container ./c/x.go && sudo ./container run sh; ./container run true",
+		"run.sh":  "sudo ./run.sh run sh; ./run.sh run true",
+		"/x/a b":  "go build -o container '/x/a b' && sudo ./container run sh; ./container run true",
+		".hidden": "go build -o container ./.hidden && sudo ./container run sh; ./container run true",
+	} {
+		if program == "run.sh" {
+			require.NoError(t, os.WriteFile(program, nil, 0o755))
+		}
+		s := state{Program: program}
+		if program != "" && !filepath.IsAbs(program) {
+			s.Program = filepath.Join(root, program)
+		}
+		require.Equal(t, want, p.tried(try, s))
+	}
+	p.dir = filepath.Join(root, "other", "place")
+	require.Contains(t, p.tried(try, state{}), "-o container ./other/place && ")
+	require.NoError(t, os.MkdirAll(p.dir, 0o755))
+	t.Chdir(filepath.Dir(p.dir))
+	require.Contains(t, p.tried(try, state{}), "-o container ./place && ")
+	t.Chdir(p.dir)
+	require.Contains(t, p.tried(try, state{}), "-o container . && ")
 }
 
 // TestJudge tells a way out that is open from one that was not tried.

@@ -32,9 +32,9 @@ passed.
 				return err
 			}
 			if l, all := c.next(s); !all {
-				a.out.printf("\nYou are at %s: %s\n", l.name(), a.out.note.Render(self()+" watch"))
+				a.out.printf("\nYou are at %s: %s\n", l.name(), a.out.note.Render(a.self()+" watch"))
 			}
-			a.out.printf("To go to another: %s\n", a.out.note.Render(self()+" watch 3"))
+			a.out.printf("To go to another: %s\n", a.out.note.Render(a.self()+" watch 3"))
 			return nil
 		},
 	}
@@ -161,7 +161,7 @@ its name.
 			a.out.printf(
 				"%s is left out for now (back to it: %s watch %s). On with %s: %s.\n",
 				capital(l.name()),
-				self(),
+				a.self(),
 				l.id(),
 				next.name(),
 				next.title,

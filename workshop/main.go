@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/urfave/cli/v3"
@@ -105,7 +106,7 @@ throw-away host where it cannot harm the machine.
 		},
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			if name := cmd.Args().First(); name != "" {
-				return fmt.Errorf("unknown command %q (all of them: %s -h)", name, self())
+				return fmt.Errorf("unknown command %q (all of them: %s -h)", name, a.self())
 			}
 			return cli.ShowAppHelp(cmd)
 		},
@@ -158,16 +159,36 @@ func (a *app) advice(command, key string) string {
 	if a.keys {
 		return "press " + key
 	}
-	return self() + " " + command
+	return a.self() + " " + command
 }
 
-// self is how the person called this command, for the advice on what to type next.
-func self() string {
+// self is how the person called this command, for the advice on what to type next: with -dir if the
+// directory is not the one that is found without it.
+func (a *app) self() string {
+	name := "go tool workshop"
 	if _, err := exec.LookPath("workshop"); err == nil {
-		return "workshop"
+		name = "workshop"
 	}
-	return "go tool workshop"
+	if a.dir == "" {
+		return name
+	}
+	dir, err := filepath.Abs(a.dir)
+	found, foundErr := (&app{}).open()
+	if err != nil || foundErr != nil || dir == found.dir {
+		return name
+	}
+	return name + " -dir " + shellWord(relative(dir))
 }
+
+// shellWord is a word as one types it in a shell.
+func shellWord(word string) string {
+	if plainWord.MatchString(word) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+var plainWord = regexp.MustCompile(`^[\w./+:@%,=-]+$`)
 
 // moduleRoot is the directory of the workshop's module, at or above the working directory.
 func moduleRoot() (string, error) {

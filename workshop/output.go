@@ -180,7 +180,15 @@ func verbatim(text string, most int) string {
 		}
 	}
 	if len(lines) > most {
-		lines = append(lines[:most:most], fmt.Sprintf("… (%d more lines)", len(lines)-most))
+		lines = append(lines[:most:most], "… ("+plural(len(lines)-most, "more line")+")")
 	}
 	return strings.Join(lines, "\n")
+}
+
+// plural is a number of things, of which the word is for one.
+func plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
 }

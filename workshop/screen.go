@@ -483,7 +483,7 @@ func (s *screen) head() (lines []string) {
 	if s.now.lesson == (lesson{}) {
 		return append(lines, "")
 	}
-	own, kept, marks, trying := 0, 0, []string{}, []string{}
+	own, kept, earlier, marks, trying := 0, 0, 0, []string{}, []string{}
 	for _, script := range s.now.scripts {
 		l := s.c.course.lessonOf(script)
 		e := s.events[script.ID()]
@@ -501,11 +501,16 @@ func (s *screen) head() (lines []string) {
 			}
 			if word == "passed" {
 				kept++
+			} else if e.Status == "" && !s.running && s.state.kept(script) {
+				earlier++
 			}
 			marks = append(marks, mark)
 		}
 	}
 	heading := fmt.Sprintf("%s: %d of %d", capital(s.now.lesson.name()), kept, own)
+	if earlier > 0 { // the rest of the sentence would not fit
+		heading += fmt.Sprintf(", %d kept before", earlier)
+	}
 	lines = append(
 		lines,
 		ansi.Truncate(out.bold.Render(heading)+"  "+s.now.lesson.title, s.width, "…"),
@@ -545,11 +550,7 @@ func (s *screen) foot() []string {
 	keys := s.help.View(s.keys)
 	if below := s.body.TotalLineCount() - s.body.YOffset() - s.body.Height(); below > 0 &&
 		!s.help.ShowAll {
-		text := fmt.Sprintf("space: %d more lines", below)
-		if below == 1 {
-			text = "space: 1 more line"
-		}
-		more := s.out.note.Render(text)
+		more := s.out.note.Render("space: " + plural(below, "more line"))
 		return []string{ansi.Truncate(more+"  "+keys, s.width, "")}
 	}
 	return strings.Split(keys, "\n")

@@ -109,6 +109,12 @@ func TestScreen(t *testing.T) {
 	require.Contains(t, s.view(), "✗ "+own[1].ID())
 	require.Equal(t, "✓✗"+strings.Repeat("·", len(own)-2), s.row("✓✗"))
 
+	require.NotContains(t, s.view(), "kept before")
+	s.state.Kept[own[2].ID()], s.state.Kept[own[3].ID()] = saved, saved
+	s.state.Broken = []string{own[3].ID()}
+	require.Contains(t, s.view(), ", 1 kept before  ")
+	s.state.Kept, s.state.Broken = map[string]time.Time{}, nil
+
 	// Hints are counted in the file.
 	for range 3 {
 		s.press('h')

@@ -60,10 +60,12 @@ its comments. Nothing that is there already is overwritten.
 				main,
 			)
 			a.out.printf("Next: open it in an editor, and in a second terminal say\n")
+			next := a.self()
 			if len(args) > 0 && p.dir != filepath.Join(p.root, "mine") {
-				a.out.printf("  %s\n", a.out.note.Render("cd "+relative(p.dir)))
+				a.out.printf("  %s\n", a.out.note.Render("cd "+shellWord(relative(p.dir))))
+				next = (&app{}).self() // in there it is found
 			}
-			a.out.printf("  %s\n", a.out.note.Render(self()+" watch"))
+			a.out.printf("  %s\n", a.out.note.Render(next+" watch"))
 			return nil
 		},
 	}
@@ -82,7 +84,7 @@ func (p *place) make() error {
 		return fmt.Errorf(
 			"%s is there already, and stays as it is (to begin anew: %s reset)",
 			relative(files[0]),
-			self(),
+			p.self,
 		)
 	}
 	if err := makeDir(p.dir); err != nil {
@@ -138,7 +140,8 @@ func (a *app) showProgress(p *place, c *course, s state) error {
 	for _, n := range s.Hints {
 		hints += n
 	}
-	out.printf("\n%d checks, %d hints. Program: %s\n", s.Checks, hints, relative(p.program(s)))
+	out.printf("\n%s, %s. Program: %s\n", plural(s.Checks, "check"), plural(hints, "hint"),
+		relative(p.program(s)))
 	if s.Failing != "" {
 		out.printf("Broken at the last check: %s\n  %s\n", s.Failing, out.wrap(s.Promise, 2))
 	}
@@ -149,7 +152,7 @@ func (a *app) showProgress(p *place, c *course, s state) error {
 			l.name(),
 			hours(left),
 		)
-		out.printf("Next, %s: %s\n", l.name(), out.note.Render(self()+" check"))
+		out.printf("Next, %s: %s\n", l.name(), out.note.Render(a.self()+" check"))
 	}
 	return nil
 }
@@ -252,7 +255,7 @@ that were there are kept, in a directory .workshop/copies/DATE.
 				return err
 			}
 			if len(args) == 0 {
-				return fmt.Errorf("catchup: up to which step? (%s list)", self())
+				return fmt.Errorf("catchup: up to which step? (%s list)", a.self())
 			}
 			p, c, s, err := a.openCourse()
 			if err != nil {
@@ -272,7 +275,7 @@ that were there are kept, in a directory .workshop/copies/DATE.
 				return fmt.Errorf(
 					"catchup: your program is %s, and ours is a Go package (%s check -program %s)",
 					relative(s.Program),
-					self(),
+					a.self(),
 					relative(p.dir),
 				)
 			}
@@ -308,7 +311,7 @@ that were there are kept, in a directory .workshop/copies/DATE.
 				a.out.printf("What was there is in %s\n", relative(kept))
 			}
 			if more {
-				a.out.printf("Next, %s: %s\n", next.name(), a.out.note.Render(self()+" watch"))
+				a.out.printf("Next, %s: %s\n", next.name(), a.out.note.Render(a.self()+" watch"))
 			}
 			return nil
 		},
@@ -322,7 +325,7 @@ func (p *place) keepCopy(now time.Time) (dir string, err error) {
 		return "", fmt.Errorf(
 			"%s: there is nothing to reset (make it: %s start)",
 			relative(p.dir),
-			self(),
+			p.self,
 		)
 	} else if err != nil {
 		return "", err

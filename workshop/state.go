@@ -21,6 +21,7 @@ import (
 type place struct {
 	root string // of the module
 	dir  string // of the participant
+	self string // how to call this command, for advice
 
 	mu sync.Mutex
 	// gave are the files of the program that this command has written, and when they were changed.
@@ -66,6 +67,7 @@ type state struct {
 	Skipped   []string             `json:"skipped,omitempty"` // the lessons that were left out
 	Entered   []string             `json:"entered,omitempty"` // the lessons whose card was shown
 	Kept      map[string]time.Time `json:"kept,omitempty"`    // script: when it passed last
+	Broken    []string             `json:"broken,omitempty"`  // scripts that failed when tried last
 	Failing   string               `json:"failing,omitempty"` // the script that failed last
 	Promise   string               `json:"promise,omitempty"` // the sentence that was broken
 	Subject   string               `json:"subject,omitempty"` // whose hints help: see subject
@@ -93,7 +95,7 @@ func (a *app) open() (*place, error) {
 			return nil, err
 		}
 	}
-	return &place{root: root, dir: dir}, nil
+	return &place{root: root, dir: dir, self: a.self()}, nil
 }
 
 // file is the path of a file of the workshop's own.
@@ -254,7 +256,7 @@ func (p *place) missing(s state) error {
 		return fmt.Errorf(
 			"%s: there is no program yet (make one: %s start)",
 			relative(p.dir),
-			self(),
+			p.self,
 		)
 	}
 	return nil

@@ -351,10 +351,11 @@ func (a *app) printVerdict(c *checker, d done) error {
 	if !a.keys { // the head of the screen says so already
 		kept, own, _ := a.count(c.course, &d.verdict)
 		a.out.printf(
-			"%s: %d of %d kept (%.1fs)\n",
+			"%s: %d of %d kept%s (%.1fs)\n",
 			capital(d.lesson.name()),
 			kept,
 			own,
+			before(d.keptBefore(d.state)),
 			d.took.Seconds(),
 		)
 	}
