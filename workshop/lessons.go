@@ -138,9 +138,9 @@ func (c *course) own(l lesson) (own []harness.Script) {
 }
 
 // promised are the scripts for a program of a lesson: those of the steps before it, and of a step
-// with chapters those of the first chapter, of the chapters that are passed, and of the lesson
-// itself. What an earlier step promises and a chapter promises in other words is not asked for: the
-// chapter may be built already.
+// with chapters those of the first chapter, of the chapters that are passed or taken over, and of
+// the lesson itself. What an earlier step promises and a chapter promises in other words is not
+// asked for: the chapter may be built already.
 func (c *course) promised(l lesson, s state) (scripts []harness.Script) {
 	first := ""
 	if chapters := c.chapters(l.step); len(chapters) > 0 {
@@ -151,7 +151,7 @@ func (c *course) promised(l lesson, s state) (scripts []harness.Script) {
 		_, passed := s.Passed[chapter.key()]
 		if l.chapter == "" || script.Step != l.step || script.Chapter == l.chapter ||
 			script.Chapter == first ||
-			passed {
+			passed || slices.Contains(s.Taken, chapter.key()) {
 			scripts = append(scripts, script)
 		}
 	}

@@ -111,6 +111,8 @@ func TestPromised(t *testing.T) {
 		"ade",
 		chapters("5e", state{Passed: map[string]time.Time{"step5-complete/d": time.Now()}}),
 	)
+	taken := state{Taken: []string{"step4-cgroups", "step5-complete/b"}}
+	require.Equal(t, "abe", chapters("5e", taken))
 	require.Equal(t, "abcdefgh", chapters("5", none))
 	require.Empty(t, chapters("4", none))
 	for _, script := range c.promised(lessonNamed(t, c, "5c"), none) {

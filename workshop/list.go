@@ -85,6 +85,8 @@ func (a *app) showList(c *course, s state, cursor int) error {
 			word = "left out"
 		case unchecked:
 			mark, word = out.faint.Render("-"), "not checked here"
+		case slices.Contains(s.Taken, l.key()):
+			word = "taken over"
 		case l.optional:
 			word = "optional"
 		}

@@ -128,6 +128,8 @@ func (a *app) showProgress(p *place, c *course, s state) error {
 			mark, note = out.faint.Render("-"), "not checked here, "+why
 		case slices.Contains(s.Skipped, l.key()):
 			note = "left out"
+		case slices.Contains(s.Taken, l.key()):
+			note = "taken over, not checked yet"
 		case l.optional:
 			note = "optional"
 		}
@@ -296,6 +298,11 @@ that were there are kept, in a directory .workshop/copies/DATE.
 				s.At = ""
 				if more {
 					s.At = next.id()
+				}
+				// What yours kept says nothing about ours, which has all lessons up to this one.
+				s.Kept, s.Broken, s.Taken = nil, nil, nil
+				for _, taken := range c.lessons[:slices.Index(c.lessons, l)+1] {
+					s.Taken = append(s.Taken, taken.key())
 				}
 				return nil
 			}); err != nil {

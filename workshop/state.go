@@ -65,6 +65,7 @@ type state struct {
 	Unchecked map[string]string    `json:"unchecked,omitempty"`
 	At        string               `json:"at,omitempty"`      // the lesson that was chosen
 	Skipped   []string             `json:"skipped,omitempty"` // the lessons that were left out
+	Taken     []string             `json:"taken,omitempty"`   // the lessons that were taken over
 	Entered   []string             `json:"entered,omitempty"` // the lessons whose card was shown
 	Kept      map[string]time.Time `json:"kept,omitempty"`    // script: when it passed last
 	Broken    []string             `json:"broken,omitempty"`  // scripts that failed when tried last
