@@ -103,9 +103,17 @@ func rightsTooLate(c cause) string {
 	return ""
 }
 
-// notOurNetwork is for lo in a network namespace that is the host's.
-func notOurNetwork(c cause) string {
-	if !strings.Contains(c.text, "SIOCSIF") {
+// ioctlRefused is for lo in a network namespace that is the host's, and for a terminal that cannot
+// become the controlling one.
+func ioctlRefused(c cause) string {
+	switch {
+	case strings.Contains(c.text, "TIOCSCTTY") && c.made("setsid("):
+		return "The session has a controlling terminal already, or this one belongs to another " +
+			"session."
+	case strings.Contains(c.text, "TIOCSCTTY"):
+		return "Only the leader of a session that has no terminal yet may do that " +
+			"(ioctl_tty(2)): setsid(2) first, in the same process."
+	case !strings.Contains(c.text, "SIOCSIF"):
 		return ""
 	}
 	return "This network namespace is not the container's own. Only with net in -ns is there " +
@@ -136,15 +144,26 @@ func chapterSubject(c cause) string {
 	}
 	name := ""
 	switch {
+	case c.call == "seccomp" || strings.Contains(c.text, "PR_SET_SECCOMP"):
+		name = "seccomp"
 	case c.call == "capset" || c.call == "prctl":
 		name = "root-rights"
+	case c.errno == "EINVAL" && strings.HasPrefix(c.call, "set"),
+		c.call == "sethostname" && c.made("CLONE_NEWUSER"):
+		name = "user-default"
 	case c.call == "setgroups" || c.call == "setresgid" || c.call == "setresuid":
 		name = "user"
+	case strings.Contains(c.text, "id_map>"), c.unplaced():
+		name = "user-namespace"
+	case strings.Contains(c.text, "TIOCSCTTY"):
+		name = "terminal"
 	case strings.Contains(c.text, "SIOCSIF"):
 		name = "network-none"
 	case c.call != "mount":
 	case c.about("overlay"):
 		name = "rootfs-written"
+	case c.about("devpts"):
+		name = "terminal-devpts"
 	case c.about("sysfs") && c.errno == "EPERM":
 		name = "dev-user-namespace"
 	case c.about("sysfs"):
@@ -161,4 +180,288 @@ func chapterSubject(c cause) string {
 		return ""
 	}
 	return "step5-complete/" + name
+}
+
+// madeFilter tells whether the program installed a filter of system calls.
+func (c cause) madeFilter() bool { return c.made("PR_SET_SECCOMP") || c.made("seccomp(") }
+
+// filtered is for a program that went wrong after it had installed a filter of system calls: by a
+// call that the filter refuses, or by a filter that decides otherwise than was meant.
+func filtered(c cause) string {
+	m := anyStatus.FindStringSubmatch(c.event.Message)
+	if !c.madeFilter() || m == nil || m[1] == "0" || c.event.Panicked {
+		return ""
+	}
+	first := c.event.Script.Step == "step1-skeleton"
+	done := executed(c.event)
+	switch {
+	case m[1] == "159":
+		return "The kernel ended the process at a system call, by SIGSYS: the verdict of the " +
+			"filter was to kill. Only a call of another architecture is to be killed: compare " +
+			"the one in the call with that of this machine, and look at which way the jump goes. " +
+			"A call that is not on the list is refused."
+	case c.errno == "EPERM" && strings.HasPrefix(c.call, "execve"):
+		return "The filter is in force, and execve(2) is not on its list: it is the one call " +
+			"that comes after the filter."
+	case c.errno == "EPERM" && done == "no" && c.call != "":
+		return "The filter is in force already, and does not allow this call, which sets up the " +
+			"container. Install it last, in the process that becomes the command: right before " +
+			"execve(2)."
+	case done == "no" && c.call == "":
+		return "The filter is in force, and the program did not get to execve(2) of the command. " +
+			"The filter loads the architecture, and then the number of the call (offset 0 of " +
+			"struct seccomp_data) before it compares that. Count what each jump skips."
+	case done == "yes" && first && c.event.Script.Name == "command-runs":
+		return "The command was executed, and the filter does not let it work: calls are missing " +
+			"that each program makes. Besides the list for all architectures there is one for " +
+			"this one."
+	}
+	return ""
+}
+
+// badFilter is for a filter of system calls that the kernel does not take.
+func badFilter(c cause) string {
+	if c.call == "prctl" && !strings.Contains(c.text, "PR_SET_SECCOMP") {
+		return ""
+	}
+	switch c.errno {
+	case "EACCES":
+		return "Only root may install a filter, and a process that gains no rights by execve(2) " +
+			"any longer: prctl(2) with PR_SET_NO_NEW_PRIVS comes before it."
+	case "EFAULT":
+		return "The address is that of a struct sock_fprog: a number of instructions, and the " +
+			"address of the first."
+	}
+	return "The kernel does not take this program (seccomp(2), EINVAL): each way through it has " +
+		"to end at a return, so the last instruction is one; no jump leads past the end; and the " +
+		"length is the number of instructions."
+}
+
+const (
+	nobodyYet = "A new user namespace does not change who a process is, and one that is nobody " +
+		"in it loses its capabilities by execve(2). First the maps have to be written, by a " +
+		"process outside; then the child sets its ids to 0 (setresgid(2), setresuid(2)); and " +
+		"then it may go on."
+	mapsWrong = "A line of a map has the first id inside, the first id outside, and how many " +
+		"ids. They end below 4294967295, and no two lines overlap. A map is written once, in one " +
+		"write(2) (user_namespaces(7))."
+)
+
+// unplaced tells whether the call is about a mount that has no place yet, and that is not a device:
+// the one of the root file system.
+func (c cause) unplaced() bool { return aboutUnplaced(c.text) }
+
+// madeUnplaced tells whether a call of this name about such a mount succeeded.
+func (c cause) madeUnplaced(call string) bool {
+	return c.event.Conduct != nil &&
+		slices.ContainsFunc(c.event.Conduct.Made, func(made string) bool {
+			return strings.HasPrefix(made, call+"(") && aboutUnplaced(made)
+		})
+}
+
+// aboutUnplaced tells that of a call in print. A mount that has a place is named by its path.
+func aboutUnplaced(call string) bool {
+	return strings.HasPrefix(call, "mount_setattr(") && !strings.Contains(call, `"`) ||
+		strings.HasPrefix(call, "move_mount(") && !strings.Contains(call, "dev/")
+}
+
+// noIDMap is for a mount that cannot be idmapped.
+func noIDMap(c cause) string {
+	if !c.unplaced() {
+		return ""
+	}
+	if c.errno == "EPERM" {
+		return "Only root of the host may give a mount other ids: the child, in its user " +
+			"namespace, may not, so the parent does it and sends the mount. And the ids are " +
+			"those of the child's namespace, /proc/PID/ns/user: never those of the host's own."
+	}
+	return "The kernel makes an idmapped mount only of a new one that has no place yet: " +
+		"open_tree(2) with OPEN_TREE_CLONE. And only with a user namespace whose maps have been " +
+		"written: the ids of the child come first. A file system may also not know idmapped " +
+		"mounts."
+}
+
+// noEmptyPath is for a mount that is named by its descriptor.
+func noEmptyPath(c cause) string {
+	if !c.unplaced() {
+		return ""
+	}
+	if c.errno == "EBADF" {
+		return "The descriptor is not open: keep it open until the call, and in the other " +
+			"process until the message with it is sent."
+	}
+	return "An empty path stands for the descriptor itself only with a flag: AT_EMPTY_PATH of " +
+		"mount_setattr(2), MOVE_MOUNT_F_EMPTY_PATH of move_mount(2)."
+}
+
+// notMovable is for a mount that does not fit its place.
+func notMovable(c cause) string {
+	if !c.unplaced() {
+		return ""
+	}
+	return "A mount is put on a directory if it is one, on a file if it is a file, and not on a " +
+		"symbolic link (move_mount(2)). It has no place yet: it comes from open_tree(2) with " +
+		"OPEN_TREE_CLONE."
+}
+
+// badMap is for the maps of a user namespace.
+func badMap(c cause) string {
+	if !strings.Contains(c.text, "id_map>") {
+		return ""
+	}
+	return "Only root of the host may map other ids than its own, and a process writes maps for " +
+		"its child, not for itself. For an ordinary user it is one id, the own one; gid_map is " +
+		"written after \"deny\" in /proc/PID/setgroups (user_namespaces(7))."
+}
+
+func badMapOrLimit(c cause) string {
+	if strings.Contains(c.text, "id_map>") {
+		return mapsWrong
+	}
+	return badLimit(c)
+}
+
+// noSuchID is for an id that has none outside.
+func noSuchID(cause) string {
+	return "This id is not in the map of the user namespace: the first number of a line in " +
+		"uid_map and gid_map is the first id inside (user_namespaces(7))."
+}
+
+// badMountData is for the options of a file system.
+func badMountData(c cause) string {
+	if c.about("devpts") {
+		return "devpts takes newinstance, ptmxmode=0666 and mode=0620. An id, as in gid=5, has " +
+			"to be in the map of the user namespace."
+	}
+	return badOverlay(c)
+}
+
+// nobodysFiles is for a root file system whose owners have no id in the container.
+func nobodysFiles(e harness.Event) string {
+	if e.Script.Name != "user-namespace" || !strings.Contains(e.Stdout, "65534:65534") {
+		return ""
+	}
+	c := cause{event: e}
+	switch {
+	case e.Conduct == nil:
+		return "65534 is nobody: the owner has no id in the container."
+	case !c.madeUnplaced("mount_setattr"):
+		return "65534 is nobody: files of the host's root have no owner in this user namespace, " +
+			"until an idmapped mount translates. None was made (mount_setattr(2), " +
+			"MOUNT_ATTR_IDMAP)."
+	case !c.madeUnplaced("move_mount"):
+		return "65534 is nobody. The idmapped mount was made, and has no place: the child gives " +
+			"it one by move_mount(2), and has pivot_root(2) use it."
+	case strings.HasSuffix(strings.TrimSpace(e.Stdout), "0:0\n65534:65534"):
+		return "65534 is nobody: the map has too few ids. Files belong to many, up to 65535."
+	}
+	return "65534 is nobody. An idmapped mount was made, and another one became the root: bind " +
+		"the place where the mount was put, after move_mount(2), and not the directory of the " +
+		"host."
+}
+
+// callersPipe is for /dev/stdout of a container whose root is nobody.
+func callersPipe(e harness.Event) string {
+	c := cause{event: e}
+	if !strings.Contains(e.Stderr, "/dev/std") ||
+		!strings.Contains(e.Stderr, "Permission denied") || !c.inUserNamespace() {
+		return ""
+	}
+	return "/dev/stdout opens the pipe once more (proc_pid_fd(5)), and it belongs to the caller, " +
+		"who is nobody in the container. The parent gives pipes among the standard streams to " +
+		"root of the container: fchown(2)."
+}
+
+// oneIDOnly is for an ordinary user who maps a range of ids.
+func oneIDOnly(e harness.Event) string {
+	if e.Script.Name != "user-ordinary" || errnoIn(e.Stderr) != "EPERM" {
+		return ""
+	}
+	return "Only root of the host may map other ids than its own. A program that is not root " +
+		"maps one id, the own one, and makes no idmapped mount."
+}
+
+// terminalLines is for lines that a terminal has made of the command's.
+func terminalLines(e harness.Event) string {
+	if !strings.Contains(e.Stdout, "\r\n") || strings.Contains(e.Ran, "-tty") ||
+		parseCommand(e.Ran).name != "exec" || parseCommand(e.Ran).args[0] != "container" {
+		return ""
+	}
+	return "Lines end in a carriage return and a newline: a terminal has done that. The command " +
+		"gets one if it is asked for with -tty, or if all three standard streams of the caller " +
+		"are terminals."
+}
+
+// noSize is for a terminal without rows and columns, of which stty(1) says no more than this.
+func noSize(e harness.Event) string {
+	if e.Script.Name != "terminal-size" || !strings.Contains(e.Stdout, "stty: standard input") {
+		return ""
+	}
+	return "The terminal of the container has no size, 0 rows and 0 columns: nobody has set it " +
+		"(TIOCSWINSZ)."
+}
+
+// noPtmx is for a terminal that is opened where there is none.
+func noPtmx(e harness.Event) string {
+	if !strings.Contains(e.Stderr, "/dev/ptmx") || errnoIn(e.Stderr) != "ENOENT" {
+		return ""
+	}
+	return "There is no /dev/ptmx in the root file system: after a new devpts is mounted on " +
+		"/dev/pts, /dev/ptmx is made a link to pts/ptmx. It has to be there before it is opened."
+}
+
+// noControlling is for a terminal of the command that is not the one of its session.
+func noControlling(e harness.Event) string {
+	c := cause{event: e}
+	if e.Script.Name != "terminal" || !strings.Contains(e.Stdout, "three") || !c.made("setsid(") ||
+		c.made("TIOCSCTTY") {
+		return ""
+	}
+	return "The session has no controlling terminal: its leader makes the open terminal that, by " +
+		"ioctl(2) with TIOCSCTTY."
+}
+
+// notCopied is for a terminal of which nothing arrives.
+func notCopied(e harness.Event) string {
+	if e.Script.Name != "terminal" || !strings.Contains(e.Ran, "-tty") ||
+		strings.TrimSpace(e.Stdout+e.Stderr) != "" {
+		return ""
+	}
+	return "Nothing of what the command wrote has arrived. The child sends /dev/ptmx to the " +
+		"parent, and the parent copies what it reads there to its standard output, until read(2) " +
+		"fails: that is after the command has ended."
+}
+
+// networkAmiss is for a container that is not connected to the bridge.
+func networkAmiss(e harness.Event) string {
+	if e.Script.Name != "network-eth0" && e.Script.Name != "network-neighbours" {
+		return ""
+	}
+	said := strings.ToLower(e.Stderr)
+	switch {
+	case strings.Contains(said, "link not found"), strings.Contains(said, "no such device"),
+		strings.Contains(said, "no such network interface"):
+		return "An interface is missing in the namespace where it is looked for. The bridge is " +
+			"on the host, so the parent makes the pair, before it lets the child go on: one end " +
+			"is a port of the bridge, and the other is eth0 in the network namespace of the " +
+			"child."
+	case strings.Contains(said, "network is unreachable"):
+		return "The gateway of a route has to be in reach: first eth0 has an address whose " +
+			"prefix covers 10.201.0.1, /16, and is up, and then comes the route."
+	case strings.Contains(said, "file exists"):
+		return "No two interfaces of a namespace can have the same name: take another number for " +
+			"the name if there is one already (EEXIST)."
+	case strings.Contains(e.Stdout, "NO-CARRIER"):
+		return "NO-CARRIER: the other end of the cable is down. The end on the host has to be " +
+			"up, too."
+	case strings.Contains(e.Stdout, "100% packet loss"):
+		return "The gateway does not answer. It is 10.201.0.1, the address of the bridge " +
+			"workshop0; eth0 is in that network; and the end on the host is a port of the bridge " +
+			"(IFLA_MASTER)."
+	case strings.Contains(e.Ran, "ip route") && !strings.Contains(e.Message, "exit status 125") &&
+		!strings.Contains(e.Stdout, "default via"):
+		return "ip route shows no default route, so ping has no address: RTM_NEWROUTE, with the " +
+			"bridge as the gateway."
+	}
+	return ""
 }

@@ -86,7 +86,10 @@ func blame(e harness.Event) *harness.Refusal {
 	m := anyStatus.FindStringSubmatch(e.Message)
 	content := !e.Panicked && (m == nil || m[1] == "0") && panicked(e.Stderr) == ""
 	if content && executed(e) != "no" {
-		return ignored(e) // the program was content
+		return ignored(e) // the program was content, and may be
+	}
+	if m != nil && slices.Contains(faults, m[1]) {
+		return nil // it did not go on to end because of a refusal
 	}
 	// A program may go on after a refusal, and fail later by something else: its own words tell.
 	said, bug := e.Stderr, panicked(e.Stderr)
@@ -158,6 +161,10 @@ func namesPath(text, path string) bool {
 	alone := regexp.MustCompile(`(^|[^\w./-])` + regexp.QuoteMeta(path) + `(\.?$|\.?[^\w./-])`)
 	return alone.MatchString(text)
 }
+
+// faults are the exit statuses of what the kernel has ended: for a system call that a filter kills
+// (SIGSYS), or a bug (SIGILL, SIGTRAP, SIGSEGV).
+var faults = []string{"132", "133", "139", "159"}
 
 // executed tells whether the command of the container was executed: yes, no, or nothing where that
 // is not known.
@@ -261,14 +268,18 @@ var clues = map[string]map[string]func(cause) string{
 	"chdir":  {"ENOENT": noRootfs},
 	"mount": {
 		"ENOENT": noMountTarget, "EPERM": mountRefused, "EBUSY": mountedAlready,
-		"ENOTDIR": notAlike, "EINVAL": badOverlay,
+		"ENOTDIR": notAlike, "EINVAL": badMountData,
 	},
-	"umount2": {"EBUSY": busyMount, "EINVAL": notMounted, "ENOENT": notMounted},
-	"mkdir":   {"EROFS": readOnlyHost, "ENOENT": noParent},
-	"mkdirat": {"EROFS": readOnlyHost, "ENOENT": noParent},
-	"openat":  {"EROFS": readOnlyHost, "ENOENT": noCgroupFile, "EACCES": noCgroupFile},
+	"mount_setattr": {
+		"EINVAL": noIDMap, "EPERM": noIDMap, "ENOENT": noEmptyPath, "EBADF": noEmptyPath,
+	},
+	"move_mount": {"EINVAL": notMovable, "ENOENT": noEmptyPath, "EBADF": noEmptyPath},
+	"umount2":    {"EBUSY": busyMount, "EINVAL": notMounted, "ENOENT": notMounted},
+	"mkdir":      {"EROFS": readOnlyHost, "ENOENT": noParent},
+	"mkdirat":    {"EROFS": readOnlyHost, "ENOENT": noParent},
+	"openat":     {"EROFS": readOnlyHost, "ENOENT": noCgroupFile, "EACCES": noCgroupFile},
 	"write": {
-		"EINVAL": badLimit, "ENOENT": noController, "EBUSY": noController,
+		"EPERM": badMap, "EINVAL": badMapOrLimit, "ENOENT": noController, "EBUSY": noController,
 		"EOPNOTSUPP": noController,
 	},
 	"unshare": {"EPERM": notRoot, "EINVAL": manyThreads},
@@ -279,15 +290,23 @@ var clues = map[string]map[string]func(cause) string{
 		"ENOTDIR": noProgram,
 	},
 	"setgroups": {"EPERM": groupsTooLate},
-	"setresgid": {"EPERM": groupsTooLate},
-	"setgid":    {"EPERM": groupsTooLate},
+	"setresgid": {"EPERM": groupsTooLate, "EINVAL": noSuchID},
+	"setgid":    {"EPERM": groupsTooLate, "EINVAL": noSuchID},
+	"setresuid": {"EINVAL": noSuchID},
+	"setuid":    {"EINVAL": noSuchID},
 	"capset":    {"EPERM": rightsTooLate},
-	"prctl":     {"EPERM": rightsTooLate},
-	"ioctl":     {"EPERM": notOurNetwork},
-	"execveat":  {"ENOENT": noProgram, "EACCES": notExecutableThere, "ENOEXEC": noFormat},
+	"prctl": {
+		"EPERM": rightsTooLate, "EINVAL": badFilter, "EACCES": badFilter, "EFAULT": badFilter,
+	},
+	"seccomp":  {"EINVAL": badFilter, "EACCES": badFilter, "EFAULT": badFilter},
+	"ioctl":    {"EPERM": ioctlRefused},
+	"execveat": {"ENOENT": noProgram, "EACCES": notExecutableThere, "ENOEXEC": noFormat},
 	"sethostname": {
 		"EPERM": func(c cause) string {
-			if os.Geteuid() != 0 {
+			switch {
+			case c.made("CLONE_NEWUSER"):
+				return nobodyYet
+			case os.Geteuid() != 0:
 				return notRoot(c)
 			}
 			return "The name belongs to the uts namespace: a process may change it if it is root " +
@@ -318,6 +337,9 @@ func clue(e harness.Event) string {
 			harness.MaxTasks(), e.Tasks)
 	}
 	c := findCause(e)
+	if text := filtered(c); text != "" {
+		return text
+	}
 	if c.errno != "" && !(aboutPids && c.errno == "EAGAIN") {
 		for _, call := range []string{c.call, ""} {
 			if tell := clues[call][c.errno]; tell != nil {
@@ -345,6 +367,10 @@ func notPrivate(c cause) string {
 		"with MS_BIND. And the " +
 		"place for the old root has to be in or below the new one."
 	switch {
+	case c.madeUnplaced("move_mount") && c.madeUnplaced("mount_setattr"):
+		return "The mount that came from the parent is a copy of a shared one, and is shared " +
+			"too: pivot_root(2) refuses that. Give it MS_PRIVATE as its propagation in " +
+			"mount_setattr(2), or make it private when it has its place."
 	case c.made("MS_PRIVATE") || c.made("MS_SLAVE"):
 		return point
 	case c.seen && c.made("MS_BIND"):
@@ -609,8 +635,9 @@ var (
 // habits are clues from what a program did where no call failed.
 var habits = []func(harness.Event) string{
 	leavesBehind, mountsShared, rootNotChanged, wordsSplit, wrongIndex, wrongWord, nilPanic,
-	helperFailed, noNetwork, ownOutput, capsetAlone, knewStatus, statusLost, notAFlag, notStarted,
-	silent,
+	helperFailed, noNetwork, ownOutput, capsetAlone, nobodysFiles, callersPipe, oneIDOnly, noPtmx,
+	noControlling, notCopied, noSize, terminalLines, networkAmiss, knewStatus, statusLost,
+	notAFlag, notStarted, silent,
 }
 
 // leavesBehind is for a program after which the host is not as it was.
@@ -733,7 +760,8 @@ func notStarted(e harness.Event) string {
 func silent(e harness.Event) string {
 	m := anyStatus.FindStringSubmatch(e.Message)
 	if m == nil || m[1] == "0" || e.Conduct == nil || strings.TrimSpace(e.Stdout+e.Stderr) != "" ||
-		strings.Contains(e.Ran, "exit ") {
+		strings.Contains(e.Ran, "exit ") || strings.Contains(e.Ran, "test ") ||
+		slices.Contains(faults, m[1]) {
 		return ""
 	}
 	return "It failed without a word. Print what goes wrong to standard error, so that somebody " +
@@ -780,6 +808,8 @@ func subject(e harness.Event) string {
 	switch about := strings.Split(e.Script.Name, "-")[0]; {
 	case about == "rootfs": // it is about what may be missing
 		return ""
+	case filtered(c) != "" && e.Script.Step != "step5-complete":
+		return "step5-complete/seccomp"
 	case cgroupRefused:
 		return cgroupSubject(e, c)
 	case split && about != "arguments":

@@ -55,8 +55,8 @@ var telling = []string{
 	"capset", "chdir", "chroot", "clone", "clone3", "execve", "execveat", "fchdir", "fork",
 	"fsmount", "mkdir",
 	"mkdirat", "mknod", "mknodat", "mount", "mount_setattr", "move_mount", "pivot_root", "rmdir",
-	"setgroups", "sethostname", "setns", "setresgid", "setresuid", "umount2", "unlinkat", "unshare",
-	"vfork",
+	"seccomp", "setgid", "setgroups", "sethostname", "setns", "setresgid", "setresuid", "setsid",
+	"setuid", "umount2", "unlinkat", "unshare", "vfork",
 }
 
 // looking are the calls that look for a file. That one of them finds none is mostly no news.
@@ -178,6 +178,7 @@ func conduct(calls []inject.Call, words []string) *Conduct {
 		case call.Errno == 0 || len(c.Refused) == mostCalls:
 		case call.Errno == unix.ENOSYS: // an old kernel, or a filter: it tries another call then
 		case name == "unlinkat" && call.Errno == unix.EISDIR: // rmdir(2) comes next
+		case call.Errno == unix.ENOENT && name == "unlinkat": // there was nothing to remove
 		default:
 			if looks {
 				c.forgetLook()
@@ -213,7 +214,8 @@ func (c *Conduct) forgetLook() {
 }
 
 // requests are the operations of two calls that say something about a container: prctl(2) about the
-// rights of a process and its parent, and ioctl(2) about a network interface (netdevice(7)).
+// rights of a process and its parent, and ioctl(2) about a network interface (netdevice(7)) and the
+// controlling terminal (ioctl_tty(2)).
 var requests = map[string]struct {
 	argument int
 	names    map[uint64]string
@@ -230,6 +232,7 @@ var requests = map[string]struct {
 	"ioctl": {1, map[uint64]string{
 		unix.SIOCSIFFLAGS: "SIOCSIFFLAGS",
 		unix.SIOCSIFADDR:  "SIOCSIFADDR",
+		unix.TIOCSCTTY:    "TIOCSCTTY",
 	}},
 }
 
@@ -242,7 +245,7 @@ func asks(name string, call inject.Call) bool {
 }
 
 // mostCalls are as many as help somebody.
-const mostCalls = 100
+const mostCalls = 300
 
 // writesKernelFile tells whether a call is about to change a file of cgroups(7) or the map of a
 // user namespace.

@@ -16,6 +16,8 @@ var (
 	failLine = regexp.MustCompile(`(?s)(?:^|\n)FAIL: [^\n]*?:(\d+): (.*)$`)
 	// ended matches the line that tells how a program ended, or why it did not start.
 	ended = regexp.MustCompile(`^\[(exit status |signal: |fork/exec |exec: ).*\]$`)
+	// endedInLine matches that after output that has no line break at its end.
+	endedInLine = regexp.MustCompile(`^(.+)\[((?:exit status |signal: )[^\[\]]*)\]$`)
 	// runs matches the commands of a script that run a program.
 	runs = regexp.MustCompile(`^(\[\S+\] )*(! )?(exec|exits) `)
 	// backgroundLine is how the log names a program in the background.
@@ -72,6 +74,10 @@ func readLog(log string) (f Failure) {
 		case ended.MatchString(text):
 			into = nil
 			f.Message = strings.Trim(text, "[]")
+		case into != nil && endedInLine.MatchString(text):
+			m := endedInLine.FindStringSubmatch(text)
+			*into += m[1]
+			into, f.Message = nil, m[2]
 		case into != nil:
 			*into += line
 		}
