@@ -637,8 +637,11 @@ func (s *state) kept(script harness.Script) bool {
 
 // before says how many promises were not reached that were kept before, if there are any.
 func before(n int) string {
-	if n == 0 {
+	switch n {
+	case 0:
 		return ""
+	case 1:
+		return ", and 1 not reached that was kept before"
 	}
 	return fmt.Sprintf(", and %d not reached that were kept before", n)
 }
@@ -653,8 +656,8 @@ func (a *app) tally(c *course, v *verdict, s state, took time.Duration) string {
 			parts = append(parts, fmt.Sprintf("%d %s", counts[word], word))
 		}
 	}
-	return fmt.Sprintf("%s: %d of %d kept%s. In all %s (%.1fs)", capital(v.lesson.name()), kept, own,
-		before(v.keptBefore(s)), strings.Join(parts, ", "), took.Seconds())
+	return fmt.Sprintf("%s: %d of %d kept%s. In all %s (%.1fs)", capital(v.lesson.name()), kept,
+		own, before(v.keptBefore(s)), strings.Join(parts, ", "), took.Seconds())
 }
 
 // count counts the promises of the lesson, those of them that are kept, and what became of all.

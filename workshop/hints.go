@@ -223,7 +223,8 @@ the workshop's own step.
 				return nil
 			}
 			if id == "" {
-				a.out.printf("Nothing failed at the last check. To check again: %s check\n", a.self())
+				a.out.printf("Nothing failed at the last check. To check again: %s check\n",
+					a.self())
 				return nil
 			}
 			script, err := findScript(p.root, id)

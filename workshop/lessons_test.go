@@ -251,7 +251,7 @@ func TestKeptBefore(t *testing.T) {
 	require.NoError(t, err)
 	l := lessonNamed(t, c, "2")
 	own := c.own(l)
-	// check takes in a verdict in which the scripts ended like this, and the others were not reached.
+	// check takes in a verdict in which scripts ended like this, and the others were not reached.
 	check := func(ended map[string]harness.Status) *verdict {
 		v := &verdict{lesson: l, scripts: c.promised(l, s), events: map[string]harness.Event{}}
 		for _, script := range v.scripts {
@@ -281,13 +281,14 @@ func TestTried(t *testing.T) {
 	root := t.TempDir()
 	t.Chdir(root)
 	p := &place{root: root, dir: filepath.Join(root, "mine")}
-	const try = "go build -o container ./mine && sudo ./container run sh; ./container run true"
+	const run = " && sudo ./container run sh; ./container run true"
+	const try = "go build -o container ./mine" + run
 	for program, want := range map[string]string{
 		"":        try,
-		"c/x.go":  "go build -o container ./c/x.go && sudo ./container run sh; ./container run true",
+		"c/x.go":  "go build -o container ./c/x.go" + run,
 		"run.sh":  "sudo ./run.sh run sh; ./run.sh run true",
-		"/x/a b":  "go build -o container '/x/a b' && sudo ./container run sh; ./container run true",
-		".hidden": "go build -o container ./.hidden && sudo ./container run sh; ./container run true",
+		"/x/a b":  "go build -o container '/x/a b'" + run,
+		".hidden": "go build -o container ./.hidden" + run,
 	} {
 		if program == "run.sh" {
 			require.NoError(t, os.WriteFile(program, nil, 0o755))

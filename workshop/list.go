@@ -32,7 +32,8 @@ passed.
 				return err
 			}
 			if l, all := c.next(s); !all {
-				a.out.printf("\nYou are at %s: %s\n", l.name(), a.out.note.Render(a.self()+" watch"))
+				a.out.printf("\nYou are at %s: %s\n", l.name(),
+					a.out.note.Render(a.self()+" watch"))
 			}
 			a.out.printf("To go to another: %s\n", a.out.note.Render(a.self()+" watch 3"))
 			return nil
