@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v3"
+
+	"container.example/workshop/internal/lessons"
 )
 
 func (a *app) plan() *cli.Command {
@@ -260,6 +262,28 @@ func (a *app) showPlan(c *course, l lesson) error {
 		}
 		out.printf("\n%s\n%s", out.note.Render(what), f.text)
 	}
+	return a.tellShared(c, l)
+}
+
+// tellShared names the files that a chapter shares with an earlier one, which may have been left
+// out.
+func (a *app) tellShared(c *course, l lesson) error {
+	if l.chapter == "" {
+		return nil
+	}
+	files, err := lessons.Files(filepath.Join(c.root, l.step))
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if f.Given || !strings.Contains(f.Chapters, l.chapter) || f.Chapters[:1] == l.chapter {
+			continue
+		}
+		earlier := lesson{step: l.step, chapter: f.Chapters[:1]}
+		a.out.printf("\n%s\n%s\n", a.out.note.Render(f.Name+", from "+earlier.name()),
+			a.out.wrap("If you have left that chapter out, type this file of it now: "+
+				a.self()+" plan "+earlier.id(), 0))
+	}
 	return nil
 }
 
@@ -288,5 +312,5 @@ func (a *app) writePlan(p *place, c *course, l lesson) error {
 		}
 		a.out.printf("Wrote %s: comments to fill in\n", relative(file))
 	}
-	return nil
+	return a.tellShared(c, l)
 }
