@@ -148,12 +148,12 @@ func chapterSubject(c cause) string {
 		name = "seccomp"
 	case c.call == "capset" || c.call == "prctl":
 		name = "root-rights"
-	case c.errno == "EINVAL" && strings.HasPrefix(c.call, "set"),
+	case c.errno == "EOVERFLOW", c.errno == "EINVAL" && strings.HasPrefix(c.call, "set"),
 		c.call == "sethostname" && c.made("CLONE_NEWUSER"):
 		name = "user-default"
 	case c.call == "setgroups" || c.call == "setresgid" || c.call == "setresuid":
 		name = "user"
-	case strings.Contains(c.text, "id_map>"), c.unplaced():
+	case c.aboutMaps(), c.unplaced():
 		name = "user-namespace"
 	case strings.Contains(c.text, "TIOCSCTTY"):
 		name = "terminal"
@@ -304,9 +304,14 @@ func notMovable(c cause) string {
 		"OPEN_TREE_CLONE."
 }
 
+// aboutMaps tells whether the call is about the ids of a user namespace.
+func (c cause) aboutMaps() bool {
+	return strings.Contains(c.text, "id_map>") || strings.Contains(c.text, "/setgroups>")
+}
+
 // badMap is for the maps of a user namespace.
 func badMap(c cause) string {
-	if !strings.Contains(c.text, "id_map>") {
+	if !c.aboutMaps() {
 		return ""
 	}
 	return "Only root of the host may map other ids than its own, and a process writes maps for " +
@@ -315,7 +320,7 @@ func badMap(c cause) string {
 }
 
 func badMapOrLimit(c cause) string {
-	if strings.Contains(c.text, "id_map>") {
+	if c.aboutMaps() {
 		return mapsWrong
 	}
 	return badLimit(c)
@@ -458,7 +463,7 @@ func networkAmiss(e harness.Event) string {
 		return "The gateway does not answer. It is 10.201.0.1, the address of the bridge " +
 			"workshop0; eth0 is in that network; and the end on the host is a port of the bridge " +
 			"(IFLA_MASTER)."
-	case strings.Contains(e.Ran, "ip route") && !strings.Contains(e.Message, "exit status 125") &&
+	case strings.Contains(e.Ran, "ip route") && e.Message == "exit status 1" && // of ping
 		!strings.Contains(e.Stdout, "default via"):
 		return "ip route shows no default route, so ping has no address: RTM_NEWROUTE, with the " +
 			"bridge as the gateway."

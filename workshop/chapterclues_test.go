@@ -364,6 +364,16 @@ var chapterWords = []struct {
 		not:    []string{"refused"},
 	},
 	{
+		name:   "no flag -net",
+		lesson: "5h",
+		file:   "network.go",
+		text:   "flag.Func(\"net\"",
+		new:    "flag.Func(\"network\"",
+		about:  "step5-complete/network-eth0",
+		says:   []string{"flag provided but not defined: -net"},
+		not:    []string{"clue"},
+	},
+	{
 		name:   "one name for all interfaces",
 		lesson: "5h",
 		file:   "network.go",
@@ -429,5 +439,38 @@ func TestChapterWords(t *testing.T) {
 				require.NotContains(t, text, words)
 			}
 		})
+	}
+}
+
+// TestOrdinaryWords tells what goes wrong with the ids of an ordinary user, as it was seen there.
+func TestOrdinaryWords(t *testing.T) {
+	root, err := moduleRoot()
+	require.NoError(t, err)
+	script, err := findScript(root, "step1-skeleton/command-runs")
+	require.NoError(t, err)
+	for _, c := range []struct {
+		refusal     harness.Refusal
+		about, says string
+	}{
+		{
+			harness.Refusal{
+				Call: "mkdirat", Errno: "EOVERFLOW", Text: `mkdirat(-100, "/tmp/upper")`,
+			},
+			"step5-complete/user-default",
+			"the maps of both, users and groups",
+		},
+		{
+			harness.Refusal{
+				Call: "write", Errno: "EPERM", Text: `write(</proc/N/setgroups>, "allow", 5)`,
+			},
+			"step5-complete/user-namespace",
+			`gid_map is written after "deny" in /proc/PID/setgroups`,
+		},
+	} {
+		e := harness.Event{Script: script}
+		e.Conduct = &harness.Conduct{Refused: []harness.Refusal{c.refusal}}
+		e.Message, e.Ran = "exit status 125", "exec container run true"
+		require.Equal(t, c.about, subject(e))
+		require.Contains(t, clue(e), c.says)
 	}
 }

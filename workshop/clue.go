@@ -321,6 +321,11 @@ var clues = map[string]map[string]func(cause) string{
 		"ENOEXEC": noFormat,
 		"ENOSPC":  nested,
 		"ELOOP":   nested,
+
+		"EOVERFLOW": func(cause) string {
+			return "What this process makes would belong to an id that has none on the host: the " +
+				"maps of both, users and groups, have to be there (user_namespaces(7))."
+		},
 	},
 }
 

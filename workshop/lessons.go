@@ -394,7 +394,8 @@ func (a *app) showCard(c *course, l lesson) error {
 	given, err := c.given(l)
 	if len(given) > 0 {
 		names := strings.Join(slices.Sorted(maps.Keys(given)), ", ")
-		row("Given", names+": tables to use, not to type; they are in your directory now")
+		row("Given", names+": tables to use, not to type. When the chapter is checked, they are "+
+			"copied into your directory")
 	}
 	row("Plan", a.advice("plan "+l.id(), "p")+" for the plan in comments")
 	return err

@@ -247,10 +247,11 @@ func asks(name string, call inject.Call) bool {
 // mostCalls are as many as help somebody.
 const mostCalls = 300
 
-// writesKernelFile tells whether a call is about to change a file of cgroups(7) or the map of a
-// user namespace.
+// writesKernelFile tells whether a call is about to change a file of cgroups(7) or of a user
+// namespace.
 func writesKernelFile(name string, call inject.Call) bool {
-	if !strings.Contains(call.About, "/cgroup") && !strings.HasSuffix(call.About, "_map") {
+	if !strings.Contains(call.About, "/cgroup") && !strings.HasSuffix(call.About, "_map") &&
+		!strings.HasSuffix(call.About, "/setgroups") {
 		return false
 	}
 	const writes = unix.O_WRONLY | unix.O_RDWR | unix.O_CREAT

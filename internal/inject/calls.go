@@ -82,8 +82,12 @@ func (p *process) file(fd uint64) string {
 // one. The thread is in the call.
 func (c *Call) print(tid int) string {
 	var args []string
-	for _, arg := range c.Args {
-		if text := readText(tid, arg); text != "" {
+	for i, arg := range c.Args {
+		text := readText(tid, arg)
+		if c.Number == unix.SYS_WRITE && i == 1 && uint64(len(text)) > c.Args[2] {
+			text = text[:c.Args[2]] // what is written has no end of its own
+		}
+		if text != "" {
 			args = append(args, fmt.Sprintf("%q", text))
 		} else if n := int64(arg); n >= -4096 && n < 1<<20 {
 			args = append(args, fmt.Sprint(n))
