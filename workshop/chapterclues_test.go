@@ -370,8 +370,9 @@ var chapterWords = []struct {
 		text:   "flag.Func(\"net\"",
 		new:    "flag.Func(\"network\"",
 		about:  "step5-complete/network-eth0",
-		says:   []string{"flag provided but not defined: -net"},
-		not:    []string{"clue"},
+		says: []string{
+			"flag provided but not defined: -net", "-net is a flag of your own program",
+		},
 	},
 	{
 		name:   "one name for all interfaces",

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -403,7 +404,8 @@ func noRootfs(c cause) string {
 			"a line on standard error, with status 125."
 	}
 	if c.changedRoot() {
-		return "The root is another one already: paths begin in the container now."
+		return cmp.Or(noPtmx(c.event),
+			"The root is another one already: paths begin in the container now.")
 	}
 	if c.path != "rootfs" && filepath.Clean(c.path) != "rootfs" && c.path != "" && c.path != "/" {
 		return fmt.Sprintf("The scripts run your program in a directory that has a root file "+
