@@ -1,0 +1,234 @@
+//go:build linux
+
+// Package layout writes the store of images, of which package store tells how it looks like: an OCI
+// image layout with the layers unpacked beside it.
+//
+// Any number of programs may use a store at once. What becomes part of it is made in the directory
+// partial, and gets its name when it is whole and right. Those that add to the store share the lock
+// of the store; one that removes what no image needs has it for itself. The locks are those of
+// flock(2), which a killed program does not leave behind.
+package layout
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sys/unix"
+
+	"container.example/workshop/image/store"
+)
+
+// Store is an open store.
+type Store struct {
+	Dir  string
+	lock *os.File
+}
+
+// The directories of a store, which nobody else may enter: in an unpacked layer there may be a
+// program that runs with the rights of its owner.
+var directories = []string{"blobs/sha256", "layers/sha256", "run", "partial"}
+
+// Open opens the store in a directory, and makes it if it is not there.
+func Open(dir string) (*Store, error) {
+	for _, name := range directories {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
+			return nil, fmt.Errorf("store: %w", err)
+		}
+	}
+	s := &Store{Dir: dir}
+	var err error
+	if s.lock, err = os.OpenFile(s.path("lock"), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	if err := s.begin(); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("store %s: %w", dir, err)
+	}
+	return s, nil
+}
+
+// begin takes the shared lock. Whoever is alone here first removes the layers that a killed program
+// has not unpacked to the end.
+func (s *Store) begin() error {
+	err := flock(s.lock, unix.LOCK_EX|unix.LOCK_NB)
+	if err == nil {
+		if err = s.sweep("layer-*", "new-*"); err == nil {
+			err = s.writeMarks()
+		}
+	} else if errors.Is(err, unix.EWOULDBLOCK) {
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	return flock(s.lock, unix.LOCK_SH)
+}
+
+// writeMarks makes the two files that make a directory an image layout.
+func (s *Store) writeMarks() error {
+	if _, err := os.Stat(s.path("index.json")); err == nil {
+		return nil
+	}
+	if err := s.write("oci-layout", []byte(`{"imageLayoutVersion":"1.0.0"}`)); err != nil {
+		return err
+	}
+	return s.writeIndex(&v1.IndexManifest{
+		SchemaVersion: 2,
+		MediaType:     types.OCIImageIndex,
+		Manifests:     []v1.Descriptor{},
+	})
+}
+
+// Close gives the lock back.
+func (s *Store) Close() error { return s.lock.Close() }
+
+// Alone waits until no other program uses the store, and keeps others out.
+func (s *Store) Alone() error { return flock(s.lock, unix.LOCK_EX) }
+
+func (s *Store) path(name string) string { return filepath.Join(s.Dir, name) }
+
+func flock(file *os.File, how int) error {
+	for {
+		if err := unix.Flock(int(file.Fd()), how); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
+// guard locks a name among those that add to the store, so that two do not make the same.
+func (s *Store) guard(name string) (release func(), err error) {
+	path := s.path("partial/" + name + ".lock")
+	for {
+		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		err = flock(file, unix.LOCK_EX)
+		if err != nil {
+			file.Close()
+			return nil, err
+		}
+		// The one before may have removed the file, and somebody made another one.
+		opened, _ := file.Stat()
+		if named, err := os.Stat(path); err == nil && os.SameFile(opened, named) {
+			return func() { os.Remove(path); file.Close() }, nil
+		}
+		file.Close()
+	}
+}
+
+// sweep removes what is left in partial of programs that were killed.
+func (s *Store) sweep(patterns ...string) error {
+	for _, pattern := range patterns {
+		left, err := filepath.Glob(s.path("partial/" + pattern))
+		if err != nil {
+			return err
+		}
+		for _, path := range left {
+			if err := os.RemoveAll(path); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// write makes a file of the store, or replaces it, in one step for all who read it.
+func (s *Store) write(name string, text []byte) error {
+	file, err := os.CreateTemp(s.path("partial"), "new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name()) // it is elsewhere if all went well
+	_, err = file.Write(text)
+	if err == nil {
+		err = file.Chmod(0o644)
+	}
+	if err == nil {
+		err = file.Sync() // the name must not be there before the text
+	}
+	err = errors.Join(err, file.Close())
+	if err == nil {
+		err = os.Rename(file.Name(), s.path(name))
+	}
+	return err
+}
+
+// Index returns the index of the images.
+func (s *Store) Index() (*v1.IndexManifest, error) {
+	text, err := os.ReadFile(s.path("index.json"))
+	if err != nil {
+		return nil, err
+	}
+	index := &v1.IndexManifest{}
+	if err := json.Unmarshal(text, index); err != nil {
+		return nil, fmt.Errorf("%s: %w", s.path("index.json"), err)
+	}
+	return index, nil
+}
+
+func (s *Store) writeIndex(index *v1.IndexManifest) error {
+	text, err := json.MarshalIndent(index, "", "  ")
+	if err != nil {
+		return err
+	}
+	return s.write("index.json", append(text, '\n'))
+}
+
+// changeIndex lets change change the index, while nobody else does.
+func (s *Store) changeIndex(change func(*v1.IndexManifest)) error {
+	release, err := s.guard("index")
+	if err != nil {
+		return err
+	}
+	defer release()
+	index, err := s.Index()
+	if err != nil {
+		return err
+	}
+	change(index)
+	return s.writeIndex(index)
+}
+
+// Name is the name of an image of the index, or "".
+func Name(d v1.Descriptor) string { return d.Annotations[store.RefName] }
+
+// SetName makes a name that of an image, and no longer that of another one.
+func (s *Store) SetName(name string, manifest v1.Descriptor) error {
+	manifest.Annotations = map[string]string{store.RefName: name}
+	manifest.Data, manifest.URLs = nil, nil
+	return s.changeIndex(func(index *v1.IndexManifest) {
+		index.Manifests = append(without(index.Manifests, name), manifest)
+	})
+}
+
+// RemoveName removes a name. Was it the last one of an image, then the image is for Collect.
+func (s *Store) RemoveName(name string) error {
+	return s.changeIndex(func(index *v1.IndexManifest) {
+		index.Manifests = without(index.Manifests, name)
+	})
+}
+
+func without(manifests []v1.Descriptor, name string) []v1.Descriptor {
+	return slices.DeleteFunc(manifests, func(d v1.Descriptor) bool { return Name(d) == name })
+}
+
+// Find returns the descriptor of the image that is called name, which is in full.
+func (s *Store) Find(name string) (v1.Descriptor, error) {
+	index, err := s.Index()
+	if err != nil {
+		return v1.Descriptor{}, err
+	}
+	for _, d := range index.Manifests {
+		if Name(d) == name {
+			return d, nil
+		}
+	}
+	return v1.Descriptor{}, errors.New("not here (image list shows what is)")
+}

@@ -1,0 +1,275 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/urfave/cli/v3"
+
+	"container.example/workshop/image/archive"
+	"container.example/workshop/image/layout"
+)
+
+// The commands that need no registry.
+
+func (a *app) load() *cli.Command {
+	return &cli.Command{
+		Name:      "load",
+		Usage:     "take images from a file: docker save, docker export, OCI archive or layout",
+		ArgsUsage: "FILE",
+		Flags: append(a.unpackFlags(), &cli.StringFlag{
+			Name: "name", Destination: &a.name, Usage: "call the image `NAME`",
+		}),
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			args, err := args(cmd, 1, 1)
+			if err != nil {
+				return err
+			}
+			platform, err := a.wanted()
+			if err != nil {
+				return err
+			}
+			if a.name != "" {
+				if _, err := normalise(a.name); err != nil {
+					return err
+				}
+			}
+			return about("load", args[0], withStore(func(s *layout.Store) error {
+				return archive.Load(s, args[0], archive.Options{
+					Name:     a.name,
+					Platform: platform,
+					Limits:   a.limits(),
+					Loaded: func(name string, notes []string) {
+						note(notes)
+						fmt.Println(name)
+					},
+				})
+			}))
+		},
+	}
+}
+
+func (a *app) list() *cli.Command {
+	return &cli.Command{
+		Name:  "list",
+		Usage: "list the images that are here",
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			if _, err := args(cmd, 0, 0); err != nil {
+				return err
+			}
+			return withStore(list)
+		},
+	}
+}
+
+func list(s *layout.Store) error {
+	index, err := s.Index()
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(index.Manifests, func(a, b v1.Descriptor) int {
+		return strings.Compare(layout.Name(a), layout.Name(b))
+	})
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "NAME\tMANIFEST\tPLATFORM\tLAYERS\tSIZE")
+	for _, d := range index.Manifests {
+		name := layout.Name(d)
+		if name == "" {
+			continue // another program's
+		}
+		image, err := s.Image(d)
+		if err != nil {
+			fmt.Fprintf(table, "%s\t%s\t%v\n", name, short(d.Digest), err)
+			continue
+		}
+		size := image.Manifest.Config.Size
+		for _, l := range image.Manifest.Layers {
+			size += l.Size
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\n", name, short(d.Digest),
+			image.Config.Platform(), len(image.Manifest.Layers), readable(size))
+	}
+	return table.Flush()
+}
+
+func short(digest v1.Hash) string { return digest.Hex[:min(12, len(digest.Hex))] }
+
+// readable is a number of bytes to be read by people.
+func readable(n int64) string {
+	const step = 1000
+	if n < step {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, unit := float64(n), ""
+	for _, unit = range []string{"kB", "MB", "GB", "TB", "PB", "EB"} {
+		if value /= step; value < step {
+			break
+		}
+	}
+	return fmt.Sprintf("%.1f %s", value, unit)
+}
+
+func (a *app) rm() *cli.Command {
+	return &cli.Command{
+		Name:      "rm",
+		Usage:     "remove images, and what no other one needs",
+		ArgsUsage: "NAME...",
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			names, err := args(cmd, 1, 1<<20)
+			if err != nil {
+				return err
+			}
+			return withStore(func(s *layout.Store) error {
+				for _, name := range names {
+					full, err := normalise(name)
+					if err != nil {
+						return err
+					}
+					if _, err := s.Find(full); err != nil {
+						return about("rm", name, err)
+					}
+					if err := s.RemoveName(full); err != nil {
+						return about("rm", name, err)
+					}
+				}
+				return collect(s)
+			})
+		},
+	}
+}
+
+func (a *app) prune() *cli.Command {
+	return &cli.Command{
+		Name:  "prune",
+		Usage: "remove what no image needs, and blobs that broke off",
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			if _, err := args(cmd, 0, 0); err != nil {
+				return err
+			}
+			return withStore(collect)
+		},
+	}
+}
+
+func collect(s *layout.Store) error {
+	if err := s.Alone(); err != nil {
+		return about("prune", s.Dir, err)
+	}
+	removed, err := s.Collect()
+	if err != nil {
+		return about("prune", s.Dir, err)
+	}
+	fmt.Printf("removed %d blobs and %d layers: %s\n",
+		removed.Blobs, removed.Layers, readable(removed.Bytes))
+	return nil
+}
+
+func (a *app) check() *cli.Command {
+	return &cli.Command{
+		Name:  "check",
+		Usage: "read all blobs again, and compare them with their digests",
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			if _, err := args(cmd, 0, 0); err != nil {
+				return err
+			}
+			return withStore(func(s *layout.Store) error {
+				wrong := 0
+				err := s.Check(func(what string) {
+					wrong++
+					fmt.Println(what)
+				})
+				if err == nil && wrong > 0 {
+					err = fmt.Errorf("%d things are wrong", wrong)
+				}
+				return about("check", s.Dir, err)
+			})
+		},
+	}
+}
+
+func (a *app) inspect() *cli.Command {
+	return &cli.Command{
+		Name:      "inspect",
+		Usage:     "tell what is in an image",
+		ArgsUsage: "NAME",
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			args, err := args(cmd, 1, 1)
+			if err != nil {
+				return err
+			}
+			full, err := normalise(args[0])
+			if err != nil {
+				return err
+			}
+			return about("inspect", args[0], withStore(func(s *layout.Store) error {
+				d, err := s.Find(full)
+				if err != nil {
+					return err
+				}
+				image, err := s.Image(d)
+				if err != nil {
+					return err
+				}
+				return inspect(s, full, image)
+			}))
+		},
+	}
+}
+
+// inspect prints an image as a person wants to know it. The rest is in the store, for jq.
+func inspect(s *layout.Store, name string, image *layout.Image) error {
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	line := func(what string, values ...string) {
+		for _, value := range values {
+			if value != "" {
+				fmt.Fprintf(table, "%s\t%s\n", what, value)
+				what = ""
+			}
+		}
+	}
+	config := image.Config.Config
+	line("name", name)
+	line("manifest", s.Blob(image.Descriptor.Digest))
+	line("config", s.Blob(image.Manifest.Config.Digest))
+	line("platform", image.Config.Platform().String())
+	if created := image.Config.Created; !created.IsZero() {
+		line("created", created.UTC().Format("2006-01-02 15:04:05"))
+	}
+	line("entrypoint", quoted(config.Entrypoint))
+	line("cmd", quoted(config.Cmd))
+	line("env", config.Env...)
+	line("user", config.User)
+	line("workdir", config.WorkingDir)
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	var made []string
+	for _, h := range image.Config.History {
+		if !h.EmptyLayer {
+			made = append(made, strings.TrimSpace(h.CreatedBy))
+		}
+	}
+	for i, l := range image.Manifest.Layers {
+		by := ""
+		if i < len(made) {
+			by = made[i]
+		}
+		fmt.Printf("layer %d   %s  %9s  %.*q\n", i+1, short(l.Digest), readable(l.Size), 60, by)
+		fmt.Printf("          %s\n", s.Layer(image, i))
+	}
+	return nil
+}
+
+func quoted(words []string) string {
+	if len(words) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%q", words)
+}

@@ -1,0 +1,341 @@
+//go:build linux
+
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sys/unix"
+
+	"container.example/workshop/image/store"
+	"container.example/workshop/internal/harness"
+)
+
+// The verbs of the scripts, which are programs beside image.
+
+func exitIf(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// packLayers makes an image of layers: pack NAME LAYER... makes an OCI layout in NAME.oci. Each LAYER is
+// a file with a line for each entry of the archive, in that order:
+//
+//	dir NAME | file NAME DATA | fifo NAME
+//	symlink NAME TARGET | hardlink NAME TARGET
+//	char NAME MAJOR MINOR | block NAME MAJOR MINOR
+//
+// and behind that mode=0755, owner=1:2, xattr=NAME=VALUE, size=BYTES (of a file of zeros). A name
+// in quotation marks is one of Go.
+func packLayers() {
+	exitIf(func() error {
+		dir := os.Args[1] + ".oci"
+		l := layoutWriter{dir: dir}
+		if err := os.MkdirAll(filepath.Join(dir, "blobs/sha256"), 0o755); err != nil {
+			return err
+		}
+		for _, file := range os.Args[2:] {
+			var archive bytes.Buffer
+			if err := writeLayer(&archive, file); err != nil {
+				return err
+			}
+			l.layer(archive.Bytes())
+		}
+		return l.finish()
+	}())
+}
+
+// layoutWriter writes an OCI layout of one image.
+type layoutWriter struct {
+	dir    string
+	layers []v1.Descriptor
+	err    error
+}
+
+func (l *layoutWriter) blob(data []byte, kind types.MediaType) v1.Descriptor {
+	hex := fmt.Sprintf("%x", sha256.Sum256(data))
+	err := os.WriteFile(filepath.Join(l.dir, "blobs/sha256", hex), data, 0o644)
+	l.err = errors.Join(l.err, err)
+	return v1.Descriptor{
+		MediaType: kind,
+		Size:      int64(len(data)),
+		Digest:    v1.Hash{Algorithm: "sha256", Hex: hex},
+	}
+}
+
+func (l *layoutWriter) layer(archive []byte) {
+	l.layers = append(l.layers, l.blob(archive, types.OCIUncompressedLayer))
+}
+
+func (l *layoutWriter) finish() error {
+	config := v1.ConfigFile{OS: "linux", Architecture: defaultPlatform().Architecture}
+	config.RootFS.Type = "layers"
+	for _, d := range l.layers {
+		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, d.Digest)
+	}
+	manifest := v1.Manifest{
+		SchemaVersion: 2,
+		MediaType:     types.OCIManifestSchema1,
+		Config:        l.blob(marshal(config), types.OCIConfigJSON),
+		Layers:        l.layers,
+	}
+	d := l.blob(marshal(manifest), types.OCIManifestSchema1)
+	d.Annotations = map[string]string{store.RefName: strings.TrimSuffix(filepath.Base(l.dir), ".oci") + ":latest"}
+	index := v1.IndexManifest{
+		SchemaVersion: 2,
+		MediaType:     types.OCIImageIndex,
+		Manifests:     []v1.Descriptor{d},
+	}
+	return errors.Join(l.err,
+		os.WriteFile(filepath.Join(l.dir, "index.json"), marshal(index), 0o644),
+		os.WriteFile(filepath.Join(l.dir, "oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`),
+			0o644))
+}
+
+func marshal(v any) []byte {
+	text, err := json.Marshal(v)
+	exitIf(err)
+	return text
+}
+
+func writeLayer(to io.Writer, file string) error {
+	w := tar.NewWriter(to)
+	err := lines(file, func(line string) error {
+		h, data, err := entryOf(harness.Words(line, nil))
+		if err == nil {
+			err = w.WriteHeader(h)
+		}
+		if err == nil {
+			_, err = io.Copy(w, data)
+		}
+		return err
+	})
+	return errors.Join(err, w.Close())
+}
+
+var kinds = map[string]byte{
+	"dir":      tar.TypeDir,
+	"file":     tar.TypeReg,
+	"fifo":     tar.TypeFifo,
+	"symlink":  tar.TypeSymlink,
+	"hardlink": tar.TypeLink,
+	"char":     tar.TypeChar,
+	"block":    tar.TypeBlock,
+}
+
+// entryOf makes an entry of an archive of a line.
+func entryOf(words []string) (h *tar.Header, data io.Reader, err error) {
+	h = &tar.Header{
+		Typeflag:   kinds[words[0]],
+		Name:       name(words[1]),
+		Mode:       0o644,
+		ModTime:    time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC),
+		Format:     tar.FormatPAX,
+		PAXRecords: map[string]string{},
+	}
+	words = words[2:]
+	data = strings.NewReader("")
+	next := func() string {
+		if len(words) == 0 {
+			return ""
+		}
+		word := words[0]
+		words = words[1:]
+		return word
+	}
+	switch h.Typeflag {
+	case tar.TypeDir:
+		h.Mode = 0o755
+	case tar.TypeReg:
+		if len(words) > 0 && !strings.Contains(words[0], "=") {
+			text := name(next()) + "\n"
+			h.Size = int64(len(text))
+			data = strings.NewReader(text)
+		}
+	case tar.TypeSymlink, tar.TypeLink:
+		h.Linkname = name(next())
+		h.Mode = 0o777
+	case tar.TypeChar, tar.TypeBlock:
+		h.Devmajor, _ = strconv.ParseInt(next(), 10, 64)
+		h.Devminor, _ = strconv.ParseInt(next(), 10, 64)
+	case tar.TypeFifo:
+	default:
+		return nil, nil, errors.New("unknown kind")
+	}
+	for _, option := range words {
+		key, value, _ := strings.Cut(option, "=")
+		switch key {
+		case "mode":
+			h.Mode, err = strconv.ParseInt(value, 8, 64)
+		case "owner":
+			_, err = fmt.Sscanf(value, "%d:%d", &h.Uid, &h.Gid)
+		case "xattr":
+			attribute, value, _ := strings.Cut(value, "=")
+			h.PAXRecords["SCHILY.xattr."+attribute] = value
+		case "size":
+			h.Size, err = strconv.ParseInt(value, 10, 64)
+			data = io.LimitReader(zeros{}, h.Size)
+		default:
+			err = errors.New("unknown option")
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", option, err)
+		}
+	}
+	return h, data, nil
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+func name(word string) string {
+	if unquoted, err := strconv.Unquote(word); err == nil {
+		return unquoted
+	}
+	return word
+}
+
+// makeFile is makefile FILE LAYER: an archive in a file.
+func makeFile() {
+	file, err := os.Create(os.Args[1])
+	exitIf(err)
+	exitIf(writeLayer(file, os.Args[2]))
+}
+
+// printTree is tree NAME: it mounts an image as the runtime does, and prints what the kernel shows.
+// An overlay needs a layer that can be written, and gets an empty one.
+func printTree() {
+	if status, done := inUserNamespace(); done {
+		os.Exit(status)
+	}
+	unix.Umask(0)
+	image, err := store.Open(os.Args[1])
+	exitIf(err)
+	exitIf(unix.Unshare(unix.CLONE_NEWNS))
+	dir, err := os.MkdirTemp(".", "tree-*")
+	exitIf(err)
+	for _, name := range []string{"merged", "tmp"} {
+		exitIf(os.Mkdir(filepath.Join(dir, name), 0o755))
+	}
+	exitIf(unix.Mount("tmpfs", filepath.Join(dir, "tmp"), "tmpfs", 0, ""))
+	for _, name := range []string{"tmp/upper", "tmp/work"} {
+		exitIf(os.Mkdir(filepath.Join(dir, name), 0o755))
+	}
+	options := fmt.Sprintf("upperdir=%[1]s/tmp/upper,workdir=%[1]s/tmp/work", dir)
+	lower := slices.Clone(image.Layers)
+	slices.Reverse(lower)
+	options += ",lowerdir=" + strings.Join(lower, ":")
+	if len(os.Args) > 2 || !isRootOfHost() {
+		options += ",userxattr"
+	}
+	merged := filepath.Join(dir, "merged")
+	if err := unix.Mount("overlay", merged, "overlay", 0, options); err != nil {
+		exitIf(fmt.Errorf("mount overlay %s: %w", options, err))
+	}
+	// The attributes of the root are those of the upper layer, and so of the one that is below it.
+	exitIf(printFile(image.Layers[len(image.Layers)-1], "."))
+	exitIf(filepath.WalkDir(merged, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		relative, err := filepath.Rel(merged, path)
+		if err != nil || relative == "." {
+			return err
+		}
+		return printFile(merged, relative)
+	}))
+	exitIf(unix.Unmount(merged, unix.MNT_DETACH))
+	exitIf(unix.Unmount(filepath.Join(dir, "tmp"), unix.MNT_DETACH))
+	exitIf(os.RemoveAll(dir))
+}
+
+func isRootOfHost() bool {
+	ids, _ := os.ReadFile("/proc/self/uid_map")
+	return slices.Equal(strings.Fields(string(ids)), []string{"0", "0", "4294967295"})
+}
+
+// printFile prints a line about a file: mode, owner, name, and what is in it.
+func printFile(root, name string) error {
+	path := filepath.Join(root, name)
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	stat := info.Sys().(*syscall.Stat_t)
+	line := fmt.Sprintf("%s %d:%d %s", info.Mode(), stat.Uid, stat.Gid, printable(name))
+	switch mode := info.Mode(); {
+	case mode.IsRegular():
+		line += contents(path, info.Size())
+		if stat.Nlink > 1 {
+			line += fmt.Sprintf(" links=%d", stat.Nlink)
+		}
+		if stat.Blocks*512 < info.Size()/2 {
+			line += " sparse"
+		}
+	case mode&fs.ModeSymlink != 0:
+		target, err := os.Readlink(path)
+		if err != nil {
+			return err
+		}
+		line += " -> " + target
+	case mode&fs.ModeDevice != 0:
+		line += fmt.Sprintf(" %d/%d", unix.Major(stat.Rdev), unix.Minor(stat.Rdev))
+	}
+	list := make([]byte, 4096)
+	n, _ := unix.Llistxattr(path, list)
+	attributes := strings.FieldsFunc(string(list[:max(n, 0)]), func(r rune) bool { return r == 0 })
+	slices.Sort(attributes)
+	for _, attribute := range attributes {
+		if strings.HasPrefix(attribute, "security.selinux") {
+			continue
+		}
+		if strings.Contains(attribute, ".overlay.") {
+			continue // the merged tree of root shows those of the other kind of mount
+		}
+		value := make([]byte, 256)
+		n, err := unix.Lgetxattr(path, attribute, value)
+		if err != nil {
+			return err
+		}
+		line += fmt.Sprintf(" %s=%s", attribute, value[:n])
+	}
+	fmt.Println(line)
+	return nil
+}
+
+func printable(name string) string {
+	if quoted := strconv.Quote(name); quoted != `"`+name+`"` {
+		return quoted
+	}
+	return name
+}
+
+func contents(path string, size int64) string {
+	text, err := os.ReadFile(path)
+	if size > 100 || err != nil {
+		return fmt.Sprintf(" %d bytes", size)
+	}
+	return " " + strings.TrimSuffix(string(text), "\n")
+}
