@@ -41,7 +41,7 @@ func (a *app) load() *cli.Command {
 					return err
 				}
 			}
-			return about("load", args[0], withStore(func(s *layout.Store) error {
+			return about("load", args[0], adding(func(s *layout.Store) error {
 				return archive.Load(s, args[0], archive.Options{
 					Name:     a.name,
 					Platform: platform,
@@ -159,10 +159,7 @@ func (a *app) prune() *cli.Command {
 }
 
 func collect(s *layout.Store) error {
-	if err := s.Alone(); err != nil {
-		return about("prune", s.Dir, err)
-	}
-	removed, err := s.Collect()
+	removed, err := s.Prune()
 	if err != nil {
 		return about("prune", s.Dir, err)
 	}

@@ -136,6 +136,19 @@ func withStore(do func(*layout.Store) error) error {
 	return do(s)
 }
 
+// adding adds something to the store. If that fails, the store is afterwards as it was before; but
+// when a connection broke off, what has come stays for the next attempt.
+func adding(do func(*layout.Store) error) error {
+	return withStore(func(s *layout.Store) error {
+		err := do(s)
+		mayGoOn := errors.As(err, new(*layout.Incomplete)) || errors.Is(err, context.Canceled)
+		if err != nil && !mayGoOn {
+			err = errors.Join(err, s.Undo())
+		}
+		return err
+	})
+}
+
 // about says of which command and object an error is.
 func about(what, object string, err error) error {
 	if err == nil || errors.As(err, new(errUsage)) {

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,8 +37,8 @@ func exitIf(err error) {
 	}
 }
 
-// packLayers makes an image of layers: pack NAME LAYER... makes an OCI layout in NAME.oci. Each LAYER is
-// a file with a line for each entry of the archive, in that order:
+// packLayers makes an image of layers: pack NAME LAYER... makes an OCI layout in NAME.oci. Each
+// LAYER is a file with a line for each entry of the archive, in that order:
 //
 //	dir NAME | file NAME DATA | fifo NAME
 //	symlink NAME TARGET | hardlink NAME TARGET
@@ -98,7 +99,8 @@ func (l *layoutWriter) finish() error {
 		Layers:        l.layers,
 	}
 	d := l.blob(marshal(manifest), types.OCIManifestSchema1)
-	d.Annotations = map[string]string{store.RefName: strings.TrimSuffix(filepath.Base(l.dir), ".oci") + ":latest"}
+	name := strings.TrimSuffix(filepath.Base(l.dir), ".oci") + ":latest"
+	d.Annotations = map[string]string{store.RefName: name}
 	index := v1.IndexManifest{
 		SchemaVersion: 2,
 		MediaType:     types.OCIImageIndex,
@@ -230,6 +232,7 @@ func printTree() {
 	if status, done := inUserNamespace(); done {
 		os.Exit(status)
 	}
+	runtime.LockOSThread() // unshare(2) is about one thread
 	unix.Umask(0)
 	image, err := store.Open(os.Args[1])
 	exitIf(err)

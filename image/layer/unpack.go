@@ -107,7 +107,7 @@ func (u *unpacker) entry(h *tar.Header, data io.Reader) error {
 	}
 	err := u.make(h, data)
 	if err != nil && !errors.Is(err, ErrBytes) {
-		return fmt.Errorf("entry %q: %w", h.Name, err)
+		return fmt.Errorf("entry %.300q: %w", h.Name, err)
 	}
 	return err
 }

@@ -22,9 +22,29 @@ type Removed struct {
 	Bytes         int64
 }
 
-// Collect removes what no image in the index needs, and no container. The store must be locked by
-// Alone.
-func (s *Store) Collect() (removed Removed, err error) {
+// Prune removes what no image in the index needs, and no container. It waits until no other program
+// adds to the store.
+func (s *Store) Prune() (removed Removed, err error) {
+	if err := flock(s.lock, unix.LOCK_EX); err != nil {
+		return removed, err
+	}
+	return s.collect()
+}
+
+// Undo removes what an attempt has added to the store that came to nothing, unless other programs
+// are adding to the store: then a later one removes it.
+func (s *Store) Undo() error {
+	err := flock(s.lock, unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil
+	}
+	if err == nil {
+		_, err = s.collect()
+	}
+	return err
+}
+
+func (s *Store) collect() (removed Removed, err error) {
 	needed, err := s.needed()
 	if err != nil {
 		return removed, err
@@ -81,6 +101,12 @@ func (s *Store) need(d v1.Descriptor, needed map[string]bool) error {
 	needed[runFile] = true
 	if err := s.needLayers(runFile, needed); err != nil {
 		return err
+	}
+	if image, err := s.Image(d); err == nil { // with those of which nothing is seen
+		dirs, _ := s.Layers(image)
+		for _, dir := range dirs {
+			needed["layers/sha256/"+filepath.Base(dir)] = true
+		}
 	}
 	var document struct {
 		Config    v1.Descriptor

@@ -88,9 +88,6 @@ func (s *Store) writeMarks() error {
 // Close gives the lock back.
 func (s *Store) Close() error { return s.lock.Close() }
 
-// Alone waits until no other program uses the store, and keeps others out.
-func (s *Store) Alone() error { return flock(s.lock, unix.LOCK_EX) }
-
 func (s *Store) path(name string) string { return filepath.Join(s.Dir, name) }
 
 func flock(file *os.File, how int) error {
@@ -208,7 +205,7 @@ func (s *Store) SetName(name string, manifest v1.Descriptor) error {
 	})
 }
 
-// RemoveName removes a name. Was it the last one of an image, then the image is for Collect.
+// RemoveName removes a name. An image that has no other one is for Prune to remove.
 func (s *Store) RemoveName(name string) error {
 	return s.changeIndex(func(index *v1.IndexManifest) {
 		index.Manifests = without(index.Manifests, name)

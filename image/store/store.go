@@ -51,8 +51,8 @@ func Dir() (string, error) {
 	return "", errors.New("store: no place for it: set CONTAINER_IMAGES to a directory, or HOME")
 }
 
-// An Image is what a runtime needs to know. It is in use until it is closed: the image tool does not
-// remove the layers of an image that is in use, not even when another one has got its name.
+// An Image is what a runtime needs to know. It is in use until it is closed: the image tool does
+// not remove the layers of an image that is in use, not even when another one has got its name.
 type Image struct {
 	Manifest string `json:"manifest"` // its digest
 
