@@ -156,9 +156,9 @@ func (p place) run(t *testing.T, user int) {
 	work := filepath.Join(p.work, strconv.Itoa(user))
 	require.NoError(t, os.Mkdir(work, 0o755))
 	testscript.Run(t, testscript.Params{
-		Dir:                 p.scripts,
-		WorkdirRoot:         work,
-		RequireExplicitExec: false,
+		Dir:         p.scripts,
+		WorkdirRoot: work,
+		Cmds:        registryVerbs,
 		Condition: func(name string) (bool, error) {
 			if name == "user" {
 				return user != 0, nil
@@ -171,6 +171,7 @@ func (p place) run(t *testing.T, user int) {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv(userEnv, strconv.Itoa(user))
 			env.Setenv(placeEnv, p.work)
+			env.Values[registryKey{}] = new(*faultyRegistry)
 			return filepath.WalkDir(env.WorkDir, func(path string, _ os.DirEntry, err error) error {
 				if err != nil {
 					return err

@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/urfave/cli/v3"
@@ -60,6 +61,8 @@ func main() {
 type app struct {
 	platform  string
 	plainHTTP bool
+	retries   int
+	timeout   time.Duration
 	maxBytes  int64
 	maxFiles  int64
 	name      string // load
@@ -85,7 +88,7 @@ run it, keep what the container changes, and make that one more layer:
 
 Images are in $CONTAINER_IMAGES, or in ~/.local/share/container-workshop/images.`,
 		Commands: []*cli.Command{
-			a.load(), a.list(), a.inspect(), a.rm(), a.prune(), a.check(),
+			a.pull(), a.load(), a.list(), a.inspect(), a.rm(), a.prune(), a.check(),
 		},
 		EnableShellCompletion: true,
 		HideHelpCommand:       true,

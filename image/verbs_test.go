@@ -5,12 +5,14 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -44,8 +46,8 @@ func exitIf(err error) {
 //	symlink NAME TARGET | hardlink NAME TARGET
 //	char NAME MAJOR MINOR | block NAME MAJOR MINOR
 //
-// and behind that mode=0755, owner=1:2, xattr=NAME=VALUE, size=BYTES (of a file of zeros). A name
-// in quotation marks is one of Go.
+// and behind that mode=0755, owner=1:2, xattr=NAME=VALUE, size=BYTES (of a file of zeros), or
+// noise=BYTES (of one that does not become smaller). A name in quotation marks is one of Go.
 func packLayers() {
 	exitIf(func() error {
 		dir := os.Args[1] + ".oci"
@@ -58,7 +60,7 @@ func packLayers() {
 			if err := writeLayer(&archive, file); err != nil {
 				return err
 			}
-			l.layer(archive.Bytes())
+			l.layer(archive.Bytes(), !strings.HasSuffix(file, ".plain"))
 		}
 		return l.finish()
 	}())
@@ -68,6 +70,7 @@ func packLayers() {
 type layoutWriter struct {
 	dir    string
 	layers []v1.Descriptor
+	ids    []v1.Hash
 	err    error
 }
 
@@ -82,16 +85,25 @@ func (l *layoutWriter) blob(data []byte, kind types.MediaType) v1.Descriptor {
 	}
 }
 
-func (l *layoutWriter) layer(archive []byte) {
-	l.layers = append(l.layers, l.blob(archive, types.OCIUncompressedLayer))
+func (l *layoutWriter) layer(archive []byte, compress bool) {
+	diffID, _, err := v1.SHA256(bytes.NewReader(archive))
+	l.err = errors.Join(l.err, err)
+	l.ids = append(l.ids, diffID)
+	if !compress {
+		l.layers = append(l.layers, l.blob(archive, types.OCIUncompressedLayer))
+		return
+	}
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	_, err = w.Write(archive)
+	l.err = errors.Join(l.err, err, w.Close())
+	l.layers = append(l.layers, l.blob(packed.Bytes(), types.OCILayer))
 }
 
 func (l *layoutWriter) finish() error {
 	config := v1.ConfigFile{OS: "linux", Architecture: defaultPlatform().Architecture}
 	config.RootFS.Type = "layers"
-	for _, d := range l.layers {
-		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, d.Digest)
-	}
+	config.RootFS.DiffIDs = l.ids
 	manifest := v1.Manifest{
 		SchemaVersion: 2,
 		MediaType:     types.OCIManifestSchema1,
@@ -147,7 +159,7 @@ var kinds = map[string]byte{
 func entryOf(words []string) (h *tar.Header, data io.Reader, err error) {
 	h = &tar.Header{
 		Typeflag:   kinds[words[0]],
-		Name:       name(words[1]),
+		Name:       unquoted(words[1]),
 		Mode:       0o644,
 		ModTime:    time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC),
 		Format:     tar.FormatPAX,
@@ -168,12 +180,12 @@ func entryOf(words []string) (h *tar.Header, data io.Reader, err error) {
 		h.Mode = 0o755
 	case tar.TypeReg:
 		if len(words) > 0 && !strings.Contains(words[0], "=") {
-			text := name(next()) + "\n"
+			text := unquoted(next()) + "\n"
 			h.Size = int64(len(text))
 			data = strings.NewReader(text)
 		}
 	case tar.TypeSymlink, tar.TypeLink:
-		h.Linkname = name(next())
+		h.Linkname = unquoted(next())
 		h.Mode = 0o777
 	case tar.TypeChar, tar.TypeBlock:
 		h.Devmajor, _ = strconv.ParseInt(next(), 10, 64)
@@ -195,6 +207,9 @@ func entryOf(words []string) (h *tar.Header, data io.Reader, err error) {
 		case "size":
 			h.Size, err = strconv.ParseInt(value, 10, 64)
 			data = io.LimitReader(zeros{}, h.Size)
+		case "noise":
+			h.Size, err = strconv.ParseInt(value, 10, 64)
+			data = io.LimitReader(rand.NewChaCha8([32]byte{1}), h.Size)
 		default:
 			err = errors.New("unknown option")
 		}
@@ -212,9 +227,9 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func name(word string) string {
-	if unquoted, err := strconv.Unquote(word); err == nil {
-		return unquoted
+func unquoted(word string) string {
+	if text, err := strconv.Unquote(word); err == nil {
+		return text
 	}
 	return word
 }

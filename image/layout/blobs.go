@@ -183,6 +183,25 @@ type Image struct {
 	Config     v1.ConfigFile
 }
 
+// Blobs are the config and the layers that a manifest names.
+func (s *Store) Blobs(manifest v1.Descriptor) (
+	config v1.Descriptor, layers []v1.Descriptor, err error,
+) {
+	var m v1.Manifest
+	if err := s.decode(manifest, &m); err != nil {
+		return config, nil, fmt.Errorf("manifest: %w", err)
+	}
+	for _, blob := range append([]v1.Descriptor{m.Config}, m.Layers...) {
+		if err := checkDescriptor(blob); err != nil {
+			return config, nil, fmt.Errorf("manifest: %w", err)
+		}
+	}
+	if m.Config.Size > maxDocument {
+		return config, nil, fmt.Errorf("config: %d bytes are too many", m.Config.Size)
+	}
+	return m.Config, m.Layers, nil
+}
+
 // Image reads the image of a manifest.
 func (s *Store) Image(manifest v1.Descriptor) (*Image, error) {
 	i := &Image{Descriptor: manifest}

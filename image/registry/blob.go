@@ -1,0 +1,155 @@
+//go:build linux
+
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"container.example/workshop/image/layout"
+)
+
+// fetch appends what is missing of a blob to a file. When the connection breaks, it goes on from
+// there with the next one.
+func (r *remoteRepository) fetch(
+	ctx context.Context, blob v1.Descriptor, part *os.File, have int64,
+) error {
+	r.Progress.Bytes(have)
+	for failures := 0; ; {
+		got, err := r.fetchOnce(ctx, blob, part, &have)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil { // interrupted
+			return &layout.Incomplete{Err: ctx.Err()}
+		}
+		if !isBroken(err) {
+			return withHint(err)
+		}
+		// A connection that brought something does not count, unless it was next to nothing.
+		const enough = 1 << 20
+		if failures++; got >= enough {
+			failures = 0
+		}
+		if failures > r.Retries {
+			return &layout.Incomplete{Err: fmt.Errorf("%w (%d of %d bytes have come, and the next "+
+				"attempt goes on from there)", err, have, blob.Size)}
+		}
+		if err := wait(ctx, failures, ""); err != nil {
+			return err
+		}
+	}
+}
+
+// fetchOnce makes one request for what is missing.
+func (r *remoteRepository) fetchOnce(
+	ctx context.Context, blob v1.Descriptor, part *os.File, have *int64,
+) (got int64, err error) {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet,
+		r.endpoint("blobs", blob.Digest.String()), nil)
+	if err != nil {
+		return 0, err
+	}
+	if *have > 0 {
+		request.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", *have, blob.Size-1))
+	}
+	answer, err := (&http.Client{Transport: r.transport}).Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer answer.Body.Close()
+	if err := r.accept(answer, part, have); err != nil {
+		return 0, err
+	}
+	if _, err := part.Seek(*have, io.SeekStart); err != nil {
+		return 0, err
+	}
+	body := &watched{
+		Reader:   answer.Body,
+		progress: r.Progress,
+		timer: time.AfterFunc(r.Timeout, func() {
+			stop(fmt.Errorf("%w: nothing came for %s", errStalled, r.Timeout))
+		}),
+		timeout: r.Timeout,
+	}
+	defer body.timer.Stop()
+	// One byte more than there should be is enough to know that something is wrong.
+	got, err = io.Copy(part, io.LimitReader(body, blob.Size-*have+1))
+	*have += got
+	switch {
+	case err != nil && errors.Is(context.Cause(ctx), errStalled):
+		return got, context.Cause(ctx)
+	case err != nil:
+		return got, err
+	case *have < blob.Size:
+		return got, io.ErrUnexpectedEOF
+	}
+	return got, nil // the store looks whether it is right
+}
+
+// accept looks whether an answer has what is missing. Not every server can go on from somewhere: it
+// may send all, or not understand, and then the blob is to begin anew.
+func (r *remoteRepository) accept(answer *http.Response, part *os.File, have *int64) error {
+	err := transport.CheckError(answer, http.StatusOK, http.StatusPartialContent)
+	if *have == 0 {
+		return err
+	}
+	wanted := fmt.Sprintf("bytes %d-", *have)
+	got := answer.Header.Get("Content-Range")
+	if answer.StatusCode == http.StatusPartialContent && strings.HasPrefix(got, wanted) {
+		return nil
+	}
+	r.Progress.Bytes(-*have)
+	*have = 0
+	if truncateErr := part.Truncate(0); truncateErr != nil {
+		return truncateErr
+	}
+	if answer.StatusCode == http.StatusOK {
+		return nil
+	}
+	return fmt.Errorf("%w: asked for %q, and got status %d, %q", errNoPart, wanted,
+		answer.StatusCode, got)
+}
+
+var errNoPart = errors.New("the server does not go on from there")
+
+var errStalled = errors.New("the server is silent")
+
+// isCutOff tells whether an error is that of a connection which was there.
+func isCutOff(err error) bool {
+	for _, known := range []error{
+		errStalled, errNoPart, io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE,
+	} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	return false
+}
+
+// watched is a body that may not be silent for too long.
+type watched struct {
+	io.Reader
+	progress Progress
+	timer    *time.Timer
+	timeout  time.Duration
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.Reader.Read(p)
+	w.timer.Reset(w.timeout)
+	w.progress.Bytes(int64(n))
+	return n, err
+}

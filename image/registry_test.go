@@ -1,0 +1,201 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	registryserver "github.com/google/go-containerregistry/pkg/registry"
+)
+
+// A faultyRegistry is a registry on loopback that does what a script wants it to do wrong.
+type faultyRegistry struct {
+	inner http.Handler
+
+	mutex  sync.Mutex
+	kind   string // the fault, or ""
+	number int    // what the fault needs to know
+	served []string
+	stop   chan struct{} // ends requests that hang
+}
+
+type registryKey struct{}
+
+// registryVerbs are the verbs of the scripts that are about registries. They run in the process of
+// the tests, where the registry is.
+var registryVerbs = map[string]func(ts *testscript.TestScript, neg bool, args []string){
+	// registry starts one, whose address is then $REGISTRY.
+	"registry": func(ts *testscript.TestScript, _ bool, _ []string) {
+		r := &faultyRegistry{
+			inner: registryserver.New(registryserver.Logger(log.New(io.Discard, "", 0))),
+			stop:  make(chan struct{}),
+		}
+		server := httptest.NewServer(r)
+		ts.Defer(func() { close(r.stop); server.CloseClientConnections(); server.Close() })
+		ts.Setenv("REGISTRY", strings.TrimPrefix(server.URL, "http://"))
+		*ts.Value(registryKey{}).(**faultyRegistry) = r
+	},
+	// publish LAYOUT... NAME pushes an image, or an index of several.
+	"publish": func(ts *testscript.TestScript, _ bool, args []string) {
+		reference, err := name.ParseReference(args[len(args)-1])
+		ts.Check(err)
+		images := args[:len(args)-1]
+		if len(images) == 1 {
+			ts.Check(remote.Write(reference, imageOf(ts, images[0])))
+			return
+		}
+		index := mutate.IndexMediaType(emptyIndex(ts, images[0]), types.OCIImageIndex)
+		for i, platform := range images {
+			p, err := v1.ParsePlatform([]string{"linux/amd64", "linux/arm64/v8"}[i])
+			ts.Check(err)
+			index = mutate.AppendManifests(index, mutate.IndexAddendum{
+				Add:        imageOf(ts, platform),
+				Descriptor: v1.Descriptor{Platform: p},
+			})
+		}
+		ts.Check(remote.WriteIndex(reference, index))
+	},
+	// fault KIND [NUMBER] makes it do something wrong from now on; fault alone makes it work.
+	"fault": func(ts *testscript.TestScript, _ bool, args []string) {
+		r := *ts.Value(registryKey{}).(**faultyRegistry)
+		r.mutex.Lock()
+		defer r.mutex.Unlock()
+		r.kind, r.number = "", 0
+		if len(args) > 0 {
+			r.kind = args[0]
+		}
+		if len(args) > 1 {
+			var err error
+			r.number, err = strconv.Atoi(args[1])
+			ts.Check(err)
+		}
+	},
+	// served prints which blobs were asked for since the last time.
+	"served": func(ts *testscript.TestScript, _ bool, _ []string) {
+		r := *ts.Value(registryKey{}).(**faultyRegistry)
+		r.mutex.Lock()
+		defer r.mutex.Unlock()
+		slices.Sort(r.served)
+		fmt.Fprintf(ts.Stdout(), "%s", strings.Join(r.served, ""))
+		r.served = nil
+	},
+}
+
+func imageOf(ts *testscript.TestScript, dir string) v1.Image {
+	index, err := layout.ImageIndexFromPath(ts.MkAbs(dir))
+	ts.Check(err)
+	manifest, err := index.IndexManifest()
+	ts.Check(err)
+	image, err := index.Image(manifest.Manifests[0].Digest)
+	ts.Check(err)
+	return image
+}
+
+// emptyIndex is an index without images.
+func emptyIndex(ts *testscript.TestScript, dir string) v1.ImageIndex {
+	index, err := layout.ImageIndexFromPath(ts.MkAbs(dir))
+	ts.Check(err)
+	return mutate.RemoveManifests(index, func(v1.Descriptor) bool { return true })
+}
+
+// ServeHTTP implements http.Handler.
+func (r *faultyRegistry) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	isBlob := strings.Contains(request.URL.Path, "/blobs/sha256:") &&
+		request.Method == http.MethodGet
+	r.mutex.Lock()
+	kind, number := r.kind, r.number
+	if isBlob {
+		line := "blob"
+		if from := request.Header.Get("Range"); from != "" {
+			line += " " + from
+		}
+		r.served = append(r.served, line+"\n")
+	}
+	if kind == "status" && number > 0 { // for some requests
+		r.number -= 1000
+	}
+	r.mutex.Unlock()
+	switch {
+	case kind == "status" && number > 1000:
+		w.Header().Set("Retry-After", "0")
+		http.Error(w, "fault", number%1000)
+	case kind == "manifest" && strings.Contains(request.URL.Path, "/manifests/"):
+		r.changed(w, request, func(text []byte) []byte {
+			return []byte(strings.Replace(string(text), `"size":`, `"size":1`, 2))
+		})
+	case isBlob && kind != "":
+		r.serveBlob(w, request, kind, number)
+	default:
+		r.inner.ServeHTTP(w, request)
+	}
+}
+
+// changed serves what change makes of the right answer.
+func (r *faultyRegistry) changed(
+	w http.ResponseWriter, request *http.Request, change func([]byte) []byte,
+) {
+	answer := httptest.NewRecorder()
+	r.inner.ServeHTTP(answer, request)
+	text := change(answer.Body.Bytes())
+	w.Header().Set("Content-Type", answer.Header().Get("Content-Type"))
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+	w.WriteHeader(answer.Code)
+	if request.Method != http.MethodHead {
+		w.Write(text)
+	}
+}
+
+// serveBlob serves a blob with a fault.
+func (r *faultyRegistry) serveBlob(
+	w http.ResponseWriter, request *http.Request, kind string, number int,
+) {
+	switch kind {
+	case "missing":
+		http.NotFound(w, request)
+	case "changed": // in one bit
+		r.changed(w, request, func(data []byte) []byte {
+			data[len(data)/2] ^= 1
+			return data
+		})
+	case "double":
+		r.changed(w, request, func(data []byte) []byte { return append(data, data...) })
+	case "cut", "silent": // after so many bytes
+		answer := httptest.NewRecorder()
+		r.inner.ServeHTTP(answer, request)
+		for key, values := range answer.Header() {
+			w.Header()[key] = values
+		}
+		w.WriteHeader(answer.Code)
+		data := answer.Body.Bytes()
+		w.Write(data[:min(number, len(data))])
+		w.(http.Flusher).Flush()
+		if number >= len(data) {
+			return
+		}
+		if kind == "silent" {
+			select {
+			case <-request.Context().Done():
+			case <-r.stop:
+			}
+		}
+		panic(http.ErrAbortHandler)
+	default:
+		r.inner.ServeHTTP(w, request)
+	}
+}
