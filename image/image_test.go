@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 		os.Exit(status)
 	}
 	commands := map[string]func(){
+		"change":   change,
 		"image":    main,
 		"makefile": makeFile,
 		"pack":     packLayers,

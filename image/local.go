@@ -89,14 +89,27 @@ func list(s *layout.Store) error {
 			fmt.Fprintf(table, "%s\t%s\t%v\n", name, short(d.Digest), err)
 			continue
 		}
-		size := image.Manifest.Config.Size
-		for _, l := range image.Manifest.Layers {
-			size += l.Size
-		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\n", name, short(d.Digest),
-			image.Config.Platform(), len(image.Manifest.Layers), readable(size))
+			image.Config.Platform(), len(image.Manifest.Layers), readable(size(image)))
 	}
 	return table.Flush()
+}
+
+// size are the bytes of an image that travel.
+func size(image *layout.Image) (n int64) {
+	for _, l := range image.Manifest.Layers {
+		n += l.Size
+	}
+	return n + image.Manifest.Config.Size
+}
+
+// find returns the image of a name that is in full.
+func find(s *layout.Store, full string) (*layout.Image, error) {
+	d, err := s.Find(full)
+	if err != nil {
+		return nil, err
+	}
+	return s.Image(d)
 }
 
 func short(digest v1.Hash) string { return digest.Hex[:min(12, len(digest.Hex))] }
@@ -206,11 +219,7 @@ func (a *app) inspect() *cli.Command {
 				return err
 			}
 			return about("inspect", args[0], withStore(func(s *layout.Store) error {
-				d, err := s.Find(full)
-				if err != nil {
-					return err
-				}
-				image, err := s.Image(d)
+				image, err := find(s, full)
 				if err != nil {
 					return err
 				}

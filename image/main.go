@@ -68,7 +68,6 @@ type app struct {
 	name      string // load
 	keep      string // commit
 	base      string
-	output    string // save
 }
 
 // newRoot makes the command and those below it. Their flags have one dash, as those of the
@@ -88,7 +87,8 @@ run it, keep what the container changes, and make that one more layer:
 
 Images are in $CONTAINER_IMAGES, or in ~/.local/share/container-workshop/images.`,
 		Commands: []*cli.Command{
-			a.pull(), a.load(), a.list(), a.inspect(), a.rm(), a.prune(), a.check(),
+			a.pull(), a.load(), a.list(), a.inspect(), a.diff(),
+			a.commit(), a.push(), a.save(), a.rm(), a.prune(), a.check(),
 		},
 		EnableShellCompletion: true,
 		HideHelpCommand:       true,

@@ -10,7 +10,7 @@ import (
 
 func main() {
 	fmt.Fprintf(os.Stderr,
-		"image: run %q: layers are unpacked for Linux's overlays (use the workshop's VM: vagrant up)\n",
+		"image: run %q: layers are for Linux's overlays (use the workshop's VM: vagrant up)\n",
 		runtime.GOOS)
 	os.Exit(1)
 }

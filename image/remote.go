@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -81,4 +82,44 @@ func (a *app) registryOptions() (o registry.Options, err error) {
 		Retries:   a.retries,
 		Timeout:   a.timeout,
 	}, err
+}
+
+func (a *app) push() *cli.Command {
+	return &cli.Command{
+		Name:      "push",
+		Usage:     "put an image into the registry of its name, but not the layers that are there",
+		ArgsUsage: "NAME",
+		Flags:     a.registryFlags(),
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			args, err := args(cmd, 1, 1)
+			if err != nil {
+				return err
+			}
+			full, err := normalise(args[0])
+			if err != nil {
+				return err
+			}
+			a.platform = defaultPlatform().String()
+			o, err := a.registryOptions()
+			if err != nil {
+				return err
+			}
+			progress := newProgress()
+			o.Progress = progress
+			return about("push", args[0], withStore(func(s *layout.Store) error {
+				sent, err := registry.Push(ctx, s, full, o)
+				progress.finish()
+				if err != nil {
+					return err
+				}
+				image, err := find(s, full)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(os.Stderr, "sent %s of %s\n", readable(sent), readable(size(image)))
+				fmt.Printf("%s %s\n", full, image.Descriptor.Digest)
+				return nil
+			}))
+		},
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -242,50 +243,69 @@ func makeFile() {
 }
 
 // printTree is tree NAME: it mounts an image as the runtime does, and prints what the kernel shows.
-// An overlay needs a layer that can be written, and gets an empty one.
 func printTree() {
+	withMount(os.Args[1], "", func(image *store.Image, merged string) {
+		// The attributes of the root are those of the upper layer, and so of the one below it.
+		exitIf(printFile(image.Layers[len(image.Layers)-1], "."))
+		exitIf(filepath.WalkDir(merged, func(path string, _ fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			relative, err := filepath.Rel(merged, path)
+			if err != nil || relative == "." {
+				return err
+			}
+			return printFile(merged, relative)
+		}))
+	})
+}
+
+// change is change NAME KEEP SCRIPT: it changes an image with a shell, and keeps the changes as the
+// runtime does.
+func change() {
+	withMount(os.Args[1], os.Args[2], func(image *store.Image, merged string) {
+		cmd := exec.Command("sh", "-ec", os.Args[3])
+		cmd.Dir = merged
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		exitIf(cmd.Run())
+		exitIf(os.WriteFile(filepath.Join(os.Args[2], store.KeptFrom),
+			[]byte(image.Manifest+"\n"), 0o644))
+	})
+}
+
+// withMount mounts an image with an upper layer in a directory, or one that is thrown away.
+func withMount(name, keep string, do func(image *store.Image, merged string)) {
 	if status, done := inUserNamespace(); done {
 		os.Exit(status)
 	}
 	runtime.LockOSThread() // unshare(2) is about one thread
 	unix.Umask(0)
-	image, err := store.Open(os.Args[1])
+	image, err := store.Open(name)
 	exitIf(err)
+	defer image.Close()
 	exitIf(unix.Unshare(unix.CLONE_NEWNS))
 	dir, err := os.MkdirTemp(".", "tree-*")
 	exitIf(err)
-	for _, name := range []string{"merged", "tmp"} {
-		exitIf(os.Mkdir(filepath.Join(dir, name), 0o755))
+	merged := filepath.Join(dir, "merged")
+	exitIf(os.Mkdir(merged, 0o755))
+	if keep == "" {
+		keep = filepath.Join(dir, "keep")
 	}
-	exitIf(unix.Mount("tmpfs", filepath.Join(dir, "tmp"), "tmpfs", 0, ""))
-	for _, name := range []string{"tmp/upper", "tmp/work"} {
-		exitIf(os.Mkdir(filepath.Join(dir, name), 0o755))
+	for _, name := range []string{"upper", "work"} {
+		exitIf(os.MkdirAll(filepath.Join(keep, name), 0o755))
 	}
-	options := fmt.Sprintf("upperdir=%[1]s/tmp/upper,workdir=%[1]s/tmp/work", dir)
 	lower := slices.Clone(image.Layers)
 	slices.Reverse(lower)
-	options += ",lowerdir=" + strings.Join(lower, ":")
-	if len(os.Args) > 2 || !isRootOfHost() {
+	options := fmt.Sprintf("upperdir=%[1]s/upper,workdir=%[1]s/work,lowerdir=%s", keep,
+		strings.Join(lower, ":"))
+	if len(os.Args) == 3 && os.Args[2] == "userxattr" || !isRootOfHost() {
 		options += ",userxattr"
 	}
-	merged := filepath.Join(dir, "merged")
 	if err := unix.Mount("overlay", merged, "overlay", 0, options); err != nil {
 		exitIf(fmt.Errorf("mount overlay %s: %w", options, err))
 	}
-	// The attributes of the root are those of the upper layer, and so of the one that is below it.
-	exitIf(printFile(image.Layers[len(image.Layers)-1], "."))
-	exitIf(filepath.WalkDir(merged, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		relative, err := filepath.Rel(merged, path)
-		if err != nil || relative == "." {
-			return err
-		}
-		return printFile(merged, relative)
-	}))
+	do(image, merged)
 	exitIf(unix.Unmount(merged, unix.MNT_DETACH))
-	exitIf(unix.Unmount(filepath.Join(dir, "tmp"), unix.MNT_DETACH))
 	exitIf(os.RemoveAll(dir))
 }
 
@@ -341,13 +361,6 @@ func printFile(root, name string) error {
 	}
 	fmt.Println(line)
 	return nil
-}
-
-func printable(name string) string {
-	if quoted := strconv.Quote(name); quoted != `"`+name+`"` {
-		return quoted
-	}
-	return name
 }
 
 func contents(path string, size int64) string {

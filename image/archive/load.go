@@ -314,14 +314,15 @@ func (l *loader) export(t *tarFile) error {
 	if err != nil {
 		return err
 	}
+	never := v1.Time{Time: time.Unix(0, 0).UTC()} // so that the same file is the same image
 	text, err := json.Marshal(v1.ConfigFile{
-		Created:      v1.Time{Time: time.Unix(0, 0).UTC()}, // so that the same file is the same image
+		Created:      never,
 		Architecture: l.Platform.Architecture,
 		Variant:      l.Platform.Variant,
 		OS:           l.Platform.OS,
 		RootFS:       v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{diffID}},
 		History: []v1.History{{
-			Created:   v1.Time{Time: time.Unix(0, 0).UTC()},
+			Created:   never,
 			CreatedBy: "image load " + filepath.Base(l.file),
 		}},
 	})

@@ -20,7 +20,7 @@ import (
 // there already.
 func (u *unpacker) create(h *tar.Header, name string, data io.Reader) error {
 	switch h.Typeflag {
-	case tar.TypeReg, tar.TypeRegA, tar.TypeCont, tar.TypeGNUSparse:
+	case tar.TypeReg, tar.TypeCont, tar.TypeGNUSparse:
 		return u.createRegular(h, name, data)
 	case tar.TypeDir:
 		return u.finishDirectory(u.parent, name, path.Join(u.parentPath, name), h)

@@ -45,7 +45,9 @@ func (t *Tree) Close() {
 
 // A Node is a file in a tree.
 type Node struct {
-	Path string // from the root, without a slash in front, and without symbolic links; "" is the root
+	// Path leads to it from the root, without symbolic links and without a slash in front. That of
+	// the root is "".
+	Path string
 	Stat unix.Stat_t
 	// in are the layers that have it: for a directory all those whose entries are seen, for
 	// anything else one.

@@ -22,7 +22,11 @@ import (
 func Pull(ctx context.Context, s *layout.Store, full string, o Options) (
 	manifest v1.Descriptor, notes []string, err error,
 ) {
-	r, reference, err := connect(ctx, full, "pull", o)
+	reference, err := parse(full, o)
+	if err != nil {
+		return manifest, nil, err
+	}
+	r, err := connect(ctx, reference, o)
 	if err != nil {
 		return manifest, nil, err
 	}

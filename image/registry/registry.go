@@ -51,32 +51,29 @@ type remoteRepository struct {
 	transport http.RoundTripper
 }
 
-// connect asks the registry of an image who we have to be, and becomes that: the names and
-// passwords are those of Docker's config.json. Its full name is that of package store.
-func connect(ctx context.Context, full, scope string, o Options) (
-	*remoteRepository, name.Reference, error,
-) {
+// parse returns the name of an image, whose full form is that of package store, as the library
+// wants it.
+func parse(full string, o Options) (name.Reference, error) {
 	host, _, _ := strings.Cut(full, "/")
 	var options []name.Option
 	if o.PlainHTTP || isLoopback(host) {
 		options = append(options, name.Insecure) // it tries https, too
 	}
-	reference, err := name.ParseReference(full, options...)
-	if err != nil {
-		return nil, nil, err
-	}
+	return name.ParseReference(full, options...)
+}
+
+// connect asks the registry of an image who we have to be, and becomes that: the names and
+// passwords are those of Docker's config.json.
+func connect(ctx context.Context, reference name.Reference, o Options) (*remoteRepository, error) {
 	auth, err := authn.Resolve(ctx, authn.DefaultKeychain, reference.Context())
 	if err != nil {
-		return nil, nil, fmt.Errorf("credentials: %w", err)
+		return nil, fmt.Errorf("credentials: %w", err)
 	}
 	r := &remoteRepository{Repository: reference.Context(), Options: o}
 	r.transport, err = transport.NewWithContext(ctx, reference.Context().Registry, auth,
-		&retrying{inner: &guarded{inner: o.dialer(), plainHTTP: o.PlainHTTP}, retries: o.Retries},
-		[]string{reference.Context().Scope(scope)})
-	if err != nil {
-		return nil, nil, withHint(err)
-	}
-	return r, reference, nil
+		&retrying{inner: o.guarded(), retries: o.Retries},
+		[]string{reference.Context().Scope("pull")})
+	return r, withHint(err)
 }
 
 // withHint says what to do about an error of a registry, where that is known.
@@ -87,22 +84,22 @@ func withHint(err error) error {
 	}
 	switch answer.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return fmt.Errorf("%w (no such image, or not for everybody: docker login, podman login and "+
-			"skopeo login write to config.json who you are)", err)
+		return fmt.Errorf("%w (no such image, or not for everybody: docker login and skopeo login "+
+			"write to config.json who you are)", err)
 	case http.StatusTooManyRequests:
 		return fmt.Errorf("%w (try again later)", err)
 	}
 	return err
 }
 
-// dialer makes connections, through the proxy that the environment names.
-func (o Options) dialer() http.RoundTripper {
+// guarded makes connections, through the proxy that the environment names.
+func (o Options) guarded() http.RoundTripper {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.DialContext = (&net.Dialer{Timeout: o.Timeout, KeepAlive: 30 * time.Second}).DialContext
 	t.ResponseHeaderTimeout = o.Timeout
 	t.TLSHandshakeTimeout = o.Timeout
 	t.DisableCompression = true // blobs are what they are
-	return t
+	return &guarded{inner: t, plainHTTP: o.PlainHTTP}
 }
 
 func isLoopback(host string) bool {

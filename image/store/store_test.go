@@ -81,7 +81,7 @@ func TestOpen(t *testing.T) {
 	assert.Equal(t, dir+"/run/01.json", file)
 	require.NoError(t, os.Mkdir(filepath.Dir(file), 0o755))
 	write := func(text string) { require.NoError(t, os.WriteFile(file, []byte(text), 0o644)) }
-	write(`{"layers":["layers/sha256/a","layers/sha256/b"],"env":["A=1"],"cmd":["sh"],"user":"1:2"}`)
+	write(`{"layers":["layers/sha256/a","layers/sha256/b"],"env":["A=1"],"user":"1:2"}`)
 	image, err := Open("alpine")
 	require.NoError(t, err)
 	assert.Equal(t, []string{dir + "/layers/sha256/a", dir + "/layers/sha256/b"}, image.Layers)
