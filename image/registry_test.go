@@ -43,7 +43,7 @@ var registryVerbs = map[string]func(ts *testscript.TestScript, neg bool, args []
 	// registry starts one, whose address is then $REGISTRY.
 	"registry": func(ts *testscript.TestScript, _ bool, _ []string) {
 		r := &faultyRegistry{
-			inner: registryserver.New(registryserver.Logger(log.New(io.Discard, "", 0))),
+			inner: quietRegistry(),
 			stop:  make(chan struct{}),
 		}
 		server := httptest.NewServer(r)
@@ -97,14 +97,27 @@ var registryVerbs = map[string]func(ts *testscript.TestScript, neg bool, args []
 	},
 }
 
+func quietRegistry() http.Handler {
+	return registryserver.New(registryserver.Logger(log.New(io.Discard, "", 0)))
+}
+
 func imageOf(ts *testscript.TestScript, dir string) v1.Image {
-	index, err := layout.ImageIndexFromPath(ts.MkAbs(dir))
-	ts.Check(err)
-	manifest, err := index.IndexManifest()
-	ts.Check(err)
-	image, err := index.Image(manifest.Manifests[0].Digest)
+	image, err := firstImage(ts.MkAbs(dir))
 	ts.Check(err)
 	return image
+}
+
+// firstImage is the image in a layout.
+func firstImage(dir string) (v1.Image, error) {
+	index, err := layout.ImageIndexFromPath(dir)
+	if err != nil {
+		return nil, err
+	}
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		return nil, err
+	}
+	return index.Image(manifest.Manifests[0].Digest)
 }
 
 // emptyIndex is an index without images.

@@ -93,27 +93,27 @@ var zeros [blockSize]byte
 // that a file has holes in ways that not all programs write or read, and the zeros tell, too.
 func writeSparse(fd int, data io.Reader, size int64) error {
 	var buffer [16 * blockSize]byte
+	end := int64(0) // of what is written
 	for at := int64(0); at < size; {
 		n, err := io.ReadFull(data, buffer[:min(size-at, int64(len(buffer)))])
 		if err != nil {
 			return fmt.Errorf("archive: %w", err)
 		}
-		if err := writeBlocks(fd, buffer[:n], at); err != nil {
+		written, err := writeBlocks(fd, buffer[:n], at)
+		if err != nil {
 			return fmt.Errorf("write: %w", err)
 		}
+		end = max(end, written)
 		at += int64(n)
 	}
-	if size == 0 {
-		return nil
-	}
-	if err := unix.Ftruncate(fd, size); err != nil { // for a hole at the end
-		return fmt.Errorf("truncate: %w", err)
+	if end < size { // a hole at the end
+		return wrap("truncate", unix.Ftruncate(fd, size))
 	}
 	return nil
 }
 
-// writeBlocks writes runs of blocks that are not zeros.
-func writeBlocks(fd int, data []byte, at int64) error {
+// writeBlocks writes runs of blocks that are not zeros. It returns where the last one ends.
+func writeBlocks(fd int, data []byte, at int64) (end int64, err error) {
 	isHole := func(i int) bool {
 		block := data[i:min(i+blockSize, len(data))]
 		return bytes.Equal(block, zeros[:len(block)])
@@ -126,11 +126,13 @@ func writeBlocks(fd int, data []byte, at int64) error {
 		if hole {
 			continue
 		}
-		if err := writeAll(fd, data[start:min(i, len(data))], at+int64(start)); err != nil {
-			return err
+		i = min(i, len(data))
+		if err := writeAll(fd, data[start:i], at+int64(start)); err != nil {
+			return 0, err
 		}
+		end = at + int64(i)
 	}
-	return nil
+	return end, nil
 }
 
 func writeAll(fd int, data []byte, at int64) error {
