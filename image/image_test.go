@@ -9,7 +9,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -33,6 +35,7 @@ func TestMain(m *testing.M) {
 	}
 	commands := map[string]func(){
 		"change":   change,
+		"files":    printDirectory,
 		"image":    main,
 		"makefile": makeFile,
 		"pack":     packLayers,
@@ -109,7 +112,7 @@ func startInNamespace() {
 	os.Exit(cmd.ProcessState.ExitCode())
 }
 
-// TestScripts runs the scripts in testdata/image.
+// TestScripts runs the scripts in testdata/image; those that begin with root- as root only.
 func TestScripts(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, for owners and mounts; root also tries what an ordinary user may")
@@ -130,6 +133,9 @@ func newPlace(t *testing.T) place {
 	require.NoError(t, os.Chmod(filepath.Dir(work), 0o755)) // for the ordinary user
 	require.NoError(t, unix.Mount("tmpfs", work, "tmpfs", 0, "mode=0755"))
 	t.Cleanup(func() { require.NoError(t, unix.Unmount(work, unix.MNT_DETACH)) })
+	program, err := exec.LookPath("image")
+	require.NoError(t, err)
+	require.NoError(t, os.Chmod(filepath.Dir(filepath.Dir(program)), 0o755))
 	passwd, err := os.ReadFile("/etc/passwd")
 	require.NoError(t, err)
 	user := fmt.Sprintf("ordinary:x:%[1]d:%[1]d::/:/bin/sh\n", ordinaryUser)
@@ -154,10 +160,17 @@ func (p place) run(t *testing.T, user int) {
 			t.Skip("needs newuidmap, of the package uidmap")
 		}
 	}
+	scripts, err := filepath.Glob(filepath.Join(p.scripts, "*.txtar"))
+	require.NoError(t, err)
+	if user != 0 {
+		scripts = slices.DeleteFunc(scripts, func(script string) bool {
+			return strings.HasPrefix(filepath.Base(script), "root-")
+		})
+	}
 	work := filepath.Join(p.work, strconv.Itoa(user))
 	require.NoError(t, os.Mkdir(work, 0o755))
 	testscript.Run(t, testscript.Params{
-		Dir:         p.scripts,
+		Files:       scripts,
 		WorkdirRoot: work,
 		Cmds:        registryVerbs,
 		Condition: func(name string) (bool, error) {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
@@ -33,6 +34,38 @@ type faultyRegistry struct {
 	number int    // what the fault needs to know
 	served []string
 	stop   chan struct{} // ends requests that hang
+
+	scheme string // basic or bearer, for a registry that asks who it is
+}
+
+// The only one that may use a registry that asks.
+const knownUser, knownPassword, token = "me", "secret", "a-token"
+
+// allows tells whether a request is by somebody who may make it, and answers it otherwise.
+func (r *faultyRegistry) allows(w http.ResponseWriter, request *http.Request) bool {
+	user, password, _ := request.BasicAuth()
+	isKnown := user == knownUser && password == knownPassword
+	switch r.scheme {
+	case "":
+		return true
+	case "basic":
+		if isKnown {
+			return true
+		}
+		w.Header().Set("WWW-Authenticate", `Basic realm="here"`)
+	case "bearer":
+		if request.URL.Path == "/token" && isKnown {
+			fmt.Fprintf(w, `{"token":%q}`, token)
+			return false
+		}
+		if request.Header.Get("Authorization") == "Bearer "+token {
+			return true
+		}
+		w.Header().Set("WWW-Authenticate",
+			fmt.Sprintf(`Bearer realm="http://%s/token",service="here"`, request.Host))
+	}
+	http.Error(w, "who are you?", http.StatusUnauthorized)
+	return false
 }
 
 type registryKey struct{}
@@ -40,11 +73,14 @@ type registryKey struct{}
 // registryVerbs are the verbs of the scripts that are about registries. They run in the process of
 // the tests, where the registry is.
 var registryVerbs = map[string]func(ts *testscript.TestScript, neg bool, args []string){
-	// registry starts one, whose address is then $REGISTRY.
-	"registry": func(ts *testscript.TestScript, _ bool, _ []string) {
+	// registry [basic|bearer] starts one, whose address is then $REGISTRY.
+	"registry": func(ts *testscript.TestScript, _ bool, args []string) {
 		r := &faultyRegistry{
 			inner: quietRegistry(),
 			stop:  make(chan struct{}),
+		}
+		if len(args) > 0 {
+			r.scheme = args[0]
 		}
 		server := httptest.NewServer(r)
 		ts.Defer(func() { close(r.stop); server.CloseClientConnections(); server.Close() })
@@ -57,7 +93,8 @@ var registryVerbs = map[string]func(ts *testscript.TestScript, neg bool, args []
 		ts.Check(err)
 		images := args[:len(args)-1]
 		if len(images) == 1 {
-			ts.Check(remote.Write(reference, imageOf(ts, images[0])))
+			auth := &authn.Basic{Username: knownUser, Password: knownPassword}
+			ts.Check(remote.Write(reference, imageOf(ts, images[0]), remote.WithAuth(auth)))
 			return
 		}
 		index := mutate.IndexMediaType(emptyIndex(ts, images[0]), types.OCIImageIndex)
@@ -129,6 +166,9 @@ func emptyIndex(ts *testscript.TestScript, dir string) v1.ImageIndex {
 
 // ServeHTTP implements http.Handler.
 func (r *faultyRegistry) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	if !r.allows(w, request) {
+		return
+	}
 	isBlob := strings.Contains(request.URL.Path, "/blobs/sha256:") &&
 		request.Method == http.MethodGet
 	r.mutex.Lock()

@@ -247,16 +247,26 @@ func printTree() {
 	withMount(os.Args[1], "", func(image *store.Image, merged string) {
 		// The attributes of the root are those of the upper layer, and so of the one below it.
 		exitIf(printFile(image.Layers[len(image.Layers)-1], "."))
-		exitIf(filepath.WalkDir(merged, func(path string, _ fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			relative, err := filepath.Rel(merged, path)
-			if err != nil || relative == "." {
-				return err
-			}
-			return printFile(merged, relative)
-		}))
+		exitIf(printFiles(merged))
+	})
+}
+
+// printDirectory is files DIR: it prints what tree prints, of a directory.
+func printDirectory() {
+	exitIf(printFile(os.Args[1], "."))
+	exitIf(printFiles(os.Args[1]))
+}
+
+func printFiles(dir string) error {
+	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		relative, err := filepath.Rel(dir, path)
+		if err != nil || relative == "." {
+			return err
+		}
+		return printFile(dir, relative)
 	})
 }
 
@@ -340,6 +350,9 @@ func printFile(root, name string) error {
 		line += " -> " + target
 	case mode&fs.ModeDevice != 0:
 		line += fmt.Sprintf(" %d/%d", unix.Major(stat.Rdev), unix.Minor(stat.Rdev))
+	}
+	if os.Getenv("TIMES") != "" && name != "." {
+		line += " " + info.ModTime().UTC().Format(time.RFC3339Nano)
 	}
 	list := make([]byte, 4096)
 	n, _ := unix.Llistxattr(path, list)
