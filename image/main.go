@@ -39,8 +39,9 @@ func main() {
 	if status, done := inUserNamespace(); done {
 		os.Exit(status)
 	}
-	// What is read and written goes through small buffers. A manifest of a stranger's may be large.
-	debug.SetMemoryLimit(32 << 20)
+	// Layers go through small buffers, whatever their size. Only a window of zstd is large.
+	const memory = 48 << 20
+	debug.SetMemoryLimit(memory)
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 	err := newRoot().Run(ctx, os.Args)
 	stop()

@@ -29,9 +29,11 @@ func Decompress(blob io.Reader) (io.ReadCloser, error) {
 		}
 		return readAhead(unpacked), nil
 	case bytes.Equal(start, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		// More than this window is not allowed without asking (RFC 8878, 3.1.1.1.2).
+		// What is compressed with zstd --ultra may need a window of 128 MiB. Everybody has to
+		// support one of 8 MiB (RFC 8878, 3.1.1.1.2).
+		const window = 32 << 20
 		unpacked, err := zstd.NewReader(buffered, zstd.WithDecoderConcurrency(1),
-			zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(8<<20))
+			zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(window))
 		if err != nil {
 			return nil, err
 		}

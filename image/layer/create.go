@@ -59,7 +59,8 @@ func (u *unpacker) createDevice(h *tar.Header, name string) error {
 	}
 	err := unix.Mknodat(u.parent, name, kind|0o600, int(number))
 	if errors.Is(err, unix.EPERM) {
-		u.notes.add("left a device out, which only root of the host may make", h.Name)
+		u.notes.add(noteDevice, h.Name)
+		u.leftOut[path.Join(u.parentPath, name)] = true
 		return makeWhiteout(u.parent, name)
 	}
 	if err != nil {
@@ -67,6 +68,8 @@ func (u *unpacker) createDevice(h *tar.Header, name string) error {
 	}
 	return u.finishFile(name, h)
 }
+
+const noteDevice = "left a device out, which only root of the host may make"
 
 func (u *unpacker) createRegular(h *tar.Header, name string, data io.Reader) error {
 	if u.limits.Bytes -= h.Size; u.limits.Bytes < 0 {
@@ -153,6 +156,13 @@ func writeAll(fd int, data []byte, at int64) error {
 // this one, as the kernel does it when a container makes the link.
 func (u *unpacker) link(h *tar.Header, name string) error {
 	target, err := u.linkTarget(clean(h.Linkname))
+	if errors.Is(err, unix.ENOENT) && u.leftOut[clean(h.Linkname)] {
+		if err := u.makeRoom(name, false); err != nil {
+			return err
+		}
+		u.notes.add(noteDevice, h.Name)
+		return makeWhiteout(u.parent, name)
+	}
 	if err != nil {
 		return fmt.Errorf("link to %q: %w", h.Linkname, err)
 	}

@@ -134,7 +134,7 @@ func components(p string) []string {
 func (w *walk) here() *Node { return w.at[len(w.at)-1] }
 
 // step goes one component further, and through a symbolic link if that is what is there. It returns
-// the name of a component that does not exist.
+// the name of a component that does not exist, or is something else that nothing can be in.
 func (w *walk) step() (missing string, err error) {
 	name := w.ahead[0]
 	w.ahead = w.ahead[1:]
@@ -152,7 +152,7 @@ func (w *walk) step() (missing string, err error) {
 		w.at = append(w.at, next)
 		return "", nil
 	case !next.isSymlink():
-		return "", fmt.Errorf("%q: %w", next.Path, unix.ENOTDIR)
+		return name, nil
 	}
 	if w.links++; w.links > maxLinks {
 		return "", fmt.Errorf("%q: %w", next.Path, unix.ELOOP)

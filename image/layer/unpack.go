@@ -52,10 +52,11 @@ type unpacker struct {
 	result Result
 	notes  notes
 
-	parent     int    // the directory that the last entry was made in, or -1
-	parentPath string // its path
-	times      map[string][]unix.Timespec
-	hasRoot    bool // the archive has an entry for the root
+	parent     int                        // the directory that the last entry was made in, or -1
+	parentPath string                     // its path
+	times      map[string][]unix.Timespec // of directories, by their paths
+	leftOut    map[string]bool            // devices
+	hasRoot    bool                       // the archive has an entry for the root
 }
 
 // Unpack unpacks the archive to a directory, which must be empty, on top of the layers in the
@@ -68,11 +69,12 @@ func Unpack(archive io.Reader, to string, below []string, limits *Limits) (Resul
 	}
 	defer tree.Close()
 	u := &unpacker{
-		dir:    tree.layers[0],
-		tree:   tree,
-		limits: limits,
-		parent: -1,
-		times:  map[string][]unix.Timespec{},
+		dir:     tree.layers[0],
+		tree:    tree,
+		limits:  limits,
+		parent:  -1,
+		times:   map[string][]unix.Timespec{},
+		leftOut: map[string]bool{},
 	}
 	defer u.forgetParent()
 	entries := tar.NewReader(archive)
@@ -309,8 +311,9 @@ func (u *unpacker) again(at []*Node) ([]*Node, error) {
 	return w.at, nil
 }
 
-// makeMissing makes a directory that neither the archive nor a layer below has. It may have a
-// whiteout: then it hides what is below.
+// makeMissing makes a directory that neither the archive nor a layer below has. There may be a file
+// of that name, which it replaces, as the later of two entries always does; or a whiteout: then it
+// hides what is below.
 func (u *unpacker) makeMissing(dir, name string) error {
 	fd, err := u.open(dir)
 	if err != nil {
