@@ -78,9 +78,9 @@ func (a *app) commitTo(s *layout.Store, full string) error {
 		return err
 	}
 	top := image.Manifest.Layers[len(image.Manifest.Layers)-1]
-	fmt.Fprintf(os.Stderr, "layer %d: %d files of %s, %d gone; packed %s\n",
-		len(image.Manifest.Layers), packed.Files, readable(packed.Bytes), packed.Gone,
-		readable(top.Size))
+	fmt.Fprintf(os.Stderr, "layer %d: %s of %s, %d gone; packed %s\n",
+		len(image.Manifest.Layers), count(packed.Files, "file"), readable(packed.Bytes),
+		packed.Gone, readable(top.Size))
 	fmt.Printf("%s %s\n", full, d.Digest)
 	return nil
 }
@@ -214,8 +214,8 @@ func diff(s *layout.Store, before, after *layout.Image) error {
 			travels += l.Size
 		}
 	}
-	fmt.Printf("%d files of %s; %d of %d layers shared, %s travel\n",
-		files, readable(total), shared, len(after.Manifest.Layers), readable(travels))
+	fmt.Printf("%s of %s; %d of %s shared, %s to fetch\n", count(files, "file"),
+		readable(total), shared, count(len(after.Manifest.Layers), "layer"), readable(travels))
 	return nil
 }
 

@@ -176,8 +176,8 @@ func collect(s *layout.Store) error {
 	if err != nil {
 		return about("prune", s.Dir, err)
 	}
-	fmt.Printf("removed %d blobs and %d layers: %s\n",
-		removed.Blobs, removed.Layers, readable(removed.Bytes))
+	fmt.Printf("removed %s and %s: %s\n", count(removed.Blobs, "blob"),
+		count(removed.Layers, "layer"), readable(removed.Bytes))
 	return nil
 }
 
@@ -196,7 +196,7 @@ func (a *app) check() *cli.Command {
 					fmt.Println(what)
 				})
 				if err == nil && wrong > 0 {
-					err = fmt.Errorf("%d things are wrong", wrong)
+					err = fmt.Errorf("not as it should be in %s", count(wrong, "place"))
 				}
 				return about("check", s.Dir, err)
 			})
@@ -271,6 +271,14 @@ func inspect(s *layout.Store, name string, image *layout.Image) error {
 		fmt.Printf("          %s\n", s.Layer(image, i))
 	}
 	return nil
+}
+
+// count is a number of things.
+func count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 func quoted(words []string) string {

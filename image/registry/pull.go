@@ -95,18 +95,18 @@ func (r *remoteRepository) manifest(
 
 // add puts a blob in the store.
 func (r *remoteRepository) add(ctx context.Context, s *layout.Store, blob v1.Descriptor) error {
-	if s.Has(blob.Digest) {
-		r.Progress.Bytes(blob.Size)
-		r.Progress.Done(blob, "is here")
-		return nil
-	}
+	what := "is here"
 	err := s.Add(blob, func(part *os.File, have int64) error {
+		what = "fetched"
 		return r.fetch(ctx, blob, part, have)
 	})
 	if err != nil {
 		return fmt.Errorf("blob %s: %w", blob.Digest, err)
 	}
-	r.Progress.Done(blob, "fetched")
+	if what == "is here" {
+		r.Progress.Bytes(blob.Size)
+	}
+	r.Progress.Done(blob, what)
 	return nil
 }
 
