@@ -35,7 +35,7 @@ func (a *app) commit() *cli.Command {
 					"does not tell",
 			},
 		),
-		Action: func(_ context.Context, cmd *cli.Command) error {
+		Action: func(ctx context.Context, cmd *cli.Command) error {
 			args, err := args(cmd, 1, 1)
 			if err != nil {
 				return err
@@ -47,7 +47,7 @@ func (a *app) commit() *cli.Command {
 			if a.keep == "" {
 				return errUsage{errors.New("commit: -keep DIR is missing")}
 			}
-			return about("commit", args[0], adding(func(s *layout.Store) error {
+			return about("commit", args[0], adding(ctx, func(s *layout.Store) error {
 				return a.commitTo(s, full)
 			}))
 		},
@@ -110,7 +110,7 @@ func (a *app) save() *cli.Command {
 		Name:      "save",
 		Usage:     "write an image to a file that docker load, podman load and image load take",
 		ArgsUsage: "NAME FILE",
-		Action: func(_ context.Context, cmd *cli.Command) error {
+		Action: func(ctx context.Context, cmd *cli.Command) error {
 			args, err := args(cmd, 2, 2)
 			if err != nil {
 				return err
@@ -119,7 +119,7 @@ func (a *app) save() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return about("save", args[0], withStore(func(s *layout.Store) error {
+			return about("save", args[0], withStore(ctx, func(s *layout.Store) error {
 				image, err := find(s, full)
 				if err != nil {
 					return err
@@ -155,12 +155,12 @@ func (a *app) diff() *cli.Command {
 		Name:      "diff",
 		Usage:     "tell what the second image adds to the first: files, and bytes that travel",
 		ArgsUsage: "NAME NAME",
-		Action: func(_ context.Context, cmd *cli.Command) error {
+		Action: func(ctx context.Context, cmd *cli.Command) error {
 			args, err := args(cmd, 2, 2)
 			if err != nil {
 				return err
 			}
-			return about("diff", args[1], withStore(func(s *layout.Store) error {
+			return about("diff", args[1], withStore(ctx, func(s *layout.Store) error {
 				var images [2]*layout.Image
 				for i, name := range args {
 					full, err := store.Normalise(name)

@@ -27,7 +27,7 @@ func (a *app) load() *cli.Command {
 		Flags: append(a.unpackFlags(), &cli.StringFlag{
 			Name: "name", Destination: &a.name, Usage: "call the image `NAME`",
 		}),
-		Action: func(_ context.Context, cmd *cli.Command) error {
+		Action: func(ctx context.Context, cmd *cli.Command) error {
 			args, err := args(cmd, 1, 1)
 			if err != nil {
 				return err
@@ -41,7 +41,7 @@ func (a *app) load() *cli.Command {
 					return err
 				}
 			}
-			return about("load", args[0], adding(func(s *layout.Store) error {
+			return about("load", args[0], adding(ctx, func(s *layout.Store) error {
 				return archive.Load(s, args[0], archive.Options{
 					Name:     a.name,
 					Platform: platform,
@@ -60,11 +60,11 @@ func (a *app) list() *cli.Command {
 	return &cli.Command{
 		Name:  "list",
 		Usage: "list the images that are here",
-		Action: func(_ context.Context, cmd *cli.Command) error {
+		Action: func(ctx context.Context, cmd *cli.Command) error {
 			if _, err := args(cmd, 0, 0); err != nil {
 				return err
 			}
-			return withStore(list)
+			return withStore(ctx, list)
 		},
 	}
 }
@@ -134,12 +134,12 @@ func (a *app) rm() *cli.Command {
 		Name:      "rm",
 		Usage:     "remove images, and what no other one needs",
 		ArgsUsage: "NAME...",
-		Action: func(_ context.Context, cmd *cli.Command) error {
+		Action: func(ctx context.Context, cmd *cli.Command) error {
 			names, err := args(cmd, 1, 1<<20)
 			if err != nil {
 				return err
 			}
-			return withStore(func(s *layout.Store) error {
+			return withStore(ctx, func(s *layout.Store) error {
 				for _, name := range names {
 					full, err := normalise(name)
 					if err != nil {
@@ -162,11 +162,11 @@ func (a *app) prune() *cli.Command {
 	return &cli.Command{
 		Name:  "prune",
 		Usage: "remove what no image needs, and blobs that broke off",
-		Action: func(_ context.Context, cmd *cli.Command) error {
+		Action: func(ctx context.Context, cmd *cli.Command) error {
 			if _, err := args(cmd, 0, 0); err != nil {
 				return err
 			}
-			return withStore(collect)
+			return withStore(ctx, collect)
 		},
 	}
 }
@@ -185,11 +185,11 @@ func (a *app) check() *cli.Command {
 	return &cli.Command{
 		Name:  "check",
 		Usage: "read all blobs again, and compare them with their digests",
-		Action: func(_ context.Context, cmd *cli.Command) error {
+		Action: func(ctx context.Context, cmd *cli.Command) error {
 			if _, err := args(cmd, 0, 0); err != nil {
 				return err
 			}
-			return withStore(func(s *layout.Store) error {
+			return withStore(ctx, func(s *layout.Store) error {
 				wrong := 0
 				err := s.Check(func(what string) {
 					wrong++
@@ -209,7 +209,7 @@ func (a *app) inspect() *cli.Command {
 		Name:      "inspect",
 		Usage:     "tell what is in an image",
 		ArgsUsage: "NAME",
-		Action: func(_ context.Context, cmd *cli.Command) error {
+		Action: func(ctx context.Context, cmd *cli.Command) error {
 			args, err := args(cmd, 1, 1)
 			if err != nil {
 				return err
@@ -218,7 +218,7 @@ func (a *app) inspect() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return about("inspect", args[0], withStore(func(s *layout.Store) error {
+			return about("inspect", args[0], withStore(ctx, func(s *layout.Store) error {
 				image, err := find(s, full)
 				if err != nil {
 					return err

@@ -127,12 +127,12 @@ func args(cmd *cli.Command, least, most int) ([]string, error) {
 }
 
 // withStore does something with the store.
-func withStore(do func(*layout.Store) error) error {
+func withStore(ctx context.Context, do func(*layout.Store) error) error {
 	dir, err := store.Dir()
 	if err != nil {
 		return err
 	}
-	s, err := layout.Open(dir)
+	s, err := layout.Open(ctx, dir)
 	if err != nil {
 		return err
 	}
@@ -142,8 +142,8 @@ func withStore(do func(*layout.Store) error) error {
 
 // adding adds something to the store. If that fails, the store is afterwards as it was before; but
 // when a connection broke off, what has come stays for the next attempt.
-func adding(do func(*layout.Store) error) error {
-	return withStore(func(s *layout.Store) error {
+func adding(ctx context.Context, do func(*layout.Store) error) error {
+	return withStore(ctx, func(s *layout.Store) error {
 		err := do(s)
 		mayGoOn := errors.As(err, new(*layout.Incomplete)) || errors.Is(err, context.Canceled)
 		if err != nil && !mayGoOn {

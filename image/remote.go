@@ -54,7 +54,7 @@ func (a *app) pull() *cli.Command {
 			}
 			progress := newProgress()
 			o.Progress = progress
-			return about("pull", args[0], adding(func(s *layout.Store) error {
+			return about("pull", args[0], adding(ctx, func(s *layout.Store) error {
 				manifest, notes, err := registry.Pull(ctx, s, full, o)
 				progress.finish()
 				note(notes)
@@ -106,7 +106,7 @@ func (a *app) push() *cli.Command {
 			}
 			progress := newProgress()
 			o.Progress = progress
-			return about("push", args[0], withStore(func(s *layout.Store) error {
+			return about("push", args[0], withStore(ctx, func(s *layout.Store) error {
 				sent, err := registry.Push(ctx, s, full, o)
 				progress.finish()
 				if err != nil {

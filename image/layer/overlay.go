@@ -70,7 +70,11 @@ func makeWhiteout(dir int, name string) error {
 	if err := unix.Mknodat(dir, name, unix.S_IFCHR, 0); err != nil {
 		return fmt.Errorf("make a whiteout: %w", err)
 	}
-	return setOverlays(dir, "", origin, "")
+	err := setOverlays(dir, "", origin, "")
+	if errors.Is(err, unix.ENOTSUP) {
+		return nil // the whiteout works all the same
+	}
+	return err
 }
 
 // procPath is a path to a name in an open directory, or to the directory itself, for system calls

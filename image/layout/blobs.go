@@ -129,7 +129,8 @@ func (s *Store) AddNew(write func(io.Writer) error) (v1.Descriptor, error) {
 	defer part.Close()
 	digest := sha256.New()
 	counted := &counter{}
-	if err := write(io.MultiWriter(part, digest, counted)); err != nil {
+	to := interruptibleWriter{io.MultiWriter(part, digest, counted), s.ctx}
+	if err := write(to); err != nil {
 		return v1.Descriptor{}, err
 	}
 	blob := v1.Descriptor{

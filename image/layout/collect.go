@@ -25,7 +25,7 @@ type Removed struct {
 // Prune removes what no image in the index needs, and no container. It waits until no other program
 // adds to the store.
 func (s *Store) Prune() (removed Removed, err error) {
-	if err := flock(s.lock, unix.LOCK_EX); err != nil {
+	if err := s.wait(s.lock, unix.LOCK_EX); err != nil {
 		return removed, err
 	}
 	return s.collect()

@@ -10,9 +10,11 @@
 package layout
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,9 +26,11 @@ import (
 	"container.example/workshop/image/store"
 )
 
-// Store is an open store.
+// Store is a store that one command has opened. When the context of the command ends, nothing
+// waits any more, and nothing more is unpacked or written.
 type Store struct {
 	Dir  string
+	ctx  context.Context
 	lock *os.File
 }
 
@@ -35,13 +39,13 @@ type Store struct {
 var directories = []string{"blobs/sha256", "layers/sha256", "run", "partial"}
 
 // Open opens the store in a directory, and makes it if it is not there.
-func Open(dir string) (*Store, error) {
+func Open(ctx context.Context, dir string) (*Store, error) {
 	for _, name := range directories {
 		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
 			return nil, fmt.Errorf("store: %w", err)
 		}
 	}
-	s := &Store{Dir: dir}
+	s := &Store{Dir: dir, ctx: ctx}
 	var err error
 	if s.lock, err = os.OpenFile(s.path("lock"), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
@@ -67,7 +71,7 @@ func (s *Store) begin() error {
 	if err != nil {
 		return err
 	}
-	return flock(s.lock, unix.LOCK_SH)
+	return s.wait(s.lock, unix.LOCK_SH)
 }
 
 // writeMarks makes the two files that make a directory an image layout.
@@ -98,6 +102,44 @@ func flock(file *os.File, how int) error {
 	}
 }
 
+// wait locks a file, and waits for whoever has it locked.
+func (s *Store) wait(file *os.File, how int) error {
+	locked := make(chan error, 1)
+	go func() { locked <- flock(file, how) }()
+	select {
+	case err := <-locked:
+		return err
+	case <-s.ctx.Done():
+		return s.ctx.Err()
+	}
+}
+
+// interruptible is a reader that ends when the command is to end.
+type interruptible struct {
+	io.Reader
+	ctx context.Context
+}
+
+func (r interruptible) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(p)
+}
+
+// interruptibleWriter is the same for writing.
+type interruptibleWriter struct {
+	io.Writer
+	ctx context.Context
+}
+
+func (w interruptibleWriter) Write(p []byte) (int, error) {
+	if err := w.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return w.Writer.Write(p)
+}
+
 // guard locks a name among those that add to the store, so that two do not make the same.
 func (s *Store) guard(name string) (release func(), err error) {
 	path := s.path("partial/" + name + ".lock")
@@ -106,7 +148,7 @@ func (s *Store) guard(name string) (release func(), err error) {
 		if err != nil {
 			return nil, err
 		}
-		err = flock(file, unix.LOCK_EX)
+		err = s.wait(file, unix.LOCK_EX)
 		if err != nil {
 			file.Close()
 			return nil, err

@@ -119,7 +119,7 @@ func (u *Unpacking) unpack(to string) (result layer.Result, err error) {
 		below[i] = u.store.path(dir)
 	}
 	digest := sha256.New()
-	read := io.TeeReader(archive, digest)
+	read := io.TeeReader(interruptible{archive, u.store.ctx}, digest)
 	if result, err = layer.Unpack(read, to, below, &u.limits); err != nil {
 		return result, err
 	}

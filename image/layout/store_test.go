@@ -1,0 +1,173 @@
+//go:build linux
+
+package layout
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"container.example/workshop/image/layer"
+	"container.example/workshop/image/store"
+)
+
+func open(t *testing.T, dir string) *Store {
+	s, err := Open(t.Context(), dir)
+	require.NoError(t, err)
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// TestNamesAtOnce gives many names at once, each in a store that was opened for it. None is lost.
+func TestNamesAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	var all sync.WaitGroup
+	const names = 50
+	for i := range names {
+		s := open(t, dir)
+		all.Go(func() {
+			d := v1.Descriptor{Digest: v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%064d", i)}}
+			assert.NoError(t, s.SetName(fmt.Sprintf("name%d", i), d))
+		})
+	}
+	all.Wait()
+	index, err := open(t, dir).Index()
+	require.NoError(t, err)
+	require.Len(t, index.Manifests, names)
+}
+
+// TestInterrupted waits for a lock, and ends when the command ends.
+func TestInterrupted(t *testing.T) {
+	dir := t.TempDir()
+	open(t, dir) // shares the lock
+	ctx, interrupt := context.WithCancel(t.Context())
+	s, err := Open(ctx, dir)
+	require.NoError(t, err)
+	pruned := make(chan error)
+	go func() {
+		_, err := s.Prune()
+		pruned <- err
+	}()
+	interrupt()
+	require.ErrorIs(t, <-pruned, context.Canceled)
+}
+
+// TestLies has manifests and configs that do not say what is so.
+func TestLies(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to set owners")
+	}
+	const other = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	for _, lie := range []struct {
+		name string
+		tell func(manifest *v1.Manifest, config *v1.ConfigFile)
+		want string
+	}{
+		{"none", func(*v1.Manifest, *v1.ConfigFile) {}, ""},
+		{"another diff id", func(_ *v1.Manifest, c *v1.ConfigFile) {
+			c.RootFS.DiffIDs[0], _ = v1.NewHash(other)
+		}, "is not what its digest says: unpacked it has sha256:"},
+		{"a diff id too many", func(_ *v1.Manifest, c *v1.ConfigFile) {
+			c.RootFS.DiffIDs = append(c.RootFS.DiffIDs, c.RootFS.DiffIDs[0])
+		}, "manifest and config disagree: 1 layers, 2 diff ids"},
+		{"no layers", func(m *v1.Manifest, c *v1.ConfigFile) {
+			m.Layers, c.RootFS.DiffIDs = nil, nil
+		}, "an image without layers (is it another kind of artifact?)"},
+		{"a path for a digest", func(m *v1.Manifest, _ *v1.ConfigFile) {
+			m.Layers[0].Digest = v1.Hash{Algorithm: "sha256", Hex: "../../../etc/passwd"}
+		}, "manifest: found non-hex character"},
+		{"a path for a diff id", func(_ *v1.Manifest, c *v1.ConfigFile) {
+			c.RootFS.DiffIDs[0] = v1.Hash{Algorithm: "sha256", Hex: "../x"}
+		}, "config: found non-hex character"},
+		{"a short digest", func(m *v1.Manifest, _ *v1.ConfigFile) {
+			m.Layers[0].Digest = v1.Hash{Algorithm: "sha512", Hex: "00"}
+		}, "manifest: wrong number of hex digits"},
+		{"a size below nothing", func(m *v1.Manifest, _ *v1.ConfigFile) {
+			m.Layers[0].Size = -1
+		}, "size -1"},
+		{"a huge config", func(m *v1.Manifest, _ *v1.ConfigFile) {
+			m.Config.Size = 1 << 40
+		}, "bytes are too many"},
+		{"a layer that is not there", func(m *v1.Manifest, _ *v1.ConfigFile) {
+			m.Layers[0].Digest, _ = v1.NewHash(other)
+		}, "no such file or directory"},
+		{"a config that is none", func(m *v1.Manifest, _ *v1.ConfigFile) {
+			m.Config = m.Layers[0]
+		}, "config: invalid character"},
+	} {
+		t.Run(lie.name, func(t *testing.T) {
+			s := open(t, t.TempDir())
+			_, err := s.Prepare("x", tellLie(t, s, lie.tell), layer.Limits{Bytes: 100, Entries: 9})
+			if lie.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, lie.want)
+			require.NoError(t, s.Undo())
+			for _, dir := range directories {
+				left, err := os.ReadDir(s.path(dir))
+				require.NoError(t, err)
+				require.Empty(t, left, dir)
+			}
+		})
+	}
+}
+
+// tellLie puts an image of one layer in the store, of which something else is told.
+func tellLie(
+	t *testing.T, s *Store, tell func(*v1.Manifest, *v1.ConfigFile),
+) (manifest v1.Descriptor) {
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	require.NoError(t, w.WriteHeader(&tar.Header{Name: "f", Typeflag: tar.TypeReg, Mode: 0o644}))
+	require.NoError(t, w.Close())
+	l, err := s.AddBytes(archive.Bytes())
+	require.NoError(t, err)
+	l.MediaType = types.OCIUncompressedLayer
+	m := v1.Manifest{SchemaVersion: 2, Layers: []v1.Descriptor{l}}
+	config := v1.ConfigFile{RootFS: v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{l.Digest}}}
+	tell(&v1.Manifest{Layers: []v1.Descriptor{{}}}, &config)
+	text, err := json.Marshal(config)
+	require.NoError(t, err)
+	m.Config, err = s.AddBytes(text)
+	require.NoError(t, err)
+	tell(&m, &v1.ConfigFile{RootFS: v1.RootFS{DiffIDs: make([]v1.Hash, 1)}})
+	manifest, err = s.addManifest(m)
+	require.NoError(t, err)
+	return manifest
+}
+
+// TestInUse keeps the layers of an image that is open, after its name is gone.
+func TestInUse(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to set owners")
+	}
+	s := open(t, t.TempDir())
+	t.Setenv("CONTAINER_IMAGES", s.Dir)
+	const name = "docker.io/library/x:latest"
+	nothing := func(*v1.Manifest, *v1.ConfigFile) {}
+	_, err := s.Prepare(name, tellLie(t, s, nothing), layer.Limits{Bytes: 100, Entries: 9})
+	require.NoError(t, err)
+	image, err := store.Open("x")
+	require.NoError(t, err)
+	require.NoError(t, s.RemoveName(name))
+	removed, err := s.Prune()
+	require.NoError(t, err)
+	require.Zero(t, removed.Layers)
+	require.NoError(t, unix.Access(image.Layers[0], unix.F_OK))
+	require.NoError(t, image.Close())
+	removed, err = s.Prune()
+	require.NoError(t, err)
+	require.Equal(t, 1, removed.Layers)
+}
