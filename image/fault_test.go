@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http/httptest"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/creack/pty"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/stretchr/testify/require"
@@ -204,4 +206,19 @@ func TestDiskFull(t *testing.T) {
 	require.Greater(t, failed, least)
 	require.Empty(t, f.run("check"))
 	t.Logf("the disk was full at %d places", failed)
+}
+
+// TestBar pulls at a terminal: there is a bar, and it is gone at the end.
+func TestBar(t *testing.T) {
+	f := newFaultTest(t)
+	cmd, _ := f.image(t.Context(), "pull", f.now)
+	cmd.Stdout, cmd.Stderr = nil, nil
+	terminal, err := pty.Start(cmd)
+	require.NoError(t, err)
+	defer terminal.Close()
+	output, _ := io.ReadAll(terminal) // it ends with the error EIO
+	require.NoError(t, cmd.Wait())
+	require.Contains(t, string(output), "\r[=")
+	require.Contains(t, string(output), "of 4 blobs\x1b[K")
+	require.Regexp(t, `\r\x1b\[K\S+/new:latest sha256:\w+\r\n$`, string(output))
 }

@@ -46,6 +46,7 @@ func exitIf(err error) {
 //	dir NAME | file NAME DATA | fifo NAME
 //	symlink NAME TARGET | hardlink NAME TARGET
 //	char NAME MAJOR MINOR | block NAME MAJOR MINOR
+//	global NAME (a remark about all that follows) | unknown NAME (of a kind that does not exist)
 //
 // and behind that mode=0755, owner=1:2, xattr=NAME=VALUE, size=BYTES (of a file of zeros), or
 // noise=BYTES (of one that does not become smaller). A name in quotation marks is one of Go.
@@ -154,6 +155,8 @@ var kinds = map[string]byte{
 	"hardlink": tar.TypeLink,
 	"char":     tar.TypeChar,
 	"block":    tar.TypeBlock,
+	"global":   tar.TypeXGlobalHeader,
+	"unknown":  'Z',
 }
 
 // entryOf makes an entry of an archive of a line.
@@ -191,6 +194,16 @@ func entryOf(words []string) (h *tar.Header, data io.Reader, err error) {
 	case tar.TypeChar, tar.TypeBlock:
 		h.Devmajor, _ = strconv.ParseInt(next(), 10, 64)
 		h.Devminor, _ = strconv.ParseInt(next(), 10, 64)
+	case tar.TypeXGlobalHeader:
+		h = &tar.Header{
+			Typeflag:   tar.TypeXGlobalHeader,
+			Name:       h.Name,
+			PAXRecords: map[string]string{"comment": "a remark"},
+			Format:     tar.FormatPAX,
+		}
+	case 'Z':
+		h.Format = tar.FormatGNU
+		h.PAXRecords = nil
 	case tar.TypeFifo:
 	default:
 		return nil, nil, errors.New("unknown kind")

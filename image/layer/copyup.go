@@ -16,25 +16,23 @@ import (
 // What the archive goes through and does not name comes up from the layers below: an overlay shows
 // the attributes of the uppermost directory, and so those of the layer have to be the same.
 
-// copyUp makes a directory of the tree one of the layer, and those above it.
-func (u *unpacker) copyUp(dir *Node) error {
-	for i := range len(dir.Path) + 1 {
-		if i < len(dir.Path) && dir.Path[i] != '/' || i == 0 {
+// copyUp makes directories of the tree, of which each is in the one before, directories of the
+// layer.
+func (u *unpacker) copyUp(directories []*Node) error {
+	for _, node := range directories {
+		if node.in[0] == u.dir {
 			continue
 		}
-		if err := u.copyUpDirectory(dir.Path[:i]); err != nil {
-			return fmt.Errorf("%q: %w", dir.Path[:i], err)
+		if err := u.copyUpDirectory(node); err != nil {
+			return fmt.Errorf("%q: %w", node.Path, err)
 		}
+		node.in = append([]int{u.dir}, node.in...)
 	}
 	return nil
 }
 
-func (u *unpacker) copyUpDirectory(p string) error {
-	node, err := u.tree.Find(p)
-	if err != nil || node.in[0] == u.dir {
-		return err
-	}
-	above, base := path.Split(p)
+func (u *unpacker) copyUpDirectory(node *Node) error {
+	above, base := path.Split(node.Path)
 	parent, err := u.open(strings.TrimSuffix(above, "/"))
 	if err != nil {
 		return err
@@ -43,7 +41,7 @@ func (u *unpacker) copyUpDirectory(p string) error {
 	if err := unix.Mkdirat(parent, base, 0o700); err != nil {
 		return err
 	}
-	u.times[p] = nodeTimes(node)
+	u.times[node.Path] = nodeTimes(node)
 	return copyMetadata(node, parent, base)
 }
 

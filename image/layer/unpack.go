@@ -285,30 +285,15 @@ func (u *unpacker) reach(dir string, make bool) (string, error) {
 		if !make {
 			return "", unix.ENOENT
 		}
-		if err := u.copyUp(w.here()); err != nil {
+		if err := u.copyUp(w.at); err != nil {
 			return "", err
 		}
 		if err := u.makeMissing(w.here().Path, missing); err != nil {
 			return "", err
 		}
-		w.ahead = append([]string{missing}, w.ahead...)
-		if w.at, err = u.again(w.at); err != nil {
-			return "", err
-		}
+		w.ahead = append([]string{missing}, w.ahead...) // now it is there
 	}
-	return w.here().Path, u.copyUp(w.here())
-}
-
-// again looks the directories up once more, when the layer has got some of them.
-func (u *unpacker) again(at []*Node) ([]*Node, error) {
-	w, err := u.tree.startWalk(at[len(at)-1].Path)
-	for err == nil && len(w.ahead) > 0 {
-		_, err = w.step()
-	}
-	if err != nil {
-		return nil, err
-	}
-	return w.at, nil
+	return w.here().Path, u.copyUp(w.at)
 }
 
 // makeMissing makes a directory that neither the archive nor a layer below has. There may be a file

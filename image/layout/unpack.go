@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
@@ -168,14 +169,20 @@ func (u *Unpacking) Finish() error {
 }
 
 // seen are the layers of which something is seen. The kernel does not ask whether the root of a
-// layer is opaque: what is below such a one is left out.
-func (u *Unpacking) seen() []string {
-	for i := len(u.dirs) - 1; i > 0; i-- {
-		if layer.IsOpaque(u.store.path(u.dirs[i])) {
-			return u.dirs[i:]
+// layer is opaque: what is below such a one is left out. And it takes no directory twice: of a
+// layer that an image has twice, as of an empty one, the upper one is enough, since it shows and
+// hides the same.
+func (u *Unpacking) seen() (dirs []string) {
+	for _, dir := range slices.Backward(u.dirs) {
+		if !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+		if layer.IsOpaque(u.store.path(dir)) {
+			break
 		}
 	}
-	return u.dirs
+	slices.Reverse(dirs)
+	return dirs
 }
 
 // Prepare unpacks an image whose blobs are all there, and gives it a name.
