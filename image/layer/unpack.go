@@ -56,6 +56,7 @@ type unpacker struct {
 	parentPath string                     // its path
 	times      map[string][]unix.Timespec // of directories, by their paths
 	leftOut    map[string]bool            // devices
+	unnamed    map[string]bool            // directories that are there only to hide what is below
 	hasRoot    bool                       // the archive has an entry for the root
 }
 
@@ -75,6 +76,7 @@ func Unpack(archive io.Reader, to string, below []string, limits *Limits) (Resul
 		parent:  -1,
 		times:   map[string][]unix.Timespec{},
 		leftOut: map[string]bool{},
+		unnamed: map[string]bool{},
 	}
 	defer u.forgetParent()
 	entries := tar.NewReader(archive)
@@ -144,6 +146,9 @@ func (u *unpacker) make(h *tar.Header, data io.Reader) error {
 	if err := u.enter(dir, true); err != nil {
 		return err
 	}
+	for named := path.Join(u.parentPath, base); named != "."; named = path.Dir(named) {
+		delete(u.unnamed, named)
+	}
 	if h.Typeflag == tar.TypeLink {
 		return u.link(h, base)
 	}
@@ -203,30 +208,69 @@ func (u *unpacker) hide(dir, name string) error {
 	if name == "" || name == "." || name == ".." {
 		return errors.New("a whiteout of nothing")
 	}
-	err := u.enter(dir, false)
-	if errors.Is(err, unix.ENOENT) { // no directory, and so nothing in it
-		return nil
-	}
-	if err != nil {
+	if there, err := u.enterToHide(dir); !there {
 		return err
 	}
 	var stat unix.Stat_t
-	err = unix.Fstatat(u.parent, name, &stat, unix.AT_SYMLINK_NOFOLLOW)
+	err := unix.Fstatat(u.parent, name, &stat, unix.AT_SYMLINK_NOFOLLOW)
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return makeWhiteout(u.parent, name)
-	case err == nil && stat.Mode&unix.S_IFMT == unix.S_IFDIR:
-		return setOpaque(u.parent, name)
+	case err != nil || stat.Mode&unix.S_IFMT != unix.S_IFDIR:
+		return err
 	}
-	return err
+	hidden := path.Join(u.parentPath, name)
+	if err := u.removeUnnamed(hidden); err != nil {
+		return err
+	}
+	if u.unnamed[hidden] {
+		delete(u.unnamed, hidden)
+		if err := u.remove(hidden); err != nil {
+			return err
+		}
+		return makeWhiteout(u.parent, name)
+	}
+	return setOpaque(u.parent, name)
+}
+
+// removeUnnamed removes what is below a directory only to hide something: now all is hidden there.
+func (u *unpacker) removeUnnamed(dir string) error {
+	for unnamed := range u.unnamed {
+		if dir == "" || strings.HasPrefix(unnamed, dir+"/") {
+			delete(u.unnamed, unnamed)
+			if err := u.remove(unnamed); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// remove removes a directory of the layer.
+func (u *unpacker) remove(dir string) error {
+	u.forgetTimes(dir)
+	return os.RemoveAll(procPath(u.dir, dir))
 }
 
 // hideAll is for an opaque whiteout: it hides all that the layers below have in a directory.
 func (u *unpacker) hideAll(dir string) error {
-	if err := u.enter(dir, true); err != nil {
+	if there, err := u.enterToHide(dir); !there {
+		return err
+	}
+	if err := u.removeUnnamed(u.parentPath); err != nil {
 		return err
 	}
 	return setOpaque(u.parent, "")
+}
+
+// enterToHide enters a directory, if it is there: otherwise there is nothing to hide in it, and to
+// hide makes nothing.
+func (u *unpacker) enterToHide(dir string) (there bool, err error) {
+	err = u.enter(dir, false)
+	if errors.Is(err, unix.ENOENT) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // enter makes a directory of the layer the parent of what comes next. Most archives name each
@@ -292,6 +336,11 @@ func (u *unpacker) reach(dir string, make bool) (string, error) {
 			return "", err
 		}
 		w.ahead = append([]string{missing}, w.ahead...) // now it is there
+	}
+	for _, node := range w.at {
+		if !make && node.in[0] != u.dir {
+			u.unnamed[node.Path] = true
+		}
 	}
 	return w.here().Path, u.copyUp(w.at)
 }
