@@ -52,6 +52,7 @@ require (
 	golang.org/x/term v0.47.0
 )
 
-tool container.example/workshop/workshop
-
-tool container.example/workshop/image
+tool (
+	container.example/workshop/image
+	container.example/workshop/workshop
+)

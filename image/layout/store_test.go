@@ -171,3 +171,37 @@ func TestInUse(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, removed.Layers)
 }
+
+// TestChoose chooses the image for a platform, and none of Docker's records of how it was made.
+func TestChoose(t *testing.T) {
+	platform := func(text string) *v1.Platform {
+		p, err := v1.ParsePlatform(text)
+		require.NoError(t, err)
+		return p
+	}
+	image := func(text string) v1.Descriptor { return v1.Descriptor{Platform: platform(text)} }
+	index := []v1.Descriptor{
+		image("unknown/unknown"), image("linux/arm/v6"), image("linux/arm/v7"), image("linux/amd64"),
+		image("windows/amd64"), image("linux/arm64/v8"),
+	}
+	for wanted, want := range map[string]string{
+		"linux/amd64":    "linux/amd64",
+		"linux/arm/v7":   "linux/arm/v7",
+		"linux/arm":      "linux/arm/v6", // the first
+		"linux/arm64":    "linux/arm64/v8",
+		"linux/amd64/v2": "linux/amd64",
+	} {
+		d, err := Choose(index, *platform(wanted))
+		require.NoError(t, err)
+		assert.Equal(t, want, d.Platform.String(), "for %s", wanted)
+	}
+	_, err := Choose(index, *platform("linux/s390x"))
+	require.ErrorContains(t, err, "not for linux/s390x (only for linux/arm/v6, linux/arm/v7, ")
+	require.NotContains(t, err.Error(), "unknown")
+	_, err = Choose(index[:1], *platform("linux/amd64"))
+	require.EqualError(t, err, "no image in the index")
+	alone := []v1.Descriptor{{Size: 1}}
+	d, err := Choose(alone, *platform("linux/amd64"))
+	require.NoError(t, err)
+	require.Equal(t, alone[0], d)
+}
