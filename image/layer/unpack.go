@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path"
 	"strings"
@@ -190,7 +191,7 @@ func (u *unpacker) makeRoom(name string, forDirectory bool) error {
 	case isDir && forDirectory:
 		return clearAttributes(u.parent, name)
 	case isDir:
-		u.forgetTimes(path.Join(u.parentPath, name))
+		u.forget(path.Join(u.parentPath, name))
 		return os.RemoveAll(procPath(u.parent, name))
 	}
 	if err := unix.Unlinkat(u.parent, name, 0); err != nil || !forDirectory {
@@ -224,7 +225,6 @@ func (u *unpacker) hide(dir, name string) error {
 		return err
 	}
 	if u.unnamed[hidden] {
-		delete(u.unnamed, hidden)
 		if err := u.remove(hidden); err != nil {
 			return err
 		}
@@ -237,7 +237,6 @@ func (u *unpacker) hide(dir, name string) error {
 func (u *unpacker) removeUnnamed(dir string) error {
 	for unnamed := range u.unnamed {
 		if dir == "" || strings.HasPrefix(unnamed, dir+"/") {
-			delete(u.unnamed, unnamed)
 			if err := u.remove(unnamed); err != nil {
 				return err
 			}
@@ -248,8 +247,14 @@ func (u *unpacker) removeUnnamed(dir string) error {
 
 // remove removes a directory of the layer.
 func (u *unpacker) remove(dir string) error {
-	u.forgetTimes(dir)
-	return os.RemoveAll(procPath(u.dir, dir))
+	u.forget(dir)
+	above, base := path.Split(dir)
+	parent, err := u.open(strings.TrimSuffix(above, "/"))
+	if err != nil {
+		return err
+	}
+	defer unix.Close(parent)
+	return os.RemoveAll(procPath(parent, base))
 }
 
 // hideAll is for an opaque whiteout: it hides all that the layers below have in a directory.
@@ -389,14 +394,16 @@ func (u *unpacker) finish() error {
 	return nil
 }
 
-// forgetTimes is for a directory that is removed again.
-func (u *unpacker) forgetTimes(dir string) {
-	for known := range u.times {
-		if known == dir || strings.HasPrefix(known, dir+"/") {
-			delete(u.times, known)
-		}
+// forget is for a directory that is removed again: nothing that is known about it, and what is in
+// it, is so any more.
+func (u *unpacker) forget(dir string) {
+	isGone := func(known string) bool {
+		return known == dir || strings.HasPrefix(known, dir+"/")
 	}
-	if u.parentPath == dir || strings.HasPrefix(u.parentPath, dir+"/") {
+	maps.DeleteFunc(u.times, func(known string, _ []unix.Timespec) bool { return isGone(known) })
+	maps.DeleteFunc(u.unnamed, func(known string, _ bool) bool { return isGone(known) })
+	maps.DeleteFunc(u.leftOut, func(known string, _ bool) bool { return isGone(known) })
+	if isGone(u.parentPath) {
 		u.forgetParent()
 	}
 }
