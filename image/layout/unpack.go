@@ -59,13 +59,14 @@ func chainID(below, diffID string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// names are those that the directory of a layer may have: the diff id, and the diff id with the
-// chain id of the layers below, for a layer that would be another one on other layers.
-func names(diffID, below string) []string {
+// names are those that the directory of a layer may have: the diff id, with the chain id of the
+// layers below for a layer that would be another one on other layers, and the diff id alone for one
+// that would not.
+func names(diffID, below string) (onThese, onAny string) {
 	if below == "" {
 		below = "none"
 	}
-	return []string{diffID, diffID + ".on-" + below}
+	return diffID + ".on-" + below, diffID
 }
 
 // unpacked returns the name of the directory of the next layer, which it makes if it is not there.
@@ -75,11 +76,12 @@ func (u *Unpacking) unpacked(diffID string) (name string, err error) {
 		return "", err
 	}
 	defer release()
-	possible := names(diffID, u.chain)
-	for _, name := range possible {
-		if _, err := os.Stat(u.store.path("layers/sha256/" + name)); err == nil {
-			return name, nil
-		}
+	onThese, onAny := names(diffID, u.chain)
+	if u.store.hasLayer(onThese) {
+		return onThese, nil
+	}
+	if u.store.hasLayer(onAny) && u.suits(onAny) {
+		return onAny, nil
 	}
 	part := u.store.path("partial/layer-" + diffID)
 	if err := os.RemoveAll(part); err != nil { // of a program that was killed
@@ -91,11 +93,34 @@ func (u *Unpacking) unpacked(diffID string) (name string, err error) {
 		return "", err
 	}
 	u.Notes = append(u.Notes, result.Notes...)
-	name = possible[0]
-	if result.Dependent {
-		name = possible[1]
+	switch {
+	case result.Dependent:
+		name = onThese
+	case u.store.hasLayer(onAny):
+		return onAny, nil
+	default:
+		name = onAny
 	}
 	return name, os.Rename(part, u.store.path("layers/sha256/"+name))
+}
+
+func (s *Store) hasLayer(name string) bool {
+	_, err := os.Stat(s.path("layers/sha256/" + name))
+	return err == nil
+}
+
+// suits tells whether a layer that was unpacked on other layers has the root of those below here.
+// If it has another one, only the archive knows whether that is its own.
+func (u *Unpacking) suits(name string) bool {
+	if len(u.dirs) == 0 {
+		return true
+	}
+	var below, own unix.Stat_t
+	err := errors.Join(
+		unix.Stat(u.store.path(u.dirs[len(u.dirs)-1]), &below),
+		unix.Stat(u.store.path("layers/sha256/"+name), &own),
+	)
+	return err == nil && below.Mode == own.Mode && below.Uid == own.Uid && below.Gid == own.Gid
 }
 
 // unpack unpacks the next layer to a directory, and makes sure that it is the layer that the config
@@ -230,17 +255,14 @@ func (s *Store) Layer(image *Image, n int) string {
 func (s *Store) Layers(image *Image) (dirs []string, err error) {
 	chain := ""
 	for _, diffID := range image.Config.RootFS.DiffIDs {
-		dir := ""
-		for _, name := range names(diffID.Hex, chain) {
-			path := s.path("layers/sha256/" + name)
-			if _, err := os.Stat(path); err == nil && dir == "" {
-				dir = path
-			}
+		onThese, name := names(diffID.Hex, chain)
+		if s.hasLayer(onThese) {
+			name = onThese
 		}
-		if dir == "" {
+		if !s.hasLayer(name) {
 			return nil, fmt.Errorf("layer %s: not unpacked", diffID)
 		}
-		dirs = append(dirs, dir)
+		dirs = append(dirs, s.path("layers/sha256/"+name))
 		chain = chainID(chain, diffID.Hex)
 	}
 	return dirs, nil
