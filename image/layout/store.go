@@ -178,7 +178,9 @@ func (s *Store) sweep(patterns ...string) error {
 	return nil
 }
 
-// write makes a file of the store, or replaces it, in one step for all who read it.
+// write makes a file of the store, or replaces it, in one step for all who read it. It does not wait
+// until the file is on the disk: on many file systems that would be to wait for all that was
+// unpacked (fsync(2)).
 func (s *Store) write(name string, text []byte) error {
 	file, err := os.CreateTemp(s.path("partial"), "new-*")
 	if err != nil {
@@ -188,9 +190,6 @@ func (s *Store) write(name string, text []byte) error {
 	_, err = file.Write(text)
 	if err == nil {
 		err = file.Chmod(0o644)
-	}
-	if err == nil {
-		err = file.Sync() // the name must not be there before the text
 	}
 	err = errors.Join(err, file.Close())
 	if err == nil {
