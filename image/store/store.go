@@ -9,6 +9,8 @@
 //	oci-layout, index.json, blobs/sha256/  as the OCI image specification has them; the names of
 //	                                       images are annotations in index.json, in full
 //	layers/sha256/<diff id>/               each layer unpacked, as overlayfs wants a lower layer
+//	                                       (behind the diff id there may be something more, for a
+//	                                       layer that would be another one on other layers)
 //	run/<digest of the manifest>.json      each image in the few words that a runtime needs
 //
 // All but index.json never changes once it has its name, and all that an image needs is there
