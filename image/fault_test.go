@@ -42,7 +42,8 @@ func newFaultTest(t *testing.T) *faultTest {
 	host := strings.TrimPrefix(server.URL, "http://")
 	base := "dir ./\nfile a 1\nfile noise noise=300000\n"
 	f.old = f.publish(host+"/old:latest", base)
-	f.now = f.publish(host+"/new:latest", base, "file b 2\nfile more noise=200000\n", "file .wh.a\n")
+	f.now = f.publish(host+"/new:latest",
+		base, "file b 2\nfile more noise=200000\n", "file .wh.a\n")
 	return f
 }
 

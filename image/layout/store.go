@@ -178,8 +178,8 @@ func (s *Store) sweep(patterns ...string) error {
 	return nil
 }
 
-// write makes a file of the store, or replaces it, in one step for all who read it. It does not wait
-// until the file is on the disk: on many file systems that would be to wait for all that was
+// write makes a file of the store, or replaces it, in one step for all who read it. It does not
+// wait until the file is on the disk: on many file systems that would be to wait for all that was
 // unpacked (fsync(2)).
 func (s *Store) write(name string, text []byte) error {
 	file, err := os.CreateTemp(s.path("partial"), "new-*")

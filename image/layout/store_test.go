@@ -181,8 +181,8 @@ func TestChoose(t *testing.T) {
 	}
 	image := func(text string) v1.Descriptor { return v1.Descriptor{Platform: platform(text)} }
 	index := []v1.Descriptor{
-		image("unknown/unknown"), image("linux/arm/v6"), image("linux/arm/v7"), image("linux/amd64"),
-		image("windows/amd64"), image("linux/arm64/v8"),
+		image("unknown/unknown"), image("linux/arm/v6"), image("linux/arm/v7"),
+		image("linux/amd64"), image("windows/amd64"), image("linux/arm64/v8"),
 	}
 	for wanted, want := range map[string]string{
 		"linux/amd64":    "linux/amd64",
