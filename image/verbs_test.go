@@ -190,7 +190,6 @@ func entryOf(words []string) (h *tar.Header, data io.Reader, err error) {
 		}
 	case tar.TypeSymlink, tar.TypeLink:
 		h.Linkname = unquoted(next())
-		h.Mode = 0o777
 	case tar.TypeChar, tar.TypeBlock:
 		h.Devmajor, _ = strconv.ParseInt(next(), 10, 64)
 		h.Devminor, _ = strconv.ParseInt(next(), 10, 64)

@@ -153,7 +153,8 @@ func writeAll(fd int, data []byte, at int64) error {
 }
 
 // link makes a hard link. What it links to may be in a layer below: then the file comes up into
-// this one, as the kernel does it when a container makes the link.
+// this one, as the kernel does it when a container makes the link. The file gets what this entry
+// says of it, the last one.
 func (u *unpacker) link(h *tar.Header, name string) error {
 	target, err := u.linkTarget(clean(h.Linkname))
 	if errors.Is(err, unix.ENOENT) && u.leftOut[clean(h.Linkname)] {
@@ -169,8 +170,11 @@ func (u *unpacker) link(h *tar.Header, name string) error {
 	if target.isDir() {
 		return fmt.Errorf("link to %q: %w", h.Linkname, unix.EISDIR)
 	}
+	if target.isSymlink() { // it has no mode
+		h.Typeflag = tar.TypeSymlink
+	}
 	if target.Path == path.Join(u.parentPath, name) { // to itself
-		return nil
+		return u.finishLink(name, h)
 	}
 	if err := u.makeRoom(name, false); err != nil {
 		return err
@@ -184,7 +188,20 @@ func (u *unpacker) link(h *tar.Header, name string) error {
 	if err := unix.Linkat(from, base, u.parent, name, 0); err != nil {
 		return fmt.Errorf("link to %q: %w", h.Linkname, err)
 	}
-	return nil
+	return u.finishLink(name, h)
+}
+
+// finishLink gives a file what the entry of a hard link says. The owner is not set again: that
+// would take away capabilities, which not every program repeats in the entry of a link.
+func (u *unpacker) finishLink(name string, h *tar.Header) error {
+	var stat unix.Stat_t
+	if err := unix.Fstatat(u.parent, name, &stat, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return fmt.Errorf("stat: %w", err)
+	}
+	if int(stat.Uid) != h.Uid || int(stat.Gid) != h.Gid {
+		return u.finishFile(name, h)
+	}
+	return errors.Join(u.setAttributes(u.parent, name, h), setTimes(u.parent, name, h))
 }
 
 // linkTarget finds the file in this layer that a hard link leads to, or brings it there.
@@ -221,11 +238,11 @@ func (u *unpacker) finishFile(name string, h *tar.Header) error {
 	if err := u.setMetadata(u.parent, name, h); err != nil {
 		return err
 	}
-	err := unix.UtimesNanoAt(u.parent, name, times(h), unix.AT_SYMLINK_NOFOLLOW)
-	if err != nil {
-		return fmt.Errorf("utimensat: %w", err)
-	}
-	return nil
+	return setTimes(u.parent, name, h)
+}
+
+func setTimes(dir int, name string, h *tar.Header) error {
+	return wrap("utimensat", unix.UtimesNanoAt(dir, name, times(h), unix.AT_SYMLINK_NOFOLLOW))
 }
 
 // setMetadata sets the owner first, because to change it takes away rights that a program has
@@ -234,6 +251,11 @@ func (u *unpacker) setMetadata(dir int, name string, h *tar.Header) error {
 	if err := u.chown(dir, name, h.Uid, h.Gid); err != nil {
 		return err
 	}
+	return u.setAttributes(dir, name, h)
+}
+
+// setAttributes sets the extended attributes and the mode.
+func (u *unpacker) setAttributes(dir int, name string, h *tar.Header) error {
 	const prefix = "SCHILY.xattr."
 	for _, record := range sorted(h.PAXRecords) {
 		if attribute, ok := strings.CutPrefix(record, prefix); ok {

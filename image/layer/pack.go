@@ -181,6 +181,10 @@ func (p *packer) header(
 		ModTime: time.Unix(stat.Mtim.Unix()),
 		Format:  tar.FormatPAX, // for parts of a second, and attributes
 	}
+	// Those of a link, too: who makes it may set its owner again, and take capabilities away.
+	if h.PAXRecords, err = p.attributes(dir, base, name); err != nil {
+		return nil, err
+	}
 	kind := stat.Mode & unix.S_IFMT
 	if kind != unix.S_IFDIR && stat.Nlink > 1 {
 		id := fileID{stat.Dev, stat.Ino}
@@ -215,8 +219,7 @@ func (p *packer) header(
 		p.notes.add("left out a socket, which is nothing without the process that made it", name)
 		return nil, nil
 	}
-	h.PAXRecords, err = p.attributes(dir, base, name)
-	return h, err
+	return h, nil
 }
 
 // owner is the owner of a file in the image, by that on the host.

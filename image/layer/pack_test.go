@@ -70,3 +70,34 @@ func TestPackRefused(t *testing.T) {
 		require.ErrorContains(t, err, `"dir": has user.overlay.`+attribute)
 	}
 }
+
+// TestLinkKeepsCapability unpacks a program with capabilities and a hard link to it, whose entry
+// does not repeat them.
+func TestLinkKeepsCapability(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to set capabilities")
+	}
+	const capability = "security.capability"
+	value := "\x01\x00\x00\x02\x00\x20" + string(make([]byte, 14))
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	for _, h := range []*tar.Header{
+		{
+			Typeflag:   tar.TypeReg,
+			Name:       "program",
+			Mode:       0o755,
+			PAXRecords: map[string]string{"SCHILY.xattr." + capability: value},
+		},
+		{Typeflag: tar.TypeLink, Name: "link", Linkname: "program", Mode: 0o755},
+	} {
+		require.NoError(t, w.WriteHeader(h))
+	}
+	require.NoError(t, w.Close())
+	dir := t.TempDir()
+	_, err := Unpack(&archive, dir, nil, &Limits{Bytes: 1, Entries: 2})
+	require.NoError(t, err)
+	got := make([]byte, 64)
+	n, err := unix.Getxattr(filepath.Join(dir, "link"), capability, got)
+	require.NoError(t, err)
+	assert.Equal(t, value, string(got[:n]))
+}
