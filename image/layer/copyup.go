@@ -106,7 +106,7 @@ func (u *unpacker) copyUpData(node *Node, base string) error {
 		return err
 	}
 	defer unix.Close(to)
-	return writeSparse(to, io.LimitReader(file, node.Stat.Size), node.Stat.Size)
+	return u.writeSparse(to, io.LimitReader(file, node.Stat.Size), node.Stat.Size)
 }
 
 // copyMetadata gives a file owner, attributes and mode of another one.

@@ -81,7 +81,7 @@ func (u *unpacker) createRegular(h *tar.Header, name string, data io.Reader) err
 		return fmt.Errorf("create: %w", err)
 	}
 	defer unix.Close(fd)
-	if err := writeSparse(fd, data, h.Size); err != nil {
+	if err := u.writeSparse(fd, data, h.Size); err != nil {
 		return err
 	}
 	return u.finishFile(name, h)
@@ -94,15 +94,17 @@ var zeros [blockSize]byte
 
 // writeSparse writes the data of a file, and leaves holes for blocks of zeros: an archive may say
 // that a file has holes in ways that not all programs write or read, and the zeros tell, too.
-func writeSparse(fd int, data io.Reader, size int64) error {
-	var buffer [16 * blockSize]byte
+func (u *unpacker) writeSparse(fd int, data io.Reader, size int64) error {
+	if u.buffer == nil {
+		u.buffer = make([]byte, 16*blockSize)
+	}
 	end := int64(0) // of what is written
 	for at := int64(0); at < size; {
-		n, err := io.ReadFull(data, buffer[:min(size-at, int64(len(buffer)))])
+		n, err := io.ReadFull(data, u.buffer[:min(size-at, int64(len(u.buffer)))])
 		if err != nil {
 			return fmt.Errorf("archive: %w", err)
 		}
-		written, err := writeBlocks(fd, buffer[:n], at)
+		written, err := writeBlocks(fd, u.buffer[:n], at)
 		if err != nil {
 			return fmt.Errorf("write: %w", err)
 		}

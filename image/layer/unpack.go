@@ -59,6 +59,7 @@ type unpacker struct {
 	leftOut    map[string]bool            // devices
 	unnamed    map[string]bool            // directories that are there only to hide what is below
 	hasRoot    bool                       // the archive has an entry for the root
+	buffer     []byte                     // for the data of files
 }
 
 // Unpack unpacks the archive to a directory, which must be empty, on top of the layers in the
