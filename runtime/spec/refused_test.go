@@ -404,8 +404,8 @@ func TestRefused(t *testing.T) {
 			},
 		},
 		{
-			want: `linux.sysctl: "net.ipv4.ip_unprivileged_port_start": "1024": must be what each ` +
-				`container gets`,
+			want: `linux.sysctl: "net.ipv4.ip_unprivileged_port_start": "1024": ` +
+				`must be what each container gets`,
 			change: func(s *specs.Spec) {
 				s.Linux.Sysctl = map[string]string{"net.ipv4.ip_unprivileged_port_start": "1024"}
 			},
