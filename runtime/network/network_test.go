@@ -647,6 +647,24 @@ func TestBridgeIsMadeAnew(t *testing.T) {
 	require.Error(t, err)
 }
 
+// Anybody can have a lock that counts like that of a container: a bridge that is missing is made all
+// the same, and stays.
+func TestBridgeIsMadeWhateverTheCountSays(t *testing.T) {
+	if !isolated(t) {
+		return
+	}
+	fd, err := unix.Open("/proc/self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	require.NoError(t, err)
+	defer unix.Close(fd)
+	shared := &unix.Flock_t{Type: unix.F_RDLCK}
+	require.NoError(t, unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, shared))
+	place, err := Join(sleeping(t), nil)
+	require.NoError(t, err)
+	require.NoError(t, place.Leave())
+	_, err = net.InterfaceByName(bridgeName)
+	require.NoError(t, err)
+}
+
 func TestJoinNobody(t *testing.T) {
 	_, err := Join(1<<30, nil)
 	require.EqualError(t, err, "network: open namespace of 1073741824: no such file or directory")
