@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -94,6 +95,81 @@ func take(p *int) { *p = 1 }
 		"p.a", "p.a", "p.b", "p.c", "p.d", "p.e", "p.f", "p.g", "p.h", "p.i", "p.k", "p.l", "p.m",
 		"p.n", "flag.Usage",
 	}, names)
+}
+
+// opening are the functions of package unix that open a descriptor, which a program that is executed
+// would have too.
+var opening = []string{
+	"Open", "Openat", "Openat2", "OpenTree", "Fsopen", "Fsmount", "Pipe2", "Socket", "Socketpair",
+	"Accept4", "Eventfd", "MemfdCreate", "SignalfdCreate", "TimerfdCreate", "InotifyInit1",
+	"EpollCreate1",
+}
+
+// What the runtime opens it keeps to itself: newuidmap(1), and this program in the container, are
+// executed while files of the host are open (O_CLOEXEC of open(2)).
+func TestExecveClosesWhatIsOpened(t *testing.T) {
+	seen := 0
+	for _, files := range parsePackages(t, ".") {
+		values := valuesByName(files.parsed)
+		for _, file := range files.parsed {
+			ast.Inspect(file, func(n ast.Node) bool {
+				call, ok := n.(*ast.CallExpr)
+				if !ok {
+					return true
+				}
+				f, ok := call.Fun.(*ast.SelectorExpr)
+				if !ok || fmt.Sprint(f.X) != "unix" || !slices.Contains(opening, f.Sel.Name) {
+					return true
+				}
+				seen++
+				require.True(t, saysCloseOnExec(call, values), "%s", files.set.Position(call.Pos()))
+				return true
+			})
+		}
+	}
+	require.Greater(t, seen, 20)
+}
+
+// valuesByName are what constants and variables are defined as.
+func valuesByName(files []*ast.File) map[string][]ast.Expr {
+	values := map[string][]ast.Expr{}
+	for _, file := range files {
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.ValueSpec:
+				for _, name := range n.Names {
+					values[name.Name] = append(values[name.Name], n.Values...)
+				}
+			case *ast.AssignStmt:
+				for _, to := range n.Lhs {
+					if name, ok := to.(*ast.Ident); ok && n.Tok == token.DEFINE {
+						values[name.Name] = append(values[name.Name], n.Rhs...)
+					}
+				}
+			}
+			return true
+		})
+	}
+	return values
+}
+
+// saysCloseOnExec tells whether the arguments of a call name such a flag, also by another name.
+func saysCloseOnExec(call *ast.CallExpr, values map[string][]ast.Expr) bool {
+	says := func(n ast.Node, more func(name string) bool) (found bool) {
+		ast.Inspect(n, func(n ast.Node) bool {
+			if name, ok := n.(*ast.Ident); ok {
+				found = found || strings.HasSuffix(name.Name, "_CLOEXEC") || more(name.Name)
+			}
+			return true
+		})
+		return found
+	}
+	no := func(string) bool { return false }
+	isFlag := func(name string) bool {
+		says := func(value ast.Expr) bool { return says(value, no) }
+		return len(values[name]) > 0 && slices.ContainsFunc(values[name], says)
+	}
+	return slices.ContainsFunc(call.Args, func(arg ast.Expr) bool { return says(arg, isFlag) })
 }
 
 type sources struct {
