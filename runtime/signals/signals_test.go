@@ -88,14 +88,17 @@ func TestFaultOfThisProgram(t *testing.T) {
 // What the caller ignores is known, and stays so if it is about job control, or HUP.
 func TestIgnored(t *testing.T) {
 	inProcess(t, func() {
-		for _, s := range []unix.Signal{unix.SIGHUP, unix.SIGTSTP, unix.SIGCONT} {
+		all := []unix.Signal{
+			unix.SIGHUP, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGCONT,
+		}
+		for _, s := range all {
 			_, err := change(s, &sigaction{handler: sigIgn})
 			require.NoError(t, err)
 		}
 		c, err := Catch()
 		require.NoError(t, err)
-		require.Subset(t, c.Ignored, []unix.Signal{unix.SIGHUP, unix.SIGTSTP, unix.SIGCONT})
-		for _, s := range []unix.Signal{unix.SIGHUP, unix.SIGTSTP, unix.SIGCONT} {
+		require.Subset(t, c.Ignored, all)
+		for _, s := range all {
 			require.NoError(t, unix.Kill(unix.Getpid(), s))
 		}
 		require.Equal(t, unix.SIGCONT, c.Await().Signal)
@@ -118,6 +121,8 @@ func TestStopBy(t *testing.T) {
 		require.Equal(t, unix.SIGUSR1, s.Signal)
 		_, ok = c.Next()
 		require.False(t, ok)
+		require.True(t, Handles(unix.Getpid(), unix.SIGTSTP), "again")
+		require.True(t, Handles(unix.Getpid(), unix.SIGCONT), "again")
 		return
 	}
 	cmd := exec.Command("/proc/self/exe", "-test.run=^TestStopBy$")
