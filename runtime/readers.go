@@ -81,7 +81,7 @@ func (r *readers) look() (timeout int) {
 	calls, bytes := now.calls-r.before.calls, now.bytes-r.before.bytes
 	r.before = now
 	// A command without a reader for its errors only may write to the other stream.
-	wrote := calls > 0 && (bytes == 0 || len(r.watched) == 0 || r.gone[0] == 1)
+	wrote := calls > 0 && (bytes == 0 || r.gone[0] == 1)
 	if (wrote || !known) && r.command.HasNothingToSay(unix.SIGPIPE) {
 		r.command.End(unix.SIGPIPE)
 	}
