@@ -362,6 +362,23 @@ func TestFindMap(t *testing.T) {
 }
 
 // What a container asks for is what it gets, and without a user namespace there is no map.
+// A range next to the caller's own id is as good as any, and one that begins or ends with it is none.
+func TestChooseWithoutTheOwnID(t *testing.T) {
+	const own = 70000
+	if !hasIDs("/proc/self/uid_map", 0, own+idCount+1) {
+		t.Skip("not all ids are there, in the user namespace of this test")
+	}
+	for first, want := range map[int]bool{
+		own - idCount:     true,
+		own - idCount + 1: false,
+		own:               false,
+		own + 1:           true,
+	} {
+		_, found := choose(config.IDMap{{Outside: first, Size: idCount}}, own)
+		require.Equal(t, want, found, first)
+	}
+}
+
 func TestFindMaps(t *testing.T) {
 	given := inUserNamespace(justOne(5), justOne(6))
 	require.NoError(t, FindMaps(given))
