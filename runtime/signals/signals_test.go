@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -44,6 +45,14 @@ func TestCatch(t *testing.T) {
 			unix.Itimerval{Value: unix.Timeval{Usec: 1000}})
 		require.NoError(t, err)
 		require.Equal(t, Signal{unix.SIGALRM, true}, c.Await())
+		// How long this process works does not concern the command (RLIMIT_CPU of getrlimit(2)).
+		const kernel = 0x80 // SI_KERNEL
+		info := [infoSize / 4]int32{int32(unix.SIGXCPU), 0, kernel}
+		_, _, errno := unix.RawSyscall(unix.SYS_RT_SIGQUEUEINFO, uintptr(unix.Getpid()),
+			uintptr(unix.SIGXCPU), uintptr(unsafe.Pointer(&info)))
+		require.Zero(t, errno)
+		require.NoError(t, unix.Kill(unix.Getpid(), 64))
+		require.Equal(t, Signal{64, false}, c.Await())
 	})
 }
 
