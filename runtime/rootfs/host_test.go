@@ -747,12 +747,22 @@ func TestKeep(t *testing.T) {
 	require.FileExists(t, filepath.Join(dir, "upper/file"))
 	release(t, dir)
 
-	// An empty directory is taken.
+	// An empty directory is taken, and closed to all others.
 	empty := t.TempDir()
 	require.NoError(t, os.Chmod(empty, 0o755))
 	require.NoError(t, TakeKept(keeping(empty)))
 	require.DirExists(t, filepath.Join(empty, "upper"))
+	var s unix.Stat_t
+	require.NoError(t, unix.Stat(empty, &s))
+	require.EqualValues(t, unix.S_IFDIR|0o700, s.Mode)
 	release(t, empty)
+
+	// So is one that a container was killed over.
+	begun := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(begun, "work"), 0o755))
+	require.NoError(t, os.Chmod(begun, 0o700))
+	require.NoError(t, TakeKept(keeping(begun)))
+	release(t, begun)
 }
 
 // What may be of use to somebody else is left alone.
@@ -762,11 +772,15 @@ func TestKeepTakesNothingFromAnybody(t *testing.T) {
 	half := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(half, "upper"), 0o755))
 	require.NoError(t, os.Chmod(shared, 0o777))
+	open := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(open, "work"), 0o755))
+	require.NoError(t, os.Chmod(open, 0o755))
 	writeFile(t, file, "")
 	const refused = "neither an empty directory"
 	for dir, want := range map[string]string{
 		home:           refused,
 		half:           refused,
+		open:           refused,
 		shared:         refused,
 		file:           "not a directory",
 		file + "/a":    "not a directory",
@@ -854,6 +868,20 @@ func TestKeepIsForTheSameIDs(t *testing.T) {
 		require.EqualValues(t, 100000, s.Uid, name)
 		require.EqualValues(t, 100000, s.Gid, name)
 	}
+
+	// A link that the user with these ids has put there gives nothing away.
+	file := filepath.Join(t.TempDir(), "file")
+	writeFile(t, file, "")
+	linked := t.TempDir()
+	require.NoError(t, os.Symlink(file, filepath.Join(linked, "work.part")))
+	require.NoError(t, os.Chown(linked, 100000, 100000))
+	require.NoError(t, os.Chmod(linked, 0o700))
+	other.Keep = linked
+	require.NoError(t, TakeKept(other))
+	release(t, linked)
+	var s unix.Stat_t
+	require.NoError(t, unix.Stat(file, &s))
+	require.EqualValues(t, os.Geteuid(), s.Uid)
 }
 
 // inside is ReadInside of a file that can be read or is not there.
