@@ -290,9 +290,6 @@ func copyRange(from, to int, at, end int64) error {
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
-		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-			return err
-		}
 		if err != nil || n == 0 {
 			return readAndWrite(from, to, at, end)
 		}
