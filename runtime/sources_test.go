@@ -97,8 +97,8 @@ func take(p *int) { *p = 1 }
 	}, names)
 }
 
-// opening are the functions of package unix that open a descriptor, which a program that is executed
-// would have too.
+// opening are the functions of package unix that open a descriptor, which a program that is
+// executed would have too.
 var opening = []string{
 	"Open", "Openat", "Openat2", "OpenTree", "Fsopen", "Fsmount", "Pipe2", "Socket", "Socketpair",
 	"Accept4", "Eventfd", "MemfdCreate", "SignalfdCreate", "TimerfdCreate", "InotifyInit1",

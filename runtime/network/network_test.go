@@ -647,8 +647,8 @@ func TestBridgeIsMadeAnew(t *testing.T) {
 	require.Error(t, err)
 }
 
-// Anybody can have a lock that counts like that of a container: a bridge that is missing is made all
-// the same, and stays.
+// Anybody can have a lock that counts like that of a container: a bridge that is missing is made
+// all the same, and stays.
 func TestBridgeIsMadeWhateverTheCountSays(t *testing.T) {
 	if !isolated(t) {
 		return

@@ -362,7 +362,8 @@ func TestFindMap(t *testing.T) {
 }
 
 // What a container asks for is what it gets, and without a user namespace there is no map.
-// A range next to the caller's own id is as good as any, and one that begins or ends with it is none.
+// A range next to the caller's own id is as good as any, and one that begins or ends with it is
+// none.
 func TestChooseWithoutTheOwnID(t *testing.T) {
 	const own = 70000
 	if !hasIDs("/proc/self/uid_map", 0, own+idCount+1) {
