@@ -55,7 +55,7 @@ func copyModule(root, dir string) error {
 	files, err := exec.Command("git", "-C", root, "ls-files", "-co", "--exclude-standard").Output()
 	names := strings.Fields(string(files))
 	if err != nil { // without git, or not in a repository
-		names = []string{"go.mod", "go.sum", "testdata", "scripts", "internal", "runtime"}
+		names = []string{"go.mod", "go.sum", "testdata", "scripts", "image", "internal", "runtime"}
 		steps, _ := filepath.Glob(filepath.Join(root, "step*"))
 		for _, step := range steps {
 			names = append(names, filepath.Base(step))
