@@ -90,6 +90,7 @@ Images are in $CONTAINER_IMAGES, or in ~/.local/share/container-workshop/images.
 		Commands: []*cli.Command{
 			a.pull(), a.load(), a.list(), a.inspect(), a.diff(),
 			a.commit(), a.push(), a.save(), a.rm(), a.prune(), a.check(),
+			a.registry(),
 		},
 		EnableShellCompletion: true,
 		HideHelpCommand:       true,

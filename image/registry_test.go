@@ -3,11 +3,13 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -122,6 +124,15 @@ var registryVerbs = map[string]func(ts *testscript.TestScript, neg bool, args []
 			r.number, err = strconv.Atoi(args[1])
 			ts.Check(err)
 		}
+	},
+	// address PIPE makes $REGISTRY the address that a registry of ours writes to a pipe.
+	"address": func(ts *testscript.TestScript, _ bool, args []string) {
+		pipe, err := os.Open(ts.MkAbs(args[0])) // when there is somebody who writes
+		ts.Check(err)
+		defer pipe.Close()
+		line, err := bufio.NewReader(pipe).ReadString('\n')
+		ts.Check(err)
+		ts.Setenv("REGISTRY", strings.TrimSpace(line))
 	},
 	// served prints which blobs were asked for since the last time.
 	"served": func(ts *testscript.TestScript, _ bool, _ []string) {
