@@ -226,7 +226,7 @@ go test -count=1 -timeout 30m -run '^TestPromises$' -exec "$work/keep" "$@" $pac
     cat "$work/log" >&2
     die 'no tests'
 }
-for dir in step*/ runtime/ internal/harness/probe/; do
+for dir in step*/ runtime/ image/ internal/harness/probe/; do
     mkdir -p "$KEEP/programs/$dir"
     go build -o "$KEEP/programs/$dir/program" "./$dir"
 done

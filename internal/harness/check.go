@@ -127,6 +127,9 @@ func (h *Host) Check(ctx context.Context, o Options, scripts []Script, each func
 func (h *Host) run(ctx context.Context, o Options, what task, stdin *os.File,
 	each func([]byte) error,
 ) error {
+	if err := buildTools(h.dir, h.root, what.Scripts); err != nil {
+		return err
+	}
 	link := filepath.Join(h.dir, "bin", "container")
 	if err := os.Remove(link); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err

@@ -32,7 +32,41 @@ func prepare(dir string) error {
 	if err := placeProgram(filepath.Join(bin, "container"), root); err != nil {
 		return err
 	}
-	return furnish(dir, root)
+	demos, err := demosHere(root)
+	if err != nil {
+		return err
+	}
+	return errors.Join(buildTools(dir, root, demos), furnish(dir, root))
+}
+
+// demosHere are the demonstrations that the tests of this package are to play.
+func demosHere(root string) (scripts []Script, err error) {
+	if now().Program != "" {
+		return nil, nil // they show our own programs
+	}
+	wd, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	demos, err := Demos(root)
+	for _, d := range demos {
+		if d.Program == filepath.Base(wd) && isWanted(testFlag("run"), "TestPromises/demos/"+d.Name) {
+			scripts = append(scripts, d.Script)
+		}
+	}
+	return scripts, err
+}
+
+// isWanted tells whether a flag -run of go test asks for a test.
+func isWanted(run, test string) bool {
+	names := strings.Split(test, "/")
+	for i, pattern := range strings.Split(run, "/") {
+		re, err := regexp.Compile(pattern)
+		if err == nil && i < len(names) && !re.MatchString(names[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 // furnish fills dir with the tools of a throw-away host: bin/probe and rootfs.
@@ -56,11 +90,39 @@ func furnish(dir, root string) error {
 	return nil
 }
 
-// buildProbe puts the probe at path. Linking takes longer than most scripts, and the go command does
-// not link again what is there and up to date: so the probe is kept in the user's cache.
+// buildProbe puts the probe at path.
 func buildProbe(path, root string) error {
-	source := filepath.Join(root, "internal", "harness", "probe")
-	kept, err := keptProbe(source)
+	return buildKept(path, filepath.Join(root, "internal", "harness", "probe"))
+}
+
+// buildTools puts the tools that scripts ask for with the command tool into bin of dir: programs of
+// the module beside the one under test. Nobody else waits until they are built.
+func buildTools(dir, root string, scripts []Script) error {
+	for _, s := range scripts {
+		text, err := os.ReadFile(s.File)
+		if err != nil {
+			return err
+		}
+		for _, line := range toolLine.FindAllSubmatch(text, -1) {
+			name := string(line[1])
+			path := filepath.Join(dir, "bin", name)
+			if _, err := os.Stat(path); err == nil {
+				continue
+			}
+			if err := buildKept(path, filepath.Join(root, name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+var toolLine = regexp.MustCompile(`(?m)^tool (\w+)$`)
+
+// buildKept puts a program that scripts use at path. Linking takes longer than most scripts, and the
+// go command does not link again what is there and up to date: so it is kept in the user's cache.
+func buildKept(path, source string) error {
+	kept, err := keptProgram(source)
 	if err == nil && os.Getenv(prebuiltEnv) == "" {
 		// Without the path of the module, it is the same for each copy of the module.
 		cmd := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-o", kept, ".")
@@ -72,13 +134,13 @@ func buildProbe(path, root string) error {
 	return Build(context.Background(), path, source) // which says what is wrong
 }
 
-// keptProbe is where the probe that is made of these sources is kept. Others have other names.
-func keptProbe(source string) (string, error) {
+// keptProgram is where the program that is made of these sources is kept. Others have other names.
+func keptProgram(source string) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", err
 	}
-	files, err := filepath.Glob(filepath.Join(source, "*"))
+	files, err := filepath.Glob(filepath.Join(source, "*.go"))
 	if err != nil {
 		return "", err
 	}
@@ -90,7 +152,7 @@ func keptProbe(source string) (string, error) {
 		}
 		fmt.Fprintf(sum, "%s %d %s", filepath.Base(file), len(text), text)
 	}
-	dir := filepath.Join(cache, "container-workshop", "probe")
+	dir := filepath.Join(cache, "container-workshop", filepath.Base(source))
 	return filepath.Join(dir, fmt.Sprintf("%x", sum.Sum(nil)[:8])), os.MkdirAll(dir, 0o755)
 }
 

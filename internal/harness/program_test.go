@@ -164,3 +164,38 @@ func TestBuildFailed(t *testing.T) {
 		}
 	}
 }
+
+// TestIsWanted requires that only the tests that play a demonstration build what it asks for.
+func TestIsWanted(t *testing.T) {
+	const demo = "TestPromises/demos/images"
+	for _, run := range []string{"", ".", "Promises/demos", "TestPromises/demos/^images$"} {
+		require.True(t, isWanted(run, demo), run)
+	}
+	for _, run := range []string{"TestFlags", "TestPromises/step1", "TestPromises/demos/uts"} {
+		require.False(t, isWanted(run, demo), run)
+	}
+}
+
+// TestBuildTools builds what a script asks for, and nothing for one that asks for nothing.
+func TestBuildTools(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	t.Setenv(prebuiltEnv, "")
+	for file, text := range map[string]string{
+		"go.mod":       "module m\n",
+		"gift/main.go": "package main\n\nfunc main() {}\n",
+		"plain.txtar":  "exec true\n# tool gift\n",
+		"asks.txtar":   "rootfs\ntool gift\n",
+	} {
+		path := filepath.Join(root, file)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+	}
+	gift := filepath.Join(dir, "bin", "gift")
+	require.NoError(t, os.Mkdir(filepath.Dir(gift), 0o755))
+	script := func(name string) []Script { return []Script{{File: filepath.Join(root, name)}} }
+	require.NoError(t, buildTools(dir, root, script("plain.txtar")))
+	require.NoFileExists(t, gift)
+	require.NoError(t, buildTools(dir, root, script("asks.txtar")))
+	require.NoError(t, exec.Command(gift).Run())
+}

@@ -55,16 +55,11 @@ func Run(t *testing.T) {
 		})
 		scripts = scripts[n:]
 	}
-	if now().Program != "" {
-		return // the demos show our own programs
-	}
-	demos, err := Demos(root)
+	demos, err := demosHere(root)
 	require.NoError(t, err)
 	t.Run("demos", func(t *testing.T) {
 		for _, demo := range demos {
-			if demo.Program == filepath.Base(wd) {
-				run(t, demo.Script)
-			}
+			run(t, demo)
 		}
 	})
 }

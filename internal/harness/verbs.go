@@ -24,6 +24,7 @@ var verbs = map[string]verb{
 	"exits":   exits,
 	"rootfs":  rootfs,
 	"running": running,
+	"tool":    tool,
 	"until":   until,
 }
 
@@ -118,6 +119,16 @@ func running(ts *testscript.TestScript, neg bool, args []string) {
 	case !neg && !eventually(runs, nobodyLeft):
 		ts.Fatalf("no process runs %q", args[0])
 	}
+}
+
+// tool is the command `tool NAME`: the program of that name in the module is on the host, too. It
+// was built before the host was made (see buildTools).
+func tool(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: tool NAME")
+	}
+	_, err := os.Stat(filepath.Join(now().Dir, "bin", args[0]))
+	ts.Check(err)
 }
 
 // until is the command `until PROGRAM [ARG...]`: it runs the program again and again, until it
