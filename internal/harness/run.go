@@ -29,10 +29,14 @@ func Run(t *testing.T) {
 		_ = os.Getenv(name)
 	}
 	// The program is among that: the test binary contains next to nothing of it.
-	for _, pattern := range []string{
+	looked := []string{
 		"scripts/mkrootfs.sh", "internal/harness/probe/*.go", filepath.Base(wd) + "/*.go",
 		filepath.Base(wd) + "/*/*.[gs]*",
-	} {
+	}
+	if filepath.Base(wd) == Runtime { // its demos show the image tool, too
+		looked = append(looked, "image/*.go", "image/*/*.go")
+	}
+	for _, pattern := range looked {
 		files, err := filepath.Glob(filepath.Join(root, pattern))
 		require.NoError(t, err)
 		for _, file := range files {
