@@ -6,6 +6,8 @@
 // milliseconds will differ.
 //
 //	sudo env PATH=$PATH go run ./bench [FLAG...]
+//
+// With -images it measures what it costs to pull an image instead.
 package main
 
 import (
@@ -31,12 +33,18 @@ type options struct {
 	sequence int
 	onlyV1   bool
 	fifo     bool
+	images   bool
+	rootfs   string
 }
 
 func (o *options) flags() *flag.FlagSet {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(io.Discard) // main prints errors
-	f.IntVar(&o.rounds, "n", 100, "`N` rounds, each of all contestants in random order")
+	f.IntVar(&o.rounds, "n", 100,
+		"`N` rounds, each of all contestants in random order (with -images default 5)")
+	f.BoolVar(&o.images, "images", false, "measure how images are pulled, and nothing else")
+	f.StringVar(&o.rootfs, "rootfs", "",
+		"with -images: `DIR` whose files are the image (default what mkrootfs.sh debian makes)")
 	f.Func("many", "`LIST` of how many containers at once (default 1,10,50,200)",
 		func(s string) (err error) {
 			o.many, err = parseNumbers(s)
@@ -56,9 +64,18 @@ func parse(args []string) (o options, err error) {
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
+	given := map[string]bool{}
+	f.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	if o.images && !given["n"] {
+		o.rounds = 5
+	}
 	switch {
 	case f.NArg() > 0:
 		return o, fmt.Errorf("unknown argument %q", f.Arg(0))
+	case given["rootfs"] && !o.images:
+		return o, errors.New("-rootfs: must be with -images")
+	case o.images && (given["many"] || given["sequence"] || o.onlyV1 || o.fifo):
+		return o, errors.New("-images: takes -n and -rootfs only")
 	case o.rounds < 1:
 		return o, fmt.Errorf("-n %d: must be 1 or more", o.rounds)
 	case o.sequence < 0 || o.sequence > 0 && o.sequence < 2*sample:
@@ -120,7 +137,8 @@ func run(o options) (err error) {
 	if os.Geteuid() != 0 {
 		return errors.New("needs root: sudo env PATH=$PATH go run ./bench")
 	}
-	signal.Notify(make(chan os.Signal, 1), unix.SIGINT, unix.SIGTERM) // they end the other process
+	interrupted := make(chan os.Signal, 1) // they end the other process
+	signal.Notify(interrupted, unix.SIGINT, unix.SIGTERM)
 	dir, err := os.MkdirTemp("", "container-bench-")
 	if err != nil {
 		return err
@@ -129,14 +147,21 @@ func run(o options) (err error) {
 	if err := os.Chmod(dir, 0o755); err != nil { // for root of a user namespace
 		return err
 	}
-	if err := build(o, dir); err != nil {
+	unshare, prepare := uintptr(unix.CLONE_NEWNS|unix.CLONE_NEWNET), build
+	if o.images { // the registry is on the loopback of this process
+		unshare, prepare = unix.CLONE_NEWNS, buildImages
+	}
+	if err := prepare(o, dir); err != nil {
 		return err
+	}
+	if len(interrupted) > 0 {
+		return errors.New("interrupted")
 	}
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Env = append(os.Environ(), directory+"="+dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Unshareflags: unix.CLONE_NEWNS | unix.CLONE_NEWNET,
+		Unshareflags: unshare,
 		Pdeathsig:    unix.SIGKILL,
 	}
 	err = cmd.Run()
@@ -149,6 +174,9 @@ func run(o options) (err error) {
 
 // measure makes all measurements and prints them.
 func measure(o options, dir string) error {
+	if o.images {
+		return measureImages(o, dir)
+	}
 	b, err := newBench(o, dir)
 	if err != nil {
 		return err
