@@ -35,6 +35,7 @@ func TestMain(m *testing.M) {
 	}
 	commands := map[string]func(){
 		"change":   change,
+		"engine":   engine,
 		"files":    printDirectory,
 		"image":    main,
 		"makefile": makeFile,
@@ -177,6 +178,9 @@ func (p place) run(t *testing.T, user int) {
 			if name == "user" {
 				return user != 0, nil
 			}
+			if name == "podman" {
+				return p.runsPodman(t), nil
+			}
 			_, err := exec.LookPath(name) // a peer
 			return err == nil, nil
 		},
@@ -194,6 +198,18 @@ func (p place) run(t *testing.T, user int) {
 			})
 		},
 	})
+}
+
+// runsPodman finds out whether podman is there, and able to keep images here.
+func (p place) runsPodman(t *testing.T) bool {
+	cmd := exec.Command("engine", "podman", "info")
+	cmd.Dir = p.work
+	cmd.Env = append(os.Environ(), userEnv+"=0", placeEnv+"="+p.work)
+	said, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Logf("podman info: %v: %s", err, said)
+	}
+	return err == nil
 }
 
 // lines calls do for each line of a file that is not empty and no comment.

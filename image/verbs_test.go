@@ -331,6 +331,44 @@ func withMount(name, keep string, do func(image *store.Image, merged string)) {
 	exitIf(os.RemoveAll(dir))
 }
 
+// engine is engine COMMAND [ARG...]: it runs podman, or a command that does. The storage is in the
+// script's directory, and so is all else that an engine writes to, whatever its settings say.
+func engine() {
+	dir, err := filepath.Abs("engine")
+	exitIf(err)
+	in := func(name string) string { return filepath.Join(dir, name) }
+	for _, name := range []string{"run", "dev/shm", "var/tmp"} {
+		if strings.HasPrefix(dir, "/"+name+"/") {
+			exitIf(fmt.Errorf("an engine writes to /%s, and %s is there (set TMPDIR)", name, dir))
+		}
+		exitIf(os.MkdirAll(in(name), 0o755))
+		exitIf(unix.Mount(in(name), "/"+name, "", unix.MS_BIND, ""))
+	}
+	exitIf(os.MkdirAll(in("home/.config/containers"), 0o755))
+	for name, text := range map[string]string{
+		"policy.json":     `{"default":[{"type":"insecureAcceptAnything"}]}`,
+		"registries.conf": "unqualified-search-registries = []\n",
+		"storage.conf": fmt.Sprintf("[storage]\ndriver = \"overlay\"\ngraphroot = %q\n"+
+			"runroot = %q\n", in("storage"), in("run/storage")),
+		"containers.conf": fmt.Sprintf("[network]\nnetwork_config_dir = %q\n[engine]\n"+
+			"cgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\ntmp_dir = %q\n",
+			in("networks"), in("run/libpod")),
+	} {
+		exitIf(os.WriteFile(in("home/.config/containers/"+name), []byte(text), 0o644))
+	}
+	for name, value := range map[string]string{
+		"HOME":                    in("home"),
+		"TMPDIR":                  in("var/tmp"),
+		"CONTAINERS_STORAGE_CONF": in("home/.config/containers/storage.conf"),
+		"CONTAINERS_CONF":         in("home/.config/containers/containers.conf"),
+	} {
+		exitIf(os.Setenv(name, value))
+	}
+	program, err := exec.LookPath(os.Args[1])
+	exitIf(err)
+	exitIf(unix.Exec(program, os.Args[1:], os.Environ()))
+}
+
 func isRootOfHost() bool {
 	ids, _ := os.ReadFile("/proc/self/uid_map")
 	return slices.Equal(strings.Fields(string(ids)), []string{"0", "0", "4294967295"})
