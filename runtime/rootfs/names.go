@@ -197,6 +197,8 @@ func ReadInside(rootfs, name string) (string, error) {
 		return "", nil
 	case errors.Is(err, unix.ENXIO): // a device that nobody drives, as a whiteout is
 		return "", nil
+	case errors.Is(err, unix.EACCES) && isWhiteout(root, name): // has no mode for others than root
+		return "", nil
 	case err != nil:
 		return "", fmt.Errorf("open %q: %w", "/"+name, err)
 	}
@@ -206,4 +208,18 @@ func ReadInside(rootfs, name string) (string, error) {
 		return "", fmt.Errorf("read %q: %w", "/"+name, err)
 	}
 	return text, nil
+}
+
+func isWhiteout(root int, name string) bool {
+	fd, err := unix.Openat2(root, name, &unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_IN_ROOT,
+	})
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	var stat unix.Stat_t
+	err = unix.Fstat(fd, &stat)
+	return err == nil && stat.Mode&unix.S_IFMT == unix.S_IFCHR && stat.Rdev == 0
 }
