@@ -326,13 +326,25 @@ func (h *thisHost) checkCommand() error {
 	if !h.c.Namespaces.Has(unix.CLONE_NEWNS) || h.c.Init {
 		return nil
 	}
-	if sameMount("/proc/self/exe", "/proc/"+strconv.Itoa(h.pid)+"/exe") {
-		return exitError{
-			statusNotExecutable,
-			fmt.Errorf("exec %q: leads to the runtime's own program", h.c.Command[0]),
+	child := "/proc/" + strconv.Itoa(h.pid)
+	for shares := true; sameMount("/proc/self/exe", child+"/exe"); shares = sharesMemory(child) {
+		if !shares {
+			return exitError{
+				statusNotExecutable,
+				fmt.Errorf("exec %q: leads to the runtime's own program", h.c.Command[0]),
+			}
 		}
 	}
 	return nil
+}
+
+// sharesMemory tells whether a process in /proc has the memory of this one. execve(2) wakes this
+// process a moment before it gives the child a memory of its own (exec_mmap in the kernel's
+// fs/exec.c), and with it a program. Until then both read the same arguments.
+func sharesMemory(process string) bool {
+	own, _ := files.Read("/proc/self/cmdline") // an error: the beginning of many will do
+	its, _ := files.Read(process + "/cmdline") // an error: it is gone
+	return own != "" && own == its
 }
 
 // isLedTo tells whether this process is the command of a container that came to this program by
