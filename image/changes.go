@@ -36,11 +36,7 @@ func (a *app) commit() *cli.Command {
 			},
 		),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
-			args, err := args(cmd, 1, 1)
-			if err != nil {
-				return err
-			}
-			full, err := normalise(args[0])
+			args, full, err := named(cmd, 1)
 			if err != nil {
 				return err
 			}
@@ -111,11 +107,7 @@ func (a *app) save() *cli.Command {
 		Usage:     "write an image to a file that docker load, podman load and image load take",
 		ArgsUsage: "NAME FILE",
 		Action: func(ctx context.Context, cmd *cli.Command) error {
-			args, err := args(cmd, 2, 2)
-			if err != nil {
-				return err
-			}
-			full, err := normalise(args[0])
+			args, full, err := named(cmd, 2)
 			if err != nil {
 				return err
 			}

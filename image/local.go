@@ -210,11 +210,7 @@ func (a *app) inspect() *cli.Command {
 		Usage:     "tell what is in an image",
 		ArgsUsage: "NAME",
 		Action: func(ctx context.Context, cmd *cli.Command) error {
-			args, err := args(cmd, 1, 1)
-			if err != nil {
-				return err
-			}
-			full, err := normalise(args[0])
+			args, full, err := named(cmd, 1)
 			if err != nil {
 				return err
 			}

@@ -127,6 +127,16 @@ func args(cmd *cli.Command, least, most int) ([]string, error) {
 	return args, nil
 }
 
+// named returns the arguments of a command that takes so many, the first of which is the name of an
+// image, and that name in full.
+func named(cmd *cli.Command, count int) (given []string, full string, err error) {
+	if given, err = args(cmd, count, count); err != nil {
+		return nil, "", err
+	}
+	full, err = normalise(given[0])
+	return given, full, err
+}
+
 // withStore does something with the store.
 func withStore(ctx context.Context, do func(*layout.Store) error) error {
 	dir, err := store.Dir()

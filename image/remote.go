@@ -40,11 +40,7 @@ func (a *app) pull() *cli.Command {
 		ArgsUsage: "NAME",
 		Flags:     append(a.registryFlags(), a.unpackFlags()...),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
-			args, err := args(cmd, 1, 1)
-			if err != nil {
-				return err
-			}
-			full, err := normalise(args[0])
+			args, full, err := named(cmd, 1)
 			if err != nil {
 				return err
 			}
@@ -91,11 +87,7 @@ func (a *app) push() *cli.Command {
 		ArgsUsage: "NAME",
 		Flags:     a.registryFlags(),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
-			args, err := args(cmd, 1, 1)
-			if err != nil {
-				return err
-			}
-			full, err := normalise(args[0])
+			args, full, err := named(cmd, 1)
 			if err != nil {
 				return err
 			}

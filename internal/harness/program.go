@@ -50,7 +50,8 @@ func demosHere(root string) (scripts []Script, err error) {
 	}
 	demos, err := Demos(root)
 	for _, d := range demos {
-		if d.Program == filepath.Base(wd) && isWanted(testFlag("run"), "TestPromises/demos/"+d.Name) {
+		test := "TestPromises/demos/" + d.Name
+		if d.Program == filepath.Base(wd) && isWanted(testFlag("run"), test) {
 			scripts = append(scripts, d.Script)
 		}
 	}
@@ -119,8 +120,9 @@ func buildTools(dir, root string, scripts []Script) error {
 
 var toolLine = regexp.MustCompile(`(?m)^tool (\w+)$`)
 
-// buildKept puts a program that scripts use at path. Linking takes longer than most scripts, and the
-// go command does not link again what is there and up to date: so it is kept in the user's cache.
+// buildKept puts a program that scripts use at path. Linking takes longer than most scripts, and
+// the go command does not link again what is there and up to date: so it is kept in the user's
+// cache.
 func buildKept(path, source string) error {
 	kept, err := keptProgram(source)
 	if err == nil && os.Getenv(prebuiltEnv) == "" {
