@@ -55,8 +55,8 @@ func (a *app) openCourse() (*place, *course, state, error) {
 	return p, c, s, err
 }
 
-// openLesson opens all of that, and finds the lesson that the arguments name, or otherwise the first
-// that is not passed.
+// openLesson opens all of that, and finds the lesson that the arguments name, or otherwise the
+// first that is not passed.
 func (a *app) openLesson(args []string) (*place, *course, lesson, error) {
 	p, c, s, err := a.openCourse()
 	if err != nil {
