@@ -17,6 +17,9 @@ func (t *Terminal) CopyInput() {
 		return
 	}
 	if !t.caller.inBackground() {
+		t.changes.Lock()
+		t.hasInput = true
+		t.changes.Unlock()
 		_, _ = io.Copy(&keyboard{t, map[unix.Signal]bool{}}, input{t.caller})
 	}
 	// The end of the input, as one types it: ^D twice, because in the middle of a line the first

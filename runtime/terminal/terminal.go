@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -38,8 +39,13 @@ type Terminal struct {
 	command       *signals.Command
 	master, slave *os.File
 	caller        callers
-	before        *term.State // of the caller's terminal, if it was changed
 	copied        chan error
+
+	changes  sync.Mutex  // of the caller's terminal, and of what follows
+	before   *term.State // the settings of that terminal, if they were changed
+	hasInput bool        // the command gets what is typed there
+	awaited  bool        // resumeInForeground waits
+	closed   bool        // the settings stay as they are
 }
 
 // opened are the descriptors that the child opens: both ends of the terminal. The parent has them
@@ -159,17 +165,43 @@ func (t *Terminal) Resize() {
 	}
 }
 
-// Resume has the keys of the caller's terminal go to the command as they are typed, if it is the
-// turn of this job of the shell; Suspend leaves that terminal as it was.
+// Resume has the keys of the caller's terminal go to the command as they are typed: at once, or as
+// soon as this job of the shell is in the foreground, of which no signal tells a job that runs
+// already. Suspend leaves that terminal as it was.
 func (t *Terminal) Resume() {
-	if t != nil && t.before == nil && !t.caller.inBackground() && term.IsTerminal(0) {
-		t.before, _ = term.MakeRaw(0) // an error: a terminal that went away meanwhile
+	if t == nil {
+		return
 	}
+	t.changes.Lock()
+	switch {
+	case t.before != nil || t.closed || !term.IsTerminal(0):
+	case !t.caller.inBackground():
+		t.before, _ = term.MakeRaw(0) // an error: a terminal that went away meanwhile
+	case t.hasInput && !t.awaited:
+		t.awaited = true
+		go t.resumeInForeground()
+	}
+	t.changes.Unlock()
 	t.Resize()
 }
 
+func (t *Terminal) resumeInForeground() {
+	for t.caller.inBackground() {
+		time.Sleep(time.Second / 5)
+	}
+	t.changes.Lock()
+	t.awaited = false
+	t.changes.Unlock()
+	t.Resume()
+}
+
 func (t *Terminal) Suspend() {
-	if t != nil && t.before != nil && !t.caller.inBackground() {
+	if t == nil {
+		return
+	}
+	t.changes.Lock()
+	defer t.changes.Unlock()
+	if t.before != nil && !t.caller.inBackground() {
 		_ = term.Restore(0, t.before)
 		t.before = nil
 	}
@@ -191,6 +223,9 @@ func (t *Terminal) Close(interrupted func() error) error {
 			err = interrupted()
 		}
 	}
+	t.changes.Lock()
+	t.closed = true
+	t.changes.Unlock()
 	t.Suspend()
 	if err != nil && !errors.Is(err, unix.EPIPE) { // whoever closes a pipe does so on purpose
 		return fmt.Errorf("terminal: %w", err)
