@@ -182,7 +182,7 @@ func procFile(pid int, name string) string {
 }
 
 // showReport prints what inspect found out.
-func (a *app) showReport(r *report) {
+func (a *app) showReport(r *inspection) {
 	out := a.out
 	head := func(text string) { out.printf("\n%s\n", out.note.Render(text)) }
 	row := func(name, format string, args ...any) {
@@ -297,7 +297,7 @@ func (a *app) showReport(r *report) {
 }
 
 // showShort prints in at most 30 lines what is not as on the host.
-func (a *app) showShort(r *report) {
+func (a *app) showShort(r *inspection) {
 	out := a.out
 	const most = 30
 	lines := 0
@@ -444,8 +444,8 @@ func human(v value) string {
 	return fmt.Sprintf("%s (%.1f MiB)", v.Value, float64(n)/(1<<20))
 }
 
-// report is what inspect finds out about a process.
-type report struct {
+// inspection is what inspect finds out about a process.
+type inspection struct {
 	Pid             int             `json:"pid"`
 	Command         string          `json:"command"`
 	NSPids          []int           `json:"nspids"` // here, and in each namespace further in
@@ -526,7 +526,7 @@ type member struct {
 }
 
 // sharesMounts tells whether the table of mounts is the host's.
-func (r *report) sharesMounts() bool {
+func (r *inspection) sharesMounts() bool {
 	i := slices.IndexFunc(r.Namespaces, func(ns namespace) bool { return ns.Name == "mnt" })
 	return i >= 0 && r.Namespaces[i].Shared
 }

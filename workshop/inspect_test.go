@@ -26,7 +26,7 @@ func TestInspect(t *testing.T) {
 	if err != nil {
 		t.Skipf("user namespaces: %s", out)
 	}
-	var got report
+	var got inspection
 	var text bytes.Buffer
 	args := []string{
 		"unshare", "--user", "--map-root-user", "--uts", "--ipc", "--pid", "--fork", "--mount-proc",

@@ -20,14 +20,14 @@ import (
 )
 
 // inspect reads all that /proc and /sys/fs/cgroup tell about a process.
-func inspect(pid int) (*report, error) {
+func inspect(pid int) (*inspection, error) {
 	status, err := readStatus(pid)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("inspect %d: %w", pid, errGone)
 	} else if err != nil {
 		return nil, err
 	}
-	r := &report{Pid: pid, Command: commandOf(pid)}
+	r := &inspection{Pid: pid, Command: commandOf(pid)}
 	r.NSPids = numbers(status["NSpid"])
 	r.Parent, _ = strconv.Atoi(status["PPid"])
 	r.Threads, _ = strconv.Atoi(status["Threads"])
@@ -107,7 +107,7 @@ func commandOf(pid int) string {
 
 var namespaceNames = []string{"uts", "pid", "mnt", "net", "ipc", "user", "cgroup", "time"}
 
-func (r *report) readNamespaces(pid int) (err error) {
+func (r *inspection) readNamespaces(pid int) (err error) {
 	for _, name := range namespaceNames {
 		ns := namespace{Name: name}
 		var e error
@@ -131,7 +131,7 @@ func inode(path string) (uint64, error) {
 	return st.Ino, nil
 }
 
-func (r *report) readMaps(pid int) (err error) {
+func (r *inspection) readMaps(pid int) (err error) {
 	for file, target := range map[string]*[]mapping{"uid_map": &r.UidMap, "gid_map": &r.GidMap} {
 		text, e := os.ReadFile(procFile(pid, file))
 		err = errors.Join(err, e)
@@ -145,14 +145,14 @@ func (r *report) readMaps(pid int) (err error) {
 	return err
 }
 
-func (r *report) readFiles(pid int) (err error) {
+func (r *inspection) readFiles(pid int) (err error) {
 	var cwdErr error
 	r.Root, err = os.Readlink(procFile(pid, "root"))
 	r.Cwd, cwdErr = os.Readlink(procFile(pid, "cwd"))
 	return errors.Join(err, cwdErr)
 }
 
-func (r *report) readMounts(pid int) error {
+func (r *inspection) readMounts(pid int) error {
 	f, err := os.Open(procFile(pid, "mountinfo"))
 	if err != nil {
 		return err
@@ -176,7 +176,7 @@ var cgroupFiles = []string{
 	"cpu.cfs_quota_us", "cpu.cfs_period_us", "cpu.shares", "cpuset.cpus",
 }
 
-func (r *report) readCgroups(pid int) error {
+func (r *inspection) readCgroups(pid int) error {
 	text, err := os.ReadFile(procFile(pid, "cgroup"))
 	if err != nil {
 		return err
@@ -221,7 +221,7 @@ func sameControllers(controllers, options string) bool {
 	return controllers != ""
 }
 
-func (r *report) readCapabilities(pid int) error {
+func (r *inspection) readCapabilities(pid int) error {
 	caps, err := capability.NewPid2(pid)
 	if err != nil {
 		return err
@@ -259,7 +259,7 @@ func (r *report) readCapabilities(pid int) error {
 
 var limitLine = regexp.MustCompile(`(?m)^Max (.+?)  +(\S+)  +(\S+) *(\S*) *$`)
 
-func (r *report) readLimits(pid int) error {
+func (r *inspection) readLimits(pid int) error {
 	own, err := os.ReadFile(procFile(pid, "limits"))
 	if err != nil {
 		return err
@@ -285,7 +285,7 @@ func (r *report) readLimits(pid int) error {
 }
 
 // readFamily lists the processes in the same pid namespace, if that is not the host's.
-func (r *report) readFamily(pid int) error {
+func (r *inspection) readFamily(pid int) error {
 	mine, err := inode(procFile(pid, "ns/pid"))
 	if err != nil {
 		return err
