@@ -96,7 +96,8 @@ Images are in $CONTAINER_IMAGES, or in ~/.local/share/container-workshop/images.
 		HideHelpCommand:       true,
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			if name := cmd.Args().First(); name != "" {
-				return errUsage{fmt.Errorf("unknown command %q (all of them: image -h)", name)}
+				return errUsage{fmt.Errorf("unknown command %q (all of them: %s -h)", name,
+					store.Program())}
 			}
 			return cli.ShowAppHelp(cmd)
 		},
@@ -121,8 +122,8 @@ func init() {
 func args(cmd *cli.Command, least, most int) ([]string, error) {
 	args := cmd.Args().Slice()
 	if len(args) < least || len(args) > most {
-		return nil, errUsage{fmt.Errorf("%s: %d arguments: image %s %s",
-			cmd.Name, len(args), cmd.Name, cmd.ArgsUsage)}
+		return nil, errUsage{fmt.Errorf("%s: %d arguments: %s %s %s",
+			cmd.Name, len(args), store.Program(), cmd.Name, cmd.ArgsUsage)}
 	}
 	return args, nil
 }

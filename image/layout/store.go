@@ -268,5 +268,6 @@ func (s *Store) Find(name string) (v1.Descriptor, error) {
 			return d, nil
 		}
 	}
-	return v1.Descriptor{}, errors.New("not here (image list shows what is)")
+	return v1.Descriptor{}, fmt.Errorf("not here (%s list shows what is)",
+		store.Program())
 }

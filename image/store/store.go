@@ -53,6 +53,18 @@ func Dir() (string, error) {
 	return "", errors.New("store: no place for it: set CONTAINER_IMAGES to a directory, or HOME")
 }
 
+// Program is how the image tool is called, for the advice on what to type next: by its name if the
+// shell finds it, and otherwise as a tool of this module.
+func Program() string {
+	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+		info, err := os.Stat(filepath.Join(dir, "image"))
+		if dir != "" && err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return "image"
+		}
+	}
+	return "go tool image"
+}
+
 // An Image is what a runtime needs to know. It is in use until it is closed: the image tool does
 // not remove the layers of an image that is in use, not even when another one has got its name.
 type Image struct {
@@ -92,7 +104,7 @@ func Open(name string) (*Image, error) {
 	for {
 		manifest, err := manifestOf(dir, full)
 		if err == nil && manifest == "" {
-			err = fmt.Errorf("not here (get it: image pull %s)", name)
+			err = fmt.Errorf("not here (get it: %s pull %s)", Program(), name)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("image %q: %w", name, err)

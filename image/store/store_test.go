@@ -70,7 +70,12 @@ func TestDir(t *testing.T) {
 func TestOpen(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("CONTAINER_IMAGES", dir)
+	t.Setenv("PATH", "/nowhere")
 	_, err := Open("alpine")
+	require.EqualError(t, err, `image "alpine": not here (get it: go tool image pull alpine)`)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "image"), nil, 0o755))
+	t.Setenv("PATH", "/nowhere:"+dir)
+	_, err = Open("alpine")
 	require.EqualError(t, err, `image "alpine": not here (get it: image pull alpine)`)
 
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "index.json"), []byte(`{"manifests":[
