@@ -36,7 +36,11 @@ func (a *app) commit() *cli.Command {
 			},
 		),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
-			args, full, err := named(cmd, 1)
+			args, err := args(cmd, 1, 1)
+			if err != nil {
+				return err
+			}
+			full, err := newName(args[0])
 			if err != nil {
 				return err
 			}
@@ -99,6 +103,34 @@ func (a *app) below(s *layout.Store, kept *layout.Kept) (*layout.Image, error) {
 		return nil, err
 	}
 	return s.Image(d)
+}
+
+func (a *app) tag() *cli.Command {
+	return &cli.Command{
+		Name:      "tag",
+		Usage:     "give an image one more name, such as that of the registry to push it to",
+		ArgsUsage: "NAME NEW-NAME",
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			args, full, err := named(cmd, 2)
+			if err != nil {
+				return err
+			}
+			name, err := newName(args[1])
+			if err != nil {
+				return err
+			}
+			return about("tag", args[0], withStore(ctx, func(s *layout.Store) error {
+				d, err := s.Find(full)
+				if err == nil {
+					err = s.SetName(name, d)
+				}
+				if err == nil {
+					fmt.Printf("%s %s\n", name, d.Digest)
+				}
+				return err
+			}))
+		},
+	}
 }
 
 func (a *app) save() *cli.Command {

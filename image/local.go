@@ -37,7 +37,7 @@ func (a *app) load() *cli.Command {
 				return err
 			}
 			if a.name != "" {
-				if _, err := normalise(a.name); err != nil {
+				if _, err := newName(a.name); err != nil {
 					return err
 				}
 			}

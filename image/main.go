@@ -89,7 +89,7 @@ run it, keep what the container changes, and make that one more layer:
 Images are in $CONTAINER_IMAGES, or in ~/.local/share/container-workshop/images.`,
 		Commands: []*cli.Command{
 			a.pull(), a.load(), a.list(), a.inspect(), a.diff(),
-			a.commit(), a.push(), a.save(), a.rm(), a.prune(), a.check(),
+			a.commit(), a.tag(), a.push(), a.save(), a.rm(), a.prune(), a.check(),
 			a.registry(),
 		},
 		EnableShellCompletion: true,
@@ -178,6 +178,17 @@ func normalise(name string) (string, error) {
 	full, err := store.Normalise(name)
 	if err != nil {
 		err = errUsage{err}
+	}
+	return full, err
+}
+
+// newName is a name in full that an image is to get. One with a digest cannot be given: the digest
+// follows from what is in the image.
+func newName(name string) (string, error) {
+	full, err := normalise(name)
+	if err == nil && strings.Contains(full, "@") {
+		err = errUsage{fmt.Errorf("image name %q: a digest cannot be given to an image: use a tag",
+			name)}
 	}
 	return full, err
 }

@@ -102,6 +102,9 @@ func (l *loader) layout(index v1.IndexManifest) error {
 		if err != nil {
 			return err
 		}
+		if err := checkName(full, d); err != nil {
+			return err
+		}
 		if err := l.image(full, d); err != nil {
 			return fmt.Errorf("%s: %w", full, err)
 		}
@@ -127,6 +130,17 @@ func (l *loader) fullName(name string) (string, error) {
 		err = fmt.Errorf("%w: give it another one with -name", err)
 	}
 	return full, err
+}
+
+// checkName refuses a name with a digest that is another one. Who runs an image by its digest relies
+// on getting that one, and the names in a file are those of a stranger.
+func checkName(full string, d v1.Descriptor) error {
+	_, digest, found := strings.Cut(full, "@")
+	if found && digest != d.Digest.String() {
+		return fmt.Errorf("%s: the digest of the image is %s: give it another name with -name",
+			full, d.Digest)
+	}
+	return nil
 }
 
 func (l *loader) nameOfFile() string {
@@ -244,6 +258,9 @@ func (l *loader) saved(images []savedImage) error {
 		for _, name := range names {
 			full, err := l.fullName(name)
 			if err != nil {
+				return err
+			}
+			if err := checkName(full, d); err != nil {
 				return err
 			}
 			if err := l.prepare(full, d); err != nil {

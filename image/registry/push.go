@@ -23,7 +23,7 @@ import (
 // returns how many bytes did.
 func Push(ctx context.Context, s *layout.Store, full string, o Options) (sent int64, err error) {
 	if strings.Contains(full, "@") {
-		return 0, errors.New("a digest follows from the image: push it by a tag")
+		return 0, errors.New("a digest cannot be given to an image: use a tag")
 	}
 	d, err := s.Find(full)
 	if err != nil {
