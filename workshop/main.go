@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"container.example/workshop/internal/harness"
+	"container.example/workshop/workshop/record"
 )
 
 // Exit statuses of the command.
@@ -61,6 +62,9 @@ func asHelper() (status int, ok bool) {
 	}
 	if harness.IsStage() {
 		return harness.Stage(), true
+	}
+	if record.IsStage() {
+		return record.Stage(), true
 	}
 	what := os.Getenv(tryEnv)
 	if what == "" {
@@ -113,7 +117,7 @@ throw-away host where it cannot harm the machine.
 		Commands: []*cli.Command{
 			a.start(), a.watch(), a.check(), a.hint(),
 			a.list(), a.skip(), a.plan(), a.diff(), a.catchup(),
-			a.progress(), a.reset(), a.doctor(), a.demo(), a.inspect(), a.attack(),
+			a.progress(), a.reset(), a.doctor(), a.demo(), a.inspect(), a.attack(), a.record(),
 		},
 		HideHelpCommand: true,
 	}

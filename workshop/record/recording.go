@@ -21,6 +21,8 @@ type Recording struct {
 	// Cut says why the recording is not of the whole run: "time limit of 10s", "more than 5000
 	// steps: 120034 were left out". Otherwise it is empty.
 	Cut string `json:"cut,omitempty"`
+	// Notes say what is otherwise than it would be without a recorder: a sentence each.
+	Notes []string `json:"notes,omitempty"`
 	// Source holds the lines round each place in Steps, by file and line number.
 	Source map[string]map[int]string `json:"source,omitempty"`
 }

@@ -1,0 +1,114 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v3"
+	"golang.org/x/sys/unix"
+
+	"container.example/workshop/workshop/record"
+)
+
+func (a *app) record() *cli.Command {
+	file, limit, steps := "", time.Duration(0), 0
+	return &cli.Command{
+		Name:      "record",
+		Usage:     "Record how a program makes a container",
+		ArgsUsage: "-- CMD [ARG...]",
+		Description: `Run a command and record each system call that makes a container, and what
+host and process look like after it. The command is any program in any
+language, without a change to it; all processes that it starts are followed.
+FILE.json is the recording for programs.
+
+  workshop record -o run.json -- ./container run sh -c 'echo hello'
+
+The command has this terminal. Its exit status is told, and is not that of
+this program, which ends with 0 if the recording was written.`,
+		Flags: []cli.Flag{
+			&cli.StringFlag{
+				Name: "o", Destination: &file, Value: "record.json",
+				Usage: "`FILE` to write",
+			},
+			&cli.DurationFlag{
+				Name: "limit", Destination: &limit, Value: time.Minute,
+				Usage: "`TIME` after which all that the command has started is killed; 0 is forever",
+			},
+			&cli.IntFlag{
+				Name: "steps", Destination: &steps, Value: record.DefaultSteps,
+				Usage: "the `NUMBER` of steps that are recorded; what comes later only runs",
+			},
+		},
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			command := cmd.Args().Slice()
+			switch {
+			case len(command) == 0:
+				return errors.New("record: which command? (record [-o FILE] -- CMD [ARG...])")
+			case steps < 1:
+				return fmt.Errorf("record -steps %d: must be at least 1", steps)
+			case limit < 0:
+				return fmt.Errorf("record -limit %v: must not be negative", limit)
+			}
+			recording, err := recordCommand(ctx, record.Options{
+				Command: command,
+				Stdin:   os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+				Limit:    limit,
+				MaxSteps: steps,
+			})
+			if err != nil {
+				return fmt.Errorf("record: %w", err)
+			}
+			if err := writeRecording(file, recording); err != nil {
+				return fmt.Errorf("record: %w", err)
+			}
+			a.tellRecording(file, recording)
+			return nil
+		},
+	}
+}
+
+// recordCommand runs a command until it ends. The interrupt key is for the command, which shares
+// the terminal: what it makes of it is recorded.
+func recordCommand(ctx context.Context, o record.Options) (*record.Recording, error) {
+	ctx, stop := signal.NotifyContext(context.WithoutCancel(ctx), unix.SIGTERM, unix.SIGHUP)
+	defer stop()
+	return record.Run(ctx, o)
+}
+
+// writeRecording writes a recording in the form that the name of the file says.
+func writeRecording(name string, r *record.Recording) (err error) {
+	if !strings.HasSuffix(name, ".json") {
+		return fmt.Errorf("-o %q: must end in .json", name)
+	}
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return r.Write(f)
+}
+
+// tellRecording says in two lines what was recorded.
+func (a *app) tellRecording(file string, r *record.Recording) {
+	refused := 0
+	for _, step := range r.Steps {
+		if step.Errno != "" {
+			refused++
+		}
+	}
+	fmt.Fprintf(os.Stderr, "%s: %d steps, %d refused; the command ended with %s\n",
+		file, len(r.Steps), refused, r.Ended)
+	for _, line := range slices.Concat([]string{r.Cut}, r.Notes) {
+		if line != "" {
+			fmt.Fprintf(os.Stderr, "%s\n", line)
+		}
+	}
+}

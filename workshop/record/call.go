@@ -1,0 +1,202 @@
+//go:build linux
+
+package record
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// callKind is a system call that is recorded.
+type callKind struct {
+	number    int
+	name, man string
+	// decode says in words what a call does. It returns false if the call is of no interest.
+	decode func(*call) bool
+	// result says what the call returned, if that is of interest.
+	result func(c *call, value int64) string
+	// looks says what the call changes besides the process.
+	looks look
+}
+
+// look is what has to be looked at after a call, besides its process.
+type look uint
+
+const (
+	lookMounts look = 1 << iota
+	lookNetwork
+	lookCgroups
+	lookRights // of the thread alone, from now on shown as those of the process
+	lookHostname
+)
+
+// call is a system call on its way.
+type call struct {
+	kind   *callKind
+	thread *thread
+	tracer *tracer
+	raw    [6]uint64
+
+	args       []Arg
+	words, key string
+	place      *Place
+
+	result, errno string
+	value         int64
+	other         *process // that it made
+	looks         look     // as in callKind, for this one call
+	about         string   // what a promise may depend on: a file of a cgroup, a file system
+	undo          func()   // takes back what was changed to follow a child
+}
+
+// holds tells whether a call meets a condition, as the filter does it.
+func (c condition) holds(args [6]uint64) bool {
+	value := uint32(args[c.arg])
+	switch {
+	case c.any != 0:
+		return value&c.any != 0
+	case c.none != 0:
+		return value&c.none == 0
+	case c.below != 0:
+		return value < c.below
+	case c.isNot0:
+		return args[c.arg] != 0
+	case len(c.oneOf) == 0:
+		return true
+	}
+	for _, one := range c.oneOf {
+		if value == one {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *call) arg(name, value string) { c.args = append(c.args, Arg{Name: name, Value: value}) }
+
+func (c *call) text(i int) string { return readText(c.thread.tid, c.raw[i]) }
+
+func (c *call) memory(address uint64, size int) []byte {
+	return readMemory(c.thread.tid, address, size)
+}
+
+func (c *call) number(i int) int { return int(int32(c.raw[i])) }
+
+func (c *call) proc(name string) string {
+	return fmt.Sprintf("/proc/%d/%s", c.thread.tid, name)
+}
+
+// file is what a descriptor of the thread is open for.
+func (c *call) file(fd int) string {
+	name, err := os.Readlink(c.proc("fd/" + strconv.Itoa(fd)))
+	if err != nil {
+		return fmt.Sprintf("descriptor %d", fd)
+	}
+	return strings.TrimSuffix(name, " (deleted)")
+}
+
+// absolute is a path as the thread sees it, without what depends on where the thread is.
+func (c *call) absolute(dir int, path string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	from := ""
+	if dir == unix.AT_FDCWD {
+		from, _ = os.Readlink(c.proc("cwd"))
+	} else {
+		from = c.file(dir)
+	}
+	return filepath.Join(from, path)
+}
+
+// shown is a path as the program named it, or what its directory is open for.
+func (c *call) shown(dir int, path string) string {
+	if path == "" && dir != unix.AT_FDCWD {
+		return c.file(dir)
+	}
+	if dir != unix.AT_FDCWD && !filepath.IsAbs(path) {
+		return filepath.Join(c.file(dir), path)
+	}
+	return path
+}
+
+// follow has a child followed that the caller would not have followed: without its tracer our
+// filter would refuse its calls.
+func (c *call) follow() {
+	switch c.kind.number {
+	case unix.SYS_CLONE:
+		if flags := c.raw[0]; flags&unix.CLONE_UNTRACED != 0 {
+			// An error: it was killed.
+			_ = setFirstArgument(c.thread.tid, flags&^unix.CLONE_UNTRACED)
+		}
+	case unix.SYS_CLONE3:
+		tid, at := c.thread.tid, c.raw[0]
+		flags := readWord(tid, at)
+		if flags&unix.CLONE_UNTRACED == 0 {
+			return
+		}
+		if err := writeWord(tid, at, flags&^unix.CLONE_UNTRACED); err == nil {
+			c.undo = func() { _ = writeWord(tid, at, flags) } // an error: it was killed
+		}
+	}
+}
+
+// restore takes back what follow has changed.
+func (c *call) restore() {
+	if c.undo != nil {
+		c.undo()
+		c.undo = nil
+	}
+}
+
+// callNumbers are the numbers of all calls that are recorded.
+func callNumbers() (numbers []int) {
+	for number := range callKinds {
+		numbers = append(numbers, number)
+	}
+	return numbers
+}
+
+// callKinds are the calls that are recorded, by number.
+var callKinds map[int]*callKind
+
+func init() {
+	callKinds = map[int]*callKind{}
+	for _, kinds := range [][]callKind{
+		processCalls, mountCalls, fileCalls, rightsCalls, networkCalls, callsHere,
+	} {
+		for i := range kinds {
+			callKinds[kinds[i].number] = &kinds[i]
+		}
+	}
+}
+
+// structure is a struct that a call takes by its address.
+type structure []byte
+
+func (s structure) u64(offset int) uint64 {
+	if len(s) < offset+8 {
+		return 0
+	}
+	return binary.NativeEndian.Uint64(s[offset:])
+}
+
+func (s structure) u32(offset int) uint32 {
+	if len(s) < offset+4 {
+		return 0
+	}
+	return binary.NativeEndian.Uint32(s[offset:])
+}
+
+func (s structure) u16(offset int) uint16 {
+	if len(s) < offset+2 {
+		return 0
+	}
+	return binary.NativeEndian.Uint16(s[offset:])
+}

@@ -1,0 +1,329 @@
+//go:build linux
+
+package record
+
+import (
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// fileCalls are those on files that make a container: of control groups, maps, devices, terminals.
+var fileCalls = []callKind{
+	{number: unix.SYS_OPENAT, name: "openat", man: "open(2)", decode: decodeOpenat},
+	{number: unix.SYS_OPENAT2, name: "openat2", man: "openat2(2)", decode: decodeOpenat2},
+	{
+		number: unix.SYS_MKDIRAT, name: "mkdirat", man: "mkdir(2)", decode: decodeMkdirat,
+		looks: lookCgroups,
+	},
+	{
+		number: unix.SYS_UNLINKAT, name: "unlinkat", man: "unlink(2)", decode: decodeUnlinkat,
+		looks: lookCgroups,
+	},
+	{number: unix.SYS_WRITE, name: "write", man: "write(2)", decode: decodeWrite},
+	{number: unix.SYS_PWRITE64, name: "pwrite64", man: "pwrite(2)", decode: decodeWrite},
+	{number: unix.SYS_WRITEV, name: "writev", man: "writev(2)", decode: decodeWritev},
+	{number: unix.SYS_MKNODAT, name: "mknodat", man: "mknod(2)", decode: decodeMknodat},
+	{number: unix.SYS_SYMLINKAT, name: "symlinkat", man: "symlink(2)", decode: decodeSymlinkat},
+	{number: unix.SYS_IOCTL, name: "ioctl", man: "ioctl(2)", decode: decodeIoctl},
+}
+
+// What a file is that matters: see fileKind.
+const (
+	cgroupFile   = "cgroup"
+	mapFile      = "map"
+	sysctlFile   = "sysctl"
+	terminalFile = "terminal"
+	procFile     = "proc"
+)
+
+var (
+	mapPath  = regexp.MustCompile(`^/proc/(\d+|self|thread-self)(?:/task/\d+)?/(uid_map|gid_map|setgroups)$`)
+	selfPath = regexp.MustCompile(`^/proc/(\d+|self|thread-self)(?:/task/\d+)?/` +
+		`(oom_score_adj|attr/.*|timens_offsets|loginuid)$`)
+)
+
+const cgroupRoot = "/sys/fs/cgroup/"
+
+// fileKind says why a file is of interest, or "".
+func fileKind(path string) string {
+	switch {
+	case strings.HasPrefix(path, cgroupRoot):
+		return cgroupFile
+	case mapPath.MatchString(path):
+		return mapFile
+	case selfPath.MatchString(path):
+		return procFile
+	case strings.HasPrefix(path, "/proc/sys/"):
+		return sysctlFile
+	case path == "/dev/ptmx", strings.HasSuffix(path, "/pts/ptmx"):
+		return terminalFile
+	}
+	return ""
+}
+
+// fileWords are the words for a file, and its name in a key.
+func fileWords(kind, path string) (words, key string) {
+	switch kind {
+	case cgroupFile:
+		name := filepath.Base(path)
+		return name + " of the cgroup " + cgroupName(filepath.Dir(path)), "cgroup " + name
+	case mapFile:
+		name := filepath.Base(path)
+		return name + " of the user namespace", name
+	case procFile:
+		m := selfPath.FindStringSubmatch(path)
+		return path, m[2]
+	case terminalFile:
+		return "a new terminal pair", "terminal"
+	}
+	return path, path
+}
+
+// cgroupName is a directory below the root of control groups, without that.
+func cgroupName(dir string) string { return strings.TrimPrefix(dir, cgroupRoot) }
+
+func decodeOpenat(c *call) bool { return c.opens(c.number(0), c.text(1), c.raw[2]) }
+
+func decodeOpenat2(c *call) bool {
+	flags := readWord(c.thread.tid, c.raw[2]) // of struct open_how
+	if flags&(unix.O_WRONLY|unix.O_RDWR) == 0 {
+		return false
+	}
+	return c.opens(c.number(0), c.text(1), flags)
+}
+
+var openFlags = []flag{
+	{unix.O_RDWR, "O_RDWR"},
+	{unix.O_WRONLY, "O_WRONLY"},
+	{unix.O_CREAT, "O_CREAT"},
+	{unix.O_TRUNC, "O_TRUNC"},
+	{unix.O_APPEND, "O_APPEND"},
+	{unix.O_CLOEXEC, "O_CLOEXEC"},
+}
+
+func (c *call) opens(dir int, name string, flags uint64) bool {
+	path := c.absolute(dir, name)
+	kind := fileKind(path)
+	if kind == "" {
+		return false
+	}
+	words, key := fileWords(kind, path)
+	c.arg("path", c.shown(dir, name))
+	known := uint64(0)
+	for _, f := range openFlags {
+		known |= f.bits
+	}
+	c.arg("flags", flagNames(flags&known, openFlags))
+	c.words = words + " is opened"
+	c.key = "open " + key
+	return true
+}
+
+func decodeMkdirat(c *call) bool { return c.makesDir(c.number(0), c.text(1)) }
+
+func (c *call) makesDir(dir int, name string) bool {
+	path := c.absolute(dir, name)
+	if fileKind(path) != cgroupFile {
+		return false
+	}
+	c.arg("path", c.shown(dir, name))
+	c.words = "a new control group: " + cgroupName(path)
+	c.key = "mkdir cgroup"
+	c.about = path
+	return true
+}
+
+func decodeUnlinkat(c *call) bool {
+	return c.raw[2]&unix.AT_REMOVEDIR != 0 && c.removesDir(c.number(0), c.text(1))
+}
+
+func (c *call) removesDir(dir int, name string) bool {
+	path := c.absolute(dir, name)
+	if fileKind(path) != cgroupFile {
+		return false
+	}
+	c.arg("path", c.shown(dir, name))
+	c.words = "the control group " + cgroupName(path) + " is removed"
+	c.key = "rmdir cgroup"
+	c.about = path
+	return true
+}
+
+func decodeWrite(c *call) bool {
+	return c.writes(c.number(0), func() []byte {
+		return c.memory(c.raw[1], int(min(c.raw[2], pageSize)))
+	})
+}
+
+// decodeWritev reads struct iovec one after the other.
+func decodeWritev(c *call) bool {
+	const mostParts = 16
+	return c.writes(c.number(0), func() (data []byte) {
+		for i := range min(c.raw[2], mostParts) {
+			part := structure(c.memory(c.raw[1]+16*i, 16))
+			data = append(data, c.memory(part.u64(0), int(min(part.u64(8), pageSize)))...)
+		}
+		return data
+	})
+}
+
+// writes decodes a write to a file that matters, or to a socket.
+func (c *call) writes(fd int, read func() []byte) bool {
+	path := c.file(fd)
+	if strings.HasPrefix(path, "socket:") {
+		return c.sends(path, read)
+	}
+	kind := fileKind(path)
+	if kind == "" || kind == terminalFile {
+		return false
+	}
+	value := strings.TrimSpace(string(read()))
+	words, key := fileWords(kind, path)
+	c.arg("file", path)
+	c.arg("value", value)
+	c.words = words + " becomes " + quoted(value)
+	c.key = "write " + key
+	c.about = filepath.Base(path)
+	switch kind {
+	case cgroupFile:
+		c.writesCgroup(path, value)
+	case mapFile:
+		c.writesMap(path, value)
+	}
+	return true
+}
+
+func (c *call) writesCgroup(path, value string) {
+	c.looks |= lookCgroups
+	group := cgroupName(filepath.Dir(path))
+	switch name := filepath.Base(path); name {
+	case "cgroup.procs", "tasks", "cgroup.threads":
+		pid, _ := strconv.Atoi(value)
+		if pid == 0 {
+			pid = c.thread.process.pid
+		} else {
+			pid = c.pidOf(pid)
+		}
+		c.other = c.tracer.processByPID(pid)
+		c.words = fmt.Sprintf("process %d moves to the cgroup %s", pid, group)
+	case "cgroup.subtree_control":
+		c.words = "the cgroups below " + group + " get controllers: " + value
+	case "cgroup.kill":
+		c.words = "all processes of the cgroup " + group + " are killed"
+	}
+}
+
+func (c *call) writesMap(path, value string) {
+	pid, err := strconv.Atoi(mapPath.FindStringSubmatch(path)[1])
+	if err == nil {
+		c.other = c.tracer.processByPID(c.pidOf(pid))
+	}
+	switch name := filepath.Base(path); name {
+	case "setgroups":
+		c.words = "setgroups(2) is forbidden in the user namespace"
+		if value != "deny" {
+			c.words = "setgroups(2) is allowed in the user namespace"
+		}
+	default:
+		var lines []string
+		for line := range strings.Lines(value) {
+			var inside, outside, count uint32
+			if _, err := fmt.Sscan(line, &inside, &outside, &count); err == nil {
+				lines = append(lines, mapWords(name[:3], inside, outside, count))
+			}
+		}
+		c.words = list(lines)
+	}
+}
+
+// mapWords are the words for a line of a map.
+func mapWords(what string, inside, outside, count uint32) string {
+	if count == 1 {
+		return fmt.Sprintf("%s %d inside is %d outside", what, inside, outside)
+	}
+	return fmt.Sprintf("%ss %d to %d inside are %d to %d outside",
+		what, inside, inside+count-1, outside, outside+count-1)
+}
+
+// pidOf is a process by its number in the namespace of the caller.
+func (c *call) pidOf(number int) int {
+	caller := c.tracer.state.Processes[c.thread.process.pid]
+	if caller == nil || len(caller.PIDs) < 2 {
+		return number
+	}
+	depth := len(caller.PIDs) - 1
+	for pid, p := range c.tracer.state.Processes {
+		if len(p.PIDs) > depth && p.PIDs[depth] == number {
+			return pid
+		}
+	}
+	return number
+}
+
+func decodeMknodat(c *call) bool {
+	return c.makesNode(c.number(0), c.text(1), c.raw[2], c.raw[3])
+}
+
+func (c *call) makesNode(dir int, name string, mode, device uint64) bool {
+	path := c.absolute(dir, name)
+	kind := ""
+	switch mode & unix.S_IFMT {
+	case unix.S_IFCHR:
+		kind = "character"
+	case unix.S_IFBLK:
+		kind = "block"
+	default:
+		return false
+	}
+	major, minor := unix.Major(device), unix.Minor(device)
+	c.arg("path", c.shown(dir, name))
+	c.arg("mode", fmt.Sprintf("%s device, %#o", kind, mode&^uint64(unix.S_IFMT)))
+	c.arg("device", fmt.Sprintf("%d:%d", major, minor))
+	c.words = fmt.Sprintf("%s becomes the %s device %d:%d", c.shown(dir, name), kind, major, minor)
+	c.key = "mknod " + keyPath(path)
+	return true
+}
+
+func decodeSymlinkat(c *call) bool { return c.makesLink(c.text(0), c.number(1), c.text(2)) }
+
+func (c *call) makesLink(target string, dir int, name string) bool {
+	path := c.absolute(dir, name)
+	if filepath.Base(filepath.Dir(path)) != "dev" {
+		return false
+	}
+	c.arg("target", target)
+	c.arg("path", c.shown(dir, name))
+	c.words = c.shown(dir, name) + " becomes a link to " + target
+	c.key = "symlink " + keyPath(path)
+	return true
+}
+
+func decodeIoctl(c *call) bool {
+	file := c.file(c.number(0))
+	c.arg("fd", file)
+	requests := map[uint32]string{
+		unix.SIOCSIFFLAGS: "SIOCSIFFLAGS",
+		unix.SIOCSIFADDR:  "SIOCSIFADDR",
+		unix.SIOCBRADDBR:  "SIOCBRADDBR",
+		unix.SIOCBRADDIF:  "SIOCBRADDIF",
+		unix.TUNSETIFF:    "TUNSETIFF",
+	}
+	if uint32(c.raw[1]) == unix.TIOCSCTTY {
+		c.arg("request", "TIOCSCTTY")
+		c.words = file + " becomes the terminal of the session"
+		c.key = "ioctl TIOCSCTTY"
+		c.kind = &callKind{
+			number: c.kind.number, name: c.kind.name, man: "TIOCSCTTY(2const)",
+			decode: c.kind.decode,
+		}
+		return true
+	}
+	request := requests[uint32(c.raw[1])]
+	c.arg("request", request)
+	return c.configures(request)
+}

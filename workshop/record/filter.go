@@ -1,0 +1,121 @@
+//go:build linux
+
+package record
+
+import (
+	"fmt"
+	"slices"
+	"unsafe"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// The places of struct seccomp_data (seccomp(2)). Of an argument the lower half is looked at: both
+// architectures are little-endian.
+const (
+	dataNumber = 0
+	dataArch   = 4
+	dataArgs   = 16
+)
+
+// A condition says when a call stops, by the lower half of one argument.
+type condition struct {
+	arg    int
+	oneOf  []uint32 // the argument is one of these
+	any    uint32   // or one of these bits is set
+	none   uint32   // or none of these bits is set
+	below  uint32   // or it is lower
+	isNot0 bool     // or it is not 0, in either half
+}
+
+// conditions are those of calls that are too many to stop at each, by number. A call that stops and
+// has no condition always stops.
+var conditions = map[int]condition{
+	// A thread is no news, and a Go program starts many.
+	unix.SYS_CLONE: {none: unix.CLONE_THREAD},
+	unix.SYS_PRCTL: {oneOf: []uint32{
+		unix.PR_SET_PDEATHSIG, unix.PR_SET_NO_NEW_PRIVS, unix.PR_SET_SECCOMP,
+		unix.PR_CAPBSET_DROP, unix.PR_CAP_AMBIENT, unix.PR_SET_KEEPCAPS,
+		unix.PR_SET_SECUREBITS, unix.PR_SET_DUMPABLE, unix.PR_SET_CHILD_SUBREAPER,
+	}},
+	unix.SYS_IOCTL: {arg: 1, oneOf: []uint32{
+		unix.TIOCSCTTY, unix.SIOCSIFFLAGS, unix.SIOCSIFADDR, unix.SIOCBRADDBR,
+		unix.SIOCBRADDIF, unix.TUNSETIFF,
+	}},
+	unix.SYS_KEYCTL:    {oneOf: []uint32{unix.KEYCTL_JOIN_SESSION_KEYRING}},
+	unix.SYS_OPENAT:    {arg: 2, any: unix.O_WRONLY | unix.O_RDWR},
+	unix.SYS_PRLIMIT64: {arg: 2, isNot0: true},
+	// No file that matters takes more than a page at once.
+	unix.SYS_WRITE:    {arg: 2, below: pageSize},
+	unix.SYS_PWRITE64: {arg: 2, below: pageSize},
+}
+
+// newFilter is the filter of seccomp(2) that stops a thread at the calls of these numbers, and lets
+// all others pass without a stop.
+func newFilter(numbers []int, conditions map[int]condition) ([]unix.SockFilter, error) {
+	pass := bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW}
+	stop := bpf.RetConstant{Val: unix.SECCOMP_RET_TRACE}
+	program := []bpf.Instruction{
+		bpf.LoadAbsolute{Off: dataArch, Size: 4},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: auditArch, SkipTrue: 1},
+		pass, // a program of 32 bits has other numbers
+		bpf.LoadAbsolute{Off: dataNumber, Size: 4},
+	}
+	slices.Sort(numbers)
+	for _, number := range slices.Compact(numbers) {
+		body := []bpf.Instruction{stop}
+		if c, ok := conditions[number]; ok {
+			body = c.program(pass, stop)
+		}
+		program = append(program, bpf.JumpIf{
+			Cond: bpf.JumpNotEqual, Val: uint32(number), SkipTrue: uint8(len(body)),
+		})
+		program = append(program, body...)
+	}
+	raw, err := bpf.Assemble(append(program, pass))
+	if err != nil {
+		return nil, fmt.Errorf("filter: %w", err)
+	}
+	var filter []unix.SockFilter
+	for _, r := range raw {
+		filter = append(filter, unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K})
+	}
+	return filter, nil
+}
+
+// program looks at the argument, and ends either way.
+func (c condition) program(pass, stop bpf.Instruction) []bpf.Instruction {
+	offset := uint32(dataArgs + 8*c.arg)
+	p := []bpf.Instruction{bpf.LoadAbsolute{Off: offset, Size: 4}}
+	switch {
+	case c.any != 0:
+		p = append(p, bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: c.any, SkipFalse: 1}, stop)
+	case c.none != 0:
+		p = append(p, bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: c.none, SkipTrue: 1}, stop)
+	case c.below != 0:
+		p = append(p, bpf.JumpIf{Cond: bpf.JumpLessThan, Val: c.below, SkipFalse: 1}, stop)
+	case c.isNot0:
+		p = append(p,
+			bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: 0, SkipTrue: 2},
+			bpf.LoadAbsolute{Off: offset + 4, Size: 4},
+			bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0, SkipTrue: 1},
+			stop,
+		)
+	}
+	for _, value := range c.oneOf {
+		p = append(p, bpf.JumpIf{Cond: bpf.JumpEqual, Val: value, SkipFalse: 1}, stop)
+	}
+	return append(p, pass)
+}
+
+// installFilter gives this thread a filter. What it starts has it too.
+func installFilter(filter []unix.SockFilter) error {
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0,
+		uintptr(unsafe.Pointer(&program)))
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}

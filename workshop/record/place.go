@@ -1,0 +1,433 @@
+//go:build linux
+
+package record
+
+import (
+	"bufio"
+	"debug/buildinfo"
+	"debug/dwarf"
+	"debug/elf"
+	"debug/gosym"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// places finds the lines of source that make calls.
+type places struct {
+	programs map[string]*program // by device, inode and time of the file
+	// current are the programs of processes, by how many programs the process executed before.
+	current map[[2]int]*loaded
+}
+
+// loaded is a program in the memory of a process.
+type loaded struct {
+	*program
+	bias       uint64 // what is added to the addresses in the file
+	start, end uint64 // of its instructions in memory
+}
+
+func newPlaces() places {
+	return places{programs: map[string]*program{}, current: map[[2]int]*loaded{}}
+}
+
+// find is the place of the call that a thread is about to make, or nil if it is not known.
+func (p *places) find(th *thread, info *syscallInfo) *Place {
+	l := p.load(th.process)
+	if l == nil {
+		return nil
+	}
+	frame, back := frameOf(th.tid, info.sp)
+	var best *Place
+	for pc := range l.returns(th.tid, info, frame, back) {
+		place := l.place(pc)
+		switch {
+		case place == nil:
+		case place.Line > 0 && place.File != "":
+			return place
+		case best == nil:
+			best = place
+		}
+	}
+	return best
+}
+
+// load finds the program of a process.
+func (p *places) load(process *process) *loaded {
+	key := [2]int{process.pid, process.program}
+	if l, ok := p.current[key]; ok {
+		return l
+	}
+	exe := "/proc/" + strconv.Itoa(process.pid) + "/exe"
+	var st unix.Stat_t
+	if err := unix.Stat(exe, &st); err != nil {
+		return nil
+	}
+	name := fmt.Sprint(st.Dev, " ", st.Ino, " ", st.Mtim)
+	known, ok := p.programs[name]
+	if !ok {
+		known = readProgram(exe)
+		p.programs[name] = known
+	}
+	var l *loaded
+	if known != nil {
+		l = known.locate(process.pid)
+	}
+	p.current[key] = l
+	return l
+}
+
+// program is what is known of an executable file.
+type program struct {
+	first  uint64 // the address of its first segment
+	table  *gosym.Table
+	module string // the path of the Go module, "" if it is not known
+	main   string // the package of the program
+	lines  *dwarfLines
+	// functions are those of the symbol table, in the order of their addresses.
+	functions []elf.Symbol
+}
+
+// readProgram reads the tables of a file. A program without any is nil.
+func readProgram(file string) *program {
+	f, err := elf.Open(file)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	p := &program{}
+	for _, segment := range f.Progs {
+		if segment.Type == elf.PT_LOAD {
+			p.first = segment.Vaddr - segment.Off
+			break
+		}
+	}
+	if table, err := readGoTable(f); err == nil {
+		p.table = table
+		if info, err := buildinfo.ReadFile(file); err == nil {
+			p.module, p.main = info.Main.Path, info.Path
+		}
+		return p
+	}
+	p.lines = readLines(f)
+	symbols, _ := f.Symbols() // none: it is stripped
+	for _, s := range symbols {
+		if elf.ST_TYPE(s.Info) == elf.STT_FUNC && s.Value != 0 {
+			p.functions = append(p.functions, s)
+		}
+	}
+	slices.SortFunc(p.functions, func(a, b elf.Symbol) int {
+		switch {
+		case a.Value < b.Value:
+			return -1
+		case a.Value > b.Value:
+			return 1
+		}
+		return 0
+	})
+	if p.lines == nil && len(p.functions) == 0 {
+		return nil
+	}
+	return p
+}
+
+// readGoTable reads the table of lines that each Go program has for its own stack traces.
+func readGoTable(f *elf.File) (*gosym.Table, error) {
+	section, text := f.Section(".gopclntab"), f.Section(".text")
+	if section == nil || text == nil {
+		return nil, io.ErrUnexpectedEOF
+	}
+	data, err := section.Data()
+	if err != nil {
+		return nil, err
+	}
+	start := text.Addr
+	if symbols, err := f.Symbols(); err == nil { // with cgo other code comes before
+		for _, s := range symbols {
+			if s.Name == "runtime.text" {
+				start = s.Value
+			}
+		}
+	}
+	return gosym.NewTable(nil, gosym.NewLineTable(data, start))
+}
+
+// locate finds where a process has the program in memory.
+func (p *program) locate(pid int) *loaded {
+	dir := "/proc/" + strconv.Itoa(pid)
+	exe := readLink(dir + "/exe")
+	f, err := os.Open(dir + "/maps")
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	l := &loaded{program: p}
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		// START-END rwxp OFFSET MAJOR:MINOR INODE NAME
+		var start, end, offset uint64
+		var rights string
+		n, _ := fmt.Sscanf(lines.Text(), "%x-%x %s %x", &start, &end, &rights, &offset)
+		if n != 4 || !strings.HasSuffix(lines.Text(), exe) {
+			continue
+		}
+		if l.end == 0 && l.bias == 0 {
+			l.bias = start - offset - p.first
+		}
+		if strings.Contains(rights, "x") {
+			if l.start == 0 {
+				l.start = start
+			}
+			l.end = end
+		}
+	}
+	if l.end == 0 {
+		return nil
+	}
+	return l
+}
+
+// returns are the addresses to which the functions on the stack of a thread return, from the
+// innermost on, and before them the one of the call itself.
+func (l *loaded) returns(
+	tid int, info *syscallInfo, frame, back uint64,
+) func(func(uint64) bool) {
+	return func(yield func(uint64) bool) {
+		for _, pc := range []uint64{info.ip, back} {
+			if l.holds(pc) && !yield(pc-1) {
+				return
+			}
+		}
+		if l.table != nil {
+			l.frames(tid, frame, yield)
+			return
+		}
+		// The libraries of other languages have no frame pointers. What looks like an address of
+		// the program, behind an instruction that calls, is one.
+		const most = 8192
+		stack := structure(readMemory(tid, info.sp, most))
+		for at := 0; at+8 <= len(stack); at += 8 {
+			pc := stack.u64(at)
+			if l.holds(pc) && followsCall(tid, pc) && !yield(pc-1) {
+				return
+			}
+		}
+	}
+}
+
+// frames follows the frame pointers, which all functions of Go keep.
+func (l *loaded) frames(tid int, frame uint64, yield func(uint64) bool) {
+	const most = 64
+	for range most {
+		pair := structure(readMemory(tid, frame, 16))
+		next, pc := pair.u64(0), pair.u64(8)
+		if pc == 0 || l.holds(pc) && !yield(pc-1) || next <= frame {
+			return
+		}
+		frame = next
+	}
+}
+
+// holds tells whether an address is one of the program's instructions.
+func (l *loaded) holds(pc uint64) bool { return l.start < pc && pc <= l.end }
+
+// place is the place of an address, or nil if that is not in the program's own source.
+func (l *loaded) place(pc uint64) *Place {
+	pc -= l.bias
+	if l.table != nil {
+		return l.goPlace(pc)
+	}
+	if l.lines != nil {
+		if place := l.lines.find(pc); place != nil {
+			place.Function = l.function(pc)
+			return place
+		}
+	}
+	if name := l.function(pc); name != "" && !strings.HasPrefix(name, "_") {
+		return &Place{Function: name}
+	}
+	return nil
+}
+
+func (p *program) function(pc uint64) string {
+	i, found := slices.BinarySearchFunc(p.functions, pc, func(s elf.Symbol, pc uint64) int {
+		switch {
+		case s.Value < pc:
+			return -1
+		case s.Value > pc:
+			return 1
+		}
+		return 0
+	})
+	if !found {
+		i--
+	}
+	if i < 0 || pc >= p.functions[i].Value+max(p.functions[i].Size, 1) {
+		return ""
+	}
+	return p.functions[i].Name
+}
+
+// goPlace is a place of a Go program, if it is in the module of the program.
+func (p *program) goPlace(pc uint64) *Place {
+	file, line, function := p.table.PCToLine(pc)
+	if function == nil || !p.owns(function.Name) || file == "<autogenerated>" {
+		return nil
+	}
+	return &Place{File: p.sourceFile(file), Line: line, Function: function.Name}
+}
+
+// owns tells whether a function is of the module of the program and not of a library.
+func (p *program) owns(function string) bool {
+	if strings.HasPrefix(function, "main.") {
+		return true
+	}
+	return p.module != "" && (strings.HasPrefix(function, p.module+"/") ||
+		strings.HasPrefix(function, p.module+"."))
+}
+
+// sourceFile is where a file of source is. A program that was built with -trimpath names it by its
+// module, which is looked for at the working directory and above.
+func (p *program) sourceFile(file string) string {
+	if filepath.IsAbs(file) || p.module == "" {
+		return file
+	}
+	inside, ok := strings.CutPrefix(file, p.module+"/")
+	dir, err := os.Getwd()
+	if !ok || err != nil {
+		return file
+	}
+	for {
+		text, _ := os.ReadFile(filepath.Join(dir, "go.mod"))
+		if strings.Contains("\n"+string(text), "\nmodule "+p.module+"\n") {
+			return filepath.Join(dir, inside)
+		}
+		if dir == "/" {
+			return file
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// dwarfLines are the lines of a program with debug information (dwarfstd.org, section 6.2).
+type dwarfLines struct {
+	entries []dwarfLine // in the order of addresses
+}
+
+type dwarfLine struct {
+	address uint64
+	file    string
+	line    int
+	end     bool // no code from here on
+}
+
+func readLines(f *elf.File) *dwarfLines {
+	data, err := f.DWARF()
+	if err != nil {
+		return nil
+	}
+	l := &dwarfLines{}
+	for units := data.Reader(); ; units.SkipChildren() {
+		unit, err := units.Next()
+		if err != nil || unit == nil {
+			break
+		}
+		lines, err := data.LineReader(unit)
+		if err != nil || lines == nil {
+			continue
+		}
+		var entry dwarf.LineEntry
+		for lines.Next(&entry) == nil {
+			name := ""
+			if entry.File != nil {
+				name = entry.File.Name
+			}
+			l.entries = append(l.entries, dwarfLine{
+				address: entry.Address,
+				file:    name,
+				line:    entry.Line,
+				end:     entry.EndSequence,
+			})
+		}
+	}
+	if len(l.entries) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(l.entries, func(a, b dwarfLine) int {
+		switch {
+		case a.address < b.address:
+			return -1
+		case a.address > b.address:
+			return 1
+		case a.end && !b.end: // one sequence ends where another begins
+			return -1
+		}
+		return 0
+	})
+	return l
+}
+
+// find is the line of an address, if it is in the program's own source.
+func (l *dwarfLines) find(pc uint64) *Place {
+	i, found := slices.BinarySearchFunc(l.entries, pc, func(e dwarfLine, pc uint64) int {
+		switch {
+		case e.address < pc:
+			return -1
+		case e.address > pc:
+			return 1
+		}
+		return 0
+	})
+	if !found {
+		i--
+	}
+	if i < 0 || l.entries[i].end || l.entries[i].line == 0 {
+		return nil
+	}
+	file := l.entries[i].file
+	for _, library := range []string{"/rustc/", "/usr/", "/.cargo/registry/", "/build/"} {
+		if strings.Contains(file, library) && library != "/usr/" ||
+			strings.HasPrefix(file, library) {
+			return nil
+		}
+	}
+	return &Place{File: file, Line: l.entries[i].line}
+}
+
+// source reads the lines round each place, where the file is here.
+func (p *places) source(steps []Step) map[string]map[int]string {
+	const around = 4
+	const mostSize = 4 << 20
+	all := map[string]map[int]string{}
+	files := map[string][]string{}
+	for _, step := range steps {
+		if step.Place == nil || step.Place.Line == 0 {
+			continue
+		}
+		file := step.Place.File
+		lines, known := files[file]
+		if !known {
+			st, err := os.Stat(file)
+			if err == nil && st.Mode().IsRegular() && st.Size() < mostSize {
+				text, _ := os.ReadFile(file) // an error: the place has no source
+				lines = strings.Split(string(text), "\n")
+			}
+			files[file] = lines
+		}
+		for n := step.Place.Line - around; n <= step.Place.Line+around; n++ {
+			if n < 1 || n > len(lines) {
+				continue
+			}
+			if all[file] == nil {
+				all[file] = map[int]string{}
+			}
+			all[file][n] = lines[n-1]
+		}
+	}
+	return all
+}

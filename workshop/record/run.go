@@ -1,0 +1,146 @@
+//go:build linux
+
+package record
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Options say what to record, and how much of it.
+type Options struct {
+	// Command is the program and its arguments. The program is looked for as a shell does.
+	Command []string
+	// Stdin, Stdout and Stderr are those of the command; nil is /dev/null.
+	Stdin, Stdout, Stderr *os.File
+	// Limit is how long the command may take before all of its processes are killed; 0 is forever.
+	Limit time.Duration
+	// MaxSteps is how many steps are recorded; what comes later only runs. 0 is DefaultSteps.
+	MaxSteps int
+	// Begin is called with the recording as it is before the first step.
+	Begin func(*Recording)
+	// Gate is called with each step, before the process that made it goes on. An error ends the
+	// command: all of its processes are killed.
+	Gate func(Step) error
+}
+
+// DefaultSteps is how many steps are recorded if Options do not say.
+const DefaultSteps = 5000
+
+// Run runs a command until its last process is gone, and records it. The end of the context kills
+// all processes; what was recorded until then is returned without an error.
+func Run(ctx context.Context, o Options) (*Recording, error) {
+	if len(o.Command) == 0 {
+		return nil, errors.New("no command")
+	}
+	path, err := exec.LookPath(o.Command[0])
+	if err != nil {
+		return nil, fmt.Errorf("exec %q: %w", o.Command[0], errors.Unwrap(err))
+	}
+	if o.MaxSteps == 0 {
+		o.MaxSteps = DefaultSteps
+	}
+	type result struct {
+		recording *Recording
+		err       error
+	}
+	done := make(chan result, 1)
+	go func() {
+		// Only the thread that follows a process may wait for it and let it go on (ptrace(2)). It
+		// is never unlocked: it ends with this goroutine, and nothing of it is left to others.
+		runtime.LockOSThread()
+		t := newTracer(o)
+		recording, err := t.run(ctx, path)
+		done <- result{recording: recording, err: err}
+	}()
+	r := <-done
+	return r.recording, r.err
+}
+
+// run starts the stage, follows it and all that it starts, and returns the recording.
+func (t *tracer) run(ctx context.Context, path string) (*Recording, error) {
+	t.readMachine()
+	letGo, err := t.startStage(path)
+	if err != nil {
+		return nil, err
+	}
+	defer letGo.Close()
+	t.begin()
+	if _, err := letGo.Write([]byte("!")); err != nil {
+		return nil, errors.Join(fmt.Errorf("start the command: %w", err), t.killAll(""))
+	}
+	if t.Limit > 0 {
+		timer := time.AfterFunc(t.Limit, func() {
+			_ = t.killAll(fmt.Sprintf("time limit of %v", t.Limit)) // an error: all are gone
+		})
+		defer timer.Stop()
+	}
+	stop := context.AfterFunc(ctx, func() { _ = t.killAll("interrupted") })
+	defer stop()
+	err = t.follow()
+	t.finish()
+	return t.recording, err
+}
+
+// startStage starts the stage of the command, which waits until something is written to letGo, and
+// begins to follow it.
+func (t *tracer) startStage(path string) (letGo *os.File, err error) {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer null.Close()
+	wait, letGo, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer wait.Close()
+	files := []uintptr{null.Fd(), null.Fd(), null.Fd(), wait.Fd()}
+	for i, stream := range []*os.File{t.Stdin, t.Stdout, t.Stderr} {
+		if stream != nil {
+			files[i] = stream.Fd()
+		}
+	}
+	args := append(append([]string{}, stageArgs...), t.Command...)
+	pid, err := syscall.ForkExec("/proc/self/exe", args, &syscall.ProcAttr{
+		Env:   append(withoutStage(os.Environ()), stageEnv+"="+path),
+		Files: files,
+	})
+	if err == nil {
+		err = seize(pid, traceOptions)
+		if err != nil {
+			_ = unix.Kill(pid, unix.SIGKILL)
+			err = fmt.Errorf("ptrace: %w (a debugger, or a limit such as yama's ptrace_scope)", err)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start the command: %w", err), letGo.Close())
+	}
+	t.root = pid
+	t.addThread(pid, &process{pid: pid, view: pid})
+	t.threads[pid].started = true
+	return letGo, nil
+}
+
+// finish completes the recording when no process is left.
+func (t *tracer) finish() {
+	r := t.recording
+	switch {
+	case t.cut != "":
+		r.Cut = t.cut
+	case t.leftOut > 0:
+		r.Cut = fmt.Sprintf("more than %d steps: %d were left out", t.MaxSteps, t.leftOut)
+	}
+	alignKeys(r.Steps, slices.Collect(maps.Keys(t.targets)))
+	r.Source = t.places.source(r.Steps)
+}

@@ -1,0 +1,383 @@
+//go:build linux
+
+package record
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// tracer follows all threads of a command. All of it belongs to one thread of the recorder, but for
+// what the mutex guards.
+type tracer struct {
+	Options
+	recording *Recording
+	began     time.Time
+	root      int // the process that Command is
+	state     State
+	changes   *Changes // what the step that is being made changed
+	places    places
+	host      host
+	leftOut   int // how many steps were left out
+	targets   map[string]bool
+	sockets   map[string]int // protocols of netlink(7), by the name of the socket
+
+	mutex   sync.Mutex
+	threads map[int]*thread
+	early   map[int]bool // those that stopped before their birth was told
+	killing bool
+	cut     string
+}
+
+// process is one of the command.
+type process struct {
+	pid, view int // view is the thread whose namespaces and capabilities are shown
+	// filtered tells that it has a filter of its own. Calls that such a filter refuses do not come
+	// to ours, and so the process stops at all of its calls.
+	filtered   bool
+	noNewPrivs bool // it gave up privileges itself
+	program    int  // how often it executed a program
+}
+
+// thread is one of a process.
+type thread struct {
+	tid     int
+	process *process
+	started bool  // its first stop was seen
+	call    *call // that it is in, if it is of interest
+	// falls is how often it had a signal that ends a program for what it does, since its last call.
+	falls int
+}
+
+// mostFalls is enough for any handler. The process 1 of a pid namespace dies of such a signal, but
+// not while it is traced: it would do the same forever.
+const mostFalls = 10
+
+const traceOptions = unix.PTRACE_O_EXITKILL | unix.PTRACE_O_TRACESYSGOOD |
+	unix.PTRACE_O_TRACEEXEC | unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_TRACEFORK |
+	unix.PTRACE_O_TRACEVFORK | unix.PTRACE_O_TRACESECCOMP
+
+func newTracer(o Options) *tracer {
+	return &tracer{
+		Options: o,
+		recording: &Recording{
+			Version: Version,
+			Command: o.Command,
+			Steps:   []Step{},
+		},
+		began:   time.Now(),
+		places:  newPlaces(),
+		targets: map[string]bool{},
+		sockets: map[string]int{},
+		threads: map[int]*thread{},
+		early:   map[int]bool{},
+	}
+}
+
+// follow goes on until no thread is left.
+func (t *tracer) follow() error {
+	for {
+		var status unix.WaitStatus
+		tid, err := unix.Wait4(-1, &status, unix.WALL|unix.WNOTHREAD, nil)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.ECHILD):
+			return nil
+		case err != nil:
+			return errors.Join(fmt.Errorf("wait4: %w", err), t.killAll(""))
+		case status.Stopped():
+			t.stopped(tid, status)
+		default:
+			t.ended(tid, status)
+		}
+	}
+}
+
+// addThread takes on a thread, and tells whether it has stopped already.
+func (t *tracer) addThread(tid int, p *process) (hasStopped bool) {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	hasStopped = t.early[tid]
+	delete(t.early, tid)
+	t.threads[tid] = &thread{tid: tid, process: p, started: hasStopped}
+	if t.killing {
+		_ = unix.Kill(tid, unix.SIGKILL) // an error: it is gone
+	}
+	return hasStopped
+}
+
+func (t *tracer) removeThread(tid int) {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	delete(t.threads, tid)
+	delete(t.early, tid)
+}
+
+// killAll kills all that is left, and all that is born from now on.
+func (t *tracer) killAll(why string) error {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	if !t.killing {
+		t.killing, t.cut = true, why
+	}
+	var err error
+	for tid := range t.threads {
+		err = errors.Join(err, unix.Kill(tid, unix.SIGKILL))
+	}
+	return err
+}
+
+// stopped does what is to be done with a thread that has stopped, and lets it go on.
+func (t *tracer) stopped(tid int, status unix.WaitStatus) {
+	th := t.threads[tid]
+	if th == nil {
+		t.mutex.Lock()
+		t.early[tid] = true // it stays until its birth is told
+		t.mutex.Unlock()
+		return
+	}
+	th.started = true
+	signal := status.StopSignal()
+	switch event := int(status) >> 16; {
+	case event == unix.PTRACE_EVENT_CLONE, event == unix.PTRACE_EVENT_FORK,
+		event == unix.PTRACE_EVENT_VFORK:
+		t.born(th)
+	case event == unix.PTRACE_EVENT_EXEC:
+		t.executed(th)
+	case event == unix.PTRACE_EVENT_SECCOMP, signal == unix.SIGTRAP|0x80:
+		th.falls = 0
+		t.syscall(th)
+	case event == unix.PTRACE_EVENT_STOP && signal != unix.SIGTRAP:
+		// All of its process is stopped, until SIGCONT comes.
+		_ = resumeBy(unix.PTRACE_LISTEN, tid, 0)
+		return
+	case event == unix.PTRACE_EVENT_STOP:
+	default:
+		t.signalled(th, signal)
+		return
+	}
+	t.resume(th, 0)
+}
+
+// signalled passes a signal on to a thread.
+func (t *tracer) signalled(th *thread, signal unix.Signal) {
+	switch signal {
+	case unix.SIGSEGV, unix.SIGBUS, unix.SIGILL, unix.SIGFPE:
+		th.falls++
+	}
+	if th.falls > mostFalls {
+		signal = unix.SIGKILL
+		_ = unix.Kill(th.tid, signal) // an error: it is gone
+	}
+	t.resume(th, signal)
+}
+
+// resume lets a thread go on to its next stop. An error says that it was killed.
+func (t *tracer) resume(th *thread, signal unix.Signal) {
+	request := unix.PTRACE_CONT
+	if th.call != nil || th.process.filtered && !t.full() {
+		request = unix.PTRACE_SYSCALL
+	}
+	_ = resumeBy(request, th.tid, signal)
+}
+
+// full tells whether no more steps are recorded.
+func (t *tracer) full() bool { return len(t.recording.Steps) >= t.MaxSteps }
+
+// born takes on the thread that a thread has made just now.
+func (t *tracer) born(parent *thread) {
+	message, err := unix.PtraceGetEventMsg(parent.tid)
+	tid := int(message)
+	pid := processOf(tid)
+	if err != nil || pid == 0 {
+		return // they were killed
+	}
+	p := parent.process
+	if pid == tid {
+		p = &process{
+			pid: pid, view: pid, program: p.program,
+			filtered: p.filtered, noNewPrivs: p.noNewPrivs,
+		}
+	}
+	hasStopped := t.addThread(tid, p)
+	if c := parent.call; c != nil && pid == tid {
+		parent.call = nil
+		c.restore()
+		c.result, c.other = fmt.Sprintf("pid %d", pid), p
+		t.emit(c)
+	}
+	if hasStopped {
+		t.resume(t.threads[tid], 0)
+	}
+}
+
+// executed is called when a process has begun another program. All of its other threads are gone.
+func (t *tracer) executed(th *thread) {
+	if former, err := unix.PtraceGetEventMsg(th.tid); err == nil && int(former) != th.tid {
+		// It was another thread that did it, and has the number of the first one now.
+		if caller := t.threads[int(former)]; caller != nil {
+			th.call = caller.call
+		}
+		t.removeThread(int(former))
+	}
+	p := th.process
+	p.view = p.pid
+	p.program++
+	c := th.call
+	th.call = nil
+	if c != nil {
+		c.thread = th
+		t.emit(c)
+	}
+}
+
+// syscall looks at a system call, before it is made or after.
+func (t *tracer) syscall(th *thread) {
+	info, err := getSyscallInfo(th.tid)
+	if err != nil {
+		return // it was killed
+	}
+	switch {
+	case info.op == opExit && th.call != nil:
+		c := th.call
+		th.call = nil
+		c.restore()
+		t.returned(c, int64(info.data[0]))
+	case info.op != opExit && th.call == nil && info.arch == auditArch:
+		t.entered(th, &info)
+	}
+}
+
+// entered looks at a call that is about to be made.
+func (t *tracer) entered(th *thread, info *syscallInfo) {
+	kind := callKinds[int(info.data[0])]
+	if kind == nil {
+		return
+	}
+	c := &call{
+		kind: kind, thread: th, tracer: t,
+		raw: [6]uint64(info.data[1:7]), args: []Arg{},
+	}
+	if isThis := conditions[kind.number]; !isThis.holds(c.raw) || !kind.decode(c) {
+		return
+	}
+	if t.full() {
+		t.leftOut++
+		c.follow()
+		return
+	}
+	c.place = t.places.find(th, info)
+	th.call = c
+	c.follow()
+}
+
+// returned ends a call.
+func (t *tracer) returned(c *call, result int64) {
+	const firstRestart, lastRestart = 512, 516 // the kernel makes the call again
+	switch {
+	case -lastRestart <= result && result <= -firstRestart:
+		return
+	case result < 0 && result > -pageSize:
+		c.errno = unix.ErrnoName(unix.Errno(-result))
+		if c.errno == "" {
+			c.errno = fmt.Sprintf("error %d", -result)
+		}
+	default:
+		if c.kind.result != nil {
+			c.result = c.kind.result(c, result)
+		}
+		c.value = result
+	}
+	t.emit(c)
+}
+
+// emit makes a step of a call, and looks at what it has changed.
+func (t *tracer) emit(c *call) {
+	step := Step{
+		Time:  time.Since(t.began),
+		PID:   c.thread.process.pid,
+		Kind:  "call",
+		Call:  c.kind.name,
+		Args:  c.args,
+		Words: c.words, Man: c.kind.man,
+		Result: c.result, Errno: c.errno,
+		Place: c.place,
+		Key:   c.key,
+	}
+	if c.thread.tid != step.PID {
+		step.TID = c.thread.tid
+	}
+	if step.Key == "" {
+		step.Key = c.kind.name
+	}
+	t.changes = &step.Changes
+	if c.errno == "" {
+		t.lookAfter(c)
+	}
+	step.Promises = promisesOf(c)
+	if t.isRepeated(&step) {
+		return
+	}
+	t.append(step)
+}
+
+// isRepeated tells whether a step is a call that each thread of a process makes alike, because the
+// thread's own rights are meant to be the process's, as setuid(3) does it.
+func (t *tracer) isRepeated(step *Step) bool {
+	n := len(t.recording.Steps)
+	if n == 0 || !step.Changes.isEmpty() {
+		return false
+	}
+	last := &t.recording.Steps[n-1]
+	return last.PID == step.PID && last.TID != step.TID && last.Key == step.Key &&
+		last.Errno == step.Errno
+}
+
+// append adds a step, and waits until the gate is open.
+func (t *tracer) append(step Step) {
+	if t.full() {
+		t.leftOut++
+		return
+	}
+	t.recording.Steps = append(t.recording.Steps, step)
+	if t.Gate == nil {
+		return
+	}
+	if err := t.Gate(step); err != nil {
+		_ = t.killAll(err.Error()) // an error: all are gone
+	}
+}
+
+// ended takes leave of a thread, and makes a step of the end of a process.
+func (t *tracer) ended(tid int, status unix.WaitStatus) {
+	th := t.threads[tid]
+	t.removeThread(tid)
+	if th == nil || tid != th.process.pid {
+		return
+	}
+	step := Step{Time: time.Since(t.began), PID: tid}
+	if status.Signaled() {
+		signal := status.Signal()
+		step.Kind, step.Call = "signal", unix.SignalName(signal)
+		step.Words = fmt.Sprintf("signal %d (%v) ends the process", int(signal), signal)
+		step.Man, step.Key = "signal(7)", "signal "+step.Call
+	} else {
+		step.Kind, step.Call = "exit", "exit"
+		step.Result = fmt.Sprintf("status %d", status.ExitStatus())
+		step.Words = "the process ends with " + step.Result
+		step.Man, step.Key = "exit_group(2)", "exit "+step.Result
+	}
+	if tid == t.root {
+		t.recording.Ended = step.Result
+		if status.Signaled() {
+			t.recording.Ended = fmt.Sprintf("signal %d (%v)", int(status.Signal()), status.Signal())
+		}
+	}
+	t.changes = &step.Changes
+	t.lookAfterEnd(tid)
+	t.append(step)
+}
