@@ -126,6 +126,14 @@ func (c *call) shown(dir int, path string) string {
 	return path
 }
 
+// named is a path in a sentence: one that depends on the working directory is told in full.
+func (c *call) named(dir int, path string) string {
+	if path == "" && dir != unix.AT_FDCWD {
+		return c.file(dir)
+	}
+	return c.absolute(dir, path)
+}
+
 // follow has a child followed that the caller would not have followed: without its tracer our
 // filter would refuse its calls.
 func (c *call) follow() {

@@ -49,10 +49,15 @@ var (
 
 const cgroupRoot = "/sys/fs/cgroup/"
 
-// fileKind says why a file is of interest, or "".
-func fileKind(path string) string {
+// fileKind says why a file is of interest, or "". in is a directory that it is in.
+func (c *call) fileKind(path, in string) string {
 	switch {
 	case strings.HasPrefix(path, cgroupRoot):
+		var fs unix.Statfs_t
+		err := unix.Statfs(in, &fs)
+		if err == nil && fs.Type != unix.CGROUP_SUPER_MAGIC && fs.Type != unix.CGROUP2_SUPER_MAGIC {
+			return "" // only a directory in which they are mounted
+		}
 		return cgroupFile
 	case mapPath.MatchString(path):
 		return mapFile
@@ -84,8 +89,16 @@ func fileWords(kind, path string) (words, key string) {
 	return path, path
 }
 
-// cgroupName is a directory below the root of control groups, without that.
-func cgroupName(dir string) string { return strings.TrimPrefix(dir, cgroupRoot) }
+// cgroupName is the name of the control group with this directory.
+func cgroupName(dir string) string {
+	if inside, ok := strings.CutPrefix(dir, cgroupRoot); ok {
+		return filepath.Base(inside)
+	}
+	return "at the root"
+}
+
+// directoryOf is where the recorder sees the directory of a file of the thread.
+func (c *call) directoryOf(path string) string { return c.proc("root") + filepath.Dir(path) }
 
 func decodeOpenat(c *call) bool { return c.opens(c.number(0), c.text(1), c.raw[2]) }
 
@@ -108,7 +121,7 @@ var openFlags = []flag{
 
 func (c *call) opens(dir int, name string, flags uint64) bool {
 	path := c.absolute(dir, name)
-	kind := fileKind(path)
+	kind := c.fileKind(path, c.directoryOf(path))
 	if kind == "" {
 		return false
 	}
@@ -128,7 +141,7 @@ func decodeMkdirat(c *call) bool { return c.makesDir(c.number(0), c.text(1)) }
 
 func (c *call) makesDir(dir int, name string) bool {
 	path := c.absolute(dir, name)
-	if fileKind(path) != cgroupFile {
+	if c.fileKind(path, c.directoryOf(path)) != cgroupFile {
 		return false
 	}
 	c.arg("path", c.shown(dir, name))
@@ -144,7 +157,7 @@ func decodeUnlinkat(c *call) bool {
 
 func (c *call) removesDir(dir int, name string) bool {
 	path := c.absolute(dir, name)
-	if fileKind(path) != cgroupFile {
+	if c.fileKind(path, c.directoryOf(path)) != cgroupFile {
 		return false
 	}
 	c.arg("path", c.shown(dir, name))
@@ -178,7 +191,7 @@ func (c *call) writes(fd int, read func() []byte) bool {
 	if strings.HasPrefix(path, "socket:") {
 		return c.sends(path, read)
 	}
-	kind := fileKind(path)
+	kind := c.fileKind(path, c.proc("fd/"+strconv.Itoa(fd)))
 	if kind == "" || kind == terminalFile {
 		return false
 	}

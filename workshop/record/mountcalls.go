@@ -92,40 +92,41 @@ func below(recursive bool) string {
 func decodeMount(c *call) bool {
 	const oldMagic, magicMask = 0xc0ed0000, 0xffff0000
 	source, target, kind := c.text(0), c.text(1), c.text(2)
+	where := c.named(unix.AT_FDCWD, target)
 	flags, data := c.raw[3], ""
 	if flags&magicMask == oldMagic {
 		flags &^= magicMask
 	}
-	at := keyPath(c.absolute(unix.AT_FDCWD, target))
+	at := keyPath(where)
 	recursive := below(flags&unix.MS_REC != 0)
 	changes := flags & (unix.MS_SHARED | unix.MS_PRIVATE | unix.MS_SLAVE | unix.MS_UNBINDABLE)
 	switch {
 	case flags&unix.MS_REMOUNT != 0:
-		c.words = "the mount on " + target + " changes its options: " + optionWords(flags)
+		c.words = "the mount on " + where + " changes its options: " + optionWords(flags)
 		c.key, c.about = "mount remount "+at, "remount"
 		data = c.text(4)
 	case flags&unix.MS_BIND != 0:
-		c.words = source + recursive + " is also to be seen at " + target
+		c.words = c.named(unix.AT_FDCWD, source) + recursive + " is also to be seen at " + where
 		if source == target {
-			c.words = target + recursive + " becomes a mount of its own"
+			c.words = where + recursive + " becomes a mount of its own"
 		}
 		c.key, c.about = "mount bind "+at, "bind"
 		kind = ""
 	case changes != 0:
 		for _, p := range propagations {
 			if changes&p.bit != 0 {
-				c.words = "the mount on " + target + recursive + " " + p.words
+				c.words = "the mount on " + where + recursive + " " + p.words
 				c.key, c.about = "mount "+p.name+" "+at, p.name
 			}
 		}
 		kind, source = "", ""
 	case flags&unix.MS_MOVE != 0:
-		c.words = "the mount on " + source + " moves to " + target
+		c.words = "the mount on " + source + " moves to " + where
 		c.key, c.about = "mount move "+at, "move"
 		kind = ""
 	default:
 		data = c.text(4)
-		c.words = "a file system of type " + kind + " is mounted on " + target
+		c.words = "a file system of type " + kind + " is mounted on " + where
 		c.key, c.about = "mount "+kind+" "+at, kind
 	}
 	c.argUnlessEmpty("source", source)
@@ -169,7 +170,8 @@ func optionWords(flags uint64) string {
 func decodeUmount(c *call) bool {
 	target := c.text(0)
 	c.arg("target", target)
-	c.words = "the mount on " + target + " is taken away"
+	where := c.named(unix.AT_FDCWD, target)
+	c.words = "the mount on " + where + " is taken away"
 	if flags := c.raw[1]; flags != 0 {
 		c.arg("flags", flagNames(flags, []flag{
 			{unix.MNT_FORCE, "MNT_FORCE"},
@@ -181,7 +183,7 @@ func decodeUmount(c *call) bool {
 			c.words += " with all mounts below it"
 		}
 	}
-	c.key = "umount " + keyPath(c.absolute(unix.AT_FDCWD, target))
+	c.key = "umount " + keyPath(where)
 	return true
 }
 
@@ -190,15 +192,11 @@ func decodePivotRoot(c *call) bool {
 	c.arg("new_root", root)
 	c.arg("put_old", old)
 	at := c.absolute(unix.AT_FDCWD, root)
-	c.words = root + " becomes the root"
-	if root == "." {
-		c.words = "the working directory " + at + " becomes the root"
-	}
-	switch {
-	case root == old:
-		c.words += ", and the old root lies on top of it"
-	default:
-		c.words += ", and the old root is at " + old
+	c.words = "the directory " + at + " becomes the root, and the old root "
+	if root == old {
+		c.words += "lies on top of it"
+	} else {
+		c.words += "is at " + c.named(unix.AT_FDCWD, old)
 	}
 	c.tracer.targets[at] = true
 	return true
@@ -216,8 +214,9 @@ func decodeChroot(c *call) bool {
 func decodeChdir(c *call) bool {
 	dir := c.text(0)
 	c.arg("path", dir)
-	c.words = "the working directory becomes " + dir
-	c.key = "chdir " + keyPath(c.absolute(unix.AT_FDCWD, dir))
+	at := c.named(unix.AT_FDCWD, dir)
+	c.words = "the working directory becomes " + at
+	c.key = "chdir " + keyPath(at)
 	return c.makesContainer()
 }
 
@@ -322,9 +321,10 @@ func decodeMoveMount(c *call) bool {
 	c.arg("from", source)
 	c.arg("to", target)
 	at := keyPath(c.absolute(c.number(2), to))
-	c.words = "the mount on " + source + " moves to " + target
+	where := c.named(c.number(2), to)
+	c.words = "the mount on " + source + " moves to " + where
 	if from == "" {
-		c.words = "the mount that has no place yet gets the place " + target
+		c.words = "the mount that has no place yet gets the place " + where
 	}
 	c.key = "move_mount " + at
 	c.about = filepath.Base(at)
@@ -343,7 +343,7 @@ func decodeOpenTree(c *call) bool {
 		flags += "|AT_RECURSIVE"
 	}
 	c.arg("flags", flags)
-	c.words = "a copy of the mount at " + path + below(c.raw[2]&unix.AT_RECURSIVE != 0) +
+	c.words = "a copy of the mount at " + c.named(c.number(0), c.text(1)) + below(c.raw[2]&unix.AT_RECURSIVE != 0) +
 		", which has no place yet"
 	c.key = "open_tree " + keyPath(c.absolute(c.number(0), c.text(1)))
 	return true
@@ -365,8 +365,13 @@ func decodeMountSetattr(c *call) bool {
 	if recursive {
 		c.arg("flags", "AT_RECURSIVE")
 	}
-	c.words = "the mount at " + path + below(recursive) + " changes its options"
+	what := "the mount at " + c.named(c.number(0), c.text(1))
 	c.key = "mount_setattr " + keyPath(c.absolute(c.number(0), c.text(1)))
+	if path == "/" && c.text(1) == "" { // so /proc/PID/fd shows it
+		what = "the mount that has no place yet"
+		c.key = "mount_setattr"
+	}
+	c.words = what + below(recursive) + " changes its options"
 	c.attributes(c.raw[3])
 	return true
 }

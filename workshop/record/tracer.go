@@ -5,6 +5,7 @@ package record
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,6 +42,9 @@ type process struct {
 	filtered   bool
 	noNewPrivs bool // it gave up privileges itself
 	program    int  // how often it executed a program
+	last       *Step
+	// probes tells that the call it is in is of no interest, and neither is the child that is made.
+	probes, isProbe bool
 }
 
 // thread is one of a process.
@@ -200,7 +204,7 @@ func (t *tracer) born(parent *thread) {
 	if pid == tid {
 		p = &process{
 			pid: pid, view: pid, program: p.program,
-			filtered: p.filtered, noNewPrivs: p.noNewPrivs,
+			filtered: p.filtered, noNewPrivs: p.noNewPrivs, isProbe: p.probes,
 		}
 	}
 	hasStopped := t.addThread(tid, p)
@@ -270,8 +274,13 @@ func (t *tracer) entered(th *thread, info *syscallInfo) {
 		c.follow()
 		return
 	}
-	c.place = t.places.find(th, info)
-	th.call = c
+	// The stage, which is no part of the command, executes it.
+	if th.process.program > 0 {
+		c.place, th.process.probes = t.places.find(th, info)
+	}
+	if !th.process.probes {
+		th.call = c
+	}
 	c.follow()
 }
 
@@ -314,27 +323,27 @@ func (t *tracer) emit(c *call) {
 	if step.Key == "" {
 		step.Key = c.kind.name
 	}
+	if t.isRepeated(c, &step) {
+		return
+	}
 	t.changes = &step.Changes
 	if c.errno == "" {
 		t.lookAfter(c)
 	}
 	step.Promises = promisesOf(c)
-	if t.isRepeated(&step) {
-		return
-	}
+	c.thread.process.last = &step
 	t.append(step)
 }
 
-// isRepeated tells whether a step is a call that each thread of a process makes alike, because the
-// thread's own rights are meant to be the process's, as setuid(3) does it.
-func (t *tracer) isRepeated(step *Step) bool {
-	n := len(t.recording.Steps)
-	if n == 0 || !step.Changes.isEmpty() {
+// isRepeated tells whether a step is a call that each thread of a process makes alike: rights are of
+// a thread, and libraries make them those of all (nptl(7)).
+func (t *tracer) isRepeated(c *call, step *Step) bool {
+	last := c.thread.process.last
+	if c.kind.looks&lookRights == 0 || c.about != "" && c.kind.man != "prctl(2)" || last == nil {
 		return false
 	}
-	last := &t.recording.Steps[n-1]
-	return last.PID == step.PID && last.TID != step.TID && last.Key == step.Key &&
-		last.Errno == step.Errno
+	return last.TID != step.TID && last.Call == step.Call && last.Errno == step.Errno &&
+		slices.Equal(last.Args, step.Args)
 }
 
 // append adds a step, and waits until the gate is open.
@@ -356,7 +365,7 @@ func (t *tracer) append(step Step) {
 func (t *tracer) ended(tid int, status unix.WaitStatus) {
 	th := t.threads[tid]
 	t.removeThread(tid)
-	if th == nil || tid != th.process.pid {
+	if th == nil || tid != th.process.pid || th.process.isProbe {
 		return
 	}
 	step := Step{Time: time.Since(t.began), PID: tid}
