@@ -19,6 +19,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"container.example/workshop/internal/harness"
+	"container.example/workshop/workshop/report"
 )
 
 // checker runs the scripts of lessons against the program of a place, any number of times.
@@ -28,6 +29,7 @@ type checker struct {
 	host    *harness.Host
 	second  *harness.Host // for many scripts
 	timeout time.Duration // for a script; 0 for what suits the step
+	all     bool          // a promise that is broken does not end a check
 }
 
 // verdict is the result of one check.
@@ -132,7 +134,7 @@ func (c *checker) check(
 		if err != nil {
 			return v, err
 		}
-		if v.failure != nil {
+		if v.failure != nil && !c.all {
 			// With two hosts some may have been tried that come after it.
 			for i := len(scripts) - 1; scripts[i] != v.failure.Script; i-- {
 				delete(v.events, scripts[i].ID())
@@ -161,7 +163,7 @@ func (c *checker) checkRound(
 	each func(harness.Event),
 ) error {
 	if len(scripts) < 20 || runtime.NumCPU() < 2 {
-		return c.host.Check(ctx, o, scripts, each)
+		return c.try(ctx, c.host, o, scripts, each)
 	}
 	if c.second == nil {
 		var err error
@@ -183,11 +185,11 @@ func (c *checker) checkRound(
 			over := false
 			ctx, cancel := context.WithCancel(ctx)
 			defer cancel()
-			err := host.Check(ctx, o, part, func(e harness.Event) {
+			err := c.try(ctx, host, o, part, func(e harness.Event) {
 				mutex.Lock()
 				defer mutex.Unlock()
 				i := index[e.Script.ID()]
-				if i > first { // what comes after a failure is not reached
+				if i > first && !c.all { // what comes after a failure is not reached
 					over = true
 					cancel()
 					return
@@ -204,6 +206,29 @@ func (c *checker) checkRound(
 		}()
 	}
 	return errors.Join(<-errs, <-errs)
+}
+
+// try runs scripts on a host until one of them fails, or all of them.
+func (c *checker) try(
+	ctx context.Context,
+	host *harness.Host,
+	o harness.Options,
+	scripts []harness.Script,
+	each func(harness.Event),
+) error {
+	for {
+		ended := 0
+		err := host.Check(ctx, o, scripts, func(e harness.Event) {
+			if e.Status != harness.Started {
+				ended++
+			}
+			each(e)
+		})
+		if err != nil || !c.all || ended == 0 || ended == len(scripts) {
+			return err
+		}
+		scripts = scripts[ended:]
+	}
 }
 
 // earlier tells whether the script of a comes before that of b.
@@ -417,6 +442,7 @@ func (a *app) checker(program string, timeout time.Duration) (*checker, error) {
 func (a *app) check() *cli.Command {
 	var program string
 	var timeout time.Duration
+	var to destination
 	return &cli.Command{
 		Name:      "check",
 		Usage:     "Try the promises of the steps on your program",
@@ -427,16 +453,32 @@ is not passed yet. A line tells what became of each promise; the first that
 is broken is explained. The exit status is 0 if all are kept, and 1 if not or
 if most of those of the step could not be checked here.
 
+With -report the results go to a file as well, for a test server or a grader:
+JUnit's XML (NAME.xml), TAP (NAME.tap), JSON of our own (NAME.json, see
+workshop report), results.json of Gradescope, or result.json of Classroom 50.
+All promises are tried then: one that is broken does not keep others from being
+counted. A file that cannot be written is an error, with exit status 2, after
+the verdict. For Classroom 50 the exit status is 0 even if promises are broken:
+its runner reads the score from the file.
+
   workshop check
   workshop check 3
   workshop check 5c
-  workshop check -program ./my-container.sh 1`,
-		Flags:         checkFlags(&program, &timeout),
+  workshop check -program ./my-container.sh 1
+  workshop check -report anna.json -name Anna 3
+  workshop check -report - -format tap 3`,
+		Flags:         append(checkFlags(&program, &timeout), to.flags()...),
 		ShellComplete: completeLessons,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			args, err := atMost(cmd, 1)
 			if err != nil {
 				return err
+			}
+			if err := to.check(); err != nil {
+				return err
+			}
+			if to.file == "-" { // the verdict is for a person
+				a.out = newOutput(os.Stderr, true, func() {})
 			}
 			c, err := a.checker(program, timeout)
 			if err != nil {
@@ -446,13 +488,23 @@ if most of those of the step could not be checked here.
 			if err != nil {
 				return err
 			}
+			c.all = to.file != ""
 			l, _ := c.course.next(s)
 			if len(args) > 0 {
 				if l, err = c.course.find(args[0]); err != nil {
 					return err
 				}
 			}
-			return errors.Join(a.runCheck(ctx, c, l), c.close())
+			start := time.Now()
+			v, verdict := a.runCheck(ctx, c, l)
+			err = c.close()
+			if to.file != "" && (verdict == nil || errors.Is(verdict, errFailed)) {
+				written := a.write(to, c, &v, start)
+				if written != nil || to.format == report.Classroom50 {
+					verdict = written
+				}
+			}
+			return errors.Join(verdict, err)
 		},
 	}
 }
@@ -471,15 +523,15 @@ func completeLessons(_ context.Context, cmd *cli.Command) {
 }
 
 // runCheck checks once and prints all of it.
-func (a *app) runCheck(ctx context.Context, c *checker, l lesson) error {
+func (a *app) runCheck(ctx context.Context, c *checker, l lesson) (v verdict, err error) {
 	out := a.out
 	s, err := c.load()
 	if err != nil {
-		return err
+		return v, err
 	}
 	out.printf("Checking %s, %s: %s\n", out.bold.Render(relative(c.program(s))), l.name(), l.title)
 	if err := a.tellGiven(c, s, l); err != nil {
-		return err
+		return v, err
 	}
 	start := time.Now()
 	current := ""
@@ -494,7 +546,7 @@ func (a *app) runCheck(ctx context.Context, c *checker, l lesson) error {
 	waiting := c.inOrder(l, s)
 	ended := map[string]harness.Event{}
 	over := false
-	v, err := c.check(ctx, l, nil, func(e harness.Event) {
+	v, err = c.check(ctx, l, nil, func(e harness.Event) {
 		if e.Status != harness.Started {
 			ended[e.Script.ID()] = e
 		}
@@ -504,18 +556,19 @@ func (a *app) runCheck(ctx context.Context, c *checker, l lesson) error {
 				return
 			}
 			line(e)
-			waiting, over = waiting[1:], e.Status == harness.Failed && !e.Script.NotYet()
+			over = e.Status == harness.Failed && !e.Script.NotYet() && !c.all
+			waiting = waiting[1:]
 		}
 	})
 	if err != nil {
-		return err
+		return v, err
 	}
 	if v.build != nil {
 		a.explainBuild(v.build, a.self()+" check")
-		return errFailed
+		return v, errFailed
 	}
 	if s, err = c.load(); err != nil {
-		return err
+		return v, err
 	}
 	// Of lessons that are passed it is enough to say how many promises were not reached.
 	var earlier []string
@@ -544,19 +597,19 @@ func (a *app) runCheck(ctx context.Context, c *checker, l lesson) error {
 	out.printf("\n%s\n", a.tally(c.course, &v, s, time.Since(start)))
 	if v.failure != nil {
 		if err := a.explainFailure(c.place, *v.failure); err != nil {
-			return err
+			return v, err
 		}
-		return errFailed
+		return v, errFailed
 	}
 	if err := a.congratulate(c, &v, true); err != nil {
-		return err
+		return v, err
 	}
 	for _, part := range c.course.parts(l) {
 		if f := v.shortfall(c.course, part); f.most() || len(f.unbuilt) > 0 && !part.optional {
-			return errFailed
+			return v, errFailed
 		}
 	}
-	return nil
+	return v, nil
 }
 
 // group is the heading over a script: its step, or its chapter.

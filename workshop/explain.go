@@ -525,6 +525,15 @@ func headline(root string, e harness.Event) harness.Script {
 
 // explainFailure prints a failure, and what to do next.
 func (a *app) explainFailure(p *place, e harness.Event) error {
+	if err := a.describeFailure(p, e); err != nil {
+		return err
+	}
+	a.out.printf("\nNext: %s\n", a.out.note.Render(a.advice("hint", "h")))
+	return nil
+}
+
+// describeFailure prints a failure.
+func (a *app) describeFailure(p *place, e harness.Event) error {
 	x, err := explain(e)
 	if err != nil {
 		return err
@@ -573,7 +582,6 @@ func (a *app) explainFailure(p *place, e harness.Event) error {
 		place += ", which met it first"
 	}
 	out.printf("  %s%s\n", out.faint.Render(fmt.Sprintf("%-10s", "script")), place)
-	out.printf("\nNext: %s\n", out.note.Render(a.advice("hint", "h")))
 	return nil
 }
 

@@ -115,7 +115,7 @@ throw-away host where it cannot harm the machine.
 			return cli.ShowAppHelp(cmd)
 		},
 		Commands: []*cli.Command{
-			a.start(), a.watch(), a.check(), a.hint(),
+			a.start(), a.watch(), a.check(), a.report(), a.hint(),
 			a.list(), a.skip(), a.plan(), a.diff(), a.catchup(),
 			a.progress(), a.reset(), a.doctor(), a.demo(), a.inspect(), a.attack(), a.record(),
 		},

@@ -1,0 +1,49 @@
+// Package wholefile writes files whole, or not at all.
+package wholefile
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Write has a file of a mode written by a function. A reader finds the old file or the new one, and
+// never a part. What is there already and is no regular file, such as /dev/stderr, is written to.
+func Write(name string, mode os.FileMode, write func(*os.File) error) error {
+	if target, err := filepath.EvalSymlinks(name); err == nil {
+		name = target
+	}
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		f, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(write(f), f.Close())
+	}
+	path := (*os.PathError)(nil)
+	if err := replace(name, mode, write); errors.As(err, &path) {
+		// Nobody has asked for the file that is to replace the other.
+		return &os.PathError{Op: "write", Path: name, Err: path.Err}
+	} else if err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
+}
+
+// replace writes a new file beside the one that it replaces.
+func replace(name string, mode os.FileMode, write func(*os.File) error) error {
+	next := filepath.Join(filepath.Dir(name),
+		fmt.Sprintf(".%s.%d.new", filepath.Base(name), os.Getpid()))
+	f, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(write(f), f.Sync(), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(next))
+	}
+	if err := os.Rename(next, name); err != nil {
+		return errors.Join(err, os.Remove(next))
+	}
+	return nil
+}

@@ -1,0 +1,45 @@
+package wholefile
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestWrite replaces a file as a whole, and leaves it and nothing else when it cannot.
+func TestWrite(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "report.json")
+	put := func(text string, fail error) func(*os.File) error {
+		return func(f *os.File) error {
+			_, err := f.WriteString(text)
+			require.NoError(t, err)
+			return fail
+		}
+	}
+	require.NoError(t, Write(file, 0o644, put("one", nil)))
+	require.NoError(t, Write(file, 0o644, put("two", nil)))
+	require.ErrorIs(t, Write(file, 0o644, put("thr", os.ErrDeadlineExceeded)), os.ErrDeadlineExceeded)
+	got, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, "two", string(got))
+
+	// Through a link, and into what is no regular file.
+	require.NoError(t, os.Symlink("report.json", filepath.Join(dir, "link")))
+	require.NoError(t, Write(filepath.Join(dir, "link"), 0o644, put("four", nil)))
+	got, err = os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, "four", string(got))
+	require.NoError(t, Write(os.DevNull, 0o644, put("gone", nil)))
+	info, err := os.Stat(os.DevNull)
+	require.NoError(t, err)
+	require.False(t, info.Mode().IsRegular())
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, entries, 2)
+
+	err = Write(filepath.Join(dir, "none", "report.json"), 0o644, put("", nil))
+	require.EqualError(t, err, "write "+dir+"/none/report.json: no such file or directory")
+}
