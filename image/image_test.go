@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -132,8 +133,7 @@ func newPlace(t *testing.T) place {
 	require.NoError(t, err)
 	work := t.TempDir()
 	require.NoError(t, os.Chmod(filepath.Dir(work), 0o755)) // for the ordinary user
-	require.NoError(t, unix.Mount("tmpfs", work, "tmpfs", 0, "mode=0755"))
-	t.Cleanup(func() { require.NoError(t, unix.Unmount(work, unix.MNT_DETACH)) })
+	mountWork(t, work)
 	program, err := exec.LookPath("image")
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(filepath.Dir(filepath.Dir(program)), 0o755))
@@ -153,6 +153,23 @@ func newPlace(t *testing.T) place {
 		}
 	}
 	return place{scripts: scripts, work: work}
+}
+
+// mountWork mounts a tmpfs, or a directory on the disk where a tmpfs has no attributes user.*, as
+// before Linux 6.6.
+func mountWork(t *testing.T, work string) {
+	require.NoError(t, unix.Mount("tmpfs", work, "tmpfs", 0, "mode=0755"))
+	if errors.Is(unix.Setxattr(work, "user.x", nil, 0), unix.ENOTSUP) {
+		disk, err := os.MkdirTemp("/var/tmp", "image-*")
+		require.NoError(t, err)
+		t.Cleanup(func() { os.RemoveAll(disk) })
+		require.NoError(t, os.Chmod(disk, 0o755))
+		require.NoError(t, unix.Unmount(work, 0))
+		require.NoError(t, unix.Mount(disk, work, "", unix.MS_BIND, ""))
+	} else {
+		require.NoError(t, unix.Removexattr(work, "user.x"))
+	}
+	t.Cleanup(func() { require.NoError(t, unix.Unmount(work, unix.MNT_DETACH)) })
 }
 
 func (p place) run(t *testing.T, user int) {
