@@ -23,6 +23,9 @@ func (u *unpacker) copyUp(directories []*Node) error {
 		if node.in[0] == u.dir {
 			continue
 		}
+		if err := u.count(); err != nil {
+			return err
+		}
 		if err := u.copyUpDirectory(node); err != nil {
 			return fmt.Errorf("%q: %w", node.Path, err)
 		}
@@ -68,6 +71,9 @@ func (u *unpacker) inheritRoot() error {
 
 // copyUpFile copies a file of a layer below to the same place in this one, where the parent is.
 func (u *unpacker) copyUpFile(node *Node) error {
+	if err := u.count(); err != nil {
+		return err
+	}
 	base := path.Base(node.Path)
 	var err error
 	switch node.Stat.Mode & unix.S_IFMT {

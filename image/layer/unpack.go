@@ -105,17 +105,26 @@ func Unpack(archive io.Reader, to string, below []string, limits *Limits) (Resul
 
 // entry makes what one entry of the archive says.
 func (u *unpacker) entry(h *tar.Header, data io.Reader) error {
-	if u.limits.Entries--; u.limits.Entries < 0 {
-		return ErrEntries
+	if err := u.count(); err != nil {
+		return err
 	}
 	if h.Typeflag == tar.TypeXGlobalHeader { // a remark, as git archive writes one
 		return nil
 	}
 	err := u.make(h, data)
-	if err != nil && !errors.Is(err, ErrBytes) {
-		return fmt.Errorf("entry %.300q: %w", h.Name, err)
+	if err == nil || errors.Is(err, ErrBytes) || errors.Is(err, ErrEntries) {
+		return err
 	}
-	return err
+	return fmt.Errorf("entry %.300q: %w", h.Name, err)
+}
+
+// count takes a file off the limits. A directory that no entry names is one, too: one entry may
+// have thousands of them on its way.
+func (u *unpacker) count() error {
+	if u.limits.Entries--; u.limits.Entries < 0 {
+		return ErrEntries
+	}
+	return nil
 }
 
 // The names of whiteouts. With the second one a directory hides all that is below it. Other names
@@ -355,6 +364,9 @@ func (u *unpacker) reach(dir string, make bool) (string, error) {
 // of that name, which it replaces, as the later of two entries always does; or a whiteout: then it
 // hides what is below.
 func (u *unpacker) makeMissing(dir, name string) error {
+	if err := u.count(); err != nil {
+		return err
+	}
 	fd, err := u.open(dir)
 	if err != nil {
 		return err
