@@ -95,12 +95,12 @@ func list(s *layout.Store) error {
 	return table.Flush()
 }
 
-// size are the bytes of an image that travel.
+// size are the bytes of an image that travel, with those of its manifest.
 func size(image *layout.Image) (n int64) {
 	for _, l := range image.Manifest.Layers {
 		n += l.Size
 	}
-	return n + image.Manifest.Config.Size
+	return n + image.Manifest.Config.Size + image.Descriptor.Size
 }
 
 // find returns the image of a name that is in full.
