@@ -27,6 +27,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sys/unix"
 
+	"container.example/workshop/image/layer"
 	"container.example/workshop/image/store"
 	"container.example/workshop/internal/harness"
 )
@@ -41,7 +42,7 @@ func exitIf(err error) {
 }
 
 // packLayers makes an image of layers: pack NAME LAYER... makes an OCI layout in NAME.oci. Each
-// LAYER is a file with a line for each entry of the archive, in that order:
+// LAYER is an archive, if it is called .tar, or a file with a line for each entry, in that order:
 //
 //	dir NAME | file NAME DATA | fifo NAME
 //	symlink NAME TARGET | hardlink NAME TARGET
@@ -59,7 +60,7 @@ func packLayers() {
 		}
 		for _, file := range os.Args[2:] {
 			var archive bytes.Buffer
-			if err := writeLayer(&archive, file); err != nil {
+			if err := readLayer(&archive, file); err != nil {
 				return err
 			}
 			l.layer(archive.Bytes(), !strings.HasSuffix(file, ".plain"))
@@ -130,6 +131,25 @@ func marshal(v any) []byte {
 	text, err := json.Marshal(v)
 	exitIf(err)
 	return text
+}
+
+// readLayer reads an archive, or makes one.
+func readLayer(to io.Writer, file string) error {
+	if !strings.HasSuffix(file, ".tar") {
+		return writeLayer(to, file)
+	}
+	archive, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer archive.Close()
+	plain, err := layer.Decompress(archive)
+	if err != nil {
+		return err
+	}
+	defer plain.Close()
+	_, err = io.Copy(to, plain)
+	return err
 }
 
 func writeLayer(to io.Writer, file string) error {
@@ -337,7 +357,7 @@ func engine() {
 	dir, err := filepath.Abs("engine")
 	exitIf(err)
 	in := func(name string) string { return filepath.Join(dir, name) }
-	for _, name := range []string{"run", "dev/shm", "var/tmp"} {
+	for _, name := range []string{"run", "dev/shm", "var/tmp", "var/lib"} {
 		if strings.HasPrefix(dir, "/"+name+"/") {
 			exitIf(fmt.Errorf("an engine writes to /%s, and %s is there (set TMPDIR)", name, dir))
 		}
