@@ -1,8 +1,9 @@
 #!/bin/sh
-# go test in a throw-away virtual machine: vm.sh [-kernel FILE] [-user] [-shell] [GO TEST FLAGS] [PACKAGES]
+# go test in a throw-away virtual machine: vm.sh [-kernel FILE] [-with LIST] [-user] [-shell] [GO TEST FLAGS] [PACKAGES]
 #
 #   -kernel FILE   another kernel, such as boot/vmlinuz-VERSION of an unpacked package: its modules are looked for
 #                  in lib/modules/VERSION beside boot
+#   -with LIST     more packages of Debian in the machine, such as 'containerd docker.io' (and with btrfs-progs its module)
 #   -user          the tests run as an ordinary user to whom a cgroup is delegated, as systemd does for a login
 #   -shell         a shell in the machine instead; its command `tests` runs the tests
 #
@@ -16,19 +17,24 @@
 # The packages are all steps and the runtime if none is named. The harness's own test compiles what it tests, and is not for here.
 set -eu
 
-usage='usage: vm.sh [-kernel FILE] [-user] [-shell] [GO TEST FLAGS] [PACKAGES]'
+usage='usage: vm.sh [-kernel FILE] [-with LIST] [-user] [-shell] [GO TEST FLAGS] [PACKAGES]'
 die() {
     echo "vm.sh: $*" >&2
     exit 125
 }
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
-kernel='' as=root shell='' packages="./step... ./runtime"
+kernel='' with='' as=root shell='' packages="./step... ./runtime"
 while [ $# -gt 0 ]; do
     case $1 in
     -kernel | --kernel)
         [ $# -gt 1 ] || die "$usage"
         kernel=$(realpath -e -- "$2" 2>/dev/null) || die "$2: no such kernel"
+        shift
+        ;;
+    -with | --with)
+        [ $# -gt 1 ] || die "$usage"
+        with=$2
         shift
         ;;
     -user | --user) as=user ;;
@@ -60,6 +66,8 @@ modules='virtio_pci virtio_blk virtio_console virtio_rng overlay veth bridge br_
 nft_nat nft_chain_nat nft_ct nf_nat nf_conntrack'
 userland='dash coreutils procps util-linux util-linux-extra bsdutils mount findutils grep sed mawk tar gzip diffutils
 hostname iproute2 nftables runc busybox-static strace uidmap libc-bin'
+userland="$userland $with"
+case $with in *btrfs-progs*) modules="$modules loop btrfs" ;; esac
 
 work=$(mktemp -d)
 pid=
@@ -133,7 +141,7 @@ make_userland() {
     rm -rf "$r"
 }
 
-key=$(cat "$0" "$root/scripts/vm-init.sh" | sha256sum | cut -c 1-12)
+key=$({ cat "$0" "$root/scripts/vm-init.sh" && printf %s "$with"; } | sha256sum | cut -c 1-12)
 if [ ! -e "$cache/disk-$key" ]; then
     make_userland
     mv "$work/busybox" "$cache/busybox-$key"
