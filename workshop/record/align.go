@@ -1,24 +1,25 @@
 package record
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
-// alignKeys makes paths below the directories that became roots start at that root, so that a mount
-// before pivot_root(2) has the same key as one after.
-func alignKeys(steps []Step, roots []string) {
-	// The longest first: one may be below another.
-	slices.SortFunc(roots, func(a, b string) int { return len(b) - len(a) })
-	for i := range steps {
-		key := &steps[i].Key
-		for _, root := range roots {
-			root = keyPath(root)
-			if root == "/" || root == "" {
-				continue
-			}
-			*key = strings.ReplaceAll(*key, " "+root+"/", " /")
-			if before, ok := strings.CutSuffix(*key, " "+root); ok {
+// newRoot is a directory that became the root at a step.
+type newRoot struct {
+	path string
+	step int // its index
+}
+
+// alignKeys makes paths below a directory that is to become the root start at that root, so that a
+// mount before pivot_root(2) has the same key as one after.
+func alignKeys(steps []Step, roots []newRoot) {
+	for _, root := range roots {
+		path := keyPath(root.path)
+		if path == "/" {
+			continue
+		}
+		for i := range steps[:min(root.step, len(steps))] {
+			key := &steps[i].Key
+			*key = strings.ReplaceAll(*key, " "+path+"/", " /")
+			if before, ok := strings.CutSuffix(*key, " "+path); ok {
 				*key = before + " /"
 			}
 		}

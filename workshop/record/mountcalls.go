@@ -198,8 +198,12 @@ func decodePivotRoot(c *call) bool {
 	} else {
 		c.words += "is at " + c.named(unix.AT_FDCWD, old)
 	}
-	c.tracer.targets[at] = true
+	c.tracer.becomesRoot(at)
 	return true
+}
+
+func (t *tracer) becomesRoot(path string) {
+	t.roots = append(t.roots, newRoot{path: path, step: len(t.recording.Steps)})
 }
 
 func decodeChroot(c *call) bool {
@@ -207,7 +211,7 @@ func decodeChroot(c *call) bool {
 	at := c.absolute(unix.AT_FDCWD, dir)
 	c.arg("path", dir)
 	c.words = at + " becomes the root of the process, and its mounts stay"
-	c.tracer.targets[at] = true
+	c.tracer.becomesRoot(at)
 	return true
 }
 

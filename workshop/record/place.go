@@ -59,7 +59,7 @@ func (p *places) find(th *thread, info *syscallInfo) (best *Place, isProbe bool)
 
 // goProbe is the function of Go that starts a child to see whether the kernel knows descriptors of
 // processes. The child ends at once.
-const goProbe = "syscall.os_checkClonePidfd"
+const goProbe = "os.checkPidfd"
 
 // load finds the program of a process.
 func (p *places) load(process *process) *loaded {

@@ -111,8 +111,12 @@ func decodePrctl(c *call) bool {
 		c.words = "no program brings the capability " + shown + " back"
 		c.key = "prctl PR_CAPBSET_DROP " + shown
 	case unix.PR_CAP_AMBIENT:
+		if value == unix.PR_CAP_AMBIENT_IS_SET {
+			return false
+		}
 		name = "PR_CAP_AMBIENT"
 		shown = c.ambient(value)
+		c.key = "prctl " + shown
 	case unix.PR_SET_KEEPCAPS:
 		name = "PR_SET_KEEPCAPS"
 		c.words = "capabilities are kept when root becomes another user: " + on

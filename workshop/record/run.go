@@ -6,11 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"runtime"
-	"slices"
 	"syscall"
 	"time"
 
@@ -141,6 +139,6 @@ func (t *tracer) finish() {
 	case t.leftOut > 0:
 		r.Cut = fmt.Sprintf("more than %d steps: %d were left out", t.MaxSteps, t.leftOut)
 	}
-	alignKeys(r.Steps, slices.Collect(maps.Keys(t.targets)))
+	alignKeys(r.Steps, t.roots)
 	r.Source = t.places.source(r.Steps)
 }

@@ -24,7 +24,7 @@ type tracer struct {
 	places    places
 	host      host
 	leftOut   int // how many steps were left out
-	targets   map[string]bool
+	roots     []newRoot
 	sockets   map[string]int // protocols of netlink(7), by the name of the socket
 
 	mutex   sync.Mutex
@@ -43,8 +43,8 @@ type process struct {
 	noNewPrivs bool // it gave up privileges itself
 	program    int  // how often it executed a program
 	last       *Step
-	// probes tells that the call it is in is of no interest, and neither is the child that is made.
-	probes, isProbe bool
+	search     search
+	isProbe    bool // a probe of a library, as in thread
 }
 
 // thread is one of a process.
@@ -53,6 +53,8 @@ type thread struct {
 	process *process
 	started bool  // its first stop was seen
 	call    *call // that it is in, if it is of interest
+	// probes tells that a library tries something out: neither its call nor the child is a step.
+	probes bool
 	// falls is how often it had a signal that ends a program for what it does, since its last call.
 	falls int
 }
@@ -75,7 +77,6 @@ func newTracer(o Options) *tracer {
 		},
 		began:   time.Now(),
 		places:  newPlaces(),
-		targets: map[string]bool{},
 		sockets: map[string]int{},
 		threads: map[int]*thread{},
 		early:   map[int]bool{},
@@ -204,7 +205,7 @@ func (t *tracer) born(parent *thread) {
 	if pid == tid {
 		p = &process{
 			pid: pid, view: pid, program: p.program,
-			filtered: p.filtered, noNewPrivs: p.noNewPrivs, isProbe: p.probes,
+			filtered: p.filtered, noNewPrivs: p.noNewPrivs, isProbe: parent.probes,
 		}
 	}
 	hasStopped := t.addThread(tid, p)
@@ -276,9 +277,9 @@ func (t *tracer) entered(th *thread, info *syscallInfo) {
 	}
 	// The stage, which is no part of the command, executes it.
 	if th.process.program > 0 {
-		c.place, th.process.probes = t.places.find(th, info)
+		c.place, th.probes = t.places.find(th, info)
 	}
-	if !th.process.probes {
+	if !th.probes {
 		th.call = c
 	}
 	c.follow()
@@ -323,7 +324,7 @@ func (t *tracer) emit(c *call) {
 	if step.Key == "" {
 		step.Key = c.kind.name
 	}
-	if t.isRepeated(c, &step) {
+	if t.isRepeated(c, &step) || t.isSearch(c, &step) {
 		return
 	}
 	t.changes = &step.Changes
@@ -344,6 +345,50 @@ func (t *tracer) isRepeated(c *call, step *Step) bool {
 	}
 	return last.TID != step.TID && last.Call == step.Call && last.Errno == step.Errno &&
 		slices.Equal(last.Args, step.Args)
+}
+
+// search is a program that a process looks for in the directories of PATH, by trying to execute it in
+// each. That is told as one step: the one that ends the search.
+type search struct {
+	failed *Step // the last attempt
+	others int   // those before it
+}
+
+// isSearch tells whether a step is an attempt to execute a program that is not there. It becomes a
+// step if the process does something else next.
+func (t *tracer) isSearch(c *call, step *Step) bool {
+	s := &c.thread.process.search
+	before := s.failed
+	isExecve := c.kind.number == unix.SYS_EXECVE || c.kind.number == unix.SYS_EXECVEAT
+	if before != nil && isExecve && before.Key == step.Key {
+		s.others++
+		s.failed = nil
+	}
+	if isExecve && step.Errno == "ENOENT" {
+		t.endSearch(c.thread.process)
+		s.failed = step
+		return true
+	}
+	if s.others > 0 && s.failed == nil {
+		step.Words += fmt.Sprintf(", not found in %s before", plural(s.others, "directory", "directories"))
+		s.others = 0
+	}
+	t.endSearch(c.thread.process)
+	return false
+}
+
+// endSearch makes a step of a search that has found nothing.
+func (t *tracer) endSearch(p *process) {
+	step := p.search.failed
+	if step == nil {
+		return
+	}
+	if p.search.others > 0 {
+		step.Words += ", not found in " + plural(p.search.others+1, "directory", "directories")
+	}
+	step.Time = time.Since(t.began)
+	p.search = search{}
+	t.append(*step)
 }
 
 // append adds a step, and waits until the gate is open.
@@ -368,6 +413,7 @@ func (t *tracer) ended(tid int, status unix.WaitStatus) {
 	if th == nil || tid != th.process.pid || th.process.isProbe {
 		return
 	}
+	t.endSearch(th.process)
 	step := Step{Time: time.Since(t.began), PID: tid}
 	if status.Signaled() {
 		signal := status.Signal()

@@ -52,6 +52,14 @@ func short(text string) string {
 	return text
 }
 
+// plural is a number of things.
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
 // quoted is a text of the program in a sentence.
 func quoted(text string) string { return fmt.Sprintf("%q", short(text)) }
 
