@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -21,18 +22,20 @@ type callKind struct {
 	decode func(*call) bool
 	// result says what the call returned, if that is of interest.
 	result func(c *call, value int64) string
-	// looks says what the call changes besides the process.
+	// looks says what the call may change.
 	looks look
 }
 
-// look is what has to be looked at after a call, besides its process.
+// look is what has to be looked at after a call.
 type look uint
 
 const (
-	lookMounts look = 1 << iota
+	lookProcess look = 1 << iota // all of it
+	lookRights                   // of the thread, from now on shown as those of the process
+	lookPaths                    // its root and its working directory
+	lookMounts
 	lookNetwork
 	lookCgroups
-	lookRights // of the thread alone, from now on shown as those of the process
 	lookHostname
 )
 
@@ -49,7 +52,7 @@ type call struct {
 
 	result, errno string
 	value         int64
-	other         *process // that it made
+	other         *process // that it made or changed
 	looks         look     // as in callKind, for this one call
 	about         string   // what a promise may depend on: a file of a cgroup, a file system
 	undo          func()   // takes back what was changed to follow a child
@@ -101,8 +104,15 @@ func (c *call) file(fd int) string {
 	return strings.TrimSuffix(name, " (deleted)")
 }
 
+// descriptorPath is a path that stands for an open file of the thread itself.
+var descriptorPath = regexp.MustCompile(`^/proc/(?:self|thread-self)/fd/(\d+)$`)
+
 // absolute is a path as the thread sees it, without what depends on where the thread is.
 func (c *call) absolute(dir int, path string) string {
+	if m := descriptorPath.FindStringSubmatch(path); m != nil {
+		fd, _ := strconv.Atoi(m[1])
+		return c.file(fd)
+	}
 	if filepath.IsAbs(path) {
 		return filepath.Clean(path)
 	}

@@ -5,7 +5,6 @@ package record
 import (
 	"debug/buildinfo"
 	"debug/elf"
-	"debug/gosym"
 	"encoding/binary"
 	"errors"
 	"os"
@@ -13,18 +12,18 @@ import (
 	"strings"
 )
 
-// goProgram is what an executable file of Go says of its own source: each has the table of lines
-// that it prints stack traces with (runtime/symtab.go in Go's source).
+// goProgram is what an executable file of Go says of its own source: each has the tables that it
+// prints stack traces with (runtime/symtab.go and internal/abi in Go's source). The package
+// debug/gosym reads them as well, but all of them at once, and without what is inlined.
 type goProgram struct {
-	table  *gosym.Table
-	raw    structure
-	text   uint64
-	data   uint64 // the address of struct moduledata, 0 if it is not known
-	module string // the path of the module of the program, "" if it is not known
-	root   string // where its files were when it was built
+	tables structure // of the section .gopclntab
+	text   uint64    // the address of the first function
+	data   uint64    // the address of struct moduledata, 0 if it is not known
+	module string    // the path of the module of the program, "" if it is not known
+	root   string    // where its files were when it was built
 }
 
-var errNotGo = errors.New("not a program of Go")
+var errNotGo = errors.New("not a program of Go 1.20 or later")
 
 func readGoProgram(file string, f *elf.File) (*goProgram, error) {
 	section, text := f.Section(".gopclntab"), f.Section(".text")
@@ -35,123 +34,111 @@ func readGoProgram(file string, f *elf.File) (*goProgram, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &goProgram{raw: raw, text: text.Addr}
-	if section := f.Section(".go.module"); section != nil {
+	p := &goProgram{tables: raw, text: text.Addr}
+	if magic := p.tables.u32(0); magic != 0xfffffff1 { // since Go 1.20
+		return nil, errNotGo
+	}
+	if section := f.Section(".go.module"); section != nil { // since Go 1.26
 		p.data = section.Addr
 	}
-	symbols, _ := f.Symbols() // none: it is stripped
-	for _, s := range symbols {
-		switch s.Name {
-		case "runtime.text": // with cgo other code comes before it
-			p.text = s.Value
-		case "runtime.firstmoduledata":
-			p.data = s.Value
-		}
-	}
-	p.table, err = gosym.NewTable(nil, gosym.NewLineTable(raw, p.text))
-	if err != nil {
-		return nil, err
+	if p.data == 0 || f.Section(".interp") != nil {
+		p.readSymbols(f)
 	}
 	info, _ := buildinfo.ReadFile(file) // an error: no module is known
 	p.readRoot(info)
 	return p, nil
 }
 
-// place is the place of an instruction in the module of the program, or nil. bias is what the
-// addresses in memory are higher.
-func (p *goProgram) place(tid int, pc, bias uint64) *Place {
-	function := p.table.PCToFunc(pc)
-	if function == nil {
-		return nil
+// readSymbols finds what is elsewhere with cgo, and where older programs have their tables.
+func (p *goProgram) readSymbols(f *elf.File) {
+	symbols, _ := f.Symbols() // none: it is stripped
+	for _, s := range symbols {
+		switch s.Name {
+		case "runtime.text":
+			p.text = s.Value
+		case "runtime.firstmoduledata":
+			p.data = s.Value
+		}
 	}
-	entry := function.Entry
-	record := p.record(entry)
-	// A function that is inlined into another one is no frame of the stack. The tree says which
-	// instructions are of which one.
-	const mostDepth = 32
-	for range mostDepth {
-		name, parent, inlined := p.inlined(tid, record, pc-entry, bias)
-		if !inlined {
-			name = function.Name
-		}
-		if file, line, _ := p.table.PCToLine(pc); p.owns(file) {
-			return &Place{File: p.sourceFile(file), Line: line, Function: name}
-		}
-		if !inlined {
-			return nil
-		}
-		pc = entry + parent
-	}
-	return nil
 }
 
-// functionName is the name of the function that an instruction is in.
-func (p *goProgram) functionName(pc uint64) string {
-	if function := p.table.PCToFunc(pc); function != nil {
-		return function.Name
-	}
-	return ""
-}
-
-// The places of offsets in struct pcHeader.
+// The places of numbers in struct pcHeader.
 const (
 	quantumAt   = 6
 	countAt     = 8
 	nameTableAt = 32
+	unitTableAt = 40
+	fileTableAt = 48
 	valuesAt    = 56
 	functionsAt = 64
 )
 
-// record is struct _func of the function that begins at an address, or nil.
-func (p *goProgram) record(entry uint64) structure {
-	functions := p.from(p.raw.u64(functionsAt))
-	low, high := 0, int(p.raw.u64(countAt))
+// from is what a table holds from an offset on. at is where the header says where the table is.
+func (p *goProgram) from(at int, offset uint64) structure {
+	start := p.tables.u64(at) + offset
+	return p.tables[min(start, uint64(len(p.tables))):]
+}
+
+// goFunction is struct _func, with the address at which the function begins.
+type goFunction struct {
+	structure
+	entry uint64
+}
+
+// The places of numbers in struct _func. The offsets of tables follow it.
+const (
+	nameAt      = 4
+	fileAt      = 20
+	lineAt      = 24
+	valueCount  = 28
+	unitAt      = 32
+	dataCount   = 43
+	valueTables = 44
+)
+
+// function finds the function that an instruction is in.
+func (p *goProgram) function(pc uint64) (f goFunction, ok bool) {
+	count := int(p.tables.u64(countAt))
+	list := p.from(functionsAt, 0)
+	low, high := 0, count // the first function that begins after pc
 	for low < high {
 		middle := (low + high) / 2
-		switch offset := uint64(functions.u32(8 * middle)); {
-		case offset == entry-p.text:
-			return p.from(p.raw.u64(functionsAt) + uint64(functions.u32(8*middle+4)))
-		case offset < entry-p.text:
+		if uint64(list.u32(8*middle)) <= pc-p.text {
 			low = middle + 1
-		default:
+		} else {
 			high = middle
 		}
 	}
-	return nil
+	if pc < p.text || low == 0 || low == count { // the last one is only an end
+		return f, false
+	}
+	return p.functionAt(low - 1), true
 }
 
-func (p *goProgram) from(offset uint64) structure {
-	return p.raw[min(offset, uint64(len(p.raw))):]
+func (p *goProgram) functionAt(i int) goFunction {
+	list := p.from(functionsAt, 0)
+	return goFunction{
+		structure: p.from(functionsAt, uint64(list.u32(8*i+4))),
+		entry:     p.text + uint64(list.u32(8*i)),
+	}
 }
 
-// inlined is the function that is inlined at an instruction of another one, and the instruction
-// where that one calls it.
-func (p *goProgram) inlined(
-	tid int, record structure, offset, bias uint64,
-) (name string, parent uint64, ok bool) {
-	const (
-		countPCData, countFuncData, tables = 28, 43, 44
-		inlineIndex, inlineTree            = 2, 3 // PCDATA_InlTreeIndex, FUNCDATA_InlTree
-		funcAt                             = 320  // in struct moduledata: gofunc
-	)
-	count := int(record.u32(countPCData))
-	if p.data == 0 || len(record) < tables || count <= inlineIndex ||
-		int(record[countFuncData]) <= inlineTree {
-		return "", 0, false
+func (p *goProgram) name(f goFunction) string {
+	return p.from(nameTableAt, uint64(f.u32(nameAt))).text()
+}
+
+// line is the place of an instruction of a function in the source.
+func (p *goProgram) line(f goFunction, pc uint64) (file string, line int) {
+	const none = ^uint32(0)
+	n := p.value(f.u32(fileAt), pc-f.entry)
+	if n < 0 {
+		return "", 0
 	}
-	index := p.value(record.u32(tables+4*inlineIndex), offset)
-	tree := record.u32(tables + 4*count + 4*inlineTree)
-	base := readWord(tid, p.data+bias+funcAt)
-	if index < 0 || tree == ^uint32(0) || base == 0 {
-		return "", 0, false
+	offset := p.from(unitTableAt, 4*uint64(f.u32(unitAt))).u32(4 * n)
+	if offset == none {
+		return "", 0
 	}
-	const size, nameAt, parentAt = 16, 4, 8 // of struct inlinedCall
-	call := structure(readMemory(tid, base+uint64(tree)+size*uint64(index), size))
-	if len(call) < size {
-		return "", 0, false
-	}
-	names := p.from(p.raw.u64(nameTableAt))
-	return names[min(int(call.u32(nameAt)), len(names)):].text(), uint64(call.u32(parentAt)), true
+	return p.from(fileTableAt, uint64(offset)).text(), p.value(f.u32(lineAt), pc-f.entry)
 }
 
 // value reads a table of values by instruction: pairs of a difference of the value, which is signed
@@ -160,7 +147,7 @@ func (p *goProgram) value(table uint32, offset uint64) int {
 	if table == 0 {
 		return -1
 	}
-	data := p.from(p.raw.u64(valuesAt) + uint64(table))
+	data := p.from(valuesAt, uint64(table))
 	value, at := -1, uint64(0)
 	for first := true; ; first = false {
 		difference, n := binary.Uvarint(data)
@@ -177,21 +164,86 @@ func (p *goProgram) value(table uint32, offset uint64) int {
 		} else {
 			value += int(difference >> 1)
 		}
-		at += step * uint64(p.raw[quantumAt])
+		at += step * uint64(p.tables[quantumAt])
 		if offset < at {
 			return value
 		}
 	}
 }
 
+// functionName is the name of the function that an instruction is in.
+func (p *goProgram) functionName(pc uint64) string {
+	f, ok := p.function(pc)
+	if !ok {
+		return ""
+	}
+	return p.name(f)
+}
+
+// place is the place of an instruction in the module of the program, or nil. bias is what the
+// addresses in memory are higher.
+func (p *goProgram) place(tid int, pc, bias uint64) *Place {
+	f, ok := p.function(pc)
+	if !ok {
+		return nil
+	}
+	// A function that is inlined into another one is no frame of the stack. A tree says which
+	// instructions are of which one.
+	const mostDepth = 32
+	for range mostDepth {
+		name, caller, inlined := p.inlined(tid, f, pc-f.entry, bias)
+		if !inlined {
+			name = p.name(f)
+		}
+		if file, line := p.line(f, pc); p.owns(file) {
+			return &Place{File: p.sourceFile(file), Line: line, Function: name}
+		}
+		if !inlined {
+			return nil
+		}
+		pc = f.entry + caller
+	}
+	return nil
+}
+
+// inlined is the function that is inlined at an instruction of another one, and the instruction
+// that says where that one calls it.
+func (p *goProgram) inlined(
+	tid int, f goFunction, offset, bias uint64,
+) (name string, caller uint64, ok bool) {
+	const (
+		indexTable, treeTable = 2, 3 // PCDATA_InlTreeIndex, FUNCDATA_InlTree
+		dataAt                = 320  // gofunc in struct moduledata
+	)
+	count := int(f.u32(valueCount))
+	if p.data == 0 || len(f.structure) < valueTables || count <= indexTable ||
+		int(f.structure[dataCount]) <= treeTable {
+		return "", 0, false
+	}
+	index := p.value(f.u32(valueTables+4*indexTable), offset)
+	tree := f.u32(valueTables + 4*count + 4*treeTable)
+	base := readWord(tid, p.data+bias+dataAt)
+	if index < 0 || tree == ^uint32(0) || base == 0 {
+		return "", 0, false
+	}
+	const size, callerAt = 16, 8 // of struct inlinedCall
+	call := structure(readMemory(tid, base+uint64(tree)+size*uint64(index), size))
+	if len(call) < size {
+		return "", 0, false
+	}
+	return p.from(nameTableAt, uint64(call.u32(nameAt))).text(), uint64(call.u32(callerAt)), true
+}
+
 // readRoot finds the directory of the module, by that of the function main.
 func (p *goProgram) readRoot(info *buildinfo.BuildInfo) {
-	start := p.table.LookupFunc("main.main")
-	if start == nil {
-		return
+	for i := range int(p.tables.u64(countAt)) {
+		f := p.functionAt(i)
+		if p.name(f) == "main.main" {
+			file, _ := p.line(f, f.entry)
+			p.root = filepath.Dir(file)
+			break
+		}
 	}
-	file, _, _ := p.table.PCToLine(start.Entry)
-	p.root = filepath.Dir(file)
 	if info == nil || info.Main.Path == "" {
 		return
 	}

@@ -4,6 +4,7 @@ package record
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -74,42 +75,17 @@ func namespaceLink(file string) string {
 // readProcess reads what /proc tells of a process, or returns nil if it is gone. What may not be
 // read is as before.
 func (t *tracer) readProcess(p *process, before *Process) *Process {
-	s := readStatus(p.pid, p.view)
-	if s == "" {
-		p.view = p.pid // the thread has ended
-		s = readStatus(p.pid, p.view)
+	now := &Process{Namespaces: map[string]string{}}
+	if before != nil {
+		now.PIDs = before.PIDs
 	}
-	if s == "" || strings.HasPrefix(s.field("State"), "X") {
+	if !t.readRights(p, now) {
 		return nil
 	}
-	now := &Process{
-		Parent:  s.number("PPid"),
-		UIDs:    s.field("Uid"),
-		GIDs:    s.field("Gid"),
-		Groups:  s.field("Groups"),
-		Command: readCommand(p.pid),
-		UIDMap:  readMap(p.pid, "uid_map"),
-		GIDMap:  readMap(p.pid, "gid_map"),
-		Root:    readLink(threadFile(p.pid, p.view, "root")),
-		Dir:     readLink(threadFile(p.pid, p.view, "cwd")),
-		Filters: max(0, s.number("Seccomp_filters")-t.host.filters),
-		Capabilities: map[string][]string{
-			"effective":   s.set("CapEff"),
-			"permitted":   s.set("CapPrm"),
-			"inheritable": s.set("CapInh"),
-			"bounding":    s.set("CapBnd"),
-			"ambient":     s.set("CapAmb"),
-		},
-		NoNewPrivs: s.field("NoNewPrivs") == "1" && (t.host.noNewPrivs || p.noNewPrivs),
-		Namespaces: map[string]string{},
-	}
-	for word := range strings.FieldsSeq(s.field("NSpid")) {
-		n, _ := strconv.Atoi(word)
-		now.PIDs = append(now.PIDs, n)
-	}
-	if p.view != p.pid && before != nil {
-		now.PIDs = before.PIDs // those of the thread are not those of its process
-	}
+	now.Command = readCommand(p.pid)
+	now.UIDMap = readMap(p.pid, "uid_map")
+	now.GIDMap = readMap(p.pid, "gid_map")
+	now.readPaths(p)
 	for _, kind := range namespaces {
 		ns := namespaceLink(threadFile(p.pid, p.view, "ns/"+kind))
 		if ns == "" && before != nil {
@@ -126,6 +102,43 @@ func (t *tracer) readProcess(p *process, before *Process) *Process {
 		now.keep(before)
 	}
 	return now
+}
+
+// readRights reads what is in /proc/PID/status. It returns false if the process is gone.
+func (t *tracer) readRights(p *process, now *Process) bool {
+	s := readStatus(p.pid, p.view)
+	if s == "" {
+		p.view = p.pid // the thread has ended
+		s = readStatus(p.pid, p.view)
+	}
+	if s == "" || strings.HasPrefix(s.field("State"), "X") {
+		return false
+	}
+	now.Parent = s.number("PPid")
+	now.UIDs, now.GIDs, now.Groups = s.field("Uid"), s.field("Gid"), s.field("Groups")
+	now.Filters = max(0, s.number("Seccomp_filters")-t.host.filters)
+	now.NoNewPrivs = s.field("NoNewPrivs") == "1" && (t.host.noNewPrivs || p.noNewPrivs)
+	now.Capabilities = map[string][]string{
+		"effective":   s.set("CapEff"),
+		"permitted":   s.set("CapPrm"),
+		"inheritable": s.set("CapInh"),
+		"bounding":    s.set("CapBnd"),
+		"ambient":     s.set("CapAmb"),
+	}
+	if p.view != p.pid && now.PIDs != nil {
+		return true // those of the thread are not those of its process
+	}
+	now.PIDs = nil
+	for word := range strings.FieldsSeq(s.field("NSpid")) {
+		n, _ := strconv.Atoi(word)
+		now.PIDs = append(now.PIDs, n)
+	}
+	return true
+}
+
+func (now *Process) readPaths(p *process) {
+	now.Root = readLink(threadFile(p.pid, p.view, "root"))
+	now.Dir = readLink(threadFile(p.pid, p.view, "cwd"))
 }
 
 // keep takes over what may not be read.
@@ -376,11 +389,16 @@ func (h *host) readCgroup(name string) *Cgroup {
 		}
 	}
 	slices.Sort(group.Processes)
-	for _, file := range cgroupFiles {
-		if text, err := os.ReadFile(filepath.Join(dir, file)); err == nil {
-			group.Files[file] = strings.TrimSpace(string(text))
+	names, known := h.files[dir]
+	if !known {
+		names = cgroupFiles
+	}
+	for _, name := range names {
+		if text, err := os.ReadFile(dir + "/" + name); err == nil {
+			group.Files[name] = strings.TrimSpace(string(text))
 		}
 	}
+	h.files[dir] = slices.Collect(maps.Keys(group.Files))
 	return group
 }
 

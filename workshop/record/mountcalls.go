@@ -17,15 +17,21 @@ var mountCalls = []callKind{
 	},
 	{
 		number: unix.SYS_UMOUNT2, name: "umount2", man: "umount(2)", decode: decodeUmount,
-		looks: lookMounts,
+		looks: lookMounts | lookPaths,
 	},
 	{
 		number: unix.SYS_PIVOT_ROOT, name: "pivot_root", man: "pivot_root(2)",
-		decode: decodePivotRoot, looks: lookMounts,
+		decode: decodePivotRoot, looks: lookMounts | lookPaths,
 	},
-	{number: unix.SYS_CHROOT, name: "chroot", man: "chroot(2)", decode: decodeChroot},
-	{number: unix.SYS_CHDIR, name: "chdir", man: "chdir(2)", decode: decodeChdir},
-	{number: unix.SYS_FCHDIR, name: "fchdir", man: "chdir(2)", decode: decodeFchdir},
+	{
+		number: unix.SYS_CHROOT, name: "chroot", man: "chroot(2)", decode: decodeChroot, looks: lookPaths,
+	},
+	{
+		number: unix.SYS_CHDIR, name: "chdir", man: "chdir(2)", decode: decodeChdir, looks: lookPaths,
+	},
+	{
+		number: unix.SYS_FCHDIR, name: "fchdir", man: "chdir(2)", decode: decodeFchdir, looks: lookPaths,
+	},
 	{number: unix.SYS_FSOPEN, name: "fsopen", man: "fsopen(2)", decode: decodeFsopen},
 	{number: unix.SYS_FSPICK, name: "fspick", man: "fspick(2)", decode: decodeFspick},
 	{
@@ -35,7 +41,7 @@ var mountCalls = []callKind{
 	{number: unix.SYS_FSMOUNT, name: "fsmount", man: "fsmount(2)", decode: decodeFsmount},
 	{
 		number: unix.SYS_MOVE_MOUNT, name: "move_mount", man: "move_mount(2)",
-		decode: decodeMoveMount, looks: lookMounts,
+		decode: decodeMoveMount, looks: lookMounts | lookPaths,
 	},
 	{number: unix.SYS_OPEN_TREE, name: "open_tree", man: "open_tree(2)", decode: decodeOpenTree},
 	{number: unix.SYS_OPEN_TREE_ATTR, name: "open_tree_attr", decode: decodeOpenTreeAttr},

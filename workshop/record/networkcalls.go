@@ -3,6 +3,7 @@
 package record
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"os"
@@ -161,8 +162,10 @@ func (s structure) attributes(after int) map[int]structure {
 
 // text is a text that may end with a zero byte.
 func (s structure) text() string {
-	text, _, _ := strings.Cut(string(s), "\x00")
-	return text
+	if end := bytes.IndexByte(s, 0); end >= 0 {
+		s = s[:end]
+	}
+	return string(s)
 }
 
 func (s structure) address() string {

@@ -17,15 +17,24 @@ var processCalls = []callKind{
 	{number: unix.SYS_CLONE3, name: "clone3", man: "clone(2)", decode: decodeClone3},
 	{
 		number: unix.SYS_UNSHARE, name: "unshare", man: "unshare(2)", decode: decodeUnshare,
-		looks: lookRights,
+		looks: lookProcess | lookRights,
 	},
 	{
 		number: unix.SYS_SETNS, name: "setns", man: "setns(2)", decode: decodeSetns,
-		looks: lookRights,
+		looks: lookProcess | lookRights | lookMounts,
 	},
-	{number: unix.SYS_EXECVE, name: "execve", man: "execve(2)", decode: decodeExecve},
-	{number: unix.SYS_EXECVEAT, name: "execveat", man: "execveat(2)", decode: decodeExecveat},
-	{number: unix.SYS_SETSID, name: "setsid", man: "setsid(2)", decode: decodeSetsid},
+	{
+		number: unix.SYS_EXECVE, name: "execve", man: "execve(2)", decode: decodeExecve,
+		looks: lookProcess,
+	},
+	{
+		number: unix.SYS_EXECVEAT, name: "execveat", man: "execveat(2)", decode: decodeExecveat,
+		looks: lookProcess,
+	},
+	{
+		number: unix.SYS_SETSID, name: "setsid", man: "setsid(2)", decode: decodeSetsid,
+		looks: lookProcess,
+	},
 	{
 		number: unix.SYS_CLOSE_RANGE, name: "close_range", man: "close_range(2)",
 		decode: decodeCloseRange,
@@ -193,7 +202,6 @@ func decodeSetns(c *call) bool {
 	}
 	c.key = "setns " + strings.Join(sorted(names), " ")
 	c.about = strings.Join(names, " ")
-	c.looks = lookMounts
 	return true
 }
 

@@ -167,6 +167,9 @@ func decodeSeccomp(c *call) bool {
 	const strict, filter = 0, 1
 	switch c.raw[0] {
 	case strict:
+		if c.raw[1] != 0 {
+			return false // asks only whether the kernel knows the call
+		}
 		c.arg("operation", "SECCOMP_SET_MODE_STRICT")
 		c.words = "from now on only read, write and exit"
 	case filter:

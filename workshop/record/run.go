@@ -118,7 +118,7 @@ func (t *tracer) startStage(path string) (letGo *os.File, err error) {
 		err = seize(pid, traceOptions)
 		if err != nil {
 			_ = unix.Kill(pid, unix.SIGKILL)
-			err = fmt.Errorf("ptrace: %w (a debugger, or a limit such as yama's ptrace_scope)", err)
+			err = fmt.Errorf("ptrace: %w (a debugger follows it already, or a limit such as yama's ptrace_scope)", err)
 		}
 	}
 	if err != nil {

@@ -19,6 +19,7 @@ type host struct {
 	hostname   string
 	uts        string // the recorder's own namespace
 	cgroups    []hierarchy
+	files      map[string][]string // those of cgroupFiles that a control group has
 }
 
 // readMachine looks at the machine, before anything is started.
@@ -28,6 +29,7 @@ func (t *tracer) readMachine() {
 	t.host.hostname = unix.ByteSliceToString(name.Nodename[:])
 	t.host.uts = t.host.namespace(os.Getpid(), "uts")
 	t.host.cgroups = readHierarchies()
+	t.host.files = map[string][]string{}
 	t.recording.Machine = newMachine(unix.ByteSliceToString(name.Release[:]), t.host.cgroups)
 	if os.Getuid() != 0 {
 		t.recording.Notes = append(t.recording.Notes, "recorded as an ordinary user: "+
@@ -69,8 +71,13 @@ func (t *tracer) lookAfter(c *call) {
 	if looks&lookRights != 0 {
 		t.changesRights(c)
 	}
-	t.refresh(p)
-	if c.other != nil && c.other != p {
+	switch {
+	case looks&lookProcess != 0:
+		t.refresh(p)
+	case looks&(lookRights|lookPaths) != 0:
+		t.refreshParts(p, looks)
+	}
+	if c.other != nil {
 		t.refresh(c.other)
 	}
 	if looks&lookHostname != 0 {
@@ -155,6 +162,23 @@ func (t *tracer) refresh(p *process) {
 	}
 }
 
+// refreshParts reads again what a call may have changed of a process.
+func (t *tracer) refreshParts(p *process, looks look) {
+	before := t.state.Processes[p.pid]
+	if before == nil {
+		return
+	}
+	now := *before
+	if looks&lookRights != 0 && !t.readRights(p, &now) {
+		return
+	}
+	if looks&lookPaths != 0 {
+		now.readPaths(p)
+		now.keep(before)
+	}
+	set(t.state.Processes, &t.changes.Processes, p.pid, &now)
+}
+
 // firstHostname is the hostname of a UTS namespace that is seen for the first time. A new one has
 // that of the one before. One that was there before the command is asked, if that is allowed.
 func (t *tracer) firstHostname(p *process, before, now *Process) string {
@@ -173,16 +197,34 @@ func (t *tracer) firstHostname(p *process, before, now *Process) string {
 	return t.state.Hostnames[before.Namespaces["uts"]]
 }
 
-// refreshMounts reads the mounts of all namespaces again: those that are shared pass on what is
-// mounted (mount_namespaces(7)).
+// refreshMounts reads the mounts of the namespace of a process again; and of all others, if one may
+// be passed on to them (mount_namespaces(7)).
 func (t *tracer) refreshMounts(actor *process) {
+	now := t.state.Processes[actor.pid]
+	if now == nil {
+		return
+	}
+	own := now.Namespaces["mnt"]
+	passesOn := t.refreshMountsOf(own, actor)
 	for ns := range maps.Clone(t.state.Mounts) {
-		if p := t.member("mnt", ns, actor); p != nil {
-			if mounts := readMounts(p); mounts != nil {
-				set(t.state.Mounts, &t.changes.Mounts, ns, mounts)
-			}
+		if passesOn && ns != own {
+			t.refreshMountsOf(ns, nil)
 		}
 	}
+}
+
+// refreshMountsOf reads the mounts of a namespace again, and tells whether they may be passed on.
+func (t *tracer) refreshMountsOf(ns string, preferred *process) (passesOn bool) {
+	p := t.member("mnt", ns, preferred)
+	if p == nil {
+		return false
+	}
+	if mounts := readMounts(p); mounts != nil {
+		set(t.state.Mounts, &t.changes.Mounts, ns, mounts)
+	}
+	return slices.ContainsFunc(t.state.Mounts[ns], func(m Mount) bool {
+		return m.Propagation != "private" && m.Propagation != "unbindable"
+	})
 }
 
 // refreshInterfaces reads those of all namespaces again: an interface can move.
