@@ -183,7 +183,7 @@ func rights() *drawing {
 			"takes away what the lines before it needed.",
 	}
 	d.text(margin, 36, start, "*Root's 41 capabilities*, of which 14 stay (filled)")
-	d.cells()
+	d.sets()
 
 	stay := rect{x: margin, y: 202, w: 424, h: 224}
 	d.area(stay, own, "*stay*: `CapEff 00000000a80425fb`")
@@ -220,8 +220,8 @@ func rights() *drawing {
 	return d
 }
 
-// cells draws a cell for each capability.
-func (d *drawing) cells() {
+// sets draws a cell for each capability.
+func (d *drawing) sets() {
 	looks := [41]look{}
 	for _, c := range kept {
 		looks[c.number] = own

@@ -42,20 +42,27 @@ const (
 
 // svg returns the drawing as a file.
 func (d *drawing) svg() []byte {
-	var file strings.Builder
-	fmt.Fprintf(&file, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" `+
-		`width="%d" height="%d" role="img" aria-labelledby="title desc">`+"\n",
-		width, d.height, width, d.height)
-	fmt.Fprintf(&file, "<title id=\"title\">%s</title>\n", escape(d.title))
-	fmt.Fprintf(&file, "<desc id=\"desc\">%s</desc>\n", escape(d.desc))
-	fmt.Fprintf(&file, "<style>\n%s</style>\n", style())
-	file.WriteString(`<marker id="head" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="12" ` +
+	const head = `<marker id="head" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="12" ` +
 		`markerHeight="12" markerUnits="userSpaceOnUse" orient="auto-start-reverse">` +
-		`<path class="head" d="M0 0L10 5L0 10z"/></marker>` + "\n")
-	fmt.Fprintf(&file, `<rect class="page" width="%d" height="%d" rx="12"/>`+"\n", width, d.height)
-	file.WriteString(d.body.String())
-	file.WriteString("</svg>\n")
-	return []byte(file.String())
+		`<path class="head" d="M0 0L10 5L0 10z"/></marker>` + "\n"
+	return file(width, d.height, d.title, d.desc, drawn, head+d.body.String())
+}
+
+// file returns a picture as a file: a page of its own behind it, because a README may be shown in
+// other colours than the browser prefers.
+func file(width, height int, title, desc string, s style, body string) []byte {
+	var out strings.Builder
+	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" `+
+		`width="%d" height="%d" role="img" aria-labelledby="title desc">`+"\n",
+		width, height, width, height)
+	fmt.Fprintf(&out, "<title id=\"title\">%s</title>\n", escape(title))
+	fmt.Fprintf(&out, "<desc id=\"desc\">%s</desc>\n", escape(desc))
+	fmt.Fprintf(&out, "<style>\n%s%s@media (prefers-color-scheme: dark) {\n%s}\n</style>\n",
+		s.shape, s.colors(light), s.colors(dark))
+	fmt.Fprintf(&out, `<rect class="page" width="%d" height="%d" rx="12"/>`+"\n", width, height)
+	out.WriteString(body)
+	out.WriteString("</svg>\n")
+	return []byte(out.String())
 }
 
 var escape = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;").Replace

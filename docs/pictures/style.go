@@ -2,15 +2,17 @@ package main
 
 import (
 	"fmt"
-	"strings"
+	"maps"
+	"slices"
 )
 
 // A palette has the colours for one kind of page.
 type palette struct {
-	page, ink    string          // of the page and of all text
-	line         string          // of arrows
-	cross        string          // of what stops something
-	fill, border map[look]string // of boxes
+	page, ink    string            // of the page and of all text
+	line         string            // of arrows, and of text of less weight
+	cross        string            // of what stops something
+	fill, border map[look]string   // of boxes
+	inks         map[string]string // of a terminal
 }
 
 var light = palette{
@@ -29,6 +31,11 @@ var light = palette{
 		own:  "#0a5bc4",
 		key:  "#a35200",
 		gone: "#6b7480",
+	},
+	inks: map[string]string{
+		"red":   "#b3261e",
+		"green": "#18692d",
+		"cyan":  "#0b5f7a",
 	},
 }
 
@@ -49,38 +56,59 @@ var dark = palette{
 		key:  "#f2b84b",
 		gone: "#8f99a5",
 	},
+	inks: map[string]string{
+		"red":   "#ff8a80",
+		"green": "#6bd07f",
+		"cyan":  "#6fd3ea",
+	},
 }
 
 const sans = `-apple-system, "Segoe UI", "Noto Sans", Helvetica, Arial, sans-serif`
 
 const mono = `ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace`
 
-// style is the same in all drawings.
-func style() string {
-	var css strings.Builder
-	fmt.Fprintf(&css, "text { font: %dpx %s; white-space: pre }\n", textSize, sans)
-	fmt.Fprintf(&css, ".code { font-family: %s; font-size: %dpx }\n", mono, codeSize)
-	css.WriteString(".bold { font-weight: bold }\n" +
+// A style is that of one kind of pictures.
+type style struct {
+	shape  string // what is the same on all pages
+	colors func(palette) string
+}
+
+// drawn is the style of the drawings.
+var drawn = style{
+	shape: fmt.Sprintf("text { font: %dpx %s; white-space: pre }\n", textSize, sans) +
+		fmt.Sprintf(".code { font-family: %s; font-size: %dpx }\n", mono, codeSize) +
+		".bold { font-weight: bold }\n" +
 		".line, .cross { fill: none; stroke-width: 2 }\n" +
 		".cross { stroke-width: 4 }\n" +
 		".host { stroke-width: 1.5 }\n" +
 		".own, .key { stroke-width: 2.5 }\n" +
 		".gone { stroke-width: 2 }\n" +
-		".gone, .dashed { stroke-dasharray: 6 5 }\n")
-	css.WriteString(light.css())
-	fmt.Fprintf(&css, "@media (prefers-color-scheme: dark) {\n%s}\n", dark.css())
-	return css.String()
+		".gone, .dashed { stroke-dasharray: 6 5 }\n",
+	colors: func(p palette) string {
+		css := fmt.Sprintf(".page { fill: %s }\n", p.page) +
+			fmt.Sprintf("text { fill: %s }\n", p.ink) +
+			fmt.Sprintf(".head { fill: %s }\n", p.line) +
+			fmt.Sprintf(".line { stroke: %s }\n", p.line) +
+			fmt.Sprintf(".cross { stroke: %s }\n", p.cross)
+		for _, l := range []look{host, own, key, gone} {
+			css += fmt.Sprintf(".%s { fill: %s; stroke: %s }\n", l, p.fill[l], p.border[l])
+		}
+		return css
+	},
 }
 
-func (p palette) css() string {
-	var css strings.Builder
-	fmt.Fprintf(&css, ".page { fill: %s }\n", p.page)
-	fmt.Fprintf(&css, "text { fill: %s }\n", p.ink)
-	fmt.Fprintf(&css, ".head { fill: %s }\n", p.line)
-	fmt.Fprintf(&css, ".line { stroke: %s }\n", p.line)
-	fmt.Fprintf(&css, ".cross { stroke: %s }\n", p.cross)
-	for _, l := range []look{host, own, key, gone} {
-		fmt.Fprintf(&css, ".%s { fill: %s; stroke: %s }\n", l, p.fill[l], p.border[l])
-	}
-	return css.String()
+// typed is the style of a terminal.
+var typed = style{
+	shape: fmt.Sprintf("text { font: %dpx %s; white-space: pre }\n", cellSize, mono) +
+		".bold { font-weight: bold }\n" +
+		".page { stroke-width: 2 }\n",
+	colors: func(p palette) string {
+		css := fmt.Sprintf(".page { fill: %s; stroke: %s }\n", p.page, p.border[host]) +
+			fmt.Sprintf("text { fill: %s }\n", p.ink) +
+			fmt.Sprintf(".faint { fill: %s }\n", p.line)
+		for _, n := range slices.Sorted(maps.Keys(inks)) {
+			css += fmt.Sprintf(".%s { fill: %s }\n", inks[n], p.inks[inks[n]])
+		}
+		return css
+	},
 }
