@@ -18,6 +18,9 @@ import (
 
 const repository = "../.."
 
+// watch is the picture of the README, which scripts/pictures.sh makes.
+const watch = "docs/screens/watch.svg"
+
 func read(t *testing.T, file string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(repository, file))
@@ -39,11 +42,15 @@ func TestFiles(t *testing.T) {
 // TestForm requires that each file is whole, says in words what it shows, has colours for both
 // kinds of pages, and asks for nothing from elsewhere.
 func TestForm(t *testing.T) {
+	files := map[string]string{"watch": read(t, watch)}
 	for _, d := range drawings() {
-		t.Run(d.name, func(t *testing.T) {
+		files[d.name] = string(d.svg())
+	}
+	for name, file := range files {
+		t.Run(name, func(t *testing.T) {
 			elements := map[string]int{}
 			attributes := map[string]string{}
-			decoder := xml.NewDecoder(strings.NewReader(string(d.svg())))
+			decoder := xml.NewDecoder(strings.NewReader(file))
 			for {
 				token, err := decoder.Token()
 				if err == io.EOF {
@@ -67,9 +74,9 @@ func TestForm(t *testing.T) {
 					"svg", "title", "desc", "style", "marker", "path", "rect", "g", "text", "tspan",
 				}, name)
 			}
-			assert.Contains(t, string(d.svg()), "@media (prefers-color-scheme: dark)")
-			assert.NotContains(t, string(d.svg()), "@import")
-			assert.NotRegexp(t, `url\([^#]`, string(d.svg()))
+			assert.Contains(t, file, "@media (prefers-color-scheme: dark)")
+			assert.NotContains(t, file, "@import")
+			assert.NotRegexp(t, `url\([^#]`, file)
 		})
 	}
 }
@@ -89,6 +96,11 @@ func TestContrast(t *testing.T) {
 			assert.GreaterOrEqual(t, contrast(t, p.line, fill), 3.0, "%s: line on %s", name, fill)
 			assert.GreaterOrEqual(t, contrast(t, p.cross, fill), 3.0, "%s: cross on %s", name, fill)
 		}
+		require.Len(t, p.inks, len(inks))
+		for ink, color := range p.inks {
+			assert.GreaterOrEqual(t, contrast(t, color, p.page), 4.5, "%s: %s", name, ink)
+		}
+		assert.GreaterOrEqual(t, contrast(t, p.line, p.page), 4.5, "%s: faint", name)
 	}
 }
 
@@ -141,6 +153,21 @@ func TestReadmes(t *testing.T) {
 		file := fmt.Sprintf("(../docs/pictures/step5%c.svg)", 'a'+i)
 		require.True(t, strings.Contains(chapter, file), file)
 	}
+}
+
+// TestWatch requires that the READMEs of the repository have the picture of workshop watch, with
+// the text alternative that is in it, and that the promise in it is one of ours.
+func TestWatch(t *testing.T) {
+	file := read(t, watch)
+	of := regexp.MustCompile(`!\[([^\]]+)\]\(` + watch + `\)`)
+	alternative := of.FindStringSubmatch(read(t, "README.md"))
+	require.NotNil(t, alternative)
+	desc := escape(strings.Join(strings.Fields(alternative[1]), " "))
+	require.Contains(t, file, ">"+desc+"</desc>")
+	require.True(t, of.MatchString(read(t, "README.zh-CN.md")))
+	script := regexp.MustCompile(`testdata/[a-z0-9-]*/[a-z0-9-]*\.txtar`).FindString(file)
+	require.FileExists(t, filepath.Join(repository, script))
+	require.NotContains(t, file, "/tmp")
 }
 
 // code matches what is written in the type of a program.
