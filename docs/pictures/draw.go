@@ -53,7 +53,7 @@ func (d *drawing) svg() []byte {
 func file(width, height int, title, desc string, s style, body string) []byte {
 	var out strings.Builder
 	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" `+
-		`width="%d" height="%d" role="img" aria-labelledby="title desc">`+"\n",
+		`width="%d" height="%d" role="img" aria-labelledby="title desc" xml:space="preserve">`+"\n",
 		width, height, width, height)
 	fmt.Fprintf(&out, "<title id=\"title\">%s</title>\n", escape(title))
 	fmt.Fprintf(&out, "<desc id=\"desc\">%s</desc>\n", escape(desc))
