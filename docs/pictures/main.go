@@ -1,5 +1,6 @@
-// Pictures draws the pictures of the lessons: one for each step and chapter, the runtime and the
-// image tool. They are SVG, for a light and for a dark page, with a text alternative.
+// Pictures draws the pictures of the workshop: one for each step and chapter, the runtime and the
+// image tool, and one for the whole. They are SVG, for a light and for a dark page, with a text
+// alternative.
 //
 //	go run ./docs/pictures
 //
@@ -20,6 +21,7 @@ const dir = "docs/pictures"
 // drawings are all pictures, in the order of the lessons.
 func drawings() []*drawing {
 	return []*drawing{
+		workshop(),
 		skeleton(),
 		namespaces(),
 		rootfs(),

@@ -1,5 +1,50 @@
 package main
 
+import "fmt"
+
+// workshop is the whole of it: what the five steps put between a command and the kernel.
+func workshop() *drawing {
+	d := &drawing{
+		name:   "workshop",
+		title:  "What the five steps put between a command and the kernel",
+		height: 476,
+		desc: "Two processes on one kernel. sh on the host sees, has, uses and may do all that " +
+			"root may. Between sh in the container and the kernel are the five steps. Step 1: " +
+			"a place to stand before the command. Step 2: it sees a host name, processes and " +
+			"mounts of its own. Step 3: it has files of its own, rootfs as its root " +
+			"directory. Step 4: it uses 64M of memory, 32 processes and 0.5 of a processor. " +
+			"Step 5: it may do less than root of the host.",
+	}
+	shell := rect{x: margin, y: 62, w: 150, h: 46}
+	container := rect{x: 190, y: 16, w: 514, h: 366}
+	command := rect{x: 206, y: 62, w: 482, h: 46}
+	kernel := rect{x: margin, y: 414, w: 688, h: 46}
+	d.area(container, own, "*A container*")
+	d.text(margin, 44, start, "*The host*")
+	d.box(shell, host, "`sh`")
+	d.box(command, own, "`sh`")
+	d.arrow(point{shell.x + 75, shell.bottom()}, point{shell.x + 75, kernel.y})
+	last := command
+	for i, step := range []string{
+		"a place to stand, before the command",
+		"*sees* its own name, processes, mounts",
+		"*has* its own files: `rootfs` is `/`",
+		"*uses* `64M`, `32` processes, `0.5` processors",
+		"*may do* less than root of the host",
+	} {
+		r := rect{x: command.x, y: 126 + i*50, w: command.w, h: 40}
+		d.shape(r, key, "box", func() {
+			d.text(r.x+14, r.y+26, start, fmt.Sprintf("step %d", i+1))
+			d.text(r.x+90, r.y+26, start, step)
+		})
+		d.line(point{447, last.bottom()}, point{447, r.y})
+		last = r
+	}
+	d.arrow(point{447, last.bottom()}, point{447, kernel.y})
+	d.box(kernel, host, "one kernel for both")
+	return d
+}
+
 // skeleton is step 1: two copies of the program, and the command.
 func skeleton() *drawing {
 	d := &drawing{
