@@ -18,6 +18,10 @@ const (
 	// script, and "ran" or "skipped" with the reason.
 	reportEnv = "WORKSHOP_REPORT"
 
+	// shareEnv, such as 2/4, says that this run takes the second of each four scripts: others run
+	// the rest at the same time.
+	shareEnv = "WORKSHOP_SHARE"
+
 	// TimeoutEnv is the time after which a script is ended, as in 30s; a minute if not set.
 	TimeoutEnv = "WORKSHOP_TIMEOUT"
 

@@ -23,6 +23,7 @@ type phase struct {
 	// Program is the program under test as somebody named it. It is empty for our own.
 	Program string
 	Timeout time.Duration // for each script
+	Share   string        // of the scripts, as in shareEnv
 	CI      bool          // what the machine does not lack must not be skipped
 	Task    *task         // what to do instead of running tests
 }
@@ -53,7 +54,12 @@ var now = sync.OnceValue(func() phase {
 
 // fromUser is what the environment of the user says.
 func fromUser() phase {
-	p := phase{Program: os.Getenv(programEnv), CI: os.Getenv("CI") == "true", Timeout: time.Minute}
+	p := phase{
+		Program: os.Getenv(programEnv),
+		CI:      os.Getenv("CI") == "true",
+		Share:   os.Getenv(shareEnv),
+		Timeout: time.Minute,
+	}
 	if timeout, err := time.ParseDuration(os.Getenv(TimeoutEnv)); err == nil {
 		p.Timeout = timeout
 	}

@@ -25,7 +25,9 @@ func Run(t *testing.T) {
 	require.NoError(t, err)
 	// go test keeps a result until something changes that the tests looked at: look at what the
 	// other stages use.
-	for _, name := range []string{programEnv, reportEnv, TimeoutEnv, prebuiltEnv, "CI", "PATH"} {
+	for _, name := range []string{
+		programEnv, reportEnv, shareEnv, TimeoutEnv, prebuiltEnv, "CI", "PATH",
+	} {
 		_ = os.Getenv(name)
 	}
 	// The program is among that: the test binary contains next to nothing of it.
@@ -46,6 +48,8 @@ func Run(t *testing.T) {
 	}
 	scripts, err := Scripts(root, filepath.Base(wd))
 	require.NoError(t, err)
+	scripts, err = share(scripts, now().Share)
+	require.NoError(t, err)
 	for len(scripts) > 0 {
 		step := scripts[0].Step
 		n := slices.IndexFunc(scripts, func(s Script) bool { return s.Step != step })
@@ -61,11 +65,30 @@ func Run(t *testing.T) {
 	}
 	demos, err := demosHere(root)
 	require.NoError(t, err)
+	demos, err = share(demos, now().Share)
+	require.NoError(t, err)
 	t.Run("demos", func(t *testing.T) {
 		for _, demo := range demos {
 			run(t, demo)
 		}
 	})
+}
+
+// share is the part of the scripts that shareEnv asks for: all if it is empty.
+func share(scripts []Script, text string) (part []Script, err error) {
+	if text == "" {
+		return scripts, nil
+	}
+	var which, of int
+	_, err = fmt.Sscanf(text+"\n", "%d/%d\n", &which, &of)
+	if err != nil || which < 1 || which > of {
+		return nil, fmt.Errorf("%s %q: must be a share and their number, such as 2/4", shareEnv,
+			text)
+	}
+	for i := which - 1; i < len(scripts); i += of {
+		part = append(part, scripts[i])
+	}
+	return part, nil
 }
 
 // told are the kinds of leftovers that a script has failed for. The fault is told once, and not
