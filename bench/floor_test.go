@@ -9,11 +9,14 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"container.example/workshop/internal/harness"
 )
 
 // TestFloorHasTheList makes sure that floor.c gets the calls that `container plan` prints, and
 // compiles.
 func TestFloorHasTheList(t *testing.T) {
+	harness.NeedsGo(t)
 	t.Chdir("..")
 	dir := t.TempDir()
 	rootfs := t.TempDir()

@@ -397,6 +397,7 @@ var chapterWords = []struct {
 
 // TestChapterWords lets programs with one fault in a chapter be told of it.
 func TestChapterWords(t *testing.T) {
+	harness.NeedsGo(t)
 	if os.Geteuid() != 0 {
 		t.Skip("asks for root: the scripts of these chapters do")
 	}

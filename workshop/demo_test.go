@@ -57,6 +57,7 @@ var broken = map[string][3]string{
 // TestDemosBroken breaks what each demo shows, and requires that the demo is red: one that cannot
 // fail proves nothing. That they are green is tested with the steps.
 func TestDemosBroken(t *testing.T) {
+	harness.NeedsGo(t)
 	root, err := moduleRoot()
 	require.NoError(t, err)
 	demos, err := harness.Demos(root)

@@ -350,6 +350,7 @@ exec unshare --pid --fork --mount --propagation unchanged -- \
 
 // TestFirstWords lets programs with one fault be told of it.
 func TestFirstWords(t *testing.T) {
+	harness.NeedsGo(t)
 	if os.Geteuid() != 0 {
 		t.Skip("asks for root: some of the programs change their root")
 	}

@@ -28,6 +28,7 @@ func TestMain(m *testing.M) {
 
 // TestCommand runs the scripts in testdata, each in a copy of the module.
 func TestCommand(t *testing.T) {
+	harness.NeedsGo(t)
 	root, err := moduleRoot()
 	require.NoError(t, err)
 	home, cache := goEnv(t, "GOMODCACHE"), goEnv(t, "GOCACHE")

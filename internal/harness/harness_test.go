@@ -22,6 +22,7 @@ import (
 // that exactly those scripts fail that should: those that are named in the file. Each file is a
 // program for one step: a shell script, a Go program, or a change to our own, file, old and new.
 func TestPrograms(t *testing.T) {
+	NeedsGo(t)
 	root, err := ModuleRoot()
 	require.NoError(t, err)
 	timeout := patience().String()

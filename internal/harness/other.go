@@ -11,3 +11,6 @@ func Main(m *testing.M) int { return m.Run() }
 func Run(t *testing.T) {
 	t.Skip("namespaces are the Linux kernel's: run the tests in the workshop's VM (vagrant up)")
 }
+
+// NeedsGo skips nothing: Go is here.
+func NeedsGo(*testing.T) {}

@@ -16,6 +16,7 @@ import (
 // TestBuild builds what people have: directories without go.mod, with cgo, of other languages, and
 // with mistakes. What is said must not be about something else.
 func TestBuild(t *testing.T) {
+	NeedsGo(t)
 	const hello = "package main\n\nfunc main() { println(\"built\") }\n"
 	for _, c := range []struct {
 		name   string
@@ -178,6 +179,7 @@ func TestIsWanted(t *testing.T) {
 
 // TestBuildTools builds what a script asks for, and nothing for one that asks for nothing.
 func TestBuildTools(t *testing.T) {
+	NeedsGo(t)
 	root, dir := t.TempDir(), t.TempDir()
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	t.Setenv(prebuiltEnv, "")

@@ -21,6 +21,7 @@ const lesson = "step5-complete"
 // chapters before it and after the first one alone, and that they were not kept before: the ways
 // out that it closes were open.
 func TestStages(t *testing.T) {
+	NeedsGo(t)
 	root, err := ModuleRoot()
 	require.NoError(t, err)
 	host, err := NewHost(root)

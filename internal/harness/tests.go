@@ -5,6 +5,7 @@ package harness
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -56,6 +57,16 @@ func Skip(t *testing.T, why string) {
 	t.Helper()
 	record(t.Name(), "skipped "+why)
 	t.Skip(why)
+}
+
+// NeedsGo skips a test that runs the go command in a virtual machine of scripts/vm.sh, which has
+// none. It says so where everybody sees it, and not only with -v.
+func NeedsGo(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("go"); err != nil && os.Getenv(prebuiltEnv) != "" {
+		fmt.Printf("%s skipped: runs the go command, and this machine has none\n", t.Name())
+		t.Skip("runs the go command")
+	}
 }
 
 // Tried adds to the report that a test has tried so many faults.

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"container.example/workshop/internal/harness"
 )
 
 const (
@@ -21,6 +23,7 @@ const (
 // TestStages compiles the program after each chapter, with each chapter alone, and with each left
 // out.
 func TestStages(t *testing.T) {
+	harness.NeedsGo(t)
 	stages := map[string]bool{}
 	for i, chapter := range chapters {
 		stages[chapters[:i+1]] = true
