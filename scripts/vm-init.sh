@@ -1,37 +1,33 @@
 #!/bin/sh
-# Process 1 of the virtual machine of vm.sh: makes a system of the kernel, runs the tests, and switches it off.
+# Process 1 of a virtual machine of vm.sh: makes a system of the kernel, runs the tests, and switches it off.
 # shellcheck disable=SC2094 # a console is read and written
 set -u
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 cgroups=/sys/fs/cgroup
 delegated=$cgroups/user.slice/user-1000.slice/user@1000.service
 
-# one PACKAGE [LETTERS]: what go test does: runs a test binary in the directory of its package, and says how it went.
-# LETTERS, such as a-f, are those with which the names of scripts begin that are left out.
+# one PACKAGE [SHARE]: what go test does: runs a test binary in the directory of its package, and says how it went.
+# SHARE, such as 2/4, are its scripts that this run is to take; the tests that are no scripts belong to the first share.
 one() {
-    name=$1 dir=/workshop/.vm/tests/$1 without=${2-}
+    name=$1 dir=/workshop/.vm/tests/$1 share=${2-}
     set --
     while IFS= read -r arg; do set -- "$@" "$arg"; done <"$dir/args"
-    [ -z "$without" ] || set -- "$@" "-test.skip=^TestPromises\$/./^[$without]"
+    case $share,$* in
+    ,* | 1/* | *,*-test.run=*) ;;
+    *) set -- "$@" '-test.run=^TestPromises$' ;;
+    esac
     start=$(cut -d. -f1 /proc/uptime)
     output=$(mktemp)
     word=ok
-    (cd "/workshop/$name" && "$dir/test" "$@") >"$output" 2>&1 || word=FAIL
-    printf '%s\t%s\t%ss\n' "$word" "$name${without:+ without $without}" "$(($(cut -d. -f1 /proc/uptime) - start))" >>"$output"
+    (cd "/workshop/$name" && WORKSHOP_SHARE=$share "$dir/run.test" "$@") >"$output" 2>&1 || word=FAIL
+    printf '%s\t%s\t%ss\n' "$word" "$name${share:+ $share}" "$(($(cut -d. -f1 /proc/uptime) - start))" >>"$output"
     cat "$output"
     [ "$word" = ok ]
 }
 
-# As many at a time as there are processors. The scripts of a package run one by one, so the last step, which has more
-# than all the others, goes first, and by halves unless the tests are chosen by a flag.
+# The scripts of a package run one by one, and often wait for something: so several packages run at a time.
 tests() {
-    cd /workshop/.vm/tests || return
-    for name in $(printf '%s\n' * | sort -r); do
-        case $name,$(grep -E '^-test\.(run|skip)=' "$name/args") in
-        step5-*,'-test.run=^TestPromises$' | runtime,'-test.run=^TestPromises$') printf '%s\n' "$name a-m" "$name n-z" ;;
-        *) echo "$name" ;;
-        esac
-    done | xargs -P 2 -L 1 vm-init one || return 1
+    xargs -P "$WORKERS" -L 1 "$0" one <"/workshop/.vm/parts-$MACHINE" || return 1
 }
 
 # as_user COMMAND: as user to whom root has delegated a cgroup, as a login under systemd.
@@ -42,9 +38,9 @@ as_user() {
     )
 }
 
-case ${1-} in
-one) one "$2" "${3-}"; exit ;; # of go test: 0 or 1
-tests) tests; exit ;;
+case ${0##*/},${1-} in
+*,one) one "$2" "${3-}"; exit ;; # of go test: 0 or 1
+*,tests | tests,*) tests; exit ;;
 esac
 
 cd /
@@ -63,7 +59,6 @@ ln -sfn /proc/self/fd /dev/fd
 for fd in 0:stdin 1:stdout 2:stderr; do ln -sf "/proc/self/fd/${fd%:*}" "/dev/${fd#*:}"; done
 hostname vm
 ip link set lo up
-mount -o noatime /dev/vdb /workshop
 chown 1000:1000 /home/user
 # shellcheck source=/dev/null
 . /workshop/.vm/env
@@ -94,10 +89,12 @@ read -r up _ </proc/uptime
     stty -onlcr
     echo "vm: Linux $(uname -r), $(stat -fc %T $cgroups), up after $up s, as $AS"
 } <"$CONSOLE" >"$CONSOLE" 2>&1
-set -- vm-init tests
+set -- "$0" tests
 [ "${MODE-}" != shell ] || set -- setsid cttyhack sh
 [ "$AS" != user ] || set -- as_user "$@"
 if [ "${MODE-}" = shell ]; then
+    mkdir -p /usr/local/bin
+    ln -s "$0" /usr/local/bin/tests
     stty sane <"$CONSOLE"
     cd /workshop || exit
     "$@" <"$CONSOLE" >"$CONSOLE" 2>&1
@@ -108,7 +105,4 @@ else
 fi
 cat /tmp/report >"$report_port"
 cat /run/status >"$status_port"
-cd /
-umount /workshop
-sync
-exec busybox poweroff -f
+exec busybox poweroff -f # the disks are not kept

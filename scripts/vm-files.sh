@@ -1,0 +1,158 @@
+#!/bin/sh
+# What the machines of vm.sh are made of, in the user's cache:
+#
+#   vm-files.sh disk ARCH [PACKAGES]    prints the path of a disk, DISK, with the machine's packages and those; DISK.busybox is
+#                                       beside it
+#   vm-files.sh kernel ARCH [VERSION]   prints the path of boot/vmlinuz-RELEASE of Debian's newest kernel, or of the newest
+#                                       whose release begins with VERSION, such as 6.1; its modules are beside boot
+#   vm-files.sh pack DIR FILE SIZE      makes a file system of a directory; in it all files belong to root
+#
+# The packages are downloaded and unpacked, never installed, and root is not needed. ARCH is amd64 or arm64. For one that
+# is not the machine's own, apt has lists of its own in the cache, and nothing of the machine's is changed.
+set -eu
+
+userland='dash coreutils procps util-linux util-linux-extra bsdutils mount findutils grep sed mawk tar gzip diffutils
+hostname iproute2 nftables runc busybox-static strace uidmap libc-bin'
+
+die() {
+    echo "vm.sh: $*" >&2
+    exit 125
+}
+
+# pack DIR FILE SIZE: by anybody, without a mount.
+pack() {
+    as_root=
+    [ "$(id -u)" -eq 0 ] || as_root='unshare -r'
+    truncate -s "$3" "$2"
+    $as_root mke2fs -q -F -t ext4 -O ^has_journal -m 0 -d "$1" "$2" || die "mke2fs: cannot make $2"
+}
+
+case $#,${1-} in
+4,pack) pack "$2" "$3" "$4"; exit ;;
+2,disk | 3,disk) what=$1 arch=$2 userland="$userland ${3-}" ;;
+2,kernel | 3,kernel) what=$1 arch=$2 version=${3-} ;;
+*) die 'usage: vm-files.sh disk ARCH [PACKAGES] | kernel ARCH [VERSION] | pack DIR FILE SIZE' ;;
+esac
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/container-workshop/vm
+native=$(dpkg --print-architecture)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+mkdir -p "$cache"
+
+# apt ARCH COMMAND ARGUMENTS... : apt-get or apt-cache, for a system of ARCH on which nothing is installed.
+apt() {
+    of=$1 command=$2
+    shift 2
+    [ "$of" = "$native" ] || set -- -o Dir::State="$cache/apt-$of" -o Dir::Cache="$cache/apt-$of/cache" "$@"
+    "$command" -q -o Dir::State::status=/dev/null -o APT::Architecture="$of" -o APT::Sandbox::User=root "$@"
+}
+
+# The lists of the machine's own packages are the administrator's to bring up to date. Others are, once a day.
+update() {
+    [ "$arch" != "$native" ] || return 0
+    [ -z "$(find "$cache/apt-$arch/lists" -maxdepth 1 -name '*Packages*' -mtime -1 2>/dev/null)" ] || return 0
+    mkdir -p "$cache/apt-$arch/lists/partial" "$cache/apt-$arch/cache/archives/partial"
+    echo "vm.sh: apt-get update, for $arch" >&2
+    apt "$arch" apt-get update >"$work/log" 2>&1 || die "apt-get update for $arch: $(grep '^E:' "$work/log" | head -n 1)"
+}
+
+# download ARCH DIR PACKAGE... : the packages and nothing else.
+download() (
+    mkdir -p "$2" && cd "$2" && of=$1 && shift 2
+    apt "$of" apt-get download "$@" >"$work/log" 2>&1 ||
+        die "apt-get download: $(grep '^E:' "$work/log" | head -n 1) (apt-get update may help)"
+)
+
+unpack_packages() {
+    # What the packages need in turn, apt-get tells.
+    # shellcheck disable=SC2086 # a list of words
+    list=$(apt "$arch" apt-get -qq -o APT::Install-Recommends=0 --print-uris install $userland |
+        awk '{ sub(/_.*/, "", $2); print $2 }')
+    [ -n "$list" ] || die 'apt-get knows no such packages (apt-get update may help)'
+    # shellcheck disable=SC2086
+    download "$arch" "$work/debs" $list
+    # One /usr, as every Debian has it.
+    mkdir -p "$1"
+    (cd "$1" && mkdir -p usr/bin usr/sbin usr/lib usr/lib64 dev proc sys run tmp root home/user etc workshop var/tmp mnt)
+    for dir in bin sbin lib lib64; do ln -s "usr/$dir" "$1/$dir"; done
+    for deb in "$work"/debs/*.deb; do
+        dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$1" --keep-directory-symlink --no-same-owner --no-same-permissions \
+            --exclude='./usr/share/doc/*' --exclude='./usr/share/man/*' --exclude='./usr/share/locale/*'
+    done
+    rm -rf "$work/debs"
+}
+
+# Maintainer scripts would make these.
+configure() {
+    printf '%s\n' root:x:0:0:root:/root:/bin/sh user:x:1000:1000::/home/user:/bin/sh \
+        nobody:x:65534:65534:nobody:/:/bin/false >"$1/etc/passwd"
+    printf '%s\n' root:x:0: user:x:1000: nogroup:x:65534: >"$1/etc/group"
+    printf '%s\n' '127.0.0.1 localhost vm' '::1 localhost' >"$1/etc/hosts"
+    : >"$1/etc/subuid"
+    : >"$1/etc/subgid"
+    chmod u+s "$1/usr/bin/newuidmap" "$1/usr/bin/newgidmap"
+    [ -e "$1/usr/bin/awk" ] || ln -s mawk "$1/usr/bin/awk"
+}
+
+# link_applets ROOT BUSYBOX: the links of BusyBox, where no package has the command. BUSYBOX runs here.
+link_applets() {
+    for applet in $("$2" --list); do
+        [ -e "$1/usr/bin/$applet" ] || [ -e "$1/usr/sbin/$applet" ] || ln -s busybox "$1/usr/bin/$applet"
+    done
+}
+
+# The disk is built beside the cache and renamed at the end: it is there as a whole or not at all.
+disk() {
+    key=$({ cat "$0" && echo "$userland"; } | sha256sum | cut -c 1-12)
+    disk=$cache/disk-$arch-$key
+    if [ ! -e "$disk" ]; then
+        echo "vm.sh: unpacking the machine's packages into $cache" >&2
+        update
+        unpack_packages "$work/root"
+        configure "$work/root"
+        busybox=$work/root/bin/busybox
+        if [ "$arch" != "$native" ]; then
+            download "$native" "$work/native" busybox-static
+            dpkg-deb -x "$work"/native/*.deb "$work/native"
+            busybox=$work/native/bin/busybox
+        fi
+        link_applets "$work/root" "$busybox"
+        pack "$work/root" "$work/disk" 2G
+        mv "$work/root/bin/busybox" "$disk.busybox"
+        mv "$work/disk" "$disk"
+        find "$cache" -maxdepth 1 \( -name 'disk-*' -o -name 'busybox-*' \) ! -name "*-$key*" -mtime +7 -exec rm -f {} +
+    fi
+    echo "$disk"
+}
+
+# newest: the newest kernel for clouds; it has few drivers, and all that these machines have.
+newest() {
+    apt "$arch" apt-cache search --names-only "^linux-image-[0-9].*-cloud-$arch\$" | cut -d ' ' -f 1 |
+        awk -v begin="linux-image-$version" '
+            !/-[0-9]+\.[0-9]+\.[0-9]/ { next } # metapackages have no third number
+            index($0, begin) == 1 && (begin ~ /-$/ || substr($0, length(begin) + 1) !~ /^[0-9]/) # 6.1 is not 6.12
+        ' | sort -V | tail -n 1
+}
+
+kernel() {
+    package=$(newest)
+    if [ -z "$package" ]; then
+        update
+        package=$(newest)
+    fi
+    [ -n "$package" ] || die "no package linux-image-${version:-VERSION}...-cloud-$arch" \
+        '(apt-get update may help; -kernel FILE takes another kernel)'
+    kernel=$cache/$package/boot/vmlinuz-${package#linux-image-}
+    if [ ! -e "$kernel" ]; then
+        download "$arch" "$work/kernel" "$package"
+        mkdir "$work/unpacked"
+        dpkg-deb -x "$work"/kernel/*.deb "$work/unpacked"
+        mv -T "$work/unpacked" "$cache/$package"
+    fi
+    echo "$kernel"
+}
+
+"$what"
