@@ -4,12 +4,14 @@
 // image layout with the layers unpacked beside it.
 //
 // Any number of programs may use a store at once. What becomes part of it is made in the directory
-// partial, and gets its name when it is whole and right. Those that add to the store share the lock
+// partial, and gets its name when it is whole and right. An image gets its name when all of it is on
+// the disk, so that no power cut makes half an image of it. Those that add to the store share the lock
 // of the store; one that removes what no image needs has it for itself. The locks are those of
 // flock(2), which a killed program does not leave behind.
 package layout
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -65,6 +67,9 @@ func (s *Store) begin() error {
 		if err = s.sweep("layer-*", "new-*"); err == nil {
 			err = s.writeMarks()
 		}
+		if err == nil {
+			err = s.afterStart()
+		}
 	} else if errors.Is(err, unix.EWOULDBLOCK) {
 		err = nil
 	}
@@ -87,6 +92,30 @@ func (s *Store) writeMarks() error {
 		MediaType:     types.OCIImageIndex,
 		Manifests:     []v1.Descriptor{},
 	})
+}
+
+// bootID is a file of the kernel that has other text each time the machine starts (random(4)).
+var bootID = "/proc/sys/kernel/random/boot_id"
+
+// afterStart removes what no image needs if this is the first command since the machine has started.
+// A power cut may have left files that are whole by their names only: nobody has waited until they
+// were on the disk, as it is done for what an image needs.
+func (s *Store) afterStart() error {
+	now, err := os.ReadFile(bootID)
+	if err != nil {
+		return err
+	}
+	last, err := os.ReadFile(s.path("boot"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if bytes.Equal(now, last) {
+		return nil
+	}
+	if _, err := s.collect(); err != nil {
+		return err
+	}
+	return s.write("boot", now)
 }
 
 // Close gives the lock back.
@@ -178,10 +207,13 @@ func (s *Store) sweep(patterns ...string) error {
 	return nil
 }
 
-// write makes a file of the store, or replaces it, in one step for all who read it. It does not
-// wait until the file is on the disk: on many file systems that would be to wait for all that was
-// unpacked (fsync(2)).
+// write makes a file of the store, or replaces it, in one step for all who read it.
 func (s *Store) write(name string, text []byte) error {
+	return s.writeSynced(name, text, func(*os.File) error { return nil })
+}
+
+// writeSynced is write, with something that waits until the file is on the disk.
+func (s *Store) writeSynced(name string, text []byte, sync func(*os.File) error) error {
 	file, err := os.CreateTemp(s.path("partial"), "new-*")
 	if err != nil {
 		return err
@@ -190,6 +222,9 @@ func (s *Store) write(name string, text []byte) error {
 	_, err = file.Write(text)
 	if err == nil {
 		err = file.Chmod(0o644)
+	}
+	if err == nil {
+		err = sync(file)
 	}
 	err = errors.Join(err, file.Close())
 	if err == nil {
@@ -216,7 +251,16 @@ func (s *Store) writeIndex(index *v1.IndexManifest) error {
 	if err != nil {
 		return err
 	}
-	return s.write("index.json", append(text, '\n'))
+	if err := s.writeSynced("index.json", append(text, '\n'), (*os.File).Sync); err != nil {
+		return err
+	}
+	// The new name is on the disk when the directory is (fsync(2)).
+	dir, err := os.Open(s.Dir)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
 }
 
 // changeIndex lets change change the index, while nobody else does.
@@ -237,8 +281,16 @@ func (s *Store) changeIndex(change func(*v1.IndexManifest)) error {
 // Name is the name of an image of the index, or "".
 func Name(d v1.Descriptor) string { return d.Annotations[store.RefName] }
 
-// SetName makes a name that of an image, and no longer that of another one.
+// syncfs is a variable for tests.
+var syncfs = unix.Syncfs
+
+// SetName makes a name that of an image, and no longer that of another one. All that the image needs
+// is on the disk before. That is asked for once, for the file system: for each of thousands of files
+// it would take many times as long.
 func (s *Store) SetName(name string, manifest v1.Descriptor) error {
+	if err := syncfs(int(s.lock.Fd())); err != nil {
+		return fmt.Errorf("syncfs: %w", err)
+	}
 	manifest.Annotations = map[string]string{store.RefName: name}
 	manifest.Data, manifest.URLs = nil, nil
 	return s.changeIndex(func(index *v1.IndexManifest) {

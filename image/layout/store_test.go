@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -204,4 +205,63 @@ func TestChoose(t *testing.T) {
 	d, err := Choose(alone, *platform("linux/amd64"))
 	require.NoError(t, err)
 	require.Equal(t, alone[0], d)
+}
+
+// TestPowerCut takes the power away before an image has its name. Its files are there then, but not
+// all that was in them. The next image that needs them gets them anew, and what has a name is whole.
+func TestPowerCut(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to set owners")
+	}
+	before := syncfs
+	t.Cleanup(func() { syncfs = before })
+	dir := t.TempDir()
+	s := open(t, dir)
+	nothing := func(*v1.Manifest, *v1.ConfigFile) {}
+	manifest := tellLie(t, s, nothing)
+	limits := layer.Limits{Bytes: 100, Entries: 9}
+
+	// What an image needs is there when it is written to the disk, and the name comes afterwards.
+	powerCut := errors.New("a power cut")
+	syncfs = func(int) error {
+		image, err := s.Image(manifest)
+		require.NoError(t, err)
+		dirs, err := s.Layers(image)
+		require.NoError(t, err)
+		require.FileExists(t, dirs[0]+"/f")
+		require.FileExists(t, store.RunFile(dir, manifest.Digest.String()))
+		_, err = s.Find("x")
+		require.Error(t, err)
+		return powerCut
+	}
+	_, err := s.Prepare("x", manifest, limits)
+	require.ErrorIs(t, err, powerCut)
+	image, err := s.Image(manifest)
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(s.Layer(image, 0)+"/f"))
+	require.NoError(t, os.Truncate(s.Blob(image.Manifest.Layers[0].Digest), 0))
+	require.NoError(t, s.Close())
+
+	// The machine starts again.
+	synced := 0
+	syncfs = func(int) error { synced++; return nil }
+	id := bootID
+	t.Cleanup(func() { bootID = id })
+	bootID = t.TempDir() + "/boot_id"
+	require.NoError(t, os.WriteFile(bootID, []byte("another"), 0o644))
+	s = open(t, dir)
+	require.Equal(t, manifest.Digest, tellLie(t, s, nothing).Digest)
+	_, err = s.Prepare("x", manifest, limits)
+	require.NoError(t, err)
+	require.Equal(t, 1, synced)
+	require.FileExists(t, s.Layer(image, 0)+"/f")
+	require.NoError(t, s.Check(func(wrong string) { t.Error(wrong) }))
+	require.NoError(t, s.Close())
+
+	// What has a name stays when it starts once more.
+	require.NoError(t, os.WriteFile(bootID, []byte("a third"), 0o644))
+	s = open(t, dir)
+	_, err = s.Find("x")
+	require.NoError(t, err)
+	require.FileExists(t, s.Layer(image, 0)+"/f")
 }

@@ -11,6 +11,7 @@
 //	layers/sha256/<diff id>/               each layer unpacked, as overlayfs wants a lower layer
 //	                                       (behind the diff id there may be something more, for a
 //	                                       layer that would be another one on other layers)
+//	boot                                   which start of the machine the store has seen last
 //	run/<digest of the manifest>.json      each image in the few words that a runtime needs
 //
 // All but index.json never changes once it has its name, and all that an image needs is there
