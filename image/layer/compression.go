@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/klauspost/compress/gzip"
@@ -29,17 +30,30 @@ func Decompress(blob io.Reader) (io.ReadCloser, error) {
 		}
 		return readAhead(unpacked), nil
 	case bytes.Equal(start, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		// What is compressed with zstd --ultra may need a window of 128 MiB. Everybody has to
-		// support one of 8 MiB (RFC 8878, 3.1.1.1.2).
-		const window = 32 << 20
 		unpacked, err := zstd.NewReader(buffered, zstd.WithDecoderConcurrency(1),
-			zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(window))
+			zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
 			return nil, err
 		}
-		return readAhead(unpacked), nil
+		return readAhead(zstdReader{unpacked}), nil
 	}
 	return plainReader{buffered}, nil
+}
+
+// maxWindow is how far back data compressed with zstd may refer, and so what must be in memory.
+// Everybody has to support 8 MiB (RFC 8878, 3.1.1.1.2). The program zstd takes what needs up to
+// 128 MiB, the most that --ultra makes of it, unless it is asked for more.
+const maxWindow = 128 << 20
+
+type zstdReader struct{ io.Reader }
+
+func (r zstdReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if errors.Is(err, zstd.ErrWindowSizeExceeded) {
+		err = fmt.Errorf("zstd: needs a window of more than %d MiB (compress it without --long, "+
+			"or with --long=27)", maxWindow>>20)
+	}
+	return n, err
 }
 
 type plainReader struct{ io.Reader }
