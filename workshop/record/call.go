@@ -22,6 +22,8 @@ type callKind struct {
 	decode func(*call) bool
 	// result says what the call returned, if that is of interest.
 	result func(c *call, value int64) string
+	// onFile tells that the call is of interest only for some files.
+	onFile bool
 	// looks says what the call may change.
 	looks look
 }
@@ -186,6 +188,9 @@ var callKinds map[int]*callKind
 
 func init() {
 	callKinds = map[int]*callKind{}
+	for i := range fileCalls {
+		fileCalls[i].onFile = true
+	}
 	for _, kinds := range [][]callKind{
 		processCalls, mountCalls, fileCalls, rightsCalls, networkCalls, callsHere,
 	} {

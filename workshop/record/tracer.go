@@ -267,12 +267,14 @@ func (t *tracer) entered(th *thread, info *syscallInfo) {
 		kind: kind, thread: th, tracer: t,
 		raw: [6]uint64(info.data[1:7]), args: []Arg{},
 	}
-	if isThis := conditions[kind.number]; !isThis.holds(c.raw) || !kind.decode(c) {
+	if t.full() {
+		if !kind.onFile { // most are of no interest, and a look at each takes long
+			t.leftOut++
+		}
+		c.follow()
 		return
 	}
-	if t.full() {
-		t.leftOut++
-		c.follow()
+	if isThis := conditions[kind.number]; !isThis.holds(c.raw) || !kind.decode(c) {
 		return
 	}
 	// The stage, which is no part of the command, executes it.
@@ -323,6 +325,10 @@ func (t *tracer) emit(c *call) {
 	}
 	if step.Key == "" {
 		step.Key = c.kind.name
+	}
+	if t.full() {
+		t.leftOut++
+		return
 	}
 	if t.isRepeated(c, &step) || t.isSearch(c, &step) {
 		return
@@ -432,7 +438,9 @@ func (t *tracer) ended(tid int, status unix.WaitStatus) {
 			t.recording.Ended = fmt.Sprintf("signal %d (%v)", int(status.Signal()), status.Signal())
 		}
 	}
-	t.changes = &step.Changes
-	t.lookAfterEnd(tid)
+	if !t.full() {
+		t.changes = &step.Changes
+		t.lookAfterEnd(tid)
+	}
 	t.append(step)
 }
