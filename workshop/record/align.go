@@ -22,6 +22,7 @@ func alignKeys(steps []Step, roots []newRoot) {
 			if before, ok := strings.CutSuffix(*key, " "+path); ok {
 				*key = before + " /"
 			}
+			steps[i].Promises = promisesOf(*key)
 		}
 	}
 }

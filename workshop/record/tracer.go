@@ -337,7 +337,7 @@ func (t *tracer) emit(c *call) {
 	if c.errno == "" {
 		t.lookAfter(c)
 	}
-	step.Promises = promisesOf(c)
+	step.Promises = promisesOf(step.Key)
 	c.thread.process.last = &step
 	t.append(step)
 }
