@@ -269,7 +269,8 @@ func (p *Page) Click(selector string) {
 	p.do("click "+selector, click)
 }
 
-// Swipe moves a finger from one point of the window to another.
+// Swipe moves a finger from one point of the window to another. The browser takes a tap that
+// follows at once for a part of it, and there is no click.
 func (p *Page) Swipe(fromX, fromY, toX, toY float64) {
 	p.t.Helper()
 	touch := func(kind input.DispatchTouchEventType, points ...*input.TouchPoint,
