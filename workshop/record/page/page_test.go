@@ -1,0 +1,349 @@
+package page
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"container.example/workshop/internal/browser"
+	"container.example/workshop/workshop/record"
+	"container.example/workshop/workshop/record/recordtest"
+)
+
+// file writes the page of a recording.
+func file(t *testing.T, r *record.Recording) string {
+	t.Helper()
+	var text bytes.Buffer
+	require.NoError(t, Write(&text, r))
+	name := filepath.Join(t.TempDir(), "page.html")
+	require.NoError(t, os.WriteFile(name, text.Bytes(), 0o644))
+	return name
+}
+
+// goTo shows a step of a recording.
+func goTo(p *browser.Page, n int) {
+	p.Eval(fmt.Sprintf(`location.hash = "#%d"`, n))
+	p.Wait(fmt.Sprintf(`document.querySelector(".position").textContent.startsWith("%d ")`, n))
+}
+
+func TestRecording(t *testing.T) {
+	b := browser.Start(t)
+	name := file(t, recordtest.Container(true))
+	t.Run("keys", func(t *testing.T) {
+		p := b.Open(t, name, browser.Projector)
+		assert.Contains(t, p.Text(".step"), "before the first step")
+		p.Press("ArrowRight")
+		p.WaitText(".step h2", "clone")
+		assert.Contains(t, p.Address(), "#1")
+		p.Press("ArrowRight", "j", "k", "ArrowLeft")
+		p.Wait(`location.hash == "#1"`)
+		p.Press("PageDown")
+		p.Wait(`location.hash == "#11"`)
+		p.Press("End")
+		p.WaitText(".position", "16 / 16")
+		p.Press("ArrowRight")
+		p.WaitText(".position", "16 / 16")
+		p.Press("Home")
+		p.WaitText(".position", "0 / 16")
+		p.Press("?")
+		p.WaitText("dialog[open]", "ten steps on")
+		p.Press("Escape")
+		p.Wait(`!document.querySelector("dialog[open]")`)
+	})
+	t.Run("address", func(t *testing.T) {
+		p := b.Open(t, "file://"+name+"#9", browser.Projector)
+		assert.Equal(t, "pivot_root", p.Text(".step h2"))
+		p.Press("ArrowRight", "ArrowRight")
+		p.Wait(`location.hash == "#11"`)
+		p.Back()
+		p.WaitText(".step h2", "umount2")
+		p.Back()
+		p.WaitText(".step h2", "pivot_root")
+		p.Forward()
+		p.WaitText(".step h2", "umount2")
+		p.Visit("file://" + name + "#99999")
+		p.WaitText(".position", "16 / 16")
+	})
+	t.Run("clone", func(t *testing.T) {
+		p := b.Open(t, "file://"+name+"#1", browser.Projector)
+		assert.Contains(t, p.Text(".changes"), "+ new: process 1 (on the host 42)")
+		assert.Contains(t, p.Text(".changes"), "new namespaces: mnt, net, pid, user, uts")
+		assert.Contains(t, p.Text(".changes"), "a copy of the 9 mounts")
+		assert.Contains(t, p.Text(".tree"), "1 (on the host 42)")
+		assert.Equal(t, 5, p.Count(`.beside [data-group="namespaces"].row-changed`))
+		assert.Contains(t, p.Text(".source .here"), "▶ 23")
+		assert.Contains(t, p.Text(".promises"), "step2-namespaces/pid-one")
+		assert.Equal(t, "https://man7.org/linux/man-pages/man2/clone.2.html",
+			browser.Value[string](p, `document.querySelector(".links a").href`))
+	})
+	t.Run("state", func(t *testing.T) {
+		p := b.Open(t, "file://"+name+"#7", browser.Projector)
+		assert.Contains(t, p.Text(`[data-group="hostname"]`),
+			"laptop ≠ changed: container was laptop")
+		assert.Contains(t, p.Text("#card-cgroups"), "memory.max 64 MiB")
+		assert.Equal(t, 1, p.Count(".cable"), "eth0 is joined to the bridge")
+		goTo(p, 10)
+		assert.Contains(t, p.Text(".changes"), "mounts: 10 → 1")
+		assert.Equal(t, 9, p.Count(`.mounts tr[data-sign="−"]`))
+		goTo(p, 12)
+		assert.Contains(t, p.Text(".changes"), "effective capabilities: all → 4")
+		goTo(p, 16)
+		assert.Contains(t, p.Text(".changes"), "gone: process 1 (on the host 42)")
+	})
+	t.Run("a process is chosen", func(t *testing.T) {
+		p := b.Open(t, "file://"+name+"#10", browser.Projector)
+		p.Click(`[data-pid="40"]`)
+		p.WaitText(".beside thead", "process 40")
+		p.Press("j")
+		p.WaitText(".position", "11 /")
+		assert.Contains(t, p.Text(".beside thead"), "process 40")
+		p.Click(`[data-pid="40"]`)
+		p.WaitText(".beside thead", "process 1 (on the host 42)")
+	})
+	t.Run("play", func(t *testing.T) {
+		p := b.Open(t, name, browser.Projector)
+		p.Press("Space")
+		p.WaitText(".step h2", "mkdir")
+		p.Press("Space")
+		assert.Equal(t, "play",
+			browser.Value[string](p, `document.querySelectorAll(".controls button")[2].ariaLabel`))
+	})
+	t.Run("mouse and fingers", func(t *testing.T) {
+		p := b.Open(t, name, browser.Projector)
+		p.Click(`[data-step="3"]`)
+		p.WaitText(".position", "3 /")
+		p.Press("Space") // plays: the row that was clicked has not kept the key
+		p.WaitText(".position", "4 /")
+		p.Press("Space")
+		p = b.Open(t, name, browser.Phone)
+		p.Click(`[aria-label="next step"]`)
+		p.WaitText(".position", "1 /")
+		p.Swipe(300, 400, 100, 410)
+		p.WaitText(".position", "2 /")
+		p.Swipe(100, 400, 300, 410)
+		p.WaitText(".position", "1 /")
+		p.Swipe(200, 500, 190, 300) // this scrolls
+		p.Swipe(300, 400, 100, 410)
+		p.WaitText(".position", "2 /")
+	})
+}
+
+// TestRefused looks at a call that the kernel refused, which is seen without colour.
+func TestRefused(t *testing.T) {
+	b := browser.Start(t)
+	p := b.Open(t, file(t, recordtest.Container(false)), browser.Projector)
+	goTo(p, 10)
+	assert.Equal(t, "mount ✗ EPERM", p.Text(".step h2"))
+	assert.Contains(t, p.Text(".words"), "The kernel refused it.")
+	assert.Contains(t, p.Text(`[data-step="10"]`), "✗ mount proc /proc")
+	assert.Contains(t, p.Text("[aria-live]"), "Refused, EPERM")
+	assert.GreaterOrEqual(t, p.Contrast(".step .refused"), 4.5)
+	p.Press("Home", "f", "ArrowRight")
+	p.WaitText(".position", "10 /")
+	assert.Equal(t, 1, p.Count(".steps button"))
+	p.Press("f")
+	p.WaitText(".buttons", "process 42")
+	assert.Equal(t, 9, p.Count(".steps button"))
+	p.Press("f")
+	p.WaitText(".buttons", "all steps")
+}
+
+// TestLooks looks at each step in each size and colour: nothing is beyond the edge, and what
+// changed can be read.
+func TestLooks(t *testing.T) {
+	b := browser.Start(t)
+	name := file(t, recordtest.Container(false))
+	for _, view := range []browser.View{browser.Projector, browser.Phone} {
+		for _, view.Dark = range []bool{false, true} {
+			t.Run(fmt.Sprint(view), func(t *testing.T) {
+				p := b.Open(t, name, view)
+				for n := range 16 {
+					goTo(p, n)
+					require.Empty(t, p.Wide(), "step %d", n)
+				}
+				for _, what := range []string{
+					".changed", ".sign", ".kicker", ".words", ".note", ".refused", "th", ".number",
+					".arguments dt", "button",
+				} {
+					goTo(p, 10)
+					if what == ".changed" || what == ".sign" {
+						goTo(p, 9)
+					}
+					assert.GreaterOrEqual(t, p.Contrast(what), 4.5, what)
+				}
+				p.Press("d")
+				goTo(p, 9)
+				assert.GreaterOrEqual(t, p.Contrast(".changed"), 4.5, "the other colours")
+			})
+		}
+	}
+}
+
+// TestAccess looks at what a screen reader and a keyboard need.
+func TestAccess(t *testing.T) {
+	b := browser.Start(t)
+	p := b.Open(t, file(t, recordtest.Container(true)), browser.Projector)
+	goTo(p, 7)
+	assert.Equal(t, "Step 7 of 16. sethostname: the host name in the container is container",
+		p.Text("[aria-live]"))
+	for _, landmark := range []string{"header", "main", "nav[aria-label]", "h1", "html[lang]"} {
+		assert.Equal(t, 1, p.Count(landmark), landmark)
+	}
+	assert.Empty(t, browser.Value[[]string](p, `
+		[...document.querySelectorAll("button, input")].filter(
+			one => !(one.ariaLabel || one.innerText.trim())).map(one => one.outerHTML)`))
+	assert.Equal(t, "step 7, sethostname: the host name in the container is container",
+		browser.Value[string](p, `document.querySelector("input").getAttribute("aria-valuetext")`))
+	p.Press("Tab", "Tab")
+	assert.Equal(t, "solid",
+		browser.Value[string](p, `getComputedStyle(document.activeElement).outlineStyle`))
+	p.Press("Enter") // on the button for the colours
+	p.Wait(`document.documentElement.dataset.colours == "dark"`)
+}
+
+// TestPrint looks at what is printed: all steps, and no button.
+func TestPrint(t *testing.T) {
+	b := browser.Start(t)
+	view := browser.View{Width: 800, Height: 1000, Print: true}
+	p := b.Open(t, file(t, long(200)), view)
+	p.Eval(`dispatchEvent(new Event("beforeprint"))`)
+	assert.Equal(t, 200, p.Count(".steps li"))
+	assert.Zero(t, browser.Value[int](p, `document.querySelector(".controls button").offsetHeight`))
+	p.Eval(`dispatchEvent(new Event("afterprint"))`)
+}
+
+// long is a recording of many steps that add and remove mounts.
+func long(steps int) *record.Recording {
+	b := recordtest.New("./container", "run", "sh")
+	for i := range steps {
+		b.Step(record.Step{Call: "mount", Key: fmt.Sprintf("mount tmpfs /tmp/%d", i), Words: "one"})
+		b.Mounts("4026531836", func(mounts []record.Mount) []record.Mount {
+			if len(mounts) > 30 {
+				mounts = mounts[20:]
+			}
+			return append(mounts, record.Mount{
+				ID: 1000 + i, Root: "/", Point: fmt.Sprintf("/tmp/%d", i), Type: "tmpfs",
+				Source: "tmpfs",
+			})
+		})
+	}
+	return b.Recording
+}
+
+// TestLong looks at a recording of 5,000 steps: what is not in sight is not in the page, and each
+// state is what all steps up to it make, whichever way one comes there.
+func TestLong(t *testing.T) {
+	b := browser.Start(t)
+	p := b.Open(t, file(t, long(5000)), browser.Projector)
+	p.Press("End")
+	p.WaitText(".position", "5000 / 5000")
+	assert.Less(t, p.Count(".steps li"), 60)
+	assert.Contains(t, p.Text(`[aria-current="step"]`), "5000")
+	for _, n := range []int{4999, 2500, 2499, 50, 49, 1, 3333} {
+		goTo(p, n)
+		assert.Contains(t, p.Text("#card-mounts .change"), fmt.Sprintf("/tmp/%d", n-1))
+	}
+	assert.Equal(t, []int{}, browser.Value[[]int](p, `(() => {
+		const data = JSON.parse(document.getElementById("data").textContent);
+		const recording = new Recording(data), plain = new State(data.start), wrong = [];
+		data.steps.forEach(step => plain.apply(step.changes));
+		const same = (a, b) => JSON.stringify([...a.mounts]) === JSON.stringify([...b.mounts]);
+		if (!same(recording.at(5000), plain)) wrong.push(5000);
+		for (const n of [7, 4000, 100, 99]) {
+			const other = new State(data.start);
+			data.steps.slice(0, n).forEach(step => other.apply(step.changes));
+			if (!same(recording.at(n), other)) wrong.push(n);
+		}
+		return wrong;
+	})()`))
+}
+
+// hostile is text that becomes markup, or ends a script, where it is not taken for text.
+const hostile = `</script><script>window.done = "script"</script>` +
+	`<img src=x onerror="window.done = 'img'">` + "\u2028'\"`${window.done = 1}\u202e<!--"
+
+// TestHostile records a program that puts markup wherever it can.
+func TestHostile(t *testing.T) {
+	b := recordtest.New("./container", hostile)
+	b.Recording.Machine.Kernel, b.Recording.Ended = hostile, hostile
+	b.Recording.Cut = hostile
+	b.Step(record.Step{
+		Call: hostile, Words: hostile, Key: hostile, Man: hostile, Result: hostile, Errno: hostile,
+		Args: []record.Arg{{Name: hostile, Value: hostile}}, Promises: []string{hostile},
+	})
+	b.Process(42, func(p *record.Process) {
+		p.Command, p.Root, p.Dir, p.UIDMap = []string{hostile}, hostile, hostile, hostile
+		p.UIDs, p.Groups, p.Terminal, p.Cgroups = hostile, hostile, hostile, []string{hostile}
+		p.Namespaces["mnt"], p.Namespaces[hostile] = "7", hostile
+		p.Namespaces["uts"], p.Namespaces["net"] = "8", "__proto__"
+		p.Capabilities["effective"] = []string{hostile}
+	}).Mounts("7", func([]record.Mount) []record.Mount {
+		return []record.Mount{{
+			Root: hostile, Point: hostile, Type: hostile, Source: hostile, Options: hostile,
+			Propagation: hostile,
+		}}
+	}).Cgroup(hostile, []int{42}, map[string]string{
+		hostile: hostile, "__proto__": hostile, "memory.current": hostile,
+	}).Place(hostile, 3, hostile, hostile)
+	b.Recording.Steps[0].Changes.Hostnames = map[string]string{"8": hostile, "__proto__": hostile}
+	b.Recording.Steps[0].Changes.Interfaces = map[string][]record.Interface{
+		"__proto__": {{Name: hostile, Addresses: []string{hostile}, Routes: []string{hostile}}},
+	}
+	c := browser.Start(t)
+	name := file(t, b.Recording)
+	p := c.Open(t, name, browser.Phone)
+	p.Press("ArrowRight", "f", "f", "f")
+	p.WaitText(".step h2", "<script>window.done")
+	assert.Contains(t, p.Text(".arguments"), "onerror")
+	assert.Contains(t, p.Text("#card-network"), "<img src=x")
+	assert.Contains(t, p.Text(`[data-group="hostname"]`), "</script>")
+	assert.Equal(t, "undefined", browser.Value[string](p, "typeof window.done"))
+	assert.Equal(t, 2, p.Count("script"))
+	assert.Zero(t, p.Count("img"))
+	assert.Empty(t, p.Wide())
+	p.Press("?", "Escape", "d", "Home")
+
+	// Should something become markup after all, the page's policy keeps it from doing anything.
+	p.Eval(`document.body.insertAdjacentHTML("beforeend", "<img src='data:,' onerror='done = 2'>")`)
+	p.Wait(`document.querySelector("img").complete`)
+	assert.Equal(t, "undefined", browser.Value[string](p, "typeof window.done"))
+	assert.Contains(t, strings.Join(p.Errors(), " "), "Content Security Policy")
+
+	again, err := ReadFile(name)
+	require.NoError(t, err)
+	assert.Equal(t, b.Recording, again)
+}
+
+func TestRead(t *testing.T) {
+	r := recordtest.Container(true)
+	var asPage, asJSON bytes.Buffer
+	require.NoError(t, Write(&asPage, r))
+	require.NoError(t, r.Write(&asJSON))
+	for _, data := range [][]byte{asPage.Bytes(), asJSON.Bytes()} {
+		again, err := Read(data)
+		require.NoError(t, err)
+		assert.Equal(t, r, again)
+	}
+	for text, want := range map[string]string{
+		"":                             "not a recording",
+		"<html>nothing</html>":         "not a recording: this page has none in it",
+		"{}":                           "not a recording: no version",
+		`{"version": 99}`:              "version 99",
+		"\x7fELF":                      "not a recording",
+		`{"version": 1, "steps": 7}`:   "not a recording",
+		dataBegins + `{"version": 1`:   "not a recording: this page has none in it",
+		dataBegins + `{ ` + dataEnds:   "not a recording",
+		dataBegins + `null` + dataEnds: "not a recording",
+	} {
+		_, err := Read([]byte(text))
+		assert.ErrorContains(t, err, want, text)
+	}
+	_, err := ReadFile("missing.json")
+	assert.ErrorContains(t, err, "missing.json")
+}

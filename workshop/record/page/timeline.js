@@ -1,0 +1,135 @@
+// The list of steps and the timeline. Both show a recording of any length: of the list only the
+// rows that are in sight are in the page, and of the timeline each step is a stroke on a canvas.
+
+class StepList {
+	constructor(recording, go) {
+		this.recording = recording;
+		this.go = go;
+		this.current = 0;
+		this.inner = h("ol", {});
+		this.element = h("nav", {class: "steps", "aria-label": "all steps", tabindex: -1},
+			this.inner);
+		this.element.addEventListener("scroll", () => this.render(), {passive: true});
+		addEventListener("resize", () => this.render());
+		this.filter(() => true);
+	}
+
+	// filter takes over which steps are in the list.
+	filter(shown) {
+		this.rows = this.recording.steps.map((_, i) => i + 1).filter(shown);
+		this.render();
+	}
+
+	// mark marks the step that is shown, and brings it into sight.
+	mark(n) {
+		this.current = n;
+		const index = this.rows.findIndex(row => row >= n);
+		const top = Math.max(0, index) * this.height;
+		const {scrollTop, clientHeight} = this.element;
+		if (top < scrollTop + this.height || top > scrollTop + clientHeight - 3 * this.height) {
+			this.element.scrollTop = top - clientHeight / 3;
+		}
+		this.render();
+	}
+
+	// height is that of a row, as the style sheet has it.
+	get height() {
+		return parseFloat(getComputedStyle(document.documentElement).fontSize) * 2;
+	}
+
+	showAll() {
+		this.all = true;
+		this.render();
+	}
+
+	showSome() {
+		this.all = false;
+		this.render();
+	}
+
+	// render makes the rows that are in sight, and some above and below them.
+	render() {
+		const {scrollTop, clientHeight} = this.element, {height} = this;
+		const first = this.all ? 0 : Math.max(0, Math.floor(scrollTop / height) - 10);
+		const last = this.all ? this.rows.length :
+			Math.min(this.rows.length, Math.ceil((scrollTop + clientHeight) / height) + 10);
+		this.inner.style.height = `${this.rows.length * height}px`;
+		this.inner.replaceChildren(...this.rows.slice(first, last).map((n, i) => {
+			const row = this.row(n, first + i);
+			row.style.top = `${(first + i) * height}px`;
+			return row;
+		}));
+		if (this.rows.length === 0) this.inner.append(h("li", {class: "note"}, "none"));
+	}
+
+	row(n, index) {
+		const step = this.recording.step(n);
+		const now = n === this.current;
+		return h("li", {"aria-setsize": this.rows.length, "aria-posinset": index + 1},
+			h("button", {
+				type: "button", "data-step": n, "aria-current": now ? "step" : false,
+				tabindex: now ? 0 : -1, title: step.key, onclick: () => this.go(n),
+				// The keys belong to the page, not to the row that was clicked.
+				onmousedown: event => event.preventDefault(),
+			}, h("span", {class: "number"}, n), stepName(step)));
+	}
+}
+
+// stepName names a step in a few words, with a sign for one that is refused or no call.
+function stepName(step) {
+	const signs = (refused(step) ? "✗ " : "") + (step.kind === "call" ? "" : "■ ");
+	return h("span", {class: refused(step) ? "refused" : ""}, signs,
+		shorten(step.key || step.call, 21));
+}
+
+// shorten leaves the middle of a long text out: the end tells most.
+function shorten(text, most) {
+	const characters = [...text];
+	if (characters.length <= most) return text;
+	const begin = Math.floor(most * 0.4), end = most - begin - 1;
+	return `${characters.slice(0, begin).join("")}…${characters.slice(-end).join("")}`;
+}
+
+// laneNames are the names of the lanes, on the left of them.
+function laneNames() {
+	return h("div", {class: "lanes", "aria-hidden": "true"}, LANES.map(
+		([name]) => h("span", {}, name)));
+}
+
+// THUMB is the width of the line that stands where we are, as the style sheet has it.
+const THUMB = 4;
+
+// drawLanes draws a stroke for each step, in the lane of its idea; a refused one is a cross.
+function drawLanes(canvas, recording, n) {
+	const scale = devicePixelRatio || 1;
+	const {clientWidth: width, clientHeight: height} = canvas;
+	canvas.width = width * scale;
+	canvas.height = height * scale;
+	const draw = canvas.getContext("2d");
+	draw.scale(scale, scale);
+	const [ink, faint, red] = colours("ink", "line", "red");
+	const lanes = height > 40 ? LANES.length : 1, each = height / lanes;
+	const count = Math.max(1, recording.steps.length);
+	const x = step => THUMB / 2 + step / count * (width - THUMB);
+	draw.fillStyle = faint;
+	for (let i = 0; i < lanes; i++) draw.fillRect(0, Math.round((i + 0.5) * each), width, 1);
+	recording.steps.forEach((step, i) => {
+		const middle = ((lanes > 1 ? lane(step) : 0) + 0.5) * each;
+		const at = x(i + 1), half = each / 2 - 1;
+		if (refused(step)) {
+			draw.strokeStyle = red;
+			draw.lineWidth = 2;
+			draw.beginPath();
+			for (const way of [1, -1]) {
+				draw.moveTo(at - 4, middle - 4 * way);
+				draw.lineTo(at + 4, middle + 4 * way);
+			}
+			draw.stroke();
+			return;
+		}
+		draw.fillStyle = ink;
+		draw.globalAlpha = i + 1 <= n ? 1 : 0.45;
+		draw.fillRect(at - 1, middle - half, Math.max(1, Math.min(3, width / count / 2)), 2 * half);
+		draw.globalAlpha = 1;
+	});
+}
