@@ -6,16 +6,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
 	"golang.org/x/sys/unix"
 
 	"container.example/workshop/workshop/record"
+	pages "container.example/workshop/workshop/record/page"
 )
 
 func (a *app) record() *cli.Command {
@@ -27,15 +29,16 @@ func (a *app) record() *cli.Command {
 		Description: `Run a command and record each system call that makes a container, and what
 host and process look like after it. The command is any program in any
 language, without a change to it; all processes that it starts are followed.
-FILE.json is the recording for programs.
+FILE.html is one page that plays it, which needs no network. FILE.json is the
+recording for programs.
 
-  workshop record -o run.json -- ./container run sh -c 'echo hello'
+  workshop record -o run.html -- ./container run sh -c 'echo hello'
 
 The command has this terminal. Its exit status is told, and is not that of
 this program, which ends with 0 if the recording was written.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{
-				Name: "o", Destination: &file, Value: "record.json",
+				Name: "o", Destination: &file, Value: "record.html",
 				Usage: "`FILE` to write",
 			},
 			&cli.DurationFlag{
@@ -85,15 +88,20 @@ func recordCommand(ctx context.Context, o record.Options) (*record.Recording, er
 
 // writeRecording writes a recording in the form that the name of the file says.
 func writeRecording(name string, r *record.Recording) (err error) {
-	if !strings.HasSuffix(name, ".json") {
-		return fmt.Errorf("-o %q: must end in .json", name)
+	write := (*record.Recording).Write
+	switch filepath.Ext(name) {
+	case ".json":
+	case ".html":
+		write = func(r *record.Recording, w io.Writer) error { return pages.Write(w, r) }
+	default:
+		return fmt.Errorf("-o %q: must end in .html or .json", name)
 	}
 	f, err := os.Create(name)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	return r.Write(f)
+	return write(r, f)
 }
 
 // tellRecording says in two lines what was recorded.
