@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"container.example/workshop/workshop/record"
+	"container.example/workshop/workshop/record/compare"
 )
 
 //go:embed page.html *.css *.js
@@ -21,7 +22,8 @@ var files embed.FS
 
 // scripts are the files that the script of each page consists of, in order.
 var scripts = []string{
-	"recording.js", "differences.js", "elements.js", "state.js", "timeline.js", "player.js",
+	"recording.js", "differences.js", "elements.js", "frame.js", "state.js", "timeline.js",
+	"player.js",
 }
 
 // Write writes the page of a recording.
@@ -31,6 +33,16 @@ func Write(w io.Writer, r *record.Recording) error {
 		Kind:    "recording",
 		Data:    r,
 		Scripts: append(slices.Clone(scripts), "recorded.js"),
+	})
+}
+
+// WriteCompare writes the page of a comparison.
+func WriteCompare(w io.Writer, c *compare.Comparison) error {
+	return write(w, &document{
+		Title:   "yours and ours: " + strings.Join(c.A.Command, " "),
+		Kind:    "comparison",
+		Data:    c,
+		Scripts: append(slices.Clone(scripts), "comparison.js"),
 	})
 }
 

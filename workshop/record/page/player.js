@@ -3,7 +3,7 @@
 // PACE is the time that a step is shown while it plays, in milliseconds.
 const PACE = 1400;
 
-const KEYS = [
+const PLAYER_KEYS = [
 	["→ or j", "next step"],
 	["← or k", "step before"],
 	["Page Down, Page Up", "ten steps on, ten steps back"],
@@ -12,13 +12,6 @@ const KEYS = [
 	["f", "show all steps, only the refused ones, only those of this process"],
 	["d", "light, dark"],
 	["?", "this list"],
-];
-
-const SIGNS = [
-	[NEW, "is new"],
-	[OTHER, "is not as it was before this step"],
-	[GONE, "is gone"],
-	["✗", "the kernel refused the call"],
 ];
 
 class Player {
@@ -31,7 +24,7 @@ class Player {
 		this.timer = 0;
 		this.build(root);
 		this.listen();
-		this.show(this.fromAddress(), "replace");
+		this.show(fromAddress(this.count), "replace");
 	}
 
 	get count() {
@@ -51,13 +44,16 @@ class Player {
 		this.filterButton = button("all steps", "which steps", "f", () => this.nextFilter(),
 			{class: "wide"});
 		this.heading = h("p", {class: "facts"});
-		this.list = new StepList(this.recording, n => this.show(n, "push"));
+		this.list = new List({
+			label: "all steps", count: () => this.count, go: n => this.show(n, "push"),
+			content: n => [h("span", {class: "number"}, n), stepName(this.recording.step(n))],
+		});
 		this.card = h("section", {class: "step", "aria-label": "this step"});
 		this.state = h("section", {
 			class: "state", "aria-label": "host and process after this step",
 		});
 		this.spoken = h("p", {class: "hidden", role: "status", "aria-live": "polite"});
-		this.help = helpDialog();
+		this.help = helpDialog(PLAYER_KEYS);
 		root.append(
 			h("header", {class: "bar"}, h("h1", {}, (data.command || []).join(" ")), this.heading,
 				h("div", {class: "buttons"}, this.filterButton,
@@ -88,39 +84,22 @@ class Player {
 
 	listen() {
 		document.addEventListener("keydown", event => this.key(event));
-		addEventListener("popstate", () => this.show(this.fromAddress(), "none"));
-		addEventListener("hashchange", () => this.show(this.fromAddress(), "none"));
+		listenToAddress(() => this.show(fromAddress(this.count), "none"));
 		addEventListener("resize", () => this.drawLanes());
 		matchMedia("(prefers-color-scheme: dark)").addEventListener("change",
 			() => this.drawLanes());
-		addEventListener("beforeprint", () => this.list.showAll());
-		addEventListener("afterprint", () => this.list.showSome());
 		listenToSwipes(document.querySelector("main"), way => this.move(way));
 	}
 
-	// key does what a key stands for. A button that has the focus keeps Space and Enter.
 	key(event) {
-		if (event.ctrlKey || event.altKey || event.metaKey || this.help.open) return;
-		const onButton = event.target.closest?.("button, a, summary");
-		const keys = {
+		pressed(event, {
 			"ArrowRight": () => this.move(1), "j": () => this.move(1),
 			"ArrowLeft": () => this.move(-1), "k": () => this.move(-1),
 			"PageDown": () => this.move(10), "PageUp": () => this.move(-10),
 			"Home": () => this.show(0, "push"), "End": () => this.show(this.count, "push"),
-			"f": () => this.nextFilter(), "d": () => this.turnColours(),
-			"?": () => this.help.showModal(),
-		};
-		if (!onButton) keys[" "] = () => this.play(!this.playing);
-		const act = Object.hasOwn(keys, event.key) && keys[event.key];
-		if (!act) return;
-		event.preventDefault();
-		act();
-	}
-
-	// fromAddress returns the step that the address names.
-	fromAddress() {
-		const n = Number(/^#(\d+)$/.exec(location.hash)?.[1] ?? 0);
-		return Math.min(n, this.count);
+			" ": () => this.play(!this.playing), "f": () => this.nextFilter(),
+			"d": () => this.turnColours(), "?": () => this.help.showModal(),
+		});
 	}
 
 	// shown tells whether the filter lets a step through.
@@ -172,10 +151,7 @@ class Player {
 	}
 
 	turnColours() {
-		const root = document.documentElement;
-		const dark = root.dataset.colours ? root.dataset.colours === "dark" :
-			matchMedia("(prefers-color-scheme: dark)").matches;
-		root.dataset.colours = dark ? "light" : "dark";
+		turnColours();
 		this.drawLanes();
 	}
 
@@ -183,19 +159,14 @@ class Player {
 	// buttons back and forward of the browser.
 	show(n, history) {
 		n = Math.max(0, Math.min(n, this.count));
-		if (history !== "none") this.setAddress(n, n === this.n ? "replace" : history);
+		if (history !== "none") {
+			setAddress(n, this.playing || n === this.n ? "replace" : history);
+		}
 		if (n === this.n && this.drawn) return;
 		this.n = n;
 		this.drawn = true;
 		this.scrubber.value = n;
 		this.render();
-	}
-
-	setAddress(n, history) {
-		try { // browsers limit how often
-			if (history === "push" && !this.playing) window.history.pushState(null, "", `#${n}`);
-			else window.history.replaceState(null, "", `#${n}`);
-		} catch {}
 	}
 
 	// render shows step n.
@@ -326,28 +297,4 @@ function promiseList(promises) {
 	if (!promises?.length) return null;
 	return h("span", {class: "promises"}, "promises that depend on it: ",
 		promises.map((name, i) => [i > 0 ? ", " : "", h("code", {}, name)]));
-}
-
-function helpDialog() {
-	const rows = list => list.map(([left, right]) => [h("dt", {}, left), h("dd", {}, right)]);
-	const dialog = h("dialog", {"aria-labelledby": "help"},
-		h("h2", {id: "help"}, "Keys"), h("dl", {}, rows(KEYS)),
-		h("p", {}, "On a phone: swipe to the left and to the right."),
-		h("h2", {}, "Signs"), h("dl", {}, rows(SIGNS)),
-		button("close", "close", "Escape", () => dialog.close(), {class: "wide"}));
-	return dialog;
-}
-
-// listenToSwipes calls move with 1 for a swipe to the left, and with -1 for one to the right.
-function listenToSwipes(element, move) {
-	let start = null;
-	element.addEventListener("touchstart", event => {
-		start = event.touches.length === 1 ? event.touches[0] : null;
-	}, {passive: true});
-	element.addEventListener("touchend", event => {
-		if (!start) return;
-		const end = event.changedTouches[0];
-		const [x, y] = [end.clientX - start.clientX, end.clientY - start.clientY];
-		if (Math.abs(x) > 50 && Math.abs(x) > 2 * Math.abs(y)) move(x < 0 ? 1 : -1);
-	}, {passive: true});
 }

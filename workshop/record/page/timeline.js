@@ -1,22 +1,24 @@
 // The list of steps and the timeline. Both show a recording of any length: of the list only the
 // rows that are in sight are in the page, and of the timeline each step is a stroke on a canvas.
 
-class StepList {
-	constructor(recording, go) {
-		this.recording = recording;
-		this.go = go;
+// List is a list of numbered rows. Look is {label, count, content, go}: how many rows there are,
+// what is in row n, and what a click on it does.
+class List {
+	constructor(look) {
+		this.look = look;
 		this.current = 0;
 		this.inner = h("ol", {});
-		this.element = h("nav", {class: "steps", "aria-label": "all steps", tabindex: -1},
-			this.inner);
+		this.element = h("nav", {class: "steps", "aria-label": look.label, tabindex: -1}, this.inner);
 		this.element.addEventListener("scroll", () => this.render(), {passive: true});
 		addEventListener("resize", () => this.render());
+		addEventListener("beforeprint", () => this.render(true));
+		addEventListener("afterprint", () => this.render());
 		this.filter(() => true);
 	}
 
-	// filter takes over which steps are in the list.
+	// filter takes over which rows are in the list.
 	filter(shown) {
-		this.rows = this.recording.steps.map((_, i) => i + 1).filter(shown);
+		this.rows = Array.from({length: this.look.count()}, (_, i) => i + 1).filter(shown);
 		this.render();
 	}
 
@@ -37,21 +39,11 @@ class StepList {
 		return parseFloat(getComputedStyle(document.documentElement).fontSize) * 2;
 	}
 
-	showAll() {
-		this.all = true;
-		this.render();
-	}
-
-	showSome() {
-		this.all = false;
-		this.render();
-	}
-
-	// render makes the rows that are in sight, and some above and below them.
-	render() {
+	// render makes the rows that are in sight, and some above and below them; or all of them.
+	render(all = false) {
 		const {scrollTop, clientHeight} = this.element, {height} = this;
-		const first = this.all ? 0 : Math.max(0, Math.floor(scrollTop / height) - 10);
-		const last = this.all ? this.rows.length :
+		const first = all ? 0 : Math.max(0, Math.floor(scrollTop / height) - 10);
+		const last = all ? this.rows.length :
 			Math.min(this.rows.length, Math.ceil((scrollTop + clientHeight) / height) + 10);
 		this.inner.style.height = `${this.rows.length * height}px`;
 		this.inner.replaceChildren(...this.rows.slice(first, last).map((n, i) => {
@@ -63,23 +55,22 @@ class StepList {
 	}
 
 	row(n, index) {
-		const step = this.recording.step(n);
 		const now = n === this.current;
 		return h("li", {"aria-setsize": this.rows.length, "aria-posinset": index + 1},
 			h("button", {
 				type: "button", "data-step": n, "aria-current": now ? "step" : false,
-				tabindex: now ? 0 : -1, title: step.key, onclick: () => this.go(n),
+				tabindex: now ? 0 : -1, onclick: () => this.look.go(n),
 				// The keys belong to the page, not to the row that was clicked.
 				onmousedown: event => event.preventDefault(),
-			}, h("span", {class: "number"}, n), stepName(step)));
+			}, this.look.content(n)));
 	}
 }
 
 // stepName names a step in a few words, with a sign for one that is refused or no call.
 function stepName(step) {
 	const signs = (refused(step) ? "✗ " : "") + (step.kind === "call" ? "" : "■ ");
-	return h("span", {class: refused(step) ? "refused" : ""}, signs,
-		shorten(step.key || step.call, 21));
+	const name = step.key || step.call;
+	return h("span", {class: refused(step) ? "refused" : "", title: name}, signs, shorten(name, 21));
 }
 
 // shorten leaves the middle of a long text out: the end tells most.
@@ -101,12 +92,7 @@ const THUMB = 4;
 
 // drawLanes draws a stroke for each step, in the lane of its idea; a refused one is a cross.
 function drawLanes(canvas, recording, n) {
-	const scale = devicePixelRatio || 1;
-	const {clientWidth: width, clientHeight: height} = canvas;
-	canvas.width = width * scale;
-	canvas.height = height * scale;
-	const draw = canvas.getContext("2d");
-	draw.scale(scale, scale);
+	const {draw, width, height} = canvasOf(canvas);
 	const [ink, faint, red] = colours("ink", "line", "red");
 	const lanes = height > 40 ? LANES.length : 1, each = height / lanes;
 	const count = Math.max(1, recording.steps.length);
@@ -132,4 +118,15 @@ function drawLanes(canvas, recording, n) {
 		draw.fillRect(at - 1, middle - half, Math.max(1, Math.min(3, width / count / 2)), 2 * half);
 		draw.globalAlpha = 1;
 	});
+}
+
+// canvasOf prepares a canvas, which is empty then, for the pixels of the screen.
+function canvasOf(canvas) {
+	const scale = devicePixelRatio || 1;
+	const {clientWidth: width, clientHeight: height} = canvas;
+	canvas.width = width * scale;
+	canvas.height = height * scale;
+	const draw = canvas.getContext("2d");
+	draw.scale(scale, scale);
+	return {draw, width, height};
 }
