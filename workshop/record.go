@@ -21,11 +21,11 @@ import (
 )
 
 func (a *app) record() *cli.Command {
-	file, limit, steps := "", time.Duration(0), 0
+	file, limit, steps, comparing := "", time.Duration(0), 0, false
 	return &cli.Command{
 		Name:      "record",
 		Usage:     "Record how a program makes a container",
-		ArgsUsage: "-- CMD [ARG...]",
+		ArgsUsage: "-- CMD [ARG...] | -compare YOURS OURS",
 		Description: `Run a command and record each system call that makes a container, and what
 host and process look like after it. The command is any program in any
 language, without a change to it; all processes that it starts are followed.
@@ -33,6 +33,10 @@ FILE.html is one page that plays it, which needs no network. FILE.json is the
 recording for programs.
 
   workshop record -o run.html -- ./container run sh -c 'echo hello'
+  workshop record -o compare.html -compare mine.html ours.html
+
+The second puts two recordings beside each other, aligned by what they do, and
+says where they part.
 
 The command has this terminal. Its exit status is told, and is not that of
 this program, which ends with 0 if the recording was written.`,
@@ -40,6 +44,10 @@ this program, which ends with 0 if the recording was written.`,
 			&cli.StringFlag{
 				Name: "o", Destination: &file, Value: "record.html",
 				Usage: "`FILE` to write",
+			},
+			&cli.BoolFlag{
+				Name: "compare", Destination: &comparing,
+				Usage: "compare two recordings, which record wrote",
 			},
 			&cli.DurationFlag{
 				Name: "limit", Destination: &limit, Value: time.Minute,
@@ -52,7 +60,13 @@ this program, which ends with 0 if the recording was written.`,
 		},
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			command := cmd.Args().Slice()
+			if comparing {
+				return a.compareRecordings(file, command)
+			}
+			write, err := recordingWriter(file)
 			switch {
+			case err != nil:
+				return fmt.Errorf("record %w", err)
 			case len(command) == 0:
 				return errors.New("record: which command? (record [-o FILE] -- CMD [ARG...])")
 			case steps < 1:
@@ -69,7 +83,8 @@ this program, which ends with 0 if the recording was written.`,
 			if err != nil {
 				return fmt.Errorf("record: %w", err)
 			}
-			if err := writeRecording(file, recording); err != nil {
+			err = writeFile(file, func(w io.Writer) error { return write(recording, w) })
+			if err != nil {
 				return fmt.Errorf("record: %w", err)
 			}
 			a.tellRecording(file, recording)
@@ -86,22 +101,25 @@ func recordCommand(ctx context.Context, o record.Options) (*record.Recording, er
 	return record.Run(ctx, o)
 }
 
-// writeRecording writes a recording in the form that the name of the file says.
-func writeRecording(name string, r *record.Recording) (err error) {
-	write := (*record.Recording).Write
+// recordingWriter is what writes a recording in the form that the name of the file says.
+func recordingWriter(name string) (func(*record.Recording, io.Writer) error, error) {
 	switch filepath.Ext(name) {
 	case ".json":
+		return (*record.Recording).Write, nil
 	case ".html":
-		write = func(r *record.Recording, w io.Writer) error { return pages.Write(w, r) }
-	default:
-		return fmt.Errorf("-o %q: must end in .html or .json", name)
+		return func(r *record.Recording, w io.Writer) error { return pages.Write(w, r) }, nil
 	}
+	return nil, fmt.Errorf("-o %q: must end in .html or .json", name)
+}
+
+// writeFile writes a file.
+func writeFile(name string, write func(io.Writer) error) (err error) {
 	f, err := os.Create(name)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	return write(r, f)
+	return write(f)
 }
 
 // tellRecording says in two lines what was recorded.
