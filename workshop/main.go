@@ -117,7 +117,8 @@ throw-away host where it cannot harm the machine.
 		Commands: []*cli.Command{
 			a.start(), a.watch(), a.check(), a.report(), a.hint(),
 			a.list(), a.skip(), a.plan(), a.diff(), a.catchup(),
-			a.progress(), a.reset(), a.doctor(), a.demo(), a.inspect(), a.attack(), a.record(),
+			a.progress(), a.reset(), a.doctor(), a.demo(), a.inspect(), a.attack(),
+			a.record(), a.wall(),
 		},
 		HideHelpCommand: true,
 	}

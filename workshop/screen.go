@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"charm.land/bubbles/v2/help"
@@ -44,8 +45,9 @@ type screen struct {
 	events  map[string]harness.Event
 	last    done
 	running bool
-	built   bool   // what is being checked compiles
-	passed  []done // by this save
+	built   bool    // what is being checked compiles
+	wall    wallMsg // what is to be said of the wall
+	passed  []done  // by this save
 	page    page
 	text    string // of the page
 	cursor  int    // in the list
@@ -137,7 +139,7 @@ func newScreen(a *app, c *checker, s state, rerun chan<- time.Time) *screen {
 }
 
 // watchScreen is watch on a terminal.
-func (a *app) watchScreen(ctx context.Context, c *checker, w *watcher) error {
+func (a *app) watchScreen(ctx context.Context, c *checker, w *watcher, link *wallLink) error {
 	s, err := c.load()
 	if err != nil {
 		return err
@@ -146,11 +148,14 @@ func (a *app) watchScreen(ctx context.Context, c *checker, w *watcher) error {
 	rerun := make(chan time.Time, 1)
 	m := newScreen(a, c, s, rerun)
 	p := tea.NewProgram(m, tea.WithContext(ctx))
-	finished := make(chan struct{})
-	go func() {
-		defer close(finished)
-		c.checkAtSaves(ctx, either(ctx, w.saves, rerun), func(m any) { p.Send(m) })
-	}()
+	var background sync.WaitGroup
+	background.Go(func() {
+		c.checkAtSaves(ctx, either(ctx, w.saves, rerun), func(m any) {
+			link.tell(m)
+			p.Send(m)
+		})
+	})
+	background.Go(func() { link.run(ctx, func(m any) { p.Send(m) }) })
 	go func() {
 		for {
 			select {
@@ -165,7 +170,7 @@ func (a *app) watchScreen(ctx context.Context, c *checker, w *watcher) error {
 	}()
 	_, err = p.Run()
 	cancel()
-	<-finished
+	background.Wait()
 	if err != nil && ctx.Err() != nil {
 		err = nil // ended by a signal, or by us
 	}
@@ -234,8 +239,13 @@ func (s *screen) Update(m tea.Msg) (tea.Model, tea.Cmd) {
 	case errMsg:
 		s.text = fmt.Sprintf("workshop: %v", m.err)
 		s.show(textPage)
+	case wallMsg:
+		s.wall = m
 	case begun:
 		if s.now.saved != m.saved {
+			if !s.wall.Bad { // it was said
+				s.wall = wallMsg{}
+			}
 			s.passed, s.events = nil, map[string]harness.Event{}
 			if s.page != listPage {
 				s.page = verdictPage
@@ -534,7 +544,11 @@ func (s *screen) head() (lines []string) {
 	} else if s.page != verdictPage {
 		status += ": v"
 	}
-	lines = append(lines, ansi.Truncate("  "+out.faint.Render(status), s.width, "…"))
+	status = out.faint.Render(status)
+	if s.wall.Text != "" {
+		status += "  " + out.note.Render(s.wall.Text)
+	}
+	lines = append(lines, ansi.Truncate("  "+status, s.width, "…"))
 	if s.height > 15 {
 		lines = append(lines, "")
 	}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -22,7 +23,7 @@ import (
 )
 
 func (a *app) watch() *cli.Command {
-	var program string
+	var program, wall, name string
 	var timeout time.Duration
 	return &cli.Command{
 		Name:      "watch",
@@ -33,12 +34,26 @@ What failed the last time is tried first. When a step is passed, the next one
 begins; with STEP, go to that step or chapter. Where the output is no
 terminal, with -plain and where TERM is dumb, it is plain text.
 
+With -wall your name is on the wall of the room, where all see how far you are.
+What is sent is your name, the steps that you have passed, the promise that is
+broken, the verdict, and for how long it has been so: nothing of your program.
+
   workshop watch
   workshop watch 3
   workshop watch 5d
+  workshop watch -wall 192.168.1.5:8080/k7qm -name Anna
   workshop watch | tee log
   NO_COLOR=1 workshop watch`,
-		Flags:         checkFlags(&program, &timeout),
+		Flags: append(checkFlags(&program, &timeout),
+			&cli.StringFlag{
+				Name: "wall", Destination: &wall,
+				Usage: "the `ADDRESS` of the wall of the room, as workshop wall prints it",
+			},
+			&cli.StringFlag{
+				Name: "name", Destination: &name,
+				Usage: "the `NAME` to show on the wall",
+			},
+		),
 		ShellComplete: completeLessons,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			args, err := atMost(cmd, 1)
@@ -66,14 +81,18 @@ terminal, with -plain and where TERM is dumb, it is plain text.
 					return err
 				}
 			}
+			link, err := c.link(wall, name)
+			if err != nil {
+				return err
+			}
 			w, err := watchFiles(ctx, c.place, c.program(s))
 			if err != nil {
 				return err
 			}
 			if a.out.terminal && term.IsTerminal(int(os.Stdin.Fd())) {
-				err = a.watchScreen(ctx, c, w)
+				err = a.watchScreen(ctx, c, w, link)
 			} else {
-				err = a.watchPlain(ctx, c, c.program(s), w)
+				err = a.watchPlain(ctx, c, c.program(s), w, link)
 			}
 			return errors.Join(err, c.close())
 		},
@@ -311,14 +330,21 @@ func (c *checker) checkOn(ctx context.Context, saved time.Time, tell func(any)) 
 }
 
 // watchPlain prints the cards and the verdicts as text.
-func (a *app) watchPlain(ctx context.Context, c *checker, program string, w *watcher) error {
+func (a *app) watchPlain(ctx context.Context, c *checker, program string, w *watcher,
+	link *wallLink,
+) error {
 	a.out.printf(
 		"Watching %s: save it to have it checked, or press Ctrl-C to end.\n",
 		relative(program),
 	)
-	c.checkAtSaves(ctx, w.saves, func(m any) {
+	var mu sync.Mutex // one message at a time
+	tell := func(m any) {
+		mu.Lock()
+		defer mu.Unlock()
 		var err error
 		switch m := m.(type) {
+		case wallMsg:
+			a.out.printf("%s\n", m.Text)
 		case begun:
 			if m.enter {
 				a.out.printf("\n")
@@ -335,7 +361,14 @@ func (a *app) watchPlain(ctx context.Context, c *checker, program string, w *wat
 		if err != nil {
 			a.out.printf("workshop: %v\n", err)
 		}
+	}
+	var background sync.WaitGroup
+	background.Go(func() { link.run(ctx, tell) })
+	c.checkAtSaves(ctx, w.saves, func(m any) {
+		link.tell(m)
+		tell(m)
 	})
+	background.Wait()
 	return nil
 }
 

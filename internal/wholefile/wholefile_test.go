@@ -21,7 +21,8 @@ func TestWrite(t *testing.T) {
 	}
 	require.NoError(t, Write(file, 0o644, put("one", nil)))
 	require.NoError(t, Write(file, 0o644, put("two", nil)))
-	require.ErrorIs(t, Write(file, 0o644, put("thr", os.ErrDeadlineExceeded)), os.ErrDeadlineExceeded)
+	err := Write(file, 0o644, put("thr", os.ErrDeadlineExceeded))
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	got, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.Equal(t, "two", string(got))

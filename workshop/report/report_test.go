@@ -39,7 +39,10 @@ func sample() *Report {
 			Review:         "https://example.org/compare/1",
 		},
 		Results: []Result{
-			{Step: "step1-skeleton", Name: "streams", Title: "A # in it.", Status: Passed, Seconds: .25},
+			{
+				Step: "step1-skeleton", Name: "streams", Title: "A # in it.",
+				Status: Passed, Seconds: .25,
+			},
 			{
 				Step: "step1-skeleton", Name: "signals", Title: "Signals.", Status: Skipped,
 				Reason: "# no\nsuch " + hostile,
@@ -52,7 +55,10 @@ func sample() *Report {
 				Step: "step5-complete", Chapter: "d", Name: "user", Title: "A user.",
 				Status: NotBuilt, Reason: "the program does not take -user",
 			},
-			{Step: "step5-complete", Chapter: "d", Name: "last", Title: "Last.", Status: NotReached},
+			{
+				Step: "step5-complete", Chapter: "d", Name: "last", Title: "Last.",
+				Status: NotReached,
+			},
 		},
 	}
 }
