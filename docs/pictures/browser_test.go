@@ -1,22 +1,18 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
-	"html"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"container.example/workshop/internal/browser"
 )
 
-// faults is run by the browser on a page with all drawings. It writes what is wrong with them, as
-// JSON. The font is that of the machine, and those of Linux are wider than those of others.
-const faults = `
+// faults is run by the browser on a page with all drawings, and is what is wrong with them. The
+// font is that of the machine, and those of Linux are wider than those of others.
+const faults = `(() => {
 const wrong = [];
 for (const svg of document.querySelectorAll("svg")) {
 	const title = svg.querySelector("title").textContent;
@@ -49,36 +45,33 @@ for (const svg of document.querySelectorAll("svg")) {
 		crossed.forEach(words => say("a line goes through", words));
 	}
 }
-document.body.textContent = JSON.stringify(wrong);
-`
+return wrong;
+})()`
 
 // TestBrowser requires that text stays in its box, that no text is on another one, and that no line
-// goes through a text, as Chromium draws them.
+// goes through a text, as Chromium draws them; and that it takes the colours of the page.
 func TestBrowser(t *testing.T) {
-	program, err := exec.LookPath("chromium")
-	if err != nil && os.Getenv("CI") != "true" {
-		t.Skip("no chromium in PATH (apt-get install chromium)")
-	}
-	require.NoError(t, err)
-	page := "<!doctype html><meta charset=utf-8><body>"
+	b := browser.Start(t)
+	all := "<!doctype html><meta charset=utf-8><body>" + read(t, watch)
 	for _, d := range drawings() {
-		page += string(d.svg())
+		all += string(d.svg())
 	}
-	page += "<script>" + faults + "</script>"
 	file := filepath.Join(t.TempDir(), "page.html")
-	require.NoError(t, os.WriteFile(file, []byte(page), 0o644))
+	require.NoError(t, os.WriteFile(file, []byte(all), 0o644))
+	page := b.Open(t, file, browser.Projector)
+	require.Empty(t, browser.Value[[]string](page, faults))
 
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	// Its sandbox needs namespaces that root in a container may not make. The page is ours.
-	chromium := exec.CommandContext(ctx, program, "--headless", "--no-sandbox", "--disable-gpu",
-		"--window-size=800,600", "--user-data-dir="+t.TempDir(), "--dump-dom", "file://"+file)
-	chromium.Env = append(os.Environ(), "HOME="+t.TempDir())
-	seen, err := chromium.Output()
-	require.NoError(t, err)
-	body := regexp.MustCompile(`(?s)<body>(.*)</body>`).FindSubmatch(seen)
-	require.NotNil(t, body, "%s", seen)
-	var wrong []string
-	require.NoError(t, json.Unmarshal([]byte(html.UnescapeString(string(body[1]))), &wrong))
-	require.Empty(t, wrong)
+	color := func(selector, property string) string {
+		return browser.Value[string](page, `(() => {
+			const canvas = document.createElement("canvas").getContext("2d");
+			const style = getComputedStyle(document.querySelector("`+selector+`"));
+			canvas.fillStyle = style.`+property+`;
+			return canvas.fillStyle; // in hexadecimal
+		})()`)
+	}
+	require.Equal(t, light.page, color(".page", "fill"))
+	require.Equal(t, light.border[own], color(".own", "stroke"))
+	page.Look(browser.View{Width: 1280, Height: 720, Dark: true})
+	require.Equal(t, dark.page, color(".page", "fill"))
+	require.Equal(t, dark.border[own], color(".own", "stroke"))
 }
