@@ -60,6 +60,8 @@ func TestBrowser(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte(all), 0o644))
 	page := b.Open(t, file, browser.Projector)
 	require.Empty(t, browser.Value[[]string](page, faults))
+	const blanks = `getComputedStyle(document.querySelector(".own + text")).whiteSpace`
+	require.Equal(t, "pre", browser.Value[string](page, blanks))
 
 	color := func(selector, property string) string {
 		return browser.Value[string](page, `(() => {

@@ -75,7 +75,7 @@ type style struct {
 
 // drawn is the style of the drawings.
 var drawn = style{
-	shape: fmt.Sprintf("text { font: %dpx %s }\n", textSize, sans) +
+	shape: fmt.Sprintf("text { font: %dpx %s; white-space: pre }\n", textSize, sans) +
 		fmt.Sprintf(".code { font-family: %s; font-size: %dpx }\n", mono, codeSize) +
 		".bold { font-weight: bold }\n" +
 		".line, .cross { fill: none; stroke-width: 2 }\n" +
@@ -99,7 +99,7 @@ var drawn = style{
 
 // typed is the style of a terminal.
 var typed = style{
-	shape: fmt.Sprintf("text { font: %dpx %s }\n", cellSize, mono) +
+	shape: fmt.Sprintf("text { font: %dpx %s; white-space: pre }\n", cellSize, mono) +
 		".bold { font-weight: bold }\n" +
 		".page { stroke-width: 2 }\n",
 	colors: func(p palette) string {
