@@ -51,7 +51,8 @@ func main() {
 	if errors.Is(err, context.Canceled) {
 		err = errors.New("interrupted")
 	}
-	fmt.Fprintln(os.Stderr, "image:", strings.ReplaceAll(err.Error(), "\n", "; "))
+	text := strings.TrimSpace(err.Error())
+	fmt.Fprintln(os.Stderr, "image:", strings.ReplaceAll(text, "\n", "; "))
 	if errors.As(err, new(errUsage)) {
 		os.Exit(statusUsage)
 	}

@@ -4,9 +4,11 @@ package main
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -177,6 +179,10 @@ func emptyIndex(ts *testscript.TestScript, dir string) v1.ImageIndex {
 
 // ServeHTTP implements http.Handler.
 func (r *faultyRegistry) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	if digest, ok := strings.CutPrefix(request.URL.Path, elsewhere); ok {
+		r.serveElsewhere(w, request, digest)
+		return
+	}
 	if !r.allows(w, request) {
 		return
 	}
@@ -203,6 +209,11 @@ func (r *faultyRegistry) ServeHTTP(w http.ResponseWriter, request *http.Request)
 		r.changed(w, request, func(text []byte) []byte {
 			return []byte(strings.Replace(string(text), `"size":`, `"size":1`, 2))
 		})
+	case kind == "foreign" && strings.Contains(request.URL.Path, "/manifests/"):
+		r.changed(w, request, func(text []byte) []byte { return foreign(text, request.Host) })
+	case kind == "digest" && strings.Contains(request.URL.Path, "/manifests/"):
+		w.Header().Set("Docker-Content-Digest", "sha256:"+strings.Repeat("0", 64))
+		r.changed(w, request, func(text []byte) []byte { return text })
 	case isBlob && kind != "":
 		r.serveBlob(w, request, kind, number)
 	default:
@@ -225,6 +236,35 @@ func (r *faultyRegistry) changed(
 	}
 }
 
+// elsewhere is where blobs are that are not in a repository. Whoever says there who he is, tells it
+// to strangers.
+const elsewhere = "/elsewhere/"
+
+func (r *faultyRegistry) serveElsewhere(
+	w http.ResponseWriter, request *http.Request, digest string,
+) {
+	if request.Header.Get("Authorization") != "" {
+		http.Error(w, "this is not for me", http.StatusTeapot)
+		return
+	}
+	request.URL.Path = "/v2/x/blobs/" + digest
+	r.inner.ServeHTTP(w, request)
+}
+
+// foreign makes the layers of a manifest such that are elsewhere.
+func foreign(text []byte, host string) []byte {
+	var manifest v1.Manifest
+	exitIf(json.Unmarshal(text, &manifest))
+	for i := range manifest.Layers {
+		l := &manifest.Layers[i]
+		l.URLs = []string{
+			"http://" + host + elsewhere + "nothing",
+			"http://" + host + elsewhere + l.Digest.String(),
+		}
+	}
+	return marshal(manifest)
+}
+
 // serveBlob serves a blob with a fault.
 func (r *faultyRegistry) serveBlob(
 	w http.ResponseWriter, request *http.Request, kind string, number int,
@@ -232,6 +272,19 @@ func (r *faultyRegistry) serveBlob(
 	switch kind {
 	case "missing":
 		http.NotFound(w, request)
+	case "foreign": // it has only the config, which is no archive
+		answer := httptest.NewRecorder()
+		r.inner.ServeHTTP(answer, request)
+		if answer.Body.Bytes()[0] != '{' {
+			http.NotFound(w, request)
+			return
+		}
+		w.Write(answer.Body.Bytes())
+	case "redirect": // to another host, as far as names go
+		digest := request.URL.Path[strings.LastIndex(request.URL.Path, "/")+1:]
+		_, port, _ := net.SplitHostPort(request.Host)
+		http.Redirect(w, request, "http://localhost:"+port+elsewhere+digest,
+			http.StatusTemporaryRedirect)
 	case "changed": // in one bit
 		r.changed(w, request, func(data []byte) []byte {
 			data[len(data)/2] ^= 1

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"syscall"
@@ -19,14 +20,37 @@ import (
 	"container.example/workshop/image/layout"
 )
 
-// fetch appends what is missing of a blob to a file. When the connection breaks, it goes on from
-// there with the next one.
+// fetch appends what is missing of a blob to a file. A layer that its owner lets nobody else pass on
+// is not in the registry but at addresses in the manifest. Nobody is told there who we are.
 func (r *remoteRepository) fetch(
 	ctx context.Context, blob v1.Descriptor, part *os.File, have int64,
 ) error {
 	r.Progress.Bytes(have)
+	err := r.fetchFrom(ctx, r.transport, r.endpoint("blobs", blob.Digest.String()), blob, part, have)
+	for _, address := range blob.URLs {
+		if !errors.As(err, new(*transport.Error)) { // there, or no answer
+			break
+		}
+		u, parseErr := url.Parse(address)
+		if parseErr != nil {
+			return parseErr
+		}
+		if isLoopback(u.Host) && !isLoopback(r.RegistryStr()) {
+			return fmt.Errorf("%s: the registry leads to this machine", address)
+		}
+		err = r.fetchFrom(ctx, r.guarded(), address, blob, part, have)
+	}
+	return err
+}
+
+// fetchFrom fetches from one address. When the connection breaks, it goes on from there with the
+// next one.
+func (r *remoteRepository) fetchFrom(
+	ctx context.Context, t http.RoundTripper, address string,
+	blob v1.Descriptor, part *os.File, have int64,
+) error {
 	for failures := 0; ; {
-		got, err := r.fetchOnce(ctx, blob, part, &have)
+		got, err := r.fetchOnce(ctx, t, address, blob, part, &have)
 		if err == nil {
 			return nil
 		}
@@ -53,19 +77,19 @@ func (r *remoteRepository) fetch(
 
 // fetchOnce makes one request for what is missing.
 func (r *remoteRepository) fetchOnce(
-	ctx context.Context, blob v1.Descriptor, part *os.File, have *int64,
+	ctx context.Context, t http.RoundTripper, address string,
+	blob v1.Descriptor, part *os.File, have *int64,
 ) (got int64, err error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet,
-		r.endpoint("blobs", blob.Digest.String()), nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return 0, err
 	}
 	if *have > 0 {
 		request.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", *have, blob.Size-1))
 	}
-	answer, err := (&http.Client{Transport: r.transport}).Do(request)
+	answer, err := (&http.Client{Transport: t}).Do(request)
 	if err != nil {
 		return 0, err
 	}
