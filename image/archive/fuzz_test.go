@@ -97,7 +97,7 @@ func loaded(t *testing.T, file string) {
 	require.NoError(t, s.Undo())
 	require.NoError(t, filepath.WalkDir(s.Dir, func(p string, e fs.DirEntry, err error) error {
 		switch e.Name() {
-		case "index.json", "oci-layout", "lock":
+		case "boot", "index.json", "oci-layout", "lock":
 			return err
 		}
 		require.True(t, e.IsDir(), "%s is left", p)
