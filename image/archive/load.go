@@ -3,7 +3,6 @@
 package archive
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -177,15 +176,11 @@ func (l *loader) image(name string, d v1.Descriptor) error {
 		}
 		return l.image(name, child)
 	}
-	text, err := l.store.ReadBlob(d)
+	config, layers, err := l.store.Blobs(d)
 	if err != nil {
 		return err
 	}
-	manifest, err := v1.ParseManifest(bytes.NewReader(text))
-	if err != nil {
-		return err
-	}
-	for _, blob := range append([]v1.Descriptor{manifest.Config}, manifest.Layers...) {
+	for _, blob := range append([]v1.Descriptor{config}, layers...) {
 		if err := l.blob(blob); err != nil {
 			return err
 		}

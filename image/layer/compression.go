@@ -5,6 +5,7 @@ package layer
 import (
 	"bufio"
 	"bytes"
+	"compress/bzip2"
 	"errors"
 	"fmt"
 	"io"
@@ -13,12 +14,12 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Decompress returns what is compressed in a blob, with gzip, zstd or not at all. The first bytes
-// tell: the media types of images are not always right. It reads ahead, on another processor.
+// Decompress returns what is compressed in a blob, with gzip, zstd, bzip2 or not at all. The first
+// bytes tell: the media types of images are not always right. It reads ahead, on another processor.
 func Decompress(blob io.Reader) (io.ReadCloser, error) {
 	const ahead = 1 << 16
 	buffered := bufio.NewReaderSize(blob, ahead)
-	start, err := buffered.Peek(4)
+	start, err := buffered.Peek(6)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
@@ -29,7 +30,11 @@ func Decompress(blob io.Reader) (io.ReadCloser, error) {
 			return nil, err
 		}
 		return readAhead(unpacked), nil
-	case bytes.Equal(start, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+	case bytes.HasPrefix(start, []byte("BZh")):
+		return readAhead(bzip2.NewReader(buffered)), nil
+	case bytes.HasPrefix(start, []byte("\xfd7zXZ\x00")):
+		return nil, errors.New("compressed with xz: unpack it before (xz -d)")
+	case isZstd(start):
 		unpacked, err := zstd.NewReader(buffered, zstd.WithDecoderConcurrency(1),
 			zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
@@ -38,6 +43,14 @@ func Decompress(blob io.Reader) (io.ReadCloser, error) {
 		return readAhead(zstdReader{unpacked}), nil
 	}
 	return plainReader{buffered}, nil
+}
+
+// isZstd tells whether data begin with a frame of zstd, or with one to be skipped, as pzstd writes it
+// (RFC 8878, 3.1.1 and 3.1.2).
+func isZstd(start []byte) bool {
+	isSkipped := len(start) > 3 && start[0]&0xf0 == 0x50 &&
+		bytes.Equal(start[1:4], []byte{0x2a, 0x4d, 0x18})
+	return isSkipped || bytes.HasPrefix(start, []byte{0x28, 0xb5, 0x2f, 0xfd})
 }
 
 // maxWindow is how far back data compressed with zstd may refer, and so what must be in memory.

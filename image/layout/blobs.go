@@ -13,6 +13,7 @@ import (
 	"os"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // A blob is any piece of an image, in a file that is named by the digest of its bytes: so what is
@@ -188,9 +189,9 @@ type Image struct {
 func (s *Store) Blobs(manifest v1.Descriptor) (
 	config v1.Descriptor, layers []v1.Descriptor, err error,
 ) {
-	var m v1.Manifest
-	if err := s.decode(manifest, &m); err != nil {
-		return config, nil, fmt.Errorf("manifest: %w", err)
+	m, err := s.manifest(manifest)
+	if err != nil {
+		return config, nil, err
 	}
 	for _, blob := range append([]v1.Descriptor{m.Config}, m.Layers...) {
 		if err := checkDescriptor(blob); err != nil {
@@ -203,11 +204,34 @@ func (s *Store) Blobs(manifest v1.Descriptor) (
 	return m.Config, m.Layers, nil
 }
 
+// manifest reads the manifest of an image. Registries have manifests of other things, too.
+func (s *Store) manifest(d v1.Descriptor) (m v1.Manifest, err error) {
+	if err := s.decode(d, &m); err != nil {
+		return m, fmt.Errorf("manifest: %w", err)
+	}
+	if m.SchemaVersion == 1 {
+		return m, errors.New("manifest: of schema version 1, which is no longer in use (skopeo " +
+			"copy --format oci makes a new one)")
+	}
+	switch m.Config.MediaType {
+	case types.OCIConfigJSON, types.DockerConfigJSON:
+	case "", "application/octet-stream": // as some programs wrote it
+	default:
+		kind := m.ArtifactType
+		if kind == "" {
+			kind = string(m.Config.MediaType)
+		}
+		return m, fmt.Errorf("manifest: not of an image, but of an artifact of type %q", kind)
+	}
+	return m, nil
+}
+
 // Image reads the image of a manifest.
 func (s *Store) Image(manifest v1.Descriptor) (*Image, error) {
 	i := &Image{Descriptor: manifest}
-	if err := s.decode(manifest, &i.Manifest); err != nil {
-		return nil, fmt.Errorf("manifest: %w", err)
+	var err error
+	if i.Manifest, err = s.manifest(manifest); err != nil {
+		return nil, err
 	}
 	if err := s.decode(i.Manifest.Config, &i.Config); err != nil {
 		return nil, fmt.Errorf("config: %w", err)

@@ -100,6 +100,16 @@ func TestLies(t *testing.T) {
 		{"a huge config", func(m *v1.Manifest, _ *v1.ConfigFile) {
 			m.Config.Size = 1 << 40
 		}, "bytes are too many"},
+		{"a chart", func(m *v1.Manifest, _ *v1.ConfigFile) {
+			m.Config.MediaType = "application/vnd.cncf.helm.config.v1+json"
+		}, `not of an image, but of an artifact of type "application/vnd.cncf.helm.config.v1+json"`},
+		{"an artifact", func(m *v1.Manifest, _ *v1.ConfigFile) {
+			m.Config.MediaType = "application/vnd.oci.empty.v1+json"
+			m.ArtifactType = "application/x"
+		}, `not of an image, but of an artifact of type "application/x"`},
+		{"an old schema", func(m *v1.Manifest, _ *v1.ConfigFile) {
+			m.SchemaVersion = 1
+		}, "manifest: of schema version 1, which is no longer in use (skopeo copy --format oci "},
 		{"a layer that is not there", func(m *v1.Manifest, _ *v1.ConfigFile) {
 			m.Layers[0].Digest, _ = v1.NewHash(other)
 		}, "no such file or directory"},
