@@ -3,6 +3,7 @@
 package rootfs
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"container.example/workshop/runtime/config"
 	"container.example/workshop/runtime/plan"
+	"container.example/workshop/runtime/users"
 )
 
 // A Root is the root of a container while the list is written that makes it. The methods add the
@@ -118,13 +120,12 @@ func (r *Root) attachLayers() {
 func (r *Root) mountOverlay(target string, flags uintptr, upper string) {
 	p := r.p
 	p.About("mount overlay", r.c.Top())
+	var kernel unix.Utsname
+	_ = unix.Uname(&kernel) // it cannot fail
+	p.Hint(unix.EINVAL, noOverlay(r.c, unix.ByteSliceToString(kernel.Release[:])))
 	if len(r.c.Lowers) > 0 {
-		p.Hint(unix.EINVAL, "the file system of the image store or of -keep cannot be a layer, as "+
-			"one that is an overlay already; before Linux 5.19 that takes -ns without user")
 		p.Hint(unix.ENODEV, "the kernel has no overlays")
 	} else {
-		p.Hint(unix.EINVAL, "the file system of it or of -keep cannot be a layer, as one that is "+
-			"an overlay already: use -layers copy, or another directory for -keep")
 		p.Hint(unix.ENODEV, "the kernel has no overlays: use -layers copy")
 	}
 	names := lowerNames(r.c)
@@ -142,6 +143,27 @@ func (r *Root) mountOverlay(target string, flags uintptr, upper string) {
 		options += ",redirect_dir=off"
 	}
 	p.Mount("overlay", target, unix.MS_NODEV|flags, options)
+}
+
+// noOverlay is why a kernel of this release refuses an overlay of the layers, and what helps.
+func noOverlay(c *config.Container, release string) string {
+	isImage := len(c.Lowers) > 0
+	major, minor := 0, 0
+	_, err := fmt.Sscanf(release, "%d.%d", &major, &minor)
+	isOld := err == nil && (major < 5 || major == 5 && minor < 19)
+	switch {
+	case isOld && users.IsOther(c) && isImage:
+		return "on Linux " + release + " it takes -ns without user: an idmapped mount may be a " +
+			"layer since 5.19"
+	case isOld && users.IsOther(c):
+		return "on Linux " + release + " it takes -layers copy, or -ns without user: an idmapped " +
+			"mount may be a layer since 5.19"
+	case isImage:
+		return "the file system of the image store or of -keep cannot be a layer, as one that is " +
+			"an overlay already"
+	}
+	return "the file system of it or of -keep cannot be a layer, as one that is an overlay " +
+		"already: use -layers copy, or another directory for -keep"
 }
 
 // RootMode is the mode of the rootfs itself, or of the uppermost layer, which is that of / in the

@@ -1199,3 +1199,26 @@ func TestControllersOf(t *testing.T) {
 	require.Equal(t, []string{"cpu", "cpuacct"}, controllersOf("cpu,cpuacct"))
 	require.Empty(t, controllersOf("memory"))
 }
+
+// TestNoOverlay says of an old kernel what it lacks, if that is what it lacks: layers are idmapped
+// only when root of the container is nobody on the host.
+func TestNoOverlay(t *testing.T) {
+	rootIsCaller := func(c *config.Container) { c.UIDs, c.GIDs = own, own }
+	const old = "5.15.0-91-generic"
+	for _, kernel := range []struct {
+		release string
+		c       *config.Container
+		want    string
+	}{
+		{old, image(2, nil), "on Linux 5.15.0-91-generic it takes -ns without user: an idmapped "},
+		{"4.19.0", image(1, nil), "on Linux 4.19.0 it takes -ns without user: "},
+		{old, container(nil), "on Linux 5.15.0-91-generic it takes -layers copy, or -ns without "},
+		{"5.19.0", image(2, nil), "the file system of the image store or of -keep cannot "},
+		{"6.1.0-50-cloud-amd64", image(2, nil), "the file system of the image store "},
+		{old, image(2, rootIsCaller), "the file system of the image store or of -keep cannot "},
+		{old, container(rootIsCaller), "the file system of it or of -keep cannot be a layer, "},
+		{"unknown", container(nil), "the file system of it or of -keep cannot be a layer, "},
+	} {
+		require.Contains(t, noOverlay(kernel.c, kernel.release), kernel.want, kernel.release)
+	}
+}
