@@ -115,6 +115,7 @@ func TestLies(t *testing.T) {
 		}, "no such file or directory"},
 		{"a config that is none", func(m *v1.Manifest, _ *v1.ConfigFile) {
 			m.Config = m.Layers[0]
+			m.Config.MediaType = types.OCIConfigJSON
 		}, "config: invalid character"},
 	} {
 		t.Run(lie.name, func(t *testing.T) {
