@@ -211,6 +211,14 @@ func (r *faultyRegistry) ServeHTTP(w http.ResponseWriter, request *http.Request)
 		})
 	case kind == "foreign" && strings.Contains(request.URL.Path, "/manifests/"):
 		r.changed(w, request, func(text []byte) []byte { return foreign(text, request.Host) })
+	case kind == "hang" && strings.Contains(request.URL.Path, "/manifests/"):
+		w.Header().Set("Content-Length", "1000")
+		w.Write([]byte("{"))
+		w.(http.Flusher).Flush()
+		select {
+		case <-request.Context().Done():
+		case <-r.stop:
+		}
 	case kind == "digest" && strings.Contains(request.URL.Path, "/manifests/"):
 		w.Header().Set("Docker-Content-Digest", "sha256:"+strings.Repeat("0", 64))
 		r.changed(w, request, func(text []byte) []byte { return text })

@@ -68,7 +68,7 @@ func (s *Store) Add(blob v1.Descriptor, fill func(part *os.File, have int64) err
 	return err
 }
 
-// Incomplete is the error of a blob of which the rest may still be had.
+// Incomplete is the error of an attempt after which another one may go on.
 type Incomplete struct{ Err error }
 
 func (e *Incomplete) Error() string { return e.Err.Error() }

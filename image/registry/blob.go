@@ -12,7 +12,6 @@ import (
 	"os"
 	"strings"
 	"syscall"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -80,8 +79,6 @@ func (r *remoteRepository) fetchOnce(
 	ctx context.Context, t http.RoundTripper, address string,
 	blob v1.Descriptor, part *os.File, have *int64,
 ) (got int64, err error) {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return 0, err
@@ -100,27 +97,26 @@ func (r *remoteRepository) fetchOnce(
 	if _, err := part.Seek(*have, io.SeekStart); err != nil {
 		return 0, err
 	}
-	body := &watched{
-		Reader:   answer.Body,
-		progress: r.Progress,
-		timer: time.AfterFunc(r.Timeout, func() {
-			stop(fmt.Errorf("%w: nothing came for %s", errStalled, r.Timeout))
-		}),
-		timeout: r.Timeout,
-	}
-	defer body.timer.Stop()
 	// One byte more than there should be is enough to know that something is wrong.
-	got, err = io.Copy(part, io.LimitReader(body, blob.Size-*have+1))
+	body := reported{io.LimitReader(answer.Body, blob.Size-*have+1), r.Progress}
+	got, err = io.Copy(part, body)
 	*have += got
-	switch {
-	case err != nil && errors.Is(context.Cause(ctx), errStalled):
-		return got, context.Cause(ctx)
-	case err != nil:
-		return got, err
-	case *have < blob.Size:
-		return got, io.ErrUnexpectedEOF
+	if err == nil && *have < blob.Size {
+		err = io.ErrUnexpectedEOF
 	}
-	return got, nil // the store looks whether it is right
+	return got, err // the store looks whether it is right
+}
+
+// reported is a body whose bytes are progress.
+type reported struct {
+	io.Reader
+	progress Progress
+}
+
+func (r reported) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	r.progress.Bytes(int64(n))
+	return n, err
 }
 
 // accept looks whether an answer has what is missing. Not every server can go on from somewhere: it
@@ -149,8 +145,6 @@ func (r *remoteRepository) accept(answer *http.Response, part *os.File, have *in
 
 var errNoPart = errors.New("the server does not go on from there")
 
-var errStalled = errors.New("the server is silent")
-
 // isCutOff tells whether an error is that of a connection which was there.
 func isCutOff(err error) bool {
 	for _, known := range []error{
@@ -161,19 +155,4 @@ func isCutOff(err error) bool {
 		}
 	}
 	return false
-}
-
-// watched is a body that may not be silent for too long.
-type watched struct {
-	io.Reader
-	progress Progress
-	timer    *time.Timer
-	timeout  time.Duration
-}
-
-func (w *watched) Read(p []byte) (int, error) {
-	n, err := w.Reader.Read(p)
-	w.timer.Reset(w.timeout)
-	w.progress.Bytes(int64(n))
-	return n, err
 }

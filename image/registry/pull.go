@@ -27,11 +27,12 @@ func Pull(ctx context.Context, s *layout.Store, full string, o Options) (
 		return manifest, nil, err
 	}
 	r, err := connect(ctx, reference, o)
-	if err != nil {
-		return manifest, nil, err
+	if err == nil {
+		manifest, err = r.manifest(ctx, s, reference)
 	}
-	if manifest, err = r.manifest(ctx, s, reference); err != nil {
-		return manifest, nil, err
+	if err != nil {
+		// Nothing was added, and what an earlier attempt has left is good for a later one.
+		return manifest, nil, &layout.Incomplete{Err: err}
 	}
 	config, layers, err := s.Blobs(manifest)
 	if err != nil {

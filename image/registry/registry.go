@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -99,7 +100,7 @@ func (o Options) guarded() http.RoundTripper {
 	t.ResponseHeaderTimeout = o.Timeout
 	t.TLSHandshakeTimeout = o.Timeout
 	t.DisableCompression = true // blobs are what they are
-	return &guarded{inner: t, plainHTTP: o.PlainHTTP}
+	return &guarded{inner: &watching{inner: t, timeout: o.Timeout}, plainHTTP: o.PlainHTTP}
 }
 
 func isLoopback(host string) bool {
@@ -124,6 +125,56 @@ func (g *guarded) RoundTrip(r *http.Request) (*http.Response, error) {
 			"(-plain-http allows it)", r.URL.Scheme, r.URL.Host)
 	}
 	return g.inner.RoundTrip(r)
+}
+
+// watching takes a connection for broken on which nothing comes for some time.
+type watching struct {
+	inner   http.RoundTripper
+	timeout time.Duration
+}
+
+var errStalled = errors.New("the server is silent")
+
+func (w *watching) RoundTrip(r *http.Request) (*http.Response, error) {
+	ctx, stop := context.WithCancelCause(r.Context())
+	answer, err := w.inner.RoundTrip(r.WithContext(ctx))
+	if err != nil {
+		stop(nil)
+		return nil, err
+	}
+	stalled := fmt.Errorf("%w: nothing came for %s", errStalled, w.timeout)
+	answer.Body = &watched{
+		ReadCloser: answer.Body,
+		ctx:        ctx,
+		stop:       stop,
+		timer:      time.AfterFunc(w.timeout, func() { stop(stalled) }),
+		timeout:    w.timeout,
+	}
+	return answer, nil
+}
+
+// watched is the body of an answer.
+type watched struct {
+	io.ReadCloser
+	ctx     context.Context
+	stop    context.CancelCauseFunc
+	timer   *time.Timer
+	timeout time.Duration
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.ReadCloser.Read(p)
+	if err != nil && errors.Is(context.Cause(w.ctx), errStalled) {
+		err = context.Cause(w.ctx)
+	}
+	w.timer.Reset(w.timeout)
+	return n, err
+}
+
+func (w *watched) Close() error {
+	w.timer.Stop()
+	w.stop(nil)
+	return w.ReadCloser.Close()
 }
 
 // retrying asks again when a server is too busy or a connection breaks, after a while that doubles.
