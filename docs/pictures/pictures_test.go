@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/xml"
 	"fmt"
+	"image/png"
 	"io"
 	"math"
 	"os"
@@ -18,8 +19,11 @@ import (
 
 const repository = "../.."
 
-// watch is the picture of the README, which scripts/pictures.sh makes.
-const watch = "docs/screens/watch.svg"
+// The pictures that scripts/pictures.sh makes for the README.
+const (
+	watch  = "docs/screens/watch.svg"
+	record = "docs/screens/record.png"
+)
 
 func read(t *testing.T, file string) string {
 	t.Helper()
@@ -171,6 +175,18 @@ func TestWatch(t *testing.T) {
 
 // code matches what is written in the type of a program.
 var code = regexp.MustCompile(`<tspan class="code">([^<]*)</tspan>`)
+
+// TestRecord requires that the README has the picture of a recording, of the size of a projector,
+// and that it does not weigh much.
+func TestRecord(t *testing.T) {
+	file := read(t, record)
+	require.Less(t, len(file), 150_000)
+	size, err := png.DecodeConfig(strings.NewReader(file))
+	require.NoError(t, err)
+	require.Equal(t, [2]int{1280, 720}, [2]int{size.Width, size.Height})
+	alternative := regexp.MustCompile(`!\[[^\]]{100,}\]\(` + record + `\)`)
+	require.True(t, alternative.MatchString(read(t, "README.md")))
+}
 
 // TestChinese requires that the README in Chinese has the pictures of the one in English.
 func TestChinese(t *testing.T) {
