@@ -118,7 +118,7 @@ throw-away host where it cannot harm the machine.
 			a.start(), a.watch(), a.check(), a.report(), a.hint(),
 			a.list(), a.skip(), a.plan(), a.diff(), a.catchup(),
 			a.progress(), a.reset(), a.doctor(), a.demo(), a.inspect(), a.attack(),
-			a.record(), a.wall(),
+			a.record(), a.live(), a.wall(),
 		},
 		HideHelpCommand: true,
 	}

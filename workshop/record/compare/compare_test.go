@@ -89,7 +89,9 @@ func TestSentences(t *testing.T) {
 		},
 		{
 			"on the other side", []string{"sethostname"}, []string{"in sethostname"},
-			[]string{`yours does "sethostname" outside of the container, and ours in the container`},
+			[]string{
+				`yours does "sethostname" outside of the container, and ours in the container`,
+			},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

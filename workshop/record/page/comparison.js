@@ -36,7 +36,8 @@ class Comparison {
 		}));
 		this.lanes = h("canvas", {"aria-hidden": "true"});
 		this.scrubber = h("input", {
-			type: "range", min: 1, max: Math.max(1, this.rows.length), value: 1, "aria-label": "row",
+			type: "range", min: 1, max: Math.max(1, this.rows.length), value: 1,
+			"aria-label": "row",
 			oninput: () => this.show(Number(this.scrubber.value), "replace"),
 		});
 		this.position = h("output", {class: "position"});

@@ -46,6 +46,17 @@ func WriteCompare(w io.Writer, c *compare.Comparison) error {
 	})
 }
 
+// WriteLive writes the page of a program that runs. It has no recording in it, and gets the steps
+// from the server that it is from.
+func WriteLive(w io.Writer) error {
+	return write(w, &document{
+		Title:   "live",
+		Kind:    "live",
+		Scripts: append(slices.Clone(scripts), "live.js"),
+		Connect: true,
+	})
+}
+
 // document is what a page is made of.
 type document struct {
 	Title   string

@@ -77,9 +77,9 @@ class Player {
 	facts() {
 		const {machine = {}, ended, cut} = this.recording.data;
 		const who = machine.uid === 0 ? "root" : `user ${machine.uid}`;
-		fill(this.heading, {}, []).replaceChildren(
-			[`${who} · Linux ${machine.kernel} · cgroups ${machine.cgroups}`, ended].filter(
-				Boolean).join(" · "), cut ? h("strong", {}, ` · not all of it: ${cut}`) : "");
+		const facts = [who, `Linux ${machine.kernel}`, `cgroups ${machine.cgroups}`, ended];
+		this.heading.replaceChildren(facts.filter(Boolean).join(" · "),
+			cut ? h("strong", {}, ` · not all of it: ${cut}`) : "");
 	}
 
 	listen() {

@@ -8,7 +8,8 @@ class List {
 		this.look = look;
 		this.current = 0;
 		this.inner = h("ol", {});
-		this.element = h("nav", {class: "steps", "aria-label": look.label, tabindex: -1}, this.inner);
+		this.element = h("nav", {class: "steps", "aria-label": look.label, tabindex: -1},
+			this.inner);
 		this.element.addEventListener("scroll", () => this.render(), {passive: true});
 		addEventListener("resize", () => this.render());
 		addEventListener("beforeprint", () => this.render(true));
@@ -70,7 +71,8 @@ class List {
 function stepName(step) {
 	const signs = (refused(step) ? "✗ " : "") + (step.kind === "call" ? "" : "■ ");
 	const name = step.key || step.call;
-	return h("span", {class: refused(step) ? "refused" : "", title: name}, signs, shorten(name, 21));
+	return h("span", {class: refused(step) ? "refused" : "", title: name}, signs,
+		shorten(name, 21));
 }
 
 // shorten leaves the middle of a long text out: the end tells most.
