@@ -300,7 +300,7 @@ func (w *Wall) snapshot() (text []byte, changed <-chan struct{}) {
 		"start":   w.start.UnixMilli(),
 		"stuck":   stuckAfter.Milliseconds(),
 		"away":    awayAfter.Milliseconds(),
-		"join":    w.join,
+		"join":    append([]string{}, w.join...),
 		"lessons": w.course.Lessons,
 		"rows":    lines,
 	})
