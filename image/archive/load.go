@@ -131,8 +131,8 @@ func (l *loader) fullName(name string) (string, error) {
 	return full, err
 }
 
-// checkName refuses a name with a digest that is another one. Who runs an image by its digest relies
-// on getting that one, and the names in a file are those of a stranger.
+// checkName refuses a name with a digest that is another one. Whoever runs an image by its digest
+// relies on getting that one, and the names in a file are those of a stranger.
 func checkName(full string, d v1.Descriptor) error {
 	_, digest, found := strings.Cut(full, "@")
 	if found && digest != d.Digest.String() {

@@ -45,8 +45,8 @@ func Decompress(blob io.Reader) (io.ReadCloser, error) {
 	return plainReader{buffered}, nil
 }
 
-// isZstd tells whether data begin with a frame of zstd, or with one to be skipped, as pzstd writes it
-// (RFC 8878, 3.1.1 and 3.1.2).
+// isZstd tells whether data begin with a frame of zstd, or with one to be skipped, as pzstd writes
+// it (RFC 8878, 3.1.1 and 3.1.2).
 func isZstd(start []byte) bool {
 	isSkipped := len(start) > 3 && start[0]&0xf0 == 0x50 &&
 		bytes.Equal(start[1:4], []byte{0x2a, 0x4d, 0x18})

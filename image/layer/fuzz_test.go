@@ -59,7 +59,9 @@ func (c *choices) name() string {
 }
 
 // Where a link may lead: out of the layer, to what must not change, if anybody followed it.
-var fuzzTargets = []string{"/", "..", "../..", "../../outside", "/outside", "a", "../a", "/a/b", "b"}
+var fuzzTargets = []string{
+	"/", "..", "../..", "../../outside", "/outside", "a", "../a", "/a/b", "b",
+}
 
 var fuzzKinds = []byte{
 	tar.TypeReg, tar.TypeDir, tar.TypeSymlink, tar.TypeLink, tar.TypeDir, tar.TypeReg,
@@ -263,7 +265,8 @@ func (p fuzzPlace) mounted(t *testing.T) (files []string) {
 	return files
 }
 
-// FuzzArchive unpacks archives whose bytes are changed, but for the checksums, which are made right.
+// FuzzArchive unpacks archives whose bytes are changed, but for the checksums, which are made
+// right.
 func FuzzArchive(f *testing.F) {
 	if os.Geteuid() != 0 {
 		f.Skip("needs root, for owners")

@@ -4,10 +4,10 @@
 // image layout with the layers unpacked beside it.
 //
 // Any number of programs may use a store at once. What becomes part of it is made in the directory
-// partial, and gets its name when it is whole and right. An image gets its name when all of it is on
-// the disk, so that no power cut makes half an image of it. Those that add to the store share the lock
-// of the store; one that removes what no image needs has it for itself. The locks are those of
-// flock(2), which a killed program does not leave behind.
+// partial, and gets its name when it is whole and right. An image gets its name when all of it is
+// on the disk, so that no power cut makes half an image of it. Those that add to the store share
+// the lock of the store; one that removes what no image needs has it for itself. The locks are
+// those of flock(2), which a killed program does not leave behind.
 package layout
 
 import (
@@ -97,9 +97,9 @@ func (s *Store) writeMarks() error {
 // bootID is a file of the kernel that has other text each time the machine starts (random(4)).
 var bootID = "/proc/sys/kernel/random/boot_id"
 
-// afterStart removes what no image needs if this is the first command since the machine has started.
-// A power cut may have left files that are whole by their names only: nobody has waited until they
-// were on the disk, as it is done for what an image needs.
+// afterStart removes what no image needs if this is the first command since the machine has
+// started. A power cut may have left files that are whole by their names only: nobody has waited
+// until they were on the disk, as it is done for what an image needs.
 func (s *Store) afterStart() error {
 	now, err := os.ReadFile(bootID)
 	if err != nil {
@@ -284,9 +284,9 @@ func Name(d v1.Descriptor) string { return d.Annotations[store.RefName] }
 // syncfs is a variable for tests.
 var syncfs = unix.Syncfs
 
-// SetName makes a name that of an image, and no longer that of another one. All that the image needs
-// is on the disk before. That is asked for once, for the file system: for each of thousands of files
-// it would take many times as long.
+// SetName makes a name that of an image, and no longer that of another one. All that the image
+// needs is on the disk before. That is asked for once, for the file system: for each of thousands
+// of files it would take many times as long.
 func (s *Store) SetName(name string, manifest v1.Descriptor) error {
 	if err := syncfs(int(s.lock.Fd())); err != nil {
 		return fmt.Errorf("syncfs: %w", err)

@@ -102,7 +102,7 @@ func TestLies(t *testing.T) {
 		}, "bytes are too many"},
 		{"a chart", func(m *v1.Manifest, _ *v1.ConfigFile) {
 			m.Config.MediaType = "application/vnd.cncf.helm.config.v1+json"
-		}, `not of an image, but of an artifact of type "application/vnd.cncf.helm.config.v1+json"`},
+		}, `not of an image, but of an artifact of type "application/vnd.cncf.helm.config.`},
 		{"an artifact", func(m *v1.Manifest, _ *v1.ConfigFile) {
 			m.Config.MediaType = "application/vnd.oci.empty.v1+json"
 			m.ArtifactType = "application/x"
@@ -219,7 +219,8 @@ func TestChoose(t *testing.T) {
 }
 
 // TestPowerCut takes the power away before an image has its name. Its files are there then, but not
-// all that was in them. The next image that needs them gets them anew, and what has a name is whole.
+// all that was in them. The next image that needs them gets them anew, and what has a name is
+// whole.
 func TestPowerCut(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to set owners")

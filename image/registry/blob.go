@@ -19,13 +19,14 @@ import (
 	"container.example/workshop/image/layout"
 )
 
-// fetch appends what is missing of a blob to a file. A layer that its owner lets nobody else pass on
-// is not in the registry but at addresses in the manifest. Nobody is told there who we are.
+// fetch appends what is missing of a blob to a file. A layer that its owner lets nobody else pass
+// on is not in the registry but at addresses in the manifest. Nobody is told there who we are.
 func (r *remoteRepository) fetch(
 	ctx context.Context, blob v1.Descriptor, part *os.File, have int64,
 ) error {
 	r.Progress.Bytes(have)
-	err := r.fetchFrom(ctx, r.transport, r.endpoint("blobs", blob.Digest.String()), blob, part, have)
+	address := r.endpoint("blobs", blob.Digest.String())
+	err := r.fetchFrom(ctx, r.transport, address, blob, part, have)
 	for _, address := range blob.URLs {
 		if !errors.As(err, new(*transport.Error)) { // there, or no answer
 			break
