@@ -1,0 +1,539 @@
+//go:build linux
+
+package record
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// helperEnv has the test's own program do something to be recorded: see helpers.
+const helperEnv = "RECORD_TEST"
+
+func TestMain(m *testing.M) {
+	if IsStage() {
+		os.Exit(Stage())
+	}
+	if name := os.Getenv(helperEnv); name != "" {
+		helpers[name]()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+var helpers = map[string]func(){
+	"many": func() {
+		for range manyCalls {
+			_ = unix.Chroot("/nonexistent")
+		}
+	},
+	// A filter that refuses unshare(2), and then the call.
+	"filter": func() {
+		runtime.LockOSThread()
+		program, err := bpf.Assemble([]bpf.Instruction{
+			bpf.LoadAbsolute{Off: dataNumber, Size: 4},
+			bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.SYS_UNSHARE, SkipTrue: 1},
+			bpf.RetConstant{Val: unix.SECCOMP_RET_ERRNO | uint32(unix.EXDEV)},
+			bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW},
+		})
+		var filter []unix.SockFilter
+		for _, r := range program {
+			filter = append(filter, unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K})
+		}
+		if err != nil || unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != nil ||
+			installFilter(filter) != nil {
+			os.Exit(1)
+		}
+		_ = unix.Unshare(unix.CLONE_NEWUTS)
+	},
+	// A child that its maker does not want to be followed: without a tracer our filter would
+	// refuse what it does.
+	"untraced": func() {
+		runtime.LockOSThread()
+		if pid := cloneUntraced(); pid > 0 {
+			var status unix.WaitStatus
+			if _, err := unix.Wait4(pid, &status, 0, nil); err == nil {
+				os.Exit(status.ExitStatus())
+			}
+		}
+		os.Exit(1)
+	},
+	// A program that another thread executes than the first one.
+	"thread": func() {
+		go func() {
+			runtime.LockOSThread()
+			_ = unix.Exec("/proc/self/exe", []string{"again"}, []string{helperEnv + "=nothing"})
+		}()
+		select {}
+	},
+	"nothing": func() {},
+}
+
+const manyCalls = 20000
+
+// cloneUntraced makes a child that makes a session, and ends with 7 if it may.
+//
+//go:nosplit
+//go:norace
+func cloneUntraced() int {
+	pid, _, errno := unix.RawSyscall6(unix.SYS_CLONE, unix.CLONE_UNTRACED|uintptr(unix.SIGCHLD),
+		0, 0, 0, 0, 0)
+	if errno != 0 {
+		return -1
+	}
+	if pid != 0 {
+		return int(pid)
+	}
+	status := uintptr(7)
+	if _, _, errno := unix.RawSyscall(unix.SYS_SETSID, 0, 0, 0); errno != 0 {
+		status = uintptr(errno)
+	}
+	for {
+		unix.RawSyscall(unix.SYS_EXIT_GROUP, status, 0, 0)
+	}
+}
+
+// run records a command, and returns with the recording what the command printed.
+func run(t *testing.T, o Options, command ...string) (*Recording, string) {
+	t.Helper()
+	reader, writer, err := os.Pipe()
+	require.NoError(t, err)
+	var out bytes.Buffer
+	read := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(&out, reader)
+		read <- err
+	}()
+	o.Command, o.Stdout, o.Stderr = command, writer, writer
+	if o.Limit == 0 {
+		o.Limit = 3 * time.Minute
+	}
+	r, err := Run(context.Background(), o)
+	require.NoError(t, writer.Close())
+	require.NoError(t, <-read)
+	require.NoError(t, reader.Close())
+	require.NoError(t, err)
+	return r, out.String()
+}
+
+// runHelper records the test's own program.
+func runHelper(t *testing.T, o Options, name string) *Recording {
+	t.Helper()
+	t.Setenv(helperEnv, name)
+	r, out := run(t, o, os.Args[0])
+	require.Empty(t, out)
+	return r
+}
+
+// find is the only step with a key, and its index.
+func find(t *testing.T, r *Recording, key string) (int, Step) {
+	t.Helper()
+	found := -1
+	for i, s := range r.Steps {
+		if s.Key == key {
+			require.Equal(t, -1, found, "%q is there twice", key)
+			found = i
+		}
+	}
+	require.NotEqual(t, -1, found, "%q is not in\n%s", key, strings.Join(keys(r), "\n"))
+	return found, r.Steps[found]
+}
+
+func keys(r *Recording) (keys []string) {
+	for _, s := range r.Steps {
+		keys = append(keys, s.Key)
+	}
+	return keys
+}
+
+// requireOrder requires that the keys come in this order, whatever is between them.
+func requireOrder(t *testing.T, r *Recording, want ...string) {
+	t.Helper()
+	rest := keys(r)
+	for _, key := range want {
+		i := slices.Index(rest, key)
+		require.NotEqual(t, -1, i, "no %q, or not there, in\n%s", key, strings.Join(keys(r), "\n"))
+		rest = rest[i+1:]
+	}
+}
+
+// build builds a program of the module.
+func build(t *testing.T, name string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "container")
+	cmd := exec.Command("go", "build", "-o", file, "../../"+name)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return file
+}
+
+// rootfs makes a root file system with a BusyBox.
+func rootfs(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "rootfs")
+	out, err := exec.Command("../../scripts/mkrootfs.sh", "-o", dir).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return dir
+}
+
+// user is what has to be added to -ns so that an ordinary user may make the others.
+func user() string {
+	if os.Getuid() == 0 {
+		return ""
+	}
+	return "user,"
+}
+
+func needs(t *testing.T, program string) {
+	t.Helper()
+	if _, err := exec.LookPath(program); err != nil {
+		t.Skipf("asks for %s", program)
+	}
+}
+
+func TestStep1(t *testing.T) {
+	r, out := run(t, Options{}, build(t, "step1-skeleton"), "run", "sh", "-c", "echo hello")
+	require.Equal(t, "hello\n", out)
+	require.Equal(t, "status 0", r.Ended)
+	require.Empty(t, r.Cut)
+	requireOrder(t, r, "execve container", "fork", "execve itself", "fork", "execve sh",
+		"exit status 0", "exit status 0", "exit status 0")
+	require.Len(t, r.Start.Processes, 1)
+	require.Empty(t, r.After(len(r.Steps)).Processes)
+	_, step := find(t, r, "execve sh")
+	require.Equal(t, "main.start", step.Place.Function)
+	require.Contains(t, r.Source[step.Place.File][step.Place.Line], "Start")
+}
+
+func TestStep2(t *testing.T) {
+	r, _ := run(t, Options{}, build(t, "step2-namespaces"), "run",
+		"-ns", user()+"uts,pid,mnt", "-hostname", "inside", "true")
+	require.Equal(t, "status 0", r.Ended)
+	clone := "clone mnt pid uts"
+	if user() != "" {
+		clone = "clone mnt pid user uts"
+	}
+	requireOrder(t, r, "execve container", clone, "execve itself", "sethostname", "execve true")
+	i, step := find(t, r, clone)
+	require.NotEmpty(t, step.Promises)
+	child, err := strconv.Atoi(strings.TrimPrefix(step.Result, "pid "))
+	require.NoError(t, err)
+	before, after := r.After(i), r.After(i+1)
+	require.NotContains(t, before.Processes, child)
+	pids := after.Processes[child].PIDs
+	require.Equal(t, 1, pids[len(pids)-1])
+	require.Equal(t, child, pids[len(pids)-2])
+	outside := after.Processes[step.PID].Namespaces
+	inside := after.Processes[child].Namespaces
+	for _, kind := range []string{"uts", "pid", "mnt"} {
+		require.NotEqual(t, outside[kind], inside[kind], kind)
+	}
+	require.Equal(t, outside["net"], inside["net"])
+	require.Len(t, after.Mounts[inside["mnt"]], len(after.Mounts[outside["mnt"]]))
+
+	i, step = find(t, r, "sethostname")
+	require.Equal(t, []Arg{{Name: "name", Value: "inside"}}, step.Args)
+	host := r.After(i).Hostnames[outside["uts"]]
+	require.Equal(t, host, r.After(i).Hostnames[inside["uts"]])
+	require.Equal(t, "inside", r.After(i + 1).Hostnames[inside["uts"]])
+	require.Equal(t, host, r.After(i + 1).Hostnames[outside["uts"]])
+}
+
+func TestStep3(t *testing.T) {
+	dir := rootfs(t)
+	r, _ := run(t, Options{}, build(t, "step3-rootfs"), "run",
+		"-ns", user()+"uts,pid,mnt", "-rootfs", dir, "true")
+	require.Equal(t, "status 0", r.Ended)
+	requireOrder(t, r, "mount private /", "mount bind /", "chdir /", "pivot_root",
+		"mount proc /proc", "umount /", "execve true")
+	i, step := find(t, r, "pivot_root")
+	require.Contains(t, step.Words, dir)
+	require.Equal(t, "pivot_root(2)", step.Man)
+	require.Equal(t, "main.pivotRoot", step.Place.Function)
+	require.Contains(t, r.Source[step.Place.File][step.Place.Line], "PivotRoot(")
+	require.Contains(t, step.Promises, "root-is-rootfs")
+	ns := r.After(i).Processes[step.PID].Namespaces["mnt"]
+	require.Equal(t, "/", r.After(i + 1).Processes[step.PID].Dir)
+
+	i, _ = find(t, r, "umount /")
+	before, after := r.After(i).Mounts[ns], r.After(i + 1).Mounts[ns]
+	require.Less(t, len(after), len(before))
+	require.Equal(t, []string{"/", "/proc"}, points(after))
+	require.NotContains(t, r.After(len(r.Steps)).Mounts, ns)
+}
+
+func points(mounts []Mount) (points []string) {
+	for _, m := range mounts {
+		points = append(points, m.Point)
+	}
+	return points
+}
+
+func TestStep4(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("asks for root: only root may make cgroups")
+	}
+	r, _ := run(t, Options{}, build(t, "step4-cgroups"), "run",
+		"-rootfs", rootfs(t), "-memory", "64M", "true")
+	require.Equal(t, "status 0", r.Ended)
+	limit := "memory.max"
+	if r.Machine.Cgroups != "v2" {
+		limit = "memory.limit_in_bytes"
+	}
+	i, step := find(t, r, "write cgroup "+limit)
+	require.Contains(t, step.Promises, "memory-file")
+	require.Len(t, step.Changes.Cgroups, 1)
+	for name, group := range step.Changes.Cgroups {
+		require.Equal(t, strconv.Itoa(64<<20), group.Files[limit])
+		members := 0
+		for _, s := range r.Steps[i:] {
+			for _, p := range s.Changes.Processes {
+				if p != nil && slices.Contains(p.Cgroups, name) {
+					members++
+				}
+			}
+		}
+		require.Positive(t, members)
+		require.NotContains(t, r.After(len(r.Steps)).Cgroups, name)
+	}
+	requireOrder(t, r, "mkdir cgroup", "write cgroup "+limit, "execve true", "rmdir cgroup")
+}
+
+func TestStep5(t *testing.T) {
+	r, out := run(t, Options{}, build(t, "step5-complete"), "run", "-rootfs", rootfs(t),
+		"sh", "-c", "unshare -m true")
+	require.Contains(t, out, "not permitted")
+	requireOrder(t, r, "write uid_map", "sethostname", "netlink link up lo", "mount overlay /",
+		"pivot_root", "umount /", "prctl PR_CAPBSET_DROP SYS_ADMIN", "prctl PR_SET_NO_NEW_PRIVS",
+		"prctl PR_SET_SECCOMP", "execve sh", "unshare mnt")
+	i, step := find(t, r, "execve sh")
+	before, after := r.After(0).Processes[r.Steps[0].PID], r.After(i + 1).Processes[step.PID]
+	require.Equal(t, before.Filters+1, after.Filters)
+	require.True(t, after.NoNewPrivs)
+	require.Len(t, after.Capabilities["bounding"], 14)
+	require.NotEqual(t, before.UIDMap, after.UIDMap)
+	require.NotEqual(t, before.UIDMap, "")
+	lo := r.After(i + 1).Interfaces[after.Namespaces["net"]]
+	require.Len(t, lo, 1)
+	require.True(t, lo[0].Up)
+	require.Contains(t, lo[0].Addresses, "127.0.0.1/8")
+	// The program's own filter refuses the call before ours sees it.
+	_, step = find(t, r, "unshare mnt")
+	require.Equal(t, "EPERM", step.Errno)
+}
+
+// TestRuntime records a plan: a child without a runtime of its language, in the memory of its
+// parent.
+func TestRuntime(t *testing.T) {
+	r, out := run(t, Options{}, build(t, "runtime"), "run", "-rootfs", rootfs(t), "hostname")
+	require.Equal(t, "container\n", out)
+	requireOrder(t, r, "keyctl KEYCTL_JOIN_SESSION_KEYRING", "write uid_map")
+	requireOrder(t, r, "sethostname", "pivot_root", "move_mount /proc", "umount /",
+		"seccomp", "execve hostname")
+}
+
+func TestRefused(t *testing.T) {
+	needs(t, "unshare")
+	command := []string{"unshare", "--mount", "true"}
+	if os.Getuid() == 0 {
+		needs(t, "setpriv")
+		command = append([]string{
+			"setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
+		}, command...)
+	}
+	r, _ := run(t, Options{}, command...)
+	require.Equal(t, "status 1", r.Ended)
+	_, step := find(t, r, "unshare mnt")
+	require.Equal(t, "EPERM", step.Errno)
+	require.True(t, step.Changes.isEmpty())
+	require.Equal(t, os.Getuid() != 0, len(r.Notes) > 0)
+}
+
+func TestKilled(t *testing.T) {
+	r, _ := run(t, Options{}, "sh", "-c", "kill -KILL $$")
+	require.Equal(t, "signal 9 (killed)", r.Ended)
+	last := r.Steps[len(r.Steps)-1]
+	require.Equal(t, "signal", last.Kind)
+	require.Equal(t, "SIGKILL", last.Call)
+	require.Contains(t, last.Changes.Processes, last.PID)
+	require.Nil(t, last.Changes.Processes[last.PID])
+}
+
+// TestLimit ends a command that would not end, with all that it has started.
+func TestLimit(t *testing.T) {
+	r, _ := run(t, Options{Limit: time.Second}, "sh", "-c", "sleep 1000 & sleep 1000")
+	require.Equal(t, "time limit of 1s", r.Cut)
+	require.Equal(t, "signal 9 (killed)", r.Ended)
+	require.Empty(t, r.After(len(r.Steps)).Processes)
+}
+
+func TestContextEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	r, err := Run(ctx, Options{
+		Command: []string{"sleep", "1000"},
+		Gate: func(Step) error {
+			cancel()
+			return nil
+		},
+	})
+	require.NoError(t, err)
+	require.Equal(t, "interrupted", r.Cut)
+}
+
+func TestGate(t *testing.T) {
+	started, steps := false, 0
+	r, err := Run(context.Background(), Options{
+		Command: []string{"sleep", "1000"},
+		Begin:   func(r *Recording) { started = len(r.Start.Processes) == 1 },
+		Gate: func(s Step) error {
+			steps++
+			require.True(t, started)
+			return io.EOF // the person has seen enough
+		},
+	})
+	require.NoError(t, err)
+	require.Equal(t, "EOF", r.Cut)
+	require.Len(t, r.Steps, steps)
+}
+
+func TestManySteps(t *testing.T) {
+	r := runHelper(t, Options{MaxSteps: 100}, "many")
+	require.Len(t, r.Steps, 100)
+	require.Equal(t, "status 0", r.Ended)
+	require.Contains(t, r.Cut, "more than 100 steps: ")
+	_, after, _ := strings.Cut(r.Cut, ": ")
+	number, _, _ := strings.Cut(after, " ")
+	left, err := strconv.Atoi(number)
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, left, manyCalls-100)
+}
+
+func TestOwnFilter(t *testing.T) {
+	r := runHelper(t, Options{}, "filter")
+	require.Equal(t, "status 0", r.Ended)
+	i, step := find(t, r, "unshare uts")
+	require.Equal(t, "EXDEV", step.Errno)
+	now, first := r.After(i).Processes[step.PID], r.After(1).Processes[step.PID]
+	require.Equal(t, first.Filters+1, now.Filters)
+	require.True(t, now.NoNewPrivs)
+}
+
+func TestUntraced(t *testing.T) {
+	r := runHelper(t, Options{}, "untraced")
+	require.Equal(t, "status 7", r.Ended)
+	requireOrder(t, r, "fork", "setsid", "exit status 7", "exit status 7")
+}
+
+func TestOtherThreadExecutes(t *testing.T) {
+	r := runHelper(t, Options{}, "thread")
+	require.Equal(t, "status 0", r.Ended)
+	_, step := find(t, r, "execve itself")
+	require.Equal(t, r.Steps[0].PID, step.PID)
+	require.Empty(t, step.Errno)
+}
+
+// TestStopped records a process that is stopped, and goes on when it is told to.
+func TestStopped(t *testing.T) {
+	r, out := run(t, Options{}, "sh", "-c", `
+(until [ -e "$1" ]; do kill -CONT $$; done) &
+kill -STOP $$
+: >"$1"
+echo goes on
+wait`, "sh", filepath.Join(t.TempDir(), "on"))
+	require.Equal(t, "goes on\n", out)
+	require.Equal(t, "status 0", r.Ended)
+}
+
+// TestLineOfC finds the line in a program of C, whose library calls the kernel.
+func TestLineOfC(t *testing.T) {
+	needs(t, "cc")
+	dir := t.TempDir()
+	file, program := filepath.Join(dir, "own.c"), filepath.Join(dir, "own")
+	require.NoError(t, os.WriteFile(file, []byte(`
+#define _GNU_SOURCE
+#include <unistd.h>
+static int own(const char *name) {
+	return sethostname(name, 3);
+}
+int main(void) { return own("own") == 2; }
+`), 0o644))
+	out, err := exec.Command("cc", "-g", "-o", program, file).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	needs(t, "unshare")
+	r, _ := run(t, Options{}, "unshare", "--user", "--map-root-user", "--uts", program)
+	require.Equal(t, "status 0", r.Ended)
+	_, step := find(t, r, "sethostname")
+	require.Equal(t, &Place{File: file, Line: 5, Function: "own"}, step.Place)
+	require.Equal(t, "\treturn sethostname(name, 3);", r.Source[file][5])
+}
+
+// TestStrippedGo finds the line in a program without symbols or debug information.
+func TestStrippedGo(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "container")
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", file,
+		"../../step1-skeleton")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	r, _ := run(t, Options{}, file, "run", "true")
+	_, step := find(t, r, "execve true")
+	require.Equal(t, "main.start", step.Place.Function)
+	require.Contains(t, r.Source[step.Place.File][step.Place.Line], "Start")
+}
+
+func TestNotThere(t *testing.T) {
+	_, err := Run(context.Background(), Options{Command: []string{"/no/such/program"}})
+	require.ErrorIs(t, err, os.ErrNotExist)
+	_, err = Run(context.Background(), Options{})
+	require.Error(t, err)
+}
+
+// TestSearch tells a search in the directories of PATH as one step.
+func TestSearch(t *testing.T) {
+	needs(t, "unshare")
+	t.Setenv("PATH", "/no/such:/nor/such:"+os.Getenv("PATH"))
+	command := []string{"unshare", "--user", "true"}
+	r, _ := run(t, Options{}, command...)
+	_, step := find(t, r, "execve true")
+	require.Empty(t, step.Errno)
+	require.Contains(t, step.Words, "not found in ")
+	command[2] = "no-such-program"
+	r, _ = run(t, Options{}, command...)
+	_, step = find(t, r, "execve no-such-program")
+	require.Equal(t, "ENOENT", step.Errno)
+}
+
+func TestRead(t *testing.T) {
+	r, _ := run(t, Options{}, "true")
+	var text bytes.Buffer
+	require.NoError(t, r.Write(&text))
+	again, err := Read(bytes.NewReader(text.Bytes()))
+	require.NoError(t, err)
+	require.Equal(t, keys(r), keys(again))
+	require.Equal(t, r.After(1).Processes, again.After(1).Processes)
+
+	later, err := json.Marshal(Recording{Version: Version + 1})
+	require.NoError(t, err)
+	_, err = Read(bytes.NewReader(later))
+	require.ErrorContains(t, err, "use a newer workshop")
+	_, err = Read(strings.NewReader("{}"))
+	require.ErrorContains(t, err, "not a recording")
+	_, err = Read(strings.NewReader("<html>"))
+	require.ErrorContains(t, err, "not a recording")
+}

@@ -1,0 +1,151 @@
+//go:build linux
+
+package record
+
+import (
+	"encoding/binary"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// TestFilter requires of the filter that it stops at a call if the conditions hold, and only then.
+func TestFilter(t *testing.T) {
+	filter, err := newFilter(callNumbers(), conditions)
+	require.NoError(t, err)
+	const mostInstructions = 4096 // BPF_MAXINSNS
+	require.Less(t, len(filter), mostInstructions)
+	var program []bpf.Instruction
+	for _, f := range filter {
+		raw := bpf.RawInstruction{Op: f.Code, Jt: f.Jt, Jf: f.Jf, K: f.K}
+		program = append(program, raw.Disassemble())
+	}
+	vm, err := bpf.NewVM(program)
+	require.NoError(t, err)
+	stops := func(arch uint32, number int, args [6]uint64) bool {
+		// The virtual machine reads words in the order of the network.
+		data := binary.BigEndian.AppendUint32(nil, uint32(number))
+		data = binary.BigEndian.AppendUint32(data, arch)
+		data = append(data, make([]byte, 8)...)
+		for _, arg := range args {
+			data = binary.BigEndian.AppendUint32(data, uint32(arg))
+			data = binary.BigEndian.AppendUint32(data, uint32(arg>>32))
+		}
+		action, err := vm.Run(data)
+		require.NoError(t, err)
+		return uint32(action) == unix.SECCOMP_RET_TRACE&0xffffffff
+	}
+	values := []uint64{
+		0, 1, 2, 3, 4, 22, 47, 64, 128, pageSize - 1, pageSize, unix.CLONE_THREAD, unix.TIOCSCTTY,
+		unix.SIOCSIFFLAGS, 1 << 32, 0x7fff00000000,
+	}
+	for number := range callKinds {
+		for _, value := range values {
+			args := [6]uint64{value, value, value, value, value, value}
+			want := conditions[number].holds(args)
+			require.Equal(t, want, stops(auditArch, number, args), "call %d %#x", number, value)
+			require.False(t, stops(unix.AUDIT_ARCH_I386, number, args))
+		}
+	}
+	require.False(t, stops(auditArch, unix.SYS_GETPID, [6]uint64{}))
+}
+
+func TestFlagNames(t *testing.T) {
+	require.Equal(t, "MS_BIND|MS_REC", flagNames(unix.MS_REC|unix.MS_BIND, mountFlags))
+	require.Equal(t, "0", flagNames(0, mountFlags))
+	require.Equal(t, "MS_NODEV|0x40000000", flagNames(unix.MS_NODEV|1<<30, mountFlags))
+	require.Equal(t, "CLONE_NEWUTS|SIGCHLD",
+		withSignal(unix.CLONE_NEWUTS, uint64(unix.SIGCHLD)))
+}
+
+func TestCapabilityNames(t *testing.T) {
+	require.Equal(t, []string{"all"}, capabilityNames(allCapabilities()))
+	require.Equal(t, []string{"CHOWN", "SYS_ADMIN"},
+		capabilityNames(1<<unix.CAP_CHOWN|1<<unix.CAP_SYS_ADMIN))
+	require.Equal(t, []string{}, capabilityNames(0))
+}
+
+func TestMapWords(t *testing.T) {
+	require.Equal(t, "uid 0 inside is 1000 outside", mapWords("uid", 0, 1000, 1))
+	require.Equal(t, "gids 0 to 65535 inside are 100000 to 165535 outside",
+		mapWords("gid", 0, 100000, 65536))
+}
+
+// netlink makes a message with a header of its kind and attributes behind it.
+func netlink(kind uint16, header []byte, attributes ...[]byte) []byte {
+	var body []byte
+	body = append(body, header...)
+	for _, a := range attributes {
+		body = append(body, a...)
+	}
+	message := binary.NativeEndian.AppendUint32(nil, uint32(16+len(body)))
+	message = binary.NativeEndian.AppendUint16(message, kind)
+	message = append(message, make([]byte, 10)...)
+	return append(message, body...)
+}
+
+func attribute(kind uint16, value []byte) []byte {
+	a := binary.NativeEndian.AppendUint16(nil, uint16(4+len(value)))
+	a = binary.NativeEndian.AppendUint16(a, kind)
+	a = append(a, value...)
+	return append(a, make([]byte, align4(len(value))-len(value))...)
+}
+
+func TestNetlink(t *testing.T) {
+	link := func(index, flags, change uint32) []byte {
+		h := binary.NativeEndian.AppendUint32(make([]byte, 4), index)
+		h = binary.NativeEndian.AppendUint32(h, flags)
+		return binary.NativeEndian.AppendUint32(h, change)
+	}
+	nameOf := func(n int) string { return fmt.Sprintf("if%d", n) }
+	for _, test := range []struct {
+		message    []byte
+		words, key string
+	}{
+		{
+			netlink(unix.RTM_NEWLINK, link(1, unix.IFF_UP, unix.IFF_UP)),
+			"the interface if1 goes up", "link up",
+		},
+		{
+			netlink(unix.RTM_NEWLINK, link(0, 0, 0),
+				attribute(unix.IFLA_IFNAME, []byte("v0\x00")),
+				attribute(unix.IFLA_LINKINFO, attribute(unix.IFLA_INFO_KIND, []byte("veth")))),
+			"a new interface v0 of type veth", "link add veth",
+		},
+		{
+			netlink(unix.RTM_NEWADDR, []byte{unix.AF_INET, 24, 0, 0, 2, 0, 0, 0},
+				attribute(unix.IFA_LOCAL, []byte{10, 0, 0, 2})),
+			"the interface if2 gets the address 10.0.0.2/24", "addr add",
+		},
+		{
+			netlink(unix.RTM_NEWROUTE, make([]byte, 12),
+				attribute(unix.RTA_GATEWAY, []byte{10, 0, 0, 1})),
+			"a route to everywhere else by 10.0.0.1", "route add default",
+		},
+		{netlink(unix.RTM_GETLINK, link(0, 0, 0)), "", ""},
+	} {
+		messages := splitMessages(test.message)
+		require.Len(t, messages, 1)
+		words, key := messages[0].describe(unix.NETLINK_ROUTE, nameOf)
+		require.Equal(t, test.words, words)
+		require.Equal(t, test.key, key)
+	}
+	require.Empty(t, splitMessages([]byte("no message at all")))
+	require.Empty(t, splitMessages(nil))
+}
+
+func TestPropagation(t *testing.T) {
+	for optional, want := range map[string]string{
+		"":                    "private",
+		"shared:1":            "shared",
+		"master:2":            "slave",
+		"shared:1 master:2":   "shared,slave",
+		"unbindable":          "unbindable",
+		"propagate_from:3 x:": "private",
+	} {
+		require.Equal(t, want, propagation(optional))
+	}
+}
