@@ -176,7 +176,7 @@ func requireOrder(t *testing.T, r *Recording, want ...string) {
 func build(t *testing.T, name string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "container")
-	cmd := exec.Command("go", "build", "-o", file, "../../"+name)
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", file, "../../"+name)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
@@ -486,7 +486,7 @@ int main(void) { return own("own") == 2; }
 // TestStrippedGo finds the line in a program without symbols or debug information.
 func TestStrippedGo(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "container")
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", file,
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-ldflags=-s -w", "-o", file,
 		"../../step1-skeleton")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	out, err := cmd.CombinedOutput()
