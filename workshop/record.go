@@ -51,7 +51,7 @@ this program, which ends with 0 if the recording was written.`,
 			},
 			&cli.DurationFlag{
 				Name: "limit", Destination: &limit, Value: time.Minute,
-				Usage: "`TIME` after which all that the command has started is killed; 0 is forever",
+				Usage: "`TIME` after which all that the command started is killed; 0 is forever",
 			},
 			&cli.IntFlag{
 				Name: "steps", Destination: &steps, Value: record.DefaultSteps,

@@ -42,7 +42,8 @@ const (
 )
 
 var (
-	mapPath  = regexp.MustCompile(`^/proc/(\d+|self|thread-self)(?:/task/\d+)?/(uid_map|gid_map|setgroups)$`)
+	mapPath = regexp.MustCompile(`^/proc/(\d+|self|thread-self)(?:/task/\d+)?/` +
+		`(uid_map|gid_map|setgroups)$`)
 	selfPath = regexp.MustCompile(`^/proc/(\d+|self|thread-self)(?:/task/\d+)?/` +
 		`(oom_score_adj|attr/.*|timens_offsets|loginuid)$`)
 )

@@ -24,13 +24,16 @@ var mountCalls = []callKind{
 		decode: decodePivotRoot, looks: lookMounts | lookPaths,
 	},
 	{
-		number: unix.SYS_CHROOT, name: "chroot", man: "chroot(2)", decode: decodeChroot, looks: lookPaths,
+		number: unix.SYS_CHROOT, name: "chroot", man: "chroot(2)", decode: decodeChroot,
+		looks: lookPaths,
 	},
 	{
-		number: unix.SYS_CHDIR, name: "chdir", man: "chdir(2)", decode: decodeChdir, looks: lookPaths,
+		number: unix.SYS_CHDIR, name: "chdir", man: "chdir(2)", decode: decodeChdir,
+		looks: lookPaths,
 	},
 	{
-		number: unix.SYS_FCHDIR, name: "fchdir", man: "chdir(2)", decode: decodeFchdir, looks: lookPaths,
+		number: unix.SYS_FCHDIR, name: "fchdir", man: "chdir(2)", decode: decodeFchdir,
+		looks: lookPaths,
 	},
 	{number: unix.SYS_FSOPEN, name: "fsopen", man: "fsopen(2)", decode: decodeFsopen},
 	{number: unix.SYS_FSPICK, name: "fspick", man: "fspick(2)", decode: decodeFspick},
@@ -346,14 +349,14 @@ func decodeOpenTree(c *call) bool {
 	if c.raw[2]&clone == 0 {
 		return false // as open(2) with O_PATH
 	}
-	path := c.shown(c.number(0), c.text(1))
-	c.arg("path", path)
+	recursive := c.raw[2]&unix.AT_RECURSIVE != 0
+	c.arg("path", c.shown(c.number(0), c.text(1)))
 	flags := "OPEN_TREE_CLONE"
-	if c.raw[2]&unix.AT_RECURSIVE != 0 {
+	if recursive {
 		flags += "|AT_RECURSIVE"
 	}
 	c.arg("flags", flags)
-	c.words = "a copy of the mount at " + c.named(c.number(0), c.text(1)) + below(c.raw[2]&unix.AT_RECURSIVE != 0) +
+	c.words = "a copy of the mount at " + c.named(c.number(0), c.text(1)) + below(recursive) +
 		", which has no place yet"
 	c.key = "open_tree " + keyPath(c.absolute(c.number(0), c.text(1)))
 	return true

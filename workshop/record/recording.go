@@ -89,7 +89,8 @@ type State struct {
 	Cgroups    map[string]*Cgroup     `json:"cgroups"`    // by controllers and path: "pids:/a/b"
 }
 
-// Changes are the entries of a State that a step changed, each one whole; nil where an entry is gone.
+// Changes are the entries of a State that a step changed, each one whole; nil where an entry is
+// gone.
 type Changes struct {
 	Processes  map[int]*Process       `json:"processes,omitempty"`
 	Mounts     map[string][]Mount     `json:"mounts,omitempty"`
@@ -107,7 +108,7 @@ type Process struct {
 	Namespaces map[string]string `json:"namespaces"`
 	UIDMap     string            `json:"uidMap"` // lines of "inside outside count"
 	GIDMap     string            `json:"gidMap"`
-	UIDs       string            `json:"uids"` // real, effective, saved, file system; seen from outside
+	UIDs       string            `json:"uids"` // real, effective, saved, file system; from outside
 	GIDs       string            `json:"gids"`
 	Groups     string            `json:"groups,omitempty"`
 	Root       string            `json:"root"` // as /proc/PID/root says
@@ -116,7 +117,7 @@ type Process struct {
 	// ambient. A set that is whole is one name, "all".
 	Capabilities map[string][]string `json:"capabilities"`
 	NoNewPrivs   bool                `json:"noNewPrivs"`
-	Filters      int                 `json:"filters"` // seccomp filters of its own, the recorder's not counted
+	Filters      int                 `json:"filters"` // of seccomp(2), without the recorder's
 	Session      int                 `json:"session"` // 0 where it is of another PID namespace
 	Terminal     string              `json:"terminal,omitempty"`
 	// Cgroups are keys of State.Cgroups.
@@ -130,7 +131,7 @@ type Mount struct {
 	Root        string `json:"root"` // the part of the file system that is mounted
 	Point       string `json:"point"`
 	Options     string `json:"options"`
-	Propagation string `json:"propagation"` // "shared", "slave", "shared,slave", "unbindable", "private"
+	Propagation string `json:"propagation"` // "private", "unbindable", "shared", "slave" or both
 	Type        string `json:"type"`
 	Source      string `json:"source"`
 	Super       string `json:"super"` // options of the file system

@@ -118,7 +118,7 @@ func (t *tracer) startStage(path string) (letGo *os.File, err error) {
 		err = seize(pid, traceOptions)
 		if err != nil {
 			_ = unix.Kill(pid, unix.SIGKILL)
-			err = fmt.Errorf("ptrace: %w (a debugger follows it already, or a limit such as yama's ptrace_scope)", err)
+			err = fmt.Errorf("ptrace: %w (%s)", err, seizeHint)
 		}
 	}
 	if err != nil {
@@ -129,6 +129,8 @@ func (t *tracer) startStage(path string) (letGo *os.File, err error) {
 	t.threads[pid].started = true
 	return letGo, nil
 }
+
+const seizeHint = "another program follows this one, or kernel.yama.ptrace_scope forbids it"
 
 // finish completes the recording when no process is left.
 func (t *tracer) finish() {

@@ -342,8 +342,8 @@ func (t *tracer) emit(c *call) {
 	t.append(step)
 }
 
-// isRepeated tells whether a step is a call that each thread of a process makes alike: rights are of
-// a thread, and libraries make them those of all (nptl(7)).
+// isRepeated tells whether a step is a call that each thread of a process makes alike: rights are
+// of a thread, and libraries make them those of all (nptl(7)).
 func (t *tracer) isRepeated(c *call, step *Step) bool {
 	last := c.thread.process.last
 	if c.kind.looks&lookRights == 0 || c.about != "" && c.kind.man != "prctl(2)" || last == nil {
@@ -353,8 +353,8 @@ func (t *tracer) isRepeated(c *call, step *Step) bool {
 		slices.Equal(last.Args, step.Args)
 }
 
-// search is a program that a process looks for in the directories of PATH, by trying to execute it in
-// each. That is told as one step: the one that ends the search.
+// search is a program that a process looks for in the directories of PATH, by trying to execute it
+// in each. That is told as one step: the one that ends the search.
 type search struct {
 	failed *Step // the last attempt
 	others int   // those before it
@@ -376,7 +376,8 @@ func (t *tracer) isSearch(c *call, step *Step) bool {
 		return true
 	}
 	if s.others > 0 && s.failed == nil {
-		step.Words += fmt.Sprintf(", not found in %s before", plural(s.others, "directory", "directories"))
+		where := plural(s.others, "directory", "directories")
+		step.Words += ", not found in " + where + " before"
 		s.others = 0
 	}
 	t.endSearch(c.thread.process)
