@@ -56,7 +56,11 @@ func (c *Comparison) names(begin, end int, has, lacks *record.Recording) []named
 		n := named{name: step.Call, never: true}
 		for _, other := range lacks.Steps {
 			n.never = n.never && other.Call != step.Call
-			n.elsewhere = n.elsewhere || other.Key == step.Key
+		}
+		for _, other := range c.Rows { // those that only the other one has
+			if mine := other.A > 0; (other.A == 0) != (other.B == 0) && mine != (row.A > 0) {
+				n.elsewhere = n.elsewhere || lacks.Steps[max(other.A, other.B)-1].Key == step.Key
+			}
 		}
 		if !n.never || step.Kind != "call" {
 			n.name = fmt.Sprintf("%q", step.Key)
