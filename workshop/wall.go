@@ -118,9 +118,9 @@ func (a *app) tellWall(s *wall.Server) {
 	}
 	out.printf("\nParticipants type, each with a name of their own:\n\n  %s\n\n",
 		out.note.Render(a.self()+" watch -wall "+s.Typed()[0]+" -name NAME"))
-	out.printf("%s\n", out.wrap("They send the name, the steps that are passed, the promise that "+
-		"is broken, and for how long; nothing of their program. The wall is kept in "+
-		relative(s.File)+".", 0))
+	out.printf("%s\n", out.wrap("They send the name, the step, the steps that are passed, the "+
+		"promise that is broken, the verdict, and for how long it has been so; nothing of their "+
+		"program. The wall is kept in "+relative(s.File)+".", 0))
 	out.printf("Type list, or remove NUMBER; Ctrl-C ends it.\n")
 }
 
