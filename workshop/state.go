@@ -74,8 +74,6 @@ type state struct {
 	Subject   string               `json:"subject,omitempty"` // whose hints help: see subject
 	Hints     map[string]int       `json:"hints"`             // script: how many were given
 	Checks    int                  `json:"checks"`
-	// Token is what the row on a wall belongs to.
-	Token string `json:"token,omitempty"`
 }
 
 // open finds the place: -dir, or the working directory if it is one, or mine at the root of the

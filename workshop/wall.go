@@ -17,6 +17,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"container.example/workshop/internal/wholefile"
 	"container.example/workshop/workshop/wall"
 )
 
@@ -239,20 +240,36 @@ func (c *checker) link(address, name string) (*wallLink, error) {
 	case name == "":
 		return nil, fmt.Errorf("-wall %q: needs a name to show (add -name NAME)", address)
 	}
-	s, err := c.change(func(s *state) error {
-		if s.Token == "" {
-			s.Token = wall.NewToken()
-		}
-		return nil
-	})
+	token, err := c.token()
 	if err != nil {
 		return nil, err
 	}
-	client, err := wall.NewClient(address, name, s.Token)
+	client, err := wall.NewClient(address, name, token)
 	if err != nil {
 		return nil, err
 	}
 	return &wallLink{c.course, client}, nil
+}
+
+// token is what the row of the participant on a wall belongs to. It is made once, and other users
+// of the machine cannot read it.
+func (p *place) token() (string, error) {
+	unlock, err := p.lock()
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	file := p.file("token")
+	text, err := os.ReadFile(file)
+	if err == nil || !errors.Is(err, os.ErrNotExist) {
+		return strings.TrimSpace(string(text)), withAdvice(err)
+	}
+	token := wall.NewToken()
+	err = wholefile.Write(file, 0o600, func(f *os.File) error {
+		_, err := fmt.Fprintln(f, token)
+		return errors.Join(err, handOver(f.Name()))
+	})
+	return token, withAdvice(err)
 }
 
 // run sends what there is to send until ctx is done.

@@ -35,8 +35,9 @@ begins; with STEP, go to that step or chapter. Where the output is no
 terminal, with -plain and where TERM is dumb, it is plain text.
 
 With -wall your name is on the wall of the room, where all see how far you are.
-What is sent is your name, the steps that you have passed, the promise that is
-broken, the verdict, and for how long it has been so: nothing of your program.
+What is sent is your name, the step, the steps that you have passed, the
+promise that is broken, the verdict, and for how long it has been so: nothing
+of your program.
 
   workshop watch
   workshop watch 3

@@ -40,7 +40,7 @@ func sample() *Report {
 		},
 		Results: []Result{
 			{
-				Step: "step1-skeleton", Name: "streams", Title: "A # in it.",
+				Step: "step1-skeleton", Name: "streams", Title: "A # TODO in it.",
 				Status: Passed, Seconds: .25,
 			},
 			{
@@ -138,7 +138,7 @@ func TestJUnit(t *testing.T) {
 	require.Equal(t, "<b>Its own name & host.</b>", failure.Message)
 	require.Contains(t, failure.Text, "red \ufffd\ufffd \ufffd ]]> <script>alert(1)</script>")
 	require.Contains(t, failure.Text, "\U0001F980 end\n")
-	require.Contains(t, got.Suites[0].Out, "streams: A # in it.")
+	require.Contains(t, got.Suites[0].Out, "streams: A # TODO in it.")
 	require.NoError(t, xml.Unmarshal([]byte(text(t, unbuilt(), JUnit)), &got))
 }
 
@@ -161,6 +161,7 @@ func TestTAP(t *testing.T) {
 	require.Contains(t, out, "less 1 skipped subtest")
 	require.NotContains(t, out, "Parse errors")
 	require.NotContains(t, out, "Bailout")
+	require.NotContains(t, out, "TODO passed")
 
 	kept := sample()
 	kept.Results = kept.Results[:2]

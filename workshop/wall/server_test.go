@@ -242,8 +242,8 @@ func TestRefused(t *testing.T) {
 	}
 	// A body of which nobody has said how long it is.
 	r := request(t, "POST", url+"/update", "")
-	r.Body, r.ContentLength = io.NopCloser(io.MultiReader(strings.NewReader(`{"name": "`),
-		strings.NewReader(strings.Repeat("x", 10*largestBody)))), -1
+	long := strings.Repeat(" ", 10*largestBody) + good
+	r.Body, r.ContentLength = io.NopCloser(strings.NewReader(long)), -1
 	response, err := http.DefaultClient.Do(r)
 	require.NoError(t, err)
 	response.Body.Close()
