@@ -103,7 +103,7 @@ func (a *app) showWall(ctx context.Context, address string, o wall.Options) erro
 	if err != nil {
 		return errors.Join(withAdvice(err), listener.Close())
 	}
-	a.tellWall(s)
+	a.tellWall(s, o.File)
 	go a.tendWall(s, os.Stdin)
 	err = s.Serve(ctx, listener)
 	a.out.printf("\nThe wall is off. Start it again within twelve hours, and it goes on.\n")
@@ -111,7 +111,7 @@ func (a *app) showWall(ctx context.Context, address string, o wall.Options) erro
 }
 
 // tellWall says what to open and what to type.
-func (a *app) tellWall(s *wall.Server) {
+func (a *app) tellWall(s *wall.Server, file string) {
 	out := a.out
 	out.printf("The wall is on. Open it on the projector:\n\n")
 	for _, address := range s.Typed() {
@@ -121,7 +121,7 @@ func (a *app) tellWall(s *wall.Server) {
 		out.note.Render(a.self()+" watch -wall "+s.Typed()[0]+" -name NAME"))
 	out.printf("%s\n", out.wrap("They send the name, the step, the steps that are passed, the "+
 		"promise that is broken, the verdict, and for how long it has been so; nothing of their "+
-		"program. The wall is kept in "+relative(s.File)+".", 0))
+		"program. The wall is kept in "+relative(file)+".", 0))
 	out.printf("Type list, or remove NUMBER; Ctrl-C ends it.\n")
 }
 

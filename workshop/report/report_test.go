@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"encoding/xml"
 	"os"
@@ -149,7 +150,10 @@ func TestTAP(t *testing.T) {
 	run := func(r *Report) string {
 		file := filepath.Join(t.TempDir(), "report.tap")
 		require.NoError(t, os.WriteFile(file, []byte(text(t, r, TAP)), 0o644))
-		cmd := exec.Command(prove, "--verbose", "--nocolor", "--exec", "cat", file)
+		// Of a message that is not indented it makes tests without end.
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, prove, "--verbose", "--nocolor", "--exec", "cat", file)
 		cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
 		out, err := cmd.CombinedOutput()
 		require.Equal(t, r.Build != "" || total(r.Results).Failed > 0, err != nil, string(out))

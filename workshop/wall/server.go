@@ -60,7 +60,8 @@ type Options struct {
 // A Server is a wall with an address.
 type Server struct {
 	*Wall
-	Options
+	file      string
+	log       func(error)
 	strangers *addresses
 	viewers   chan struct{}
 	done      chan struct{} // closed at the end
@@ -73,7 +74,8 @@ func NewServer(o Options) (*Server, error) {
 	}
 	s := &Server{
 		Wall:    New(o.Course, o.Code, o.Most),
-		Options: o,
+		file:    o.File,
+		log:     o.Log,
 		viewers: make(chan struct{}, mostViewers),
 		done:    make(chan struct{}),
 	}
@@ -123,10 +125,10 @@ func (s *Server) Typed() []string { return s.join }
 // save writes the file, if there is something new.
 func (s *Server) save() error {
 	text, changed, err := s.state()
-	if err != nil || !changed || s.File == "" {
+	if err != nil || !changed || s.file == "" {
 		return err
 	}
-	return wholefile.Write(s.File, 0o600, func(f *os.File) error {
+	return wholefile.Write(s.file, 0o600, func(f *os.File) error {
 		_, err := f.Write(text)
 		return err
 	})
@@ -178,8 +180,8 @@ func (s *Server) keep(ctx context.Context) {
 				s.dirty = true // it is tried again
 				s.mu.Unlock()
 			}
-			if err != nil && well && s.Log != nil { // once, and not every few seconds
-				s.Log(err)
+			if err != nil && well && s.log != nil { // once, and not every few seconds
+				s.log(err)
 			}
 			well = err == nil
 		case <-ctx.Done():
