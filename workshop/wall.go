@@ -28,15 +28,15 @@ func (a *app) wall() *cli.Command {
 		Name:  "wall",
 		Usage: "Show the room who is where, and who is stuck",
 		Description: `Serve one page with the names of all participants, the promise that each is
-at, and the minutes of the plan. Who is at the same promise for ten minutes
-stands out. Participants join with the address that is printed here:
+at, and the minutes of the plan. A person who has been at the same promise for
+ten minutes stands out. Participants join with the address that is printed:
 
   workshop watch -wall HOST:PORT/CODE -name NAME
 
 What each of them sends is the name, the step, the steps that are passed, the
 promise that is broken, the verdict, and for how long it has been so. Nothing
-of the program is sent. It goes over the network as it is: there is no TLS, and
-whoever has the address can look.
+of the program is sent. There is no TLS: anybody in the network can read what is
+sent, and anybody with the address can look at the page.
 
 The wall may be ended and started again: what is on it is kept in a file for
 twelve hours, with the code. While it runs, type
@@ -57,7 +57,7 @@ twelve hours, with the code. While it runs, type
 			},
 			&cli.StringFlag{
 				Name: "code", Destination: &o.Code,
-				Usage: "the `WORD` at the end of the address (default four characters by chance)",
+				Usage: "the `WORD` at the end of the address (default four random characters)",
 			},
 			&cli.IntFlag{
 				Name: "most", Destination: &o.Most, Value: 200,
@@ -227,7 +227,7 @@ type wallLink struct {
 	client *wall.Client
 }
 
-// wallMsg is news of the wall for who watches.
+// wallMsg is news of the wall for the one who watches.
 type wallMsg struct{ wall.Notice }
 
 // link makes the link to a wall for the participant of a place: there may be none.

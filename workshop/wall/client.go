@@ -35,8 +35,8 @@ func NewToken() string {
 	return hex.EncodeToString(token)
 }
 
-// A Client tells a wall where one participant stands. It works in the background: whoever sends
-// something waits for nothing.
+// A Client tells a wall where one participant stands. It works in the background: the sender waits
+// for nothing.
 type Client struct {
 	name  string
 	token string

@@ -15,8 +15,8 @@ type rate struct {
 var (
 	// perRow is for a participant: a heartbeat, and a line at each save.
 	perRow = rate{burst: 20, second: 2}
-	// perAddress is for all from one address that the wall does not know: whoever joins or opens
-	// the page, and whatever is refused. Behind one address there may be a whole room.
+	// perAddress is for all from one address that the wall does not know: people who join or open
+	// the page, and all that is refused. Behind one address there may be a whole room.
 	perAddress = rate{burst: 300, second: 20}
 )
 

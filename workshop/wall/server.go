@@ -142,7 +142,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		ReadTimeout:       bodyTime,
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    largestHeader,
-		ErrorLog:          log.New(io.Discard, "", 0), // whoever speaks no HTTP is no news
+		ErrorLog:          log.New(io.Discard, "", 0), // a client that speaks no HTTP is no news
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

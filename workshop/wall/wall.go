@@ -141,7 +141,7 @@ var (
 	errRemoved = errors.New("the instructor has taken this row away")
 )
 
-// keyOf makes of the token of a participant what the wall keeps: who reads its file cannot speak
+// keyOf makes of the token of a participant what the wall keeps: a reader of its file cannot speak
 // for anybody.
 func keyOf(token string) string {
 	sum := sha256.Sum256([]byte(token))
