@@ -106,7 +106,8 @@ func buildChanged(t *testing.T, program, source string, change [3]string) {
 	require.NoError(t, err)
 	overlay := filepath.Join(dir, "overlay.json")
 	require.NoError(t, os.WriteFile(overlay, list, 0o644))
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-overlay", overlay, "-o", program, ".")
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-ldflags=-s", "-overlay", overlay, "-o",
+		program, ".")
 	cmd.Dir, cmd.Env = source, append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
