@@ -4,7 +4,6 @@ package harness
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -80,20 +79,12 @@ func furnish(dir, root string) error {
 			return exec.Command("cp", "-a", prebuilt, dir).Run()
 		}
 	}
-	mkrootfs := exec.Command(filepath.Join(root, "scripts", "mkrootfs.sh"), "-o",
-		filepath.Join(dir, "rootfs"))
-	// The busybox of a rootfs made before is as good as one on the machine, and needs no download.
-	mkrootfs.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":"+filepath.Join(root, "rootfs",
-		"bin"))
-	if out, err := mkrootfs.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s", strings.TrimSpace(string(out)))
-	}
-	return nil
+	return placeRootfs(filepath.Join(dir, "rootfs"), root)
 }
 
 // buildProbe puts the probe at path.
 func buildProbe(path, root string) error {
-	return buildKept(path, filepath.Join(root, "internal", "harness", "probe"))
+	return buildKept(path, root, filepath.Join("internal", "harness", "probe"))
 }
 
 // buildTools puts the tools that scripts ask for with the command tool into bin of dir: programs of
@@ -110,7 +101,7 @@ func buildTools(dir, root string, scripts []Script) error {
 			if _, err := os.Stat(path); err == nil {
 				continue
 			}
-			if err := buildKept(path, filepath.Join(root, name)); err != nil {
+			if err := buildKept(path, root, name); err != nil {
 				return err
 			}
 		}
@@ -119,44 +110,6 @@ func buildTools(dir, root string, scripts []Script) error {
 }
 
 var toolLine = regexp.MustCompile(`(?m)^tool (\w+)$`)
-
-// buildKept puts a program that scripts use at path. Linking takes longer than most scripts, and
-// the go command does not link again what is there and up to date: so it is kept in the user's
-// cache.
-func buildKept(path, source string) error {
-	kept, err := keptProgram(source)
-	if err == nil && os.Getenv(prebuiltEnv) == "" {
-		// Without the path of the module, it is the same for each copy of the module.
-		cmd := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-o", kept, ".")
-		cmd.Dir, cmd.Env = source, append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
-		if cmd.Run() == nil && exec.Command("cp", kept, path).Run() == nil {
-			return nil
-		}
-	}
-	return Build(context.Background(), path, source) // which says what is wrong
-}
-
-// keptProgram is where the program that is made of these sources is kept. Others have other names.
-func keptProgram(source string) (string, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	files, err := filepath.Glob(filepath.Join(source, "*.go"))
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.New()
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return "", err
-		}
-		fmt.Fprintf(sum, "%s %d %s", filepath.Base(file), len(text), text)
-	}
-	dir := filepath.Join(cache, "container-workshop", filepath.Base(source))
-	return filepath.Join(dir, fmt.Sprintf("%x", sum.Sum(nil)[:8])), os.MkdirAll(dir, 0o755)
-}
 
 // placeProgram puts the program under test at path.
 func placeProgram(path, root string) error {

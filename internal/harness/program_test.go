@@ -181,7 +181,7 @@ func TestIsWanted(t *testing.T) {
 func TestBuildTools(t *testing.T) {
 	NeedsGo(t)
 	root, dir := t.TempDir(), t.TempDir()
-	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	emptyCache(t)
 	t.Setenv(prebuiltEnv, "")
 	for file, text := range map[string]string{
 		"go.mod":       "module m\n",
