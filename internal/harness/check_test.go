@@ -18,6 +18,9 @@ func TestMain(m *testing.M) {
 	if IsStage() {
 		os.Exit(Stage())
 	}
+	if os.Getenv(stepEnv) != "" {
+		os.Exit(Main(m))
+	}
 	os.Exit(m.Run())
 }
 
