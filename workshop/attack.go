@@ -286,11 +286,16 @@ func tryAll(
 				errs <- err
 				return
 			}
-			// A check ends at the first failure, which is no end here.
+			// A check ends when the host is broken, which is no end here.
 			for len(part) > 0 && err == nil {
 				reached := 0
 				var current harness.Script
-				o := harness.Options{Program: t.file, Ours: t.ours, Timeout: attackTime}
+				o := harness.Options{
+					Program: t.file,
+					Ours:    t.ours,
+					Timeout: attackTime,
+					All:     true,
+				}
 				err = host.Check(ctx, o, part, func(e harness.Event) {
 					if current = e.Script; e.Status == harness.Started {
 						return

@@ -100,6 +100,7 @@ func (h *Host) Close() error { return os.RemoveAll(h.dir) }
 type task struct {
 	Scripts []Script
 	Play    bool // see Host.Play
+	All     bool // see Options
 }
 
 // Options of a check.
@@ -107,13 +108,16 @@ type Options struct {
 	Program string        // the executable, an absolute path
 	Ours    bool          // it is one of the workshop's own
 	Timeout time.Duration // for each script; 0 for what TimeoutEnv says
+	// All says that the check goes on after a script that failed, and that nobody asks why it did:
+	// there is no Conduct.
+	All bool
 }
 
 // Check runs scripts, one after another, until one of them fails, and calls each for all that
 // happens. The scripts that show what a step does not isolate yet do not end the check. An error
 // says that it could not be run, or that ctx was done.
 func (h *Host) Check(ctx context.Context, o Options, scripts []Script, each func(Event)) error {
-	return h.run(ctx, o, task{Scripts: scripts}, nil, func(line []byte) error {
+	return h.run(ctx, o, task{Scripts: scripts, All: o.All}, nil, func(line []byte) error {
 		var e Event
 		if err := json.Unmarshal(line, &e); err != nil {
 			return err
@@ -218,7 +222,7 @@ func obey(what task) error {
 		if err := tell(e); err != nil {
 			return err
 		}
-		if e.Status == Failed && !script.NotYet() {
+		if e.Status == Failed && !script.NotYet() && !what.All {
 			return nil
 		}
 	}

@@ -59,8 +59,8 @@ func tryScript(script Script, play, verbose bool) (e Event, err error) {
 			return e, err
 		}
 	}
-	if tasks := v.tasks(); t.broke && !play && now().Task != nil && tasks < 200 &&
-		!v.timedOut.Load() {
+	if tasks := v.tasks(); t.broke && !play && now().Task != nil && !now().Task.All &&
+		tasks < 200 && !v.timedOut.Load() {
 		// What the first run has left would be in the way of the second.
 		if err := restore(v.before); err != nil {
 			return e, err
