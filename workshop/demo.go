@@ -32,11 +32,12 @@ proves is said after it. Commands on the host are on the left, containers on
 the right. The left arrow goes back to what was shown before, and ! opens a
 shell on the throw-away host, for questions. Each demonstration is a script
 in testdata/demos, which go test runs too: one that is broken is red before
-it is on stage. With -rehearse all are played at once, and a line tells what
-became of each.
+it is on stage. With -rehearse all are played at once, or those of a step, and
+a line tells what became of each.
 
   workshop demo -list
   workshop demo -rehearse
+  workshop demo -rehearse 2
   workshop demo uts
   workshop demo 5c           those of a step or a chapter
   workshop demo -auto memory`,
@@ -46,7 +47,7 @@ became of each.
 			&cli.BoolFlag{
 				Name:        "rehearse",
 				Destination: &rehearse,
-				Usage:       "play all of them, one after another",
+				Usage:       "play all of them, or those of a step, one after another",
 			},
 		},
 		ShellComplete: func(_ context.Context, cmd *cli.Command) {
@@ -72,7 +73,7 @@ became of each.
 			}
 			chosen := demos
 			switch {
-			case rehearse:
+			case rehearse && len(args) == 0:
 			case list || len(args) == 0:
 				return a.listDemos(root, demos)
 			default:
@@ -150,7 +151,7 @@ func (a *app) chooseDemos(
 	return chosen, nil
 }
 
-// rehearse plays all demonstrations, whatever becomes of each, and tells it in a line.
+// rehearse plays demonstrations, whatever becomes of each, and tells it in a line.
 func (a *app) rehearse(ctx context.Context, h *house, demos []harness.Demo) error {
 	var err error
 	for _, d := range demos {
