@@ -68,6 +68,13 @@ func attachTerminal(socket *os.File) (r remote) {
 	}
 	control := os.NewFile(uintptr(fd), "terminal")
 	r.before, _ = term.MakeRaw(0) // an error: it is not a terminal
+	resized := make(chan os.Signal, 1)
+	signal.Notify(resized, unix.SIGWINCH)
+	go func() {
+		for range resized {
+			_ = pty.InheritSize(os.Stdin, control)
+		}
+	}()
 	r.copied = make(chan bool)
 	go func() {
 		io.Copy(os.Stdout, control) // ends with an error when the last process has closed it
@@ -76,13 +83,6 @@ func attachTerminal(socket *os.File) (r remote) {
 	go func() {
 		io.Copy(control, os.Stdin)
 		control.Write([]byte{4}) // what Ctrl-D sends: the end of the input
-	}()
-	resized := make(chan os.Signal, 1)
-	signal.Notify(resized, unix.SIGWINCH)
-	go func() {
-		for range resized {
-			_ = pty.InheritSize(os.Stdin, control)
-		}
 	}()
 	return r
 }
