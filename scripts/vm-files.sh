@@ -42,27 +42,39 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 mkdir -p "$cache"
 
-# apt ARCH COMMAND ARGUMENTS... : apt-get or apt-cache, for a system of ARCH on which nothing is installed.
+# apt LISTS COMMAND ARGUMENTS... : apt-get or apt-cache, for a system on which nothing is installed. LISTS are ARCH, the
+# packages of the machine's own release, or backports-ARCH, newer kernels.
 apt() {
-    of=$1 command=$2
+    of=$1 command=$2 dir=$cache/apt-$1
     shift 2
-    [ "$of" = "$native" ] || set -- -o Dir::State="$cache/apt-$of" -o Dir::Cache="$cache/apt-$of/cache" "$@"
-    "$command" -q -o Dir::State::status=/dev/null -o APT::Architecture="$of" -o APT::Sandbox::User=root "$@"
+    [ "$of" = "$native" ] || set -- -o Dir::State="$dir" -o Dir::Cache="$dir/cache" "$@"
+    [ ! -e "$dir/sources.list" ] || set -- -o Dir::Etc::SourceList="$dir/sources.list" -o Dir::Etc::SourceParts=/dev/null "$@"
+    "$command" -q -o Dir::State::status=/dev/null -o APT::Architecture="${of#*-}" -o APT::Sandbox::User=root "$@"
 }
 
 # The lists of the machine's own packages are the administrator's to bring up to date. Others are, once a day.
 update() {
-    [ "$arch" != "$native" ] || return 0
-    [ -z "$(find "$cache/apt-$arch/lists" -maxdepth 1 -name '*Packages*' -mtime -1 2>/dev/null)" ] || return 0
-    mkdir -p "$cache/apt-$arch/lists/partial" "$cache/apt-$arch/cache/archives/partial"
-    echo "vm.sh: apt-get update, for $arch" >&2
-    apt "$arch" apt-get update >"$work/log" 2>&1 || die "apt-get update for $arch: $(grep '^E:' "$work/log" | head -n 1)"
+    [ "$1" != "$native" ] || return 0
+    dir=$cache/apt-$1
+    [ -z "$(find "$dir/updated" -mtime -1 2>/dev/null)" ] || return 0
+    mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
+    case $1 in
+    backports-*)
+        keys=/usr/share/keyrings/debian-archive-keyring.gpg
+        for suite in trixie trixie-backports; do
+            echo "deb [signed-by=$keys] http://deb.debian.org/debian $suite main"
+        done >"$dir/sources.list"
+        ;;
+    esac
+    echo "vm.sh: apt-get update, for $1" >&2
+    apt "$1" apt-get update >"$work/log" 2>&1 || die "apt-get update for $1: $(grep '^E:' "$work/log" | head -n 1)"
+    touch "$dir/updated"
 }
 
-# download ARCH DIR PACKAGE... : the packages and nothing else.
+# download LISTS DIR PACKAGE... : the packages and nothing else.
 download() (
-    mkdir -p "$2" && cd "$2" && of=$1 && shift 2
-    apt "$of" apt-get download "$@" >"$work/log" 2>&1 ||
+    mkdir -p "$2" && cd "$2" && from=$1 && shift 2
+    apt "$from" apt-get download "$@" >"$work/log" 2>&1 ||
         die "apt-get download: $(grep '^E:' "$work/log" | head -n 1) (apt-get update may help)"
 )
 
@@ -110,7 +122,7 @@ disk() {
     disk=$cache/disk-$arch-$key
     if [ ! -e "$disk" ]; then
         echo "vm.sh: unpacking the machine's packages into $cache" >&2
-        update
+        update "$arch"
         unpack_packages "$work/root"
         configure "$work/root"
         busybox=$work/root/bin/busybox
@@ -128,9 +140,9 @@ disk() {
     echo "$disk"
 }
 
-# newest: the newest kernel for clouds; it has few drivers, and all that these machines have.
+# newest LISTS: the newest kernel for clouds; it has few drivers, and all that these machines have.
 newest() {
-    apt "$arch" apt-cache search --names-only "^linux-image-[0-9].*-cloud-$arch\$" | cut -d ' ' -f 1 |
+    apt "$1" apt-cache search --names-only "^linux-image-[0-9].*-cloud-$arch\$" | cut -d ' ' -f 1 |
         awk -v begin="linux-image-$version" '
             !/-[0-9]+\.[0-9]+\.[0-9]/ { next } # metapackages have no third number
             index($0, begin) == 1 && (begin ~ /-$/ || substr($0, length(begin) + 1) !~ /^[0-9]/) # 6.1 is not 6.12
@@ -138,16 +150,17 @@ newest() {
 }
 
 kernel() {
-    package=$(newest)
-    if [ -z "$package" ]; then
-        update
-        package=$(newest)
-    fi
+    package=
+    for lists in "$arch" "backports-$arch"; do
+        [ -z "$package" ] || break
+        update "$lists"
+        package=$(newest "$lists") from=$lists
+    done
     [ -n "$package" ] || die "no package linux-image-${version:-VERSION}...-cloud-$arch" \
         '(apt-get update may help; -kernel FILE takes another kernel)'
     kernel=$cache/$package/boot/vmlinuz-${package#linux-image-}
     if [ ! -e "$kernel" ]; then
-        download "$arch" "$work/kernel" "$package"
+        download "$from" "$work/kernel" "$package"
         mkdir "$work/unpacked"
         dpkg-deb -x "$work"/kernel/*.deb "$work/unpacked"
         mv -T "$work/unpacked" "$cache/$package"
