@@ -40,6 +40,8 @@ type faultyRegistry struct {
 	stop   chan struct{} // ends requests that hang
 
 	scheme string // basic or bearer, for a registry that asks who it is
+	tokens int    // that were given
+	ended  int    // of these
 }
 
 // The only one that may use a registry that asks.
@@ -59,10 +61,10 @@ func (r *faultyRegistry) allows(w http.ResponseWriter, request *http.Request) bo
 		w.Header().Set("WWW-Authenticate", `Basic realm="here"`)
 	case "bearer":
 		if request.URL.Path == "/token" && isKnown {
-			fmt.Fprintf(w, `{"token":%q}`, token)
+			fmt.Fprintf(w, `{"access_token":%q}`, r.newToken())
 			return false
 		}
-		if request.Header.Get("Authorization") == "Bearer "+token {
+		if r.isToken(strings.TrimPrefix(request.Header.Get("Authorization"), "Bearer ")) {
 			return true
 		}
 		w.Header().Set("WWW-Authenticate",
@@ -70,6 +72,26 @@ func (r *faultyRegistry) allows(w http.ResponseWriter, request *http.Request) bo
 	}
 	http.Error(w, "who are you?", http.StatusUnauthorized)
 	return false
+}
+
+func (r *faultyRegistry) newToken() string {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	r.tokens++
+	return fmt.Sprint(token, r.tokens)
+}
+
+// isToken tells whether a token is good. The fault expire ends all of them, after so many requests.
+func (r *faultyRegistry) isToken(text string) bool {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if r.kind == "expire" {
+		if r.number--; r.number < 0 {
+			r.kind, r.ended = "", r.tokens
+		}
+	}
+	number, err := strconv.Atoi(strings.TrimPrefix(text, token))
+	return err == nil && number > r.ended && number <= r.tokens
 }
 
 type registryKey struct{}

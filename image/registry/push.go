@@ -71,10 +71,21 @@ type counting struct {
 }
 
 func (c *counting) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Body != nil {
-		r = r.Clone(r.Context())
-		r.Body = &countedBody{ReadCloser: r.Body, counting: c}
+	if r.Body == nil {
+		return c.inner.RoundTrip(r)
 	}
+	body := r.Body
+	if r.GetBody != nil {
+		// When a token has ended, the library gets another one and sends the same request again,
+		// whose body was read already.
+		var err error
+		if body, err = r.GetBody(); err != nil {
+			return nil, err
+		}
+		r.Body.Close()
+	}
+	r = r.Clone(r.Context())
+	r.Body = &countedBody{ReadCloser: body, counting: c}
 	return c.inner.RoundTrip(r)
 }
 
