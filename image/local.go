@@ -24,6 +24,8 @@ func (a *app) load() *cli.Command {
 		Name:      "load",
 		Usage:     "take images from a file: docker save, docker export, OCI archive or layout",
 		ArgsUsage: "FILE",
+		Description: "FILE may be a directory, or - for the standard input:\n\n" +
+			"  docker save alpine | image load -",
 		Flags: append(a.unpackFlags(), &cli.StringFlag{
 			Name: "name", Destination: &a.name, Usage: "call the image `NAME`",
 		}),

@@ -78,6 +78,11 @@ func openTar(file *os.File) (*tarFile, error) {
 	}
 }
 
+func (t *tarFile) has(name string) bool {
+	_, ok := t.files["/"+name]
+	return ok
+}
+
 func (t *tarFile) open(name string) (io.ReadCloser, int64, error) {
 	at := path.Clean("/" + name)
 	for range 10 {
@@ -93,20 +98,23 @@ func (t *tarFile) open(name string) (io.ReadCloser, int64, error) {
 	return nil, 0, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
 }
 
-// openBox opens a directory or an archive. One that is compressed is unpacked first to a file in
-// the directory temp, because it is read in another order than it was written in.
+// openBox opens a directory or an archive, which for - is the standard input. One that is
+// compressed or comes through a pipe goes first to a file in the directory temp, because it is read
+// in another order than it was written in.
 func openBox(file, temp string, limits layer.Limits) (box, error) {
-	info, err := os.Stat(file)
-	if err != nil {
-		return nil, err
-	}
-	if info.IsDir() {
-		root, err := os.OpenRoot(file)
-		return directory{root}, err
-	}
-	opened, err := os.Open(file)
-	if err != nil {
-		return nil, err
+	opened := os.Stdin
+	if file != "-" {
+		info, err := os.Stat(file)
+		if err != nil {
+			return nil, err
+		}
+		if info.IsDir() {
+			root, err := os.OpenRoot(file)
+			return directory{root}, err
+		}
+		if opened, err = os.Open(file); err != nil {
+			return nil, err
+		}
 	}
 	plain, err := decompressed(opened, temp, limits)
 	if err != nil {
@@ -120,8 +128,8 @@ func openBox(file, temp string, limits layer.Limits) (box, error) {
 	return t, err
 }
 
-// decompressed returns the file as it is when it is not compressed, and otherwise one without a
-// name that has what is in it.
+// decompressed returns the file as it is when it is not compressed and no pipe, and otherwise one
+// without a name that has what is in it.
 func decompressed(file *os.File, temp string, limits layer.Limits) (plain *os.File, err error) {
 	unpacked, err := layer.Decompress(file)
 	if err != nil {
@@ -129,8 +137,9 @@ func decompressed(file *os.File, temp string, limits layer.Limits) (plain *os.Fi
 	}
 	defer unpacked.Close()
 	if !layer.IsCompressed(unpacked) {
-		_, err = file.Seek(0, io.SeekStart)
-		return file, err
+		if _, err = file.Seek(0, io.SeekStart); err == nil {
+			return file, nil
+		}
 	}
 	defer file.Close()
 	if plain, err = os.CreateTemp(temp, "new-*"); err != nil {

@@ -64,8 +64,10 @@ func Load(s *layout.Store, file string, o Options) error {
 	if err == nil && len(saved) > 0 && saved[0].Config != "" {
 		return l.saved(saved)
 	}
-	if t, ok := b.(*tarFile); ok {
+	if t, ok := b.(*tarFile); ok && !t.has("oci-layout") && !t.has("repositories") {
 		return l.export(t)
+	} else if ok && t.has("repositories") {
+		return errors.New("no manifest.json in it: docker save writes one since version 1.10")
 	}
 	return errors.New("no image in it: neither index.json nor manifest.json")
 }
