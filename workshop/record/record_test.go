@@ -75,16 +75,24 @@ var helpers = map[string]func(){
 	},
 	// A program that another thread executes than the first one.
 	"thread": func() {
-		go func() {
-			runtime.LockOSThread()
-			_ = unix.Exec("/proc/self/exe", []string{"again"}, []string{helperEnv + "=nothing"})
-		}()
+		go executeElsewhere()
 		select {}
 	},
 	"nothing": func() {},
 }
 
 const manyCalls = 20000
+
+// executeElsewhere executes a program by a thread that is not the first one.
+func executeElsewhere() {
+	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() {
+		go executeElsewhere()
+		select {}
+	}
+	_ = unix.Exec("/proc/self/exe", []string{"again"}, []string{helperEnv + "=nothing"})
+	os.Exit(1)
+}
 
 // cloneUntraced makes a child that makes a session, and ends with 7 if it may.
 //
@@ -495,6 +503,17 @@ func TestStrippedGo(t *testing.T) {
 	_, step := find(t, r, "execve true")
 	require.Equal(t, "main.start", step.Place.Function)
 	require.Contains(t, r.Source[step.Place.File][step.Place.Line], "Start")
+}
+
+// TestNothingOfOurs requires that a program sees and is shown nothing of the recorder's.
+func TestNothingOfOurs(t *testing.T) {
+	r, out := run(t, Options{}, "env")
+	require.NotContains(t, out, stageEnv)
+	pid := r.Steps[0].PID
+	before, after := r.Start.Processes[pid], r.After(1).Processes[pid]
+	require.Equal(t, before.Filters, after.Filters)
+	require.Equal(t, before.NoNewPrivs, after.NoNewPrivs)
+	require.Equal(t, []string{"env"}, after.Command)
 }
 
 func TestNotThere(t *testing.T) {
