@@ -118,6 +118,7 @@ func (t *tracer) startStage(path string) (letGo *os.File, err error) {
 		err = seize(pid, traceOptions)
 		if err != nil {
 			_ = unix.Kill(pid, unix.SIGKILL)
+			_, _ = unix.Wait4(pid, nil, 0, nil)
 			err = fmt.Errorf("ptrace: %w (%s)", err, seizeHint)
 		}
 	}
@@ -135,6 +136,8 @@ const seizeHint = "another program follows this one, or kernel.yama.ptrace_scope
 // finish completes the recording when no process is left.
 func (t *tracer) finish() {
 	r := t.recording
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
 	switch {
 	case t.cut != "":
 		r.Cut = t.cut

@@ -5,6 +5,7 @@ package record
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -133,6 +134,9 @@ func (t *tracer) killAll(why string) error {
 	for tid := range t.threads {
 		err = errors.Join(err, unix.Kill(tid, unix.SIGKILL))
 	}
+	for tid := range t.early {
+		err = errors.Join(err, unix.Kill(tid, unix.SIGKILL))
+	}
 	return err
 }
 
@@ -216,6 +220,20 @@ func (t *tracer) born(parent *thread) {
 		t.emit(c)
 	}
 	if hasStopped {
+		t.resume(t.threads[tid], 0)
+	}
+}
+
+// adopt takes on the children whose birth nobody tells, because their parent was killed meanwhile.
+func (t *tracer) adopt() {
+	for tid := range maps.Clone(t.early) {
+		s := readStatus(tid, tid)
+		if s.number("Tgid") != tid || t.threads[s.number("PPid")] != nil {
+			continue
+		}
+		// What the parent had done is not known: a process that stops at all calls misses none.
+		p := &process{pid: tid, view: tid, program: 1, filtered: true}
+		t.addThread(tid, p)
 		t.resume(t.threads[tid], 0)
 	}
 }
@@ -417,6 +435,7 @@ func (t *tracer) append(step Step) {
 func (t *tracer) ended(tid int, status unix.WaitStatus) {
 	th := t.threads[tid]
 	t.removeThread(tid)
+	t.adopt()
 	if th == nil || tid != th.process.pid || th.process.isProbe {
 		return
 	}
