@@ -42,8 +42,16 @@ func Compare(a, b *record.Recording) (*Comparison, error) {
 				len(r.Steps), maxSteps)
 		}
 	}
-	actsOfA := acts(a)
-	c := &Comparison{A: a, B: b, Rows: align(actsOfA, acts(b))}
+	actsOfA, containerOfA := acts(a)
+	actsOfB, containerOfB := acts(b)
+	if !containerOfA || !containerOfB { // then all is on the same side
+		for _, all := range [][]act{actsOfA, actsOfB} {
+			for i := range all {
+				all[i].inside = false
+			}
+		}
+	}
+	c := &Comparison{A: a, B: b, Rows: align(actsOfA, actsOfB)}
 	for _, one := range actsOfA {
 		c.inside = append(c.inside, one.inside)
 	}
@@ -86,8 +94,8 @@ type act struct {
 	key    string
 }
 
-// acts are those of the steps of a recording.
-func acts(r *record.Recording) []act {
+// acts are those of the steps of a recording, which may make a container or not.
+func acts(r *record.Recording) (all []act, container bool) {
 	processes := maps.Clone(r.Start.Processes)
 	if processes == nil {
 		processes = map[int]*record.Process{}
@@ -99,22 +107,28 @@ func acts(r *record.Recording) []act {
 			break
 		}
 	}
-	all := make([]act, len(r.Steps))
+	inside := func(p *record.Process) bool {
+		if p != nil {
+			for kind, number := range p.Namespaces {
+				if host[kind] != number {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	all = make([]act, len(r.Steps))
 	for i, step := range r.Steps {
-		all[i].key = step.Key
+		all[i] = act{key: step.Key, inside: inside(processes[step.PID])}
 		if i == 0 && step.Call == "execve" {
 			all[i].key = step.Call // of the program itself, whatever it is called
 		}
-		if p := processes[step.PID]; p != nil {
-			for kind, number := range p.Namespaces {
-				all[i].inside = all[i].inside || host[kind] != number
-			}
-		}
 		for pid, p := range step.Changes.Processes {
 			processes[pid] = p
+			container = container || inside(p)
 		}
 	}
-	return all
+	return all, container
 }
 
 // align pairs as many equal acts as it can without changing their order: the longest common

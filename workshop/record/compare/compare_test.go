@@ -42,15 +42,21 @@ func TestSentences(t *testing.T) {
 		want       []string
 	}{
 		{
-			"nothing", []string{"mount proc /proc"}, []string{"mount proc /proc"},
+			"nothing",
+			[]string{"mount proc /proc"},
+			[]string{"mount proc /proc"},
 			[]string{"both do the same in the same order"},
 		},
 		{
-			"a call is missing", []string{"pivot_root"}, []string{"sethostname", "pivot_root"},
+			"a call is missing",
+			[]string{"pivot_root"},
+			[]string{"sethostname", "pivot_root"},
 			[]string{"yours does not call sethostname; ours does between clone and pivot_root"},
 		},
 		{
-			"a call too much", []string{"chroot", "execve"}, []string{"execve"},
+			"a call too much",
+			[]string{"chroot", "execve"},
+			[]string{"execve"},
 			[]string{"ours does not call chroot; yours does between clone and execve"},
 		},
 		{
@@ -60,11 +66,15 @@ func TestSentences(t *testing.T) {
 			[]string{`yours does not do "mount proc /proc"; ours does between mount and execve`},
 		},
 		{
-			"at the end", []string{}, []string{"capset", "prctl", "capset"},
+			"at the end",
+			[]string{},
+			[]string{"capset", "prctl", "capset"},
 			[]string{"yours does not call capset and prctl; ours does after clone"},
 		},
 		{
-			"another order", []string{"a x", "b y"}, []string{"b y", "a x"},
+			"another order",
+			[]string{"a x", "b y"},
+			[]string{"b y", "a x"},
 			[]string{
 				`ours does "a x" at another point; yours does between clone and b`,
 				`yours does "a x" at another point; ours does after b`,
@@ -80,15 +90,21 @@ func TestSentences(t *testing.T) {
 			},
 		},
 		{
-			"refused", []string{"EPERM mount proc /proc"}, []string{"mount proc /proc"},
+			"refused",
+			[]string{"EPERM mount proc /proc"},
+			[]string{"mount proc /proc"},
 			[]string{`"mount proc /proc" is refused in yours (EPERM), and not in ours`},
 		},
 		{
-			"refused to ours", []string{"mount proc /proc"}, []string{"EPERM mount proc /proc"},
+			"refused to ours",
+			[]string{"mount proc /proc"},
+			[]string{"EPERM mount proc /proc"},
 			[]string{`"mount proc /proc" is refused in ours (EPERM), and not in yours`},
 		},
 		{
-			"on the other side", []string{"sethostname"}, []string{"in sethostname"},
+			"on the other side",
+			[]string{"sethostname"},
+			[]string{"in sethostname"},
 			[]string{
 				`yours does "sethostname" outside of the container, and ours in the container`,
 			},
@@ -138,6 +154,20 @@ func TestRows(t *testing.T) {
 		require.Equal(t, len(a.Steps)+1, nextA)
 		require.Equal(t, len(b.Steps)+1, nextB)
 	}
+}
+
+// TestNoContainer compares a program that makes no container: what it does outside is what ours
+// does inside.
+func TestNoContainer(t *testing.T) {
+	mine := recordtest.New("./container").
+		Step(record.Step{Call: "clone", Key: "fork"}).
+		Step(record.Step{Call: "execve", Key: "execve sh"}).Recording
+	c, err := Compare(mine, recording(t, "in sethostname", "in execve sh"))
+	require.NoError(t, err)
+	assert.Equal(t, []string{
+		`yours does "fork" where ours does "clone"`,
+		"yours does not call sethostname; ours does between clone and execve",
+	}, c.Sentences)
 }
 
 func TestTooLong(t *testing.T) {

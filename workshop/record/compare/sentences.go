@@ -41,7 +41,7 @@ func (c *Comparison) sentences() []string {
 
 // named is a call that one recording has and the other has not.
 type named struct {
-	name string
+	call, key string
 	// never tells that the other one does not make the call at all.
 	never bool
 	// elsewhere tells that the other one does the same at another point.
@@ -53,7 +53,7 @@ func (c *Comparison) names(begin, end int, has, lacks *record.Recording) []named
 	var all []named
 	for _, row := range c.Rows[begin:end] {
 		step := has.Steps[max(row.A, row.B)-1]
-		n := named{name: step.Call, never: true}
+		n := named{call: step.Call, key: fmt.Sprintf("%q", step.Key), never: step.Kind == "call"}
 		for _, other := range lacks.Steps {
 			n.never = n.never && other.Call != step.Call
 		}
@@ -61,9 +61,6 @@ func (c *Comparison) names(begin, end int, has, lacks *record.Recording) []named
 			if mine := other.A > 0; (other.A == 0) != (other.B == 0) && mine != (row.A > 0) {
 				n.elsewhere = n.elsewhere || lacks.Steps[max(other.A, other.B)-1].Key == step.Key
 			}
-		}
-		if !n.never || step.Kind != "call" {
-			n.name = fmt.Sprintf("%q", step.Key)
 		}
 		if !slices.Contains(all, n) {
 			all = append(all, n)
@@ -74,11 +71,19 @@ func (c *Comparison) names(begin, end int, has, lacks *record.Recording) []named
 
 // missing says that one recording does not have what the other has.
 func missing(names []named, who, other string) string {
-	var words []string
 	never, elsewhere := true, true
 	for _, n := range names {
-		words = append(words, n.name)
 		never, elsewhere = never && n.never, elsewhere && n.elsewhere
+	}
+	var words []string
+	for _, n := range names {
+		word := n.key
+		if never {
+			word = n.call
+		}
+		if !slices.Contains(words, word) {
+			words = append(words, word)
+		}
 	}
 	const most = 4
 	if len(words) > most {
