@@ -35,6 +35,7 @@ const (
 // and what a key changes in the file of the progress comes back as one.
 type screen struct {
 	*app
+	ctx     context.Context // of what a key begins
 	c       *checker
 	rerun   chan<- time.Time
 	state   state // as of the last time that it was read
@@ -59,7 +60,7 @@ type screen struct {
 // keyMap are the keys of watch.
 type keyMap struct {
 	hint, diff, plan, card, verdict, list, skip, rerun, help, quit, suspend key.Binding
-	up, down, choose, back, more                                            key.Binding
+	up, down, choose, back, more, compare                                   key.Binding
 }
 
 func newKeyMap() keyMap {
@@ -70,7 +71,8 @@ func newKeyMap() keyMap {
 		hint:    bind("h", "h", "hint"),
 		diff:    bind("d", "d", "solution"),
 		plan:    bind("p", "p", "plan"),
-		card:    bind("c", "c", "card"),
+		card:    bind("c i", "c", "card"),
+		compare: bind("c", "c", "compare"),
 		verdict: bind("v b backspace esc", "v", "verdict"),
 		list:    bind("l", "l", "list"),
 		skip:    bind("s", "s", "skip"),
@@ -88,7 +90,7 @@ func newKeyMap() keyMap {
 
 // ShortHelp are the keys in the last line.
 func (k keyMap) ShortHelp() []key.Binding {
-	return []key.Binding{k.hint, k.card, k.list, k.help, k.quit, k.plan, k.diff, k.rerun}
+	return []key.Binding{k.hint, k.compare, k.card, k.list, k.help, k.quit, k.plan, k.diff, k.rerun}
 }
 
 // FullHelp are all keys, in columns.
@@ -99,7 +101,20 @@ func (k keyMap) FullHelp() [][]key.Binding {
 			k.plan,
 			k.diff,
 			k.card,
+			k.compare,
 		}, {k.verdict, k.rerun, k.list, k.skip}, {k.more, k.suspend, k.quit, k.help},
+	}
+}
+
+// offer lets c compare while a promise is broken; then i shows the card.
+func (k *keyMap) offer(compare bool) {
+	k.compare.SetEnabled(compare)
+	if compare {
+		k.card.SetKeys("i")
+		k.card.SetHelp("i", "card")
+	} else {
+		k.card.SetKeys("c", "i")
+		k.card.SetHelp("c", "card")
 	}
 }
 
@@ -124,6 +139,7 @@ func newScreen(a *app, c *checker, s state, rerun chan<- time.Time) *screen {
 		Up:       m.keys.up,
 		Down:     m.keys.down,
 	}
+	m.keys.offer(false)
 	if a.out.ascii { // no arrows
 		m.keys.up.SetHelp("k", "up")
 		m.keys.down.SetHelp("j", "down")
@@ -147,6 +163,7 @@ func (a *app) watchScreen(ctx context.Context, c *checker, w *watcher, link *wal
 	ctx, cancel := context.WithCancel(ctx)
 	rerun := make(chan time.Time, 1)
 	m := newScreen(a, c, s, rerun)
+	m.ctx = ctx
 	p := tea.NewProgram(m, tea.WithContext(ctx))
 	var background sync.WaitGroup
 	background.Go(func() {
@@ -252,6 +269,7 @@ func (s *screen) Update(m tea.Msg) (tea.Model, tea.Cmd) {
 			}
 		}
 		s.now, s.state, s.running, s.built = m, m.state, true, false
+		s.keys.offer(false)
 		if m.enter || len(s.passed) > 0 || len(m.given) > 0 {
 			s.show(cardPage)
 			s.body.GotoTop()
@@ -266,6 +284,7 @@ func (s *screen) Update(m tea.Msg) (tea.Model, tea.Cmd) {
 		if m.err == nil {
 			s.state = m.state
 		}
+		s.keys.offer(m.failure != nil)
 		if s.last = m; m.err == nil && m.build == nil && m.failure == nil {
 			s.passed = append(s.passed, m)
 		}
@@ -321,6 +340,13 @@ func (s *screen) press(m tea.KeyPressMsg) tea.Cmd {
 		}
 		script := s.last.failure.Script
 		return s.read(func(a *app) error { return a.giveHint(s.c.place, script) })
+	case key.Matches(m, k.compare):
+		s.text = "Your program and ours are recorded."
+		s.show(textPage)
+		failure, state := *s.last.failure, s.state
+		return s.read(func(a *app) error {
+			return a.comparePromise(s.ctx, s.c, state, failure)
+		})
 	case key.Matches(m, k.diff) && !asked:
 		s.show(askPage)
 		s.body.GotoTop()

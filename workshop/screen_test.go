@@ -185,7 +185,7 @@ func TestScreenCards(t *testing.T) {
 	require.Contains(t, s.view(), "Step 1 is passed")
 	s.press('v')
 	require.Contains(t, s.view(), "✗ step2")
-	s.press('c')
+	s.press('i')
 	require.Contains(t, s.view(), "Step 1 is passed")
 	b = s.begin("2", saved.Add(time.Second), false)
 	s.fail(b, s.c.course.own(b.lesson)[0])
