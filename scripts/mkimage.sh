@@ -137,7 +137,7 @@ fi
 work=${WORK:?} tree=${WORK:?}/tree
 mount --make-rprivate /
 mount -t proc proc /proc
-echo workshop >/proc/sys/kernel/hostname # sudo asks for the address of this name
+hostname workshop # sudo asks for its address
 if [ "$arch" != "$native" ]; then
     mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc 2>"$work/log" ||
         die "$arch: no emulator in a user namespace before Linux 6.7 ($(cat "$work/log"))"
