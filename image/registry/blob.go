@@ -31,16 +31,26 @@ func (r *remoteRepository) fetch(
 		if !errors.As(err, new(*transport.Error)) { // there, or no answer
 			break
 		}
-		u, parseErr := url.Parse(address)
-		if parseErr != nil {
-			return parseErr
-		}
-		if isLoopback(u.Host) && !isLoopback(r.RegistryStr()) {
-			return fmt.Errorf("%s: the registry leads to this machine", address)
-		}
-		err = r.fetchFrom(ctx, r.guarded(), address, blob, part, have)
+		err = r.fetchElsewhere(ctx, address, blob, part)
 	}
 	return err
+}
+
+func (r *remoteRepository) fetchElsewhere(
+	ctx context.Context, address string, blob v1.Descriptor, part *os.File,
+) error {
+	u, err := url.Parse(address)
+	if err != nil {
+		return err
+	}
+	if isLoopback(u.Host) && !isLoopback(r.RegistryStr()) {
+		return fmt.Errorf("%s: the registry leads to this machine", address)
+	}
+	have, err := part.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	return r.fetchFrom(ctx, r.guarded(), address, blob, part, have)
 }
 
 // fetchFrom fetches from one address. When the connection breaks, it goes on from there with the

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -38,5 +40,17 @@ func TestGuarded(t *testing.T) {
 		assert.Equal(t, goes, errors.Is(err, inner), "%s: %v", url, err)
 		_, err = (&guarded{inner: inner, plainHTTP: true}).RoundTrip(request)
 		assert.ErrorIs(t, err, inner, "%s with -plain-http", url)
+	}
+}
+
+// TestElsewhere does not go where a registry elsewhere has no business: to this machine.
+func TestElsewhere(t *testing.T) {
+	repository, err := name.NewRepository("host.example/x")
+	require.NoError(t, err)
+	r := &remoteRepository{Repository: repository}
+	for _, host := range []string{"localhost:5000", "127.0.0.1", "[::1]:80"} {
+		address := "https://" + host + "/blob"
+		err := r.fetchElsewhere(t.Context(), address, v1.Descriptor{}, nil)
+		require.EqualError(t, err, address+": the registry leads to this machine")
 	}
 }
