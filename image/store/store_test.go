@@ -111,3 +111,26 @@ func TestOpen(t *testing.T) {
 	_, err = Open("alpine")
 	assert.ErrorIs(t, err, os.ErrNotExist)
 }
+
+// FuzzNormalise makes full names: each is its own full name, and no path out of a directory.
+func FuzzNormalise(f *testing.F) {
+	digest := "@sha256:" + strings.Repeat("0", 64)
+	for _, name := range []string{
+		"alpine", "a/b:1", "localhost:5000/a/b:tag", "[::1]:5000/a" + digest, "index.docker.io/x",
+		"A.B/c__d---e:T" + digest, "docker.io/x", "a..b", ":1", "@", "x:", "x@sha256:", "HOST/x",
+		"a.b", "a/.b",
+	} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		full, err := Normalise(name)
+		if err != nil {
+			require.NotContains(t, err.Error(), "\n")
+			return
+		}
+		again, err := Normalise(full)
+		require.NoError(t, err)
+		require.Equal(t, full, again)
+		require.NotContains(t, full, "..")
+	})
+}
