@@ -136,7 +136,7 @@ func TestRows(t *testing.T) {
 		a, b := recording(t, sides[0]...), recording(t, sides[1]...)
 		c, err := Compare(a, b)
 		require.NoError(t, err)
-		nextA, nextB := 1, 1
+		nextA, nextB, pairs := 1, 1, 0
 		for _, row := range c.Rows {
 			if row.A > 0 {
 				require.Equal(t, nextA, row.A)
@@ -148,12 +148,25 @@ func TestRows(t *testing.T) {
 			}
 			if row.A > 0 && row.B > 0 {
 				require.Equal(t, a.Steps[row.A-1].Key, b.Steps[row.B-1].Key)
+				pairs++
 			}
 			require.Equal(t, row.A == 0 || row.B == 0, row.Apart)
 		}
+		require.Equal(t, 1+most(sides[0], sides[1]), pairs, "clone, and as many as there can be")
 		require.Equal(t, len(a.Steps)+1, nextA)
 		require.Equal(t, len(b.Steps)+1, nextB)
 	}
+}
+
+// most is how many pairs of equal keys there can be in order, by trying all.
+func most(a, b []string) int {
+	switch {
+	case len(a) == 0 || len(b) == 0:
+		return 0
+	case a[0] == b[0]:
+		return 1 + most(a[1:], b[1:])
+	}
+	return max(most(a[1:], b), most(a, b[1:]))
 }
 
 // TestNoContainer compares a program that makes no container: what it does outside is what ours

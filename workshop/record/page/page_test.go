@@ -266,7 +266,8 @@ func TestLong(t *testing.T) {
 
 // hostile is text that becomes markup, or ends a script, where it is not taken for text.
 const hostile = `</script><script>window.done = "script"</script>` +
-	`<img src=x onerror="window.done = 'img'">` + "\u2028'\"`${window.done = 1}\u202e<!--"
+	`<img src=x onerror="window.done = 'img'">` + "\u2028'\"`${window.done = 1}\u202e<!--" +
+	"a-word-that-is-wider-than-any-window-of-a-phone-and-of-some-projectors/and/has/no/blank/in/it"
 
 // TestHostile records a program that puts markup wherever it can.
 func TestHostile(t *testing.T) {
