@@ -154,6 +154,19 @@ func TestRefused(t *testing.T) {
 	p.WaitText(".buttons", "all steps")
 }
 
+// TestNotes looks at what the recorder says of itself.
+func TestNotes(t *testing.T) {
+	r := recordtest.Container(true)
+	r.Notes = []string{"recorded as an ordinary user", "<b>and so on</b>"}
+	p := browser.Start(t).Open(t, file(t, r), browser.Projector)
+	p.Press("Home")
+	p.WaitText(".position", "0 /")
+	assert.Contains(t, p.Text(".step"), "recorded as an ordinary user")
+	assert.Contains(t, p.Text(".step"), "<b>and so on</b>")
+	goTo(p, 10)
+	assert.NotContains(t, p.Text(".step"), "recorded as")
+}
+
 // TestLooks looks at each step in each size and colour: nothing is beyond the edge, and what
 // changed can be read.
 func TestLooks(t *testing.T) {

@@ -230,6 +230,7 @@ function stepCard(recording, n, found) {
 	if (!step) {
 		return [h("h2", {}, "before the first step"), h("p", {class: "words"},
 			`One process, which is about to execute ${(recording.data.command || []).join(" ")}.`),
+		...(recording.data.notes || []).map(note => h("p", {class: "note"}, note)),
 		h("p", {class: "note"}, "→ is the next step, and ? shows all keys.")];
 	}
 	const process = recording.at(n - 1).process(step.pid) || recording.at(n).process(step.pid);
