@@ -20,8 +20,6 @@ type callKind struct {
 	name, man string
 	// decode says in words what a call does. It returns false if the call is of no interest.
 	decode func(*call) bool
-	// result says what the call returned, if that is of interest.
-	result func(c *call, value int64) string
 	// onFile tells that the call is of interest only for some files.
 	onFile bool
 	// looks says what the call may change.
@@ -53,7 +51,6 @@ type call struct {
 	place      *Place
 
 	result, errno string
-	value         int64
 	other         *process // that it made or changed
 	looks         look     // as in callKind, for this one call
 	about         string   // what a promise may depend on: a file of a cgroup, a file system

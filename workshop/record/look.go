@@ -58,11 +58,7 @@ var namespaces = []string{
 	"pid", "time", "pid_for_children", "time_for_children",
 }
 
-// namespace is the number that names a namespace of a thread, or "".
-func (*host) namespace(tid int, kind string) string {
-	return namespaceLink(fmt.Sprintf("/proc/%d/ns/%s", tid, kind))
-}
-
+// namespaceLink is the number that names a namespace, or "".
 func namespaceLink(file string) string {
 	link, err := os.Readlink(file)
 	if err != nil {

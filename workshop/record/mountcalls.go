@@ -245,7 +245,7 @@ func decodeFchdir(c *call) bool {
 // that the command began with.
 func (c *call) makesContainer() bool {
 	root := c.tracer.recording.Start.Processes[c.tracer.root]
-	here := c.tracer.host.namespace(c.thread.tid, "mnt")
+	here := namespaceLink(c.proc("ns/mnt"))
 	return root != nil && here != "" && here != root.Namespaces["mnt"]
 }
 

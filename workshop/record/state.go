@@ -27,7 +27,7 @@ func (t *tracer) readMachine() {
 	var name unix.Utsname
 	_ = unix.Uname(&name) // never fails with a good address
 	t.host.hostname = unix.ByteSliceToString(name.Nodename[:])
-	t.host.uts = t.host.namespace(os.Getpid(), "uts")
+	t.host.uts = namespaceLink("/proc/self/ns/uts")
 	t.host.cgroups = readHierarchies()
 	t.host.files = map[string][]string{}
 	t.recording.Machine = newMachine(unix.ByteSliceToString(name.Release[:]), t.host.cgroups)

@@ -308,19 +308,14 @@ func (t *tracer) entered(th *thread, info *syscallInfo) {
 // returned ends a call.
 func (t *tracer) returned(c *call, result int64) {
 	const firstRestart, lastRestart = 512, 516 // the kernel makes the call again
-	switch {
-	case -lastRestart <= result && result <= -firstRestart:
+	if -lastRestart <= result && result <= -firstRestart {
 		return
-	case result < 0 && result > -pageSize:
+	}
+	if result < 0 && result > -pageSize {
 		c.errno = unix.ErrnoName(unix.Errno(-result))
 		if c.errno == "" {
 			c.errno = fmt.Sprintf("error %d", -result)
 		}
-	default:
-		if c.kind.result != nil {
-			c.result = c.kind.result(c, result)
-		}
-		c.value = result
 	}
 	t.emit(c)
 }

@@ -143,11 +143,13 @@ func TestStrangers(t *testing.T) {
 		{"not POST", "GET", p.page.Path() + "next", "", nil, 404},
 		{
 			"a name that points here", "POST", p.page.Path() + "next", "1",
-			[]string{"Host", "evil.example:80"}, 421,
+			[]string{"Host", "evil.example:80"},
+			421,
 		},
 		{
 			"another site", "POST", p.page.Path() + "next", "1",
-			[]string{"Sec-Fetch-Site", "cross-site"}, 403,
+			[]string{"Sec-Fetch-Site", "cross-site"},
+			403,
 		},
 		{"not a number", "POST", p.page.Path() + "next", "one", nil, 400},
 		{"too long", "POST", p.page.Path() + "next", strings.Repeat("1", 1000), nil, 400},
