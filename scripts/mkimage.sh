@@ -285,10 +285,17 @@ mkdisk() {
     settle
     rm -f "$1"
     truncate -s $((disk_size * 512)) "$1"
-    # mke2fs -d takes the time at which a file was last touched as it is, and what it makes itself has that of its clock.
-    E2FSPROGS_FAKE_TIME=$SOURCE_DATE_EPOCH mke2fs -q -F -t ext4 -L workshop -U $root_uuid -d "$tree" \
+    # What mke2fs makes itself has the time of its clock.
+    export E2FSPROGS_FAKE_TIME="$SOURCE_DATE_EPOCH"
+    mke2fs -q -F -t ext4 -L workshop -U $root_uuid -d "$tree" \
         -E "offset=$((root_start * 512)),hash_seed=$hash_seed,lazy_itable_init=1,lazy_journal_init=1" "$1" $((root_size / 2))k
-    sfdisk -q --no-reread --no-tell-kernel "$1" <<P
+    # It also takes over when a file was last read, and when its inode was changed: that nobody can set but here.
+    fs="$1?offset=$((root_start * 512))"
+    inodes=$(dumpe2fs -h "$fs" 2>/dev/null | awk -F: '/^Inode count/ { all = $2 } /^Free inodes/ { print all - $2 }')
+    { echo 2; seq 11 "$inodes"; } | sed "s/.*/set_inode_field <&> atime @$SOURCE_DATE_EPOCH\nset_inode_field <&> ctime @$SOURCE_DATE_EPOCH/" \
+        >"$work/times"
+    debugfs -w -f "$work/times" "$fs" >/dev/null 2>"$work/log" || die "debugfs: $(head -n 3 "$work/log")"
+    sfdisk -q --no-reread --no-tell-kernel --wipe-partitions never "$1" <<P
 label: gpt
 label-id: $disk_uuid
 start=$bios_start, size=$bios_size, type=21686148-6449-6E6F-744E-656564454649, uuid=c0a7a1e6-0000-4000-8000-000000000004
