@@ -1,0 +1,79 @@
+#!/bin/sh
+# Starts a disk of scripts/mkimage.sh in QEMU as docs/machines.md says, and runs a command in it:
+# image-selftest.sh [-bios] DISK [COMMAND]
+#
+#   -bios      amd64 with a BIOS and not with UEFI
+#   COMMAND    the README's test command by default
+#
+# The machine gets scripts/cloud-init.yaml as its user data with a key added to it, a copy of this directory as its folder,
+# and no network but for SSH. It is emulated, so that a stock kernel starts everywhere. Root is not needed.
+set -eu
+
+usage='usage: image-selftest.sh [-bios] DISK [COMMAND]'
+say() { printf '\n== %s\n' "$*"; }
+die() {
+    echo "image-selftest.sh: $*" >&2
+    exit 1
+}
+
+bios=''
+case ${1-} in -bios) bios=yes && shift ;; esac
+case ${1--} in -*) echo "$usage" >&2; exit 2 ;; esac
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+disk=$(realpath -e -- "$1") || die "$1: no such disk"
+command=${2-$(sed -n "s/.*vagrant ssh -c '\(.*\)'.*/\1/p" "$root/README.md" | head -n 1)}
+[ -n "$command" ] || die 'the README has no command'
+work=$(mktemp -d)
+pid=''
+trap '[ -z "$pid" ] || kill "$pid" 2>/dev/null; rm -rf "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# As in the table of mkimage.sh: a disk has the name of its architecture.
+case $disk in
+*amd64*)
+    set -- qemu-system-x86_64 -M q35 -cpu max
+    if [ -z "$bios" ]; then
+        cp /usr/share/OVMF/OVMF_VARS*.fd "$work"
+        set -- "$@" -drive if=pflash,format=raw,readonly=on,file="$(find /usr/share/OVMF -name 'OVMF_CODE*.fd' ! -name '*ms*' ! -name '*secboot*' | LC_ALL=C sort | head -n 1)" \
+            -drive if=pflash,format=raw,file="$(find "$work" -name 'OVMF_VARS*.fd' ! -name '*ms*' | LC_ALL=C sort | head -n 1)"
+    fi
+    ;;
+*arm64*) set -- qemu-system-aarch64 -M virt -cpu cortex-a72 -bios /usr/share/qemu-efi-aarch64/QEMU_EFI.fd ;;
+*) die "$disk: the name says neither amd64 nor arm64" ;;
+esac
+for tool in "$1" cloud-localds genisoimage ssh; do
+    command -v "$tool" >/dev/null || die "$tool: not installed (qemu-system-x86 or qemu-system-arm, ovmf or qemu-efi-aarch64, cloud-image-utils, genisoimage, openssh-client)"
+done
+
+git clone -q "$root" "$work/workshop"
+# Root's files would not be those of the user in the machine, whose number is 1000.
+[ "$(id -u)" -ne 0 ] || chown -R 1000:1000 "$work/workshop"
+ssh-keygen -q -t ed25519 -N '' -f "$work/key"
+cp "$root/scripts/cloud-init.yaml" "$work/user-data"
+printf 'ssh_authorized_keys:\n  - %s\n' "$(cat "$work/key.pub")" >>"$work/user-data"
+cloud-localds "$work/seed.img" "$work/user-data"
+port=$((20000 + $$ % 20000))
+
+say "$*"
+"$@" -accel tcg,thread=multi,tb-size=512 -smp 1 -m 2048 -display none -serial "file:$work/console" -no-reboot \
+    -drive "file=$disk,if=virtio,snapshot=on,cache=unsafe" -drive "file=$work/seed.img,if=virtio,format=raw" \
+    -nic "user,model=virtio-net-pci,restrict=on,hostfwd=tcp:127.0.0.1:$port-:22" -device virtio-rng-pci \
+    -virtfs "local,path=$work/workshop,mount_tag=workshop,security_model=none" </dev/null >"$work/log" 2>&1 &
+pid=$!
+in_machine() {
+    ssh -q -i "$work/key" -p "$port" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=20 \
+        workshop@127.0.0.1 "$@"
+}
+until in_machine true; do
+    kill -0 "$pid" 2>/dev/null || { cat "$work/log" "$work/console" >&2; die 'the machine has ended'; }
+    sleep 1
+done
+say 'cloud-init'
+in_machine 'cloud-init status --wait --long; uname -a; findmnt / /workshop; tail -n 5 /var/log/cloud-init-output.log'
+say "$command"
+in_machine "export WORKSHOP_TIMEOUT=10m; $command"
+say 'the end'
+in_machine sudo poweroff || :
+wait "$pid"
+pid=''
