@@ -1,6 +1,6 @@
-// Command pages makes HTML of the pages in Markdown below a directory: pages DIR. Each is written beside
-// its source, and what leads to another page leads to the HTML of it. So the pages can be read where
-// there is no network.
+// Command pages makes HTML of the pages in Markdown below a directory: pages DIR. Each is written
+// beside its source, and what leads to another page leads to the HTML of it. So the pages can be
+// read where there is no network.
 package main
 
 import (
@@ -113,7 +113,8 @@ code { padding: 1px 4px; }
 pre { padding: .7rem 1rem; overflow-x: auto; }
 pre code { padding: 0; background: none; }
 table { border-collapse: collapse; display: block; overflow-x: auto; }
-th, td { border: 1px solid var(--line); padding: .3rem .6rem; text-align: left; vertical-align: top; }
+th, td { border: 1px solid var(--line); padding: .3rem .6rem; }
+th, td { text-align: left; vertical-align: top; }
 img { max-width: 100%; }
 </style>
 </head>
