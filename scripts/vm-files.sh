@@ -133,9 +133,9 @@ disk() {
         fi
         link_applets "$work/root" "$busybox"
         pack "$work/root" "$work/disk" 2G
-        mv "$work/root/bin/busybox" "$disk.busybox"
+        cp "$work/root/bin/busybox" "$disk.busybox" # with the time of today: the old are removed
         mv "$work/disk" "$disk"
-        find "$cache" -maxdepth 1 \( -name 'disk-*' -o -name 'busybox-*' \) ! -name "*-$key*" -mtime +7 -exec rm -f {} +
+        find "$cache" -maxdepth 1 -name 'disk-*' ! -name "*-$key*" -mtime +7 -exec rm -f {} +
     fi
     echo "$disk"
 }
@@ -163,6 +163,8 @@ kernel() {
         download "$from" "$work/kernel" "$package"
         mkdir "$work/unpacked"
         dpkg-deb -x "$work"/kernel/*.deb "$work/unpacked"
+        [ -e "$work/unpacked/boot/${kernel##*/}" ] || die "$package: has no boot/${kernel##*/} (take an older VERSION)"
+        [ -e "$work/unpacked/lib" ] || ln -s usr/lib "$work/unpacked/lib" # as every Debian has it
         mv -T "$work/unpacked" "$cache/$package"
     fi
     echo "$kernel"

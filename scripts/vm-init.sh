@@ -47,7 +47,12 @@ cd /
 mount -t proc -o nosuid,nodev,noexec proc /proc
 mount -t sysfs -o nosuid,nodev,noexec sysfs /sys
 mount -t tmpfs -o nosuid,nodev,mode=755 tmpfs /run
-mount -t tmpfs -o nosuid,nodev,mode=1777 tmpfs /tmp
+# The root file systems of the tests are in /tmp, and a tmpfs has no idmapped mounts before Linux 6.3: the disk has.
+if [ "$(printf '%s\n' 6.3 "$(uname -r)" | sort -V | head -n 1)" = 6.3 ]; then
+    mount -t tmpfs -o nosuid,nodev,mode=1777 tmpfs /tmp
+else
+    chmod 1777 /tmp
+fi
 mount -o remount,nosuid /dev # as systemd has it
 mkdir -p /dev/pts /dev/shm /dev/mqueue
 mount -t devpts -o nosuid,noexec,gid=5,mode=620,ptmxmode=666 devpts /dev/pts
