@@ -27,6 +27,9 @@ const helperEnv = "RECORD_TEST"
 
 func TestMain(m *testing.M) {
 	if IsStage() {
+		if os.Getenv(helperEnv) == "library" {
+			startAsLibrary()
+		}
 		os.Exit(Stage())
 	}
 	if name := os.Getenv(helperEnv); name != "" {
@@ -79,6 +82,18 @@ var helpers = map[string]func(){
 		select {}
 	},
 	"nothing": func() {},
+	"library": func() {},
+}
+
+// startAsLibrary starts a program in the stage, as a library may do that wants to know a terminal.
+func startAsLibrary() {
+	for {
+		text, err := os.ReadFile("/proc/self/status")
+		if err != nil || statusField(string(text), "TracerPid") != "0" {
+			break
+		}
+	}
+	_ = exec.Command("true").Run()
 }
 
 const manyCalls = 20000
@@ -446,6 +461,13 @@ func TestUntraced(t *testing.T) {
 	r := runHelper(t, Options{}, "untraced")
 	require.Equal(t, "status 7", r.Ended)
 	requireOrder(t, r, "fork", "setsid", "exit status 7", "exit status 7")
+}
+
+// TestLibraryStarts leaves out what is started before the command.
+func TestLibraryStarts(t *testing.T) {
+	r := runHelper(t, Options{}, "library")
+	require.Equal(t, "execve "+filepath.Base(os.Args[0]), r.Steps[0].Key)
+	require.Len(t, r.Steps, 2)
 }
 
 func TestOtherThreadExecutes(t *testing.T) {

@@ -209,7 +209,10 @@ func (t *tracer) born(parent *thread) {
 	if pid == tid {
 		p = &process{
 			pid: pid, view: pid, program: p.program,
-			filtered: p.filtered, noNewPrivs: p.noNewPrivs, isProbe: parent.probes,
+			filtered: p.filtered, noNewPrivs: p.noNewPrivs,
+			// What a library starts before the stage becomes the command is no part of it: lipgloss
+			// asks tmux(1) for its colours.
+			isProbe: parent.probes || p.program == 0,
 		}
 	}
 	hasStopped := t.addThread(tid, p)
