@@ -5,6 +5,7 @@ package record
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -173,16 +174,29 @@ func decodeUnshare(c *call) bool {
 		return false
 	case len(names) == 0:
 		c.words = "the thread no longer shares " + flagNames(flags, cloneFlags)
-	case flags&(unix.CLONE_NEWPID|unix.CLONE_NEWTIME) == flags:
-		c.words = "the children that come are in a new namespace: " + list(names)
 	default:
-		c.words = "the process moves to " + newNamespaces(names)
+		c.words = unshared(flags)
 	}
 	c.key = "unshare " + strings.Join(sorted(names), " ")
 	if flags&unix.CLONE_NEWNS != 0 {
 		c.looks |= lookMounts
 	}
 	return true
+}
+
+// unshared are the words for new namespaces. Two kinds are for children alone: no process can change
+// its own number, or its clocks.
+func unshared(flags uint64) string {
+	const ofChildren = unix.CLONE_NEWPID | unix.CLONE_NEWTIME
+	own, childrens := namespaceNames(flags&^ofChildren), namespaceNames(flags&ofChildren)
+	switch {
+	case len(own) == 0:
+		return "the children that come are in a new namespace: " + list(childrens)
+	case len(childrens) == 0:
+		return "the process moves to " + newNamespaces(own)
+	}
+	return "the process moves to " + newNamespaces(own) +
+		"; only the children that come are in a new one of " + list(childrens)
 }
 
 func decodeSetns(c *call) bool {
@@ -196,9 +210,17 @@ func decodeSetns(c *call) bool {
 	if ok && len(names) == 0 {
 		names = []string{kind}
 	}
-	c.words = "the process enters the namespace " + file
-	if !ok {
+	entersPID := slices.Contains(names, "pid")
+	switch {
+	case ok && entersPID:
+		c.words = "the children that come are in the namespace " + file
+	case ok:
+		c.words = "the process enters the namespace " + file
+	default:
 		c.words = "the process enters the namespaces of another process: " + list(names)
+		if entersPID {
+			c.words += "; only the children that come are in that of pid"
+		}
 	}
 	c.key = "setns " + strings.Join(sorted(names), " ")
 	c.about = strings.Join(names, " ")

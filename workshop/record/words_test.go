@@ -74,6 +74,16 @@ func TestMapWords(t *testing.T) {
 		mapWords("gid", 0, 100000, 65536))
 }
 
+func TestUnshared(t *testing.T) {
+	require.Equal(t, "the process moves to a new namespace of its own: uts",
+		unshared(unix.CLONE_NEWUTS))
+	require.Equal(t, "the children that come are in a new namespace: pid",
+		unshared(unix.CLONE_NEWPID))
+	require.Equal(t, "the process moves to new namespaces of its own: uts and mnt; "+
+		"only the children that come are in a new one of pid",
+		unshared(unix.CLONE_NEWUTS|unix.CLONE_NEWNS|unix.CLONE_NEWPID))
+}
+
 // netlink makes a message with a header of its kind and attributes behind it.
 func netlink(kind uint16, header []byte, attributes ...[]byte) []byte {
 	var body []byte
