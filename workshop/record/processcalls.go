@@ -4,6 +4,7 @@ package record
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -232,14 +233,24 @@ func decodeExecve(c *call) bool {
 	return true
 }
 
+// decodeExecveat knows the program itself by its file: it may be open by way of a mount without a
+// place, and have no path then.
 func decodeExecveat(c *call) bool {
 	path := c.text(1)
 	if path == "" {
-		path = c.file(c.number(0))
+		fd := c.number(0)
+		path = c.file(fd)
+		open, err := os.Stat(c.proc("fd/" + strconv.Itoa(fd)))
+		if self, selfErr := os.Stat(c.proc("exe")); err == nil && selfErr == nil &&
+			os.SameFile(open, self) {
+			path = ownProgram
+		}
 	}
 	c.executes(c.number(0), path, c.raw[2])
 	return true
 }
+
+const ownProgram = "/proc/self/exe"
 
 func (c *call) executes(dir int, path string, argv uint64) {
 	args := readTexts(c.thread.tid, argv)
@@ -247,7 +258,7 @@ func (c *call) executes(dir int, path string, argv uint64) {
 	c.arg("argv", strings.Join(args, " "))
 	c.words = "the process becomes the program " + quoted(path)
 	c.key = "execve " + filepath.Base(path)
-	if path == "/proc/self/exe" {
+	if path == ownProgram {
 		c.words = "the process becomes its own program once more, from the start"
 		c.key = "execve itself"
 	}

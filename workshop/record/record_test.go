@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/bpf"
@@ -80,6 +81,19 @@ var helpers = map[string]func(){
 	"thread": func() {
 		go executeElsewhere()
 		select {}
+	},
+	// The program itself, by a descriptor.
+	"descriptor": func() {
+		runtime.LockOSThread()
+		fd, err := unix.Open("/proc/self/exe", unix.O_PATH|unix.O_CLOEXEC, 0)
+		if err == nil {
+			args := []*byte{&[]byte("again\x00")[0], nil}
+			environ := []*byte{&[]byte(helperEnv + "=nothing\x00")[0], nil}
+			_, _, _ = unix.RawSyscall6(unix.SYS_EXECVEAT, uintptr(fd),
+				uintptr(unsafe.Pointer(&[]byte{0}[0])), uintptr(unsafe.Pointer(&args[0])),
+				uintptr(unsafe.Pointer(&environ[0])), unix.AT_EMPTY_PATH, 0)
+		}
+		os.Exit(1)
 	},
 	"nothing": func() {},
 	"library": func() {},
@@ -476,6 +490,13 @@ func TestOtherThreadExecutes(t *testing.T) {
 	_, step := find(t, r, "execve itself")
 	require.Equal(t, r.Steps[0].PID, step.PID)
 	require.Empty(t, step.Errno)
+}
+
+func TestExecutesItself(t *testing.T) {
+	r := runHelper(t, Options{}, "descriptor")
+	require.Equal(t, "status 0", r.Ended)
+	_, step := find(t, r, "execve itself")
+	require.Equal(t, "execveat", step.Call)
 }
 
 // TestStopped records a process that is stopped, and goes on when it is told to.
