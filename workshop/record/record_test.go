@@ -499,6 +499,25 @@ func TestExecutesItself(t *testing.T) {
 	require.Equal(t, "execveat", step.Call)
 }
 
+// Test32Bits says of a program of 32 bits that its calls are not seen.
+func Test32Bits(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("asks for a processor that has programs of 32 bits")
+	}
+	dir := t.TempDir()
+	file, program := filepath.Join(dir, "main.go"), filepath.Join(dir, "small")
+	require.NoError(t, os.WriteFile(file, []byte("package main\n\nfunc main() {}\n"), 0o644))
+	cmd := exec.Command("go", "build", "-o", program, file)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH=386")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	r, _ := run(t, Options{}, program)
+	if r.Ended != "status 0" {
+		t.Skip("asks for a kernel that executes programs of 32 bits")
+	}
+	require.Contains(t, r.Notes, "small is a program of 32 bits: its calls are not recorded")
+}
+
 // TestStopped records a process that is stopped, and goes on when it is told to.
 func TestStopped(t *testing.T) {
 	r, out := run(t, Options{}, "sh", "-c", `

@@ -32,7 +32,7 @@ func (t *tracer) readMachine() {
 	t.host.files = map[string][]string{}
 	t.recording.Machine = newMachine(unix.ByteSliceToString(name.Release[:]), t.host.cgroups)
 	if os.Getuid() != 0 {
-		t.recording.Notes = append(t.recording.Notes, "recorded as an ordinary user: "+
+		t.note("recorded as an ordinary user: " +
 			"set-user-ID programs such as newuidmap have no privilege here")
 	}
 }

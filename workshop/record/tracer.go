@@ -3,10 +3,15 @@
 package record
 
 import (
+	"debug/elf"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -253,11 +258,33 @@ func (t *tracer) executed(th *thread) {
 	p := th.process
 	p.view = p.pid
 	p.program++
+	if exe := readLink("/proc/" + strconv.Itoa(p.pid) + "/exe"); isOf32Bits(p.pid) {
+		t.note(filepath.Base(exe) + " is a program of 32 bits: its calls are not recorded")
+	}
 	c := th.call
 	th.call = nil
 	if c != nil {
 		c.thread = th
 		t.emit(c)
+	}
+}
+
+// isOf32Bits tells whether a process has executed a program of 32 bits (elf(5)).
+func isOf32Bits(pid int) bool {
+	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/exe")
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var head [elf.EI_NIDENT]byte
+	_, err = io.ReadFull(f, head[:])
+	return err == nil && elf.Class(head[elf.EI_CLASS]) == elf.ELFCLASS32
+}
+
+// note adds a sentence to the notes of the recording, once.
+func (t *tracer) note(sentence string) {
+	if !slices.Contains(t.recording.Notes, sentence) {
+		t.recording.Notes = append(t.recording.Notes, sentence)
 	}
 }
 
