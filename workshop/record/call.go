@@ -53,6 +53,7 @@ type call struct {
 	result, errno string
 	other         *process // that it made or changed
 	looks         look     // as in callKind, for this one call
+	ifRefused     string   // a note, if the recorder is why the kernel refuses the call
 	about         string   // what a promise may depend on: a file of a cgroup, a file system
 	undo          func()   // takes back what was changed to follow a child
 }

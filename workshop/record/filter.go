@@ -43,6 +43,9 @@ var conditions = map[int]condition{
 		unix.TIOCSCTTY, unix.SIOCSIFFLAGS, unix.SIOCSIFADDR, unix.SIOCBRADDBR,
 		unix.SIOCBRADDIF, unix.TUNSETIFF,
 	}},
+	unix.SYS_PTRACE: {oneOf: []uint32{
+		unix.PTRACE_TRACEME, unix.PTRACE_ATTACH, unix.PTRACE_SEIZE,
+	}},
 	unix.SYS_KEYCTL:    {oneOf: []uint32{unix.KEYCTL_JOIN_SESSION_KEYRING}},
 	unix.SYS_OPENAT:    {arg: 2, any: unix.O_WRONLY | unix.O_RDWR},
 	unix.SYS_PRLIMIT64: {arg: 2, isNot0: true},

@@ -37,6 +37,7 @@ var processCalls = []callKind{
 		number: unix.SYS_SETSID, name: "setsid", man: "setsid(2)", decode: decodeSetsid,
 		looks: lookProcess,
 	},
+	{number: unix.SYS_PTRACE, name: "ptrace", man: "ptrace(2)", decode: decodePtrace},
 	{
 		number: unix.SYS_CLOSE_RANGE, name: "close_range", man: "close_range(2)",
 		decode: decodeCloseRange,
@@ -266,6 +267,26 @@ func (c *call) executes(dir int, path string, argv uint64) {
 
 func decodeSetsid(c *call) bool {
 	c.words = "a new session, without a terminal yet"
+	return true
+}
+
+// decodePtrace tells of the requests that begin to follow a process.
+func decodePtrace(c *call) bool {
+	c.ifRefused = "no program can follow another one with ptrace(2) here: the recorder follows all"
+	c.key = "ptrace"
+	if c.raw[0] == unix.PTRACE_TRACEME {
+		c.arg("request", "PTRACE_TRACEME")
+		c.words = "the parent follows what the process does"
+		return true
+	}
+	request := "PTRACE_ATTACH"
+	if c.raw[0] == unix.PTRACE_SEIZE {
+		request = "PTRACE_SEIZE"
+	}
+	pid := strconv.Itoa(c.pidOf(c.number(1)))
+	c.arg("request", request)
+	c.arg("pid", pid)
+	c.words = "the process follows what process " + pid + " does"
 	return true
 }
 

@@ -95,6 +95,14 @@ var helpers = map[string]func(){
 		}
 		os.Exit(1)
 	},
+	"follower": func() {
+		runtime.LockOSThread()
+		_, _, _ = unix.RawSyscall(unix.SYS_PTRACE, unix.PTRACE_TRACEME, 0, 0)
+	},
+	"strict": func() {
+		runtime.LockOSThread()
+		_ = unix.Prctl(unix.PR_SET_SECCOMP, 1, 0, 0, 0) // SECCOMP_MODE_STRICT
+	},
 	"nothing": func() {},
 	"library": func() {},
 }
@@ -497,6 +505,20 @@ func TestExecutesItself(t *testing.T) {
 	require.Equal(t, "status 0", r.Ended)
 	_, step := find(t, r, "execve itself")
 	require.Equal(t, "execveat", step.Call)
+}
+
+// TestNotHere requires a note of what a program may do elsewhere.
+func TestNotHere(t *testing.T) {
+	r := runHelper(t, Options{}, "follower")
+	_, step := find(t, r, "ptrace")
+	require.Equal(t, "EPERM", step.Errno)
+	require.Contains(t, strings.Join(r.Notes, "\n"), "ptrace(2)")
+
+	r = runHelper(t, Options{}, "strict")
+	_, step = find(t, r, "prctl PR_SET_SECCOMP")
+	require.Equal(t, "EINVAL", step.Errno)
+	require.Contains(t, step.Words, "only read, write and exit")
+	require.Contains(t, strings.Join(r.Notes, "\n"), "strict mode")
 }
 
 // Test32Bits says of a program of 32 bits that its calls are not seen.

@@ -104,8 +104,13 @@ func decodePrctl(c *call) bool {
 		c.words = "no program that is executed from now on brings new privileges"
 	case unix.PR_SET_SECCOMP:
 		name = "PR_SET_SECCOMP"
+		shown = "SECCOMP_MODE_FILTER"
 		c.words = "a filter of system calls" + c.filterWords(c.raw[2])
-		shown = map[uint64]string{1: "SECCOMP_MODE_STRICT", 2: "SECCOMP_MODE_FILTER"}[value]
+		if value == 1 {
+			shown = "SECCOMP_MODE_STRICT"
+			c.words = strictWords
+			c.ifRefused = strictNote
+		}
 	case unix.PR_CAPBSET_DROP:
 		name, shown = "PR_CAPBSET_DROP", capabilityName(int(value))
 		c.words = "no program brings the capability " + shown + " back"
@@ -163,6 +168,12 @@ func (c *call) filterWords(address uint64) string {
 	return fmt.Sprintf(" of %d instructions", program.u16(0))
 }
 
+// The strict mode is refused to a process that has a filter.
+const (
+	strictWords = "from now on only read, write and exit"
+	strictNote  = "the strict mode of seccomp(2) is refused here: the recorder has a filter already"
+)
+
 func decodeSeccomp(c *call) bool {
 	const strict, filter = 0, 1
 	switch c.raw[0] {
@@ -171,7 +182,8 @@ func decodeSeccomp(c *call) bool {
 			return false // asks only whether the kernel knows the call
 		}
 		c.arg("operation", "SECCOMP_SET_MODE_STRICT")
-		c.words = "from now on only read, write and exit"
+		c.words = strictWords
+		c.ifRefused = strictNote
 	case filter:
 		if c.raw[2] == 0 {
 			return false // asks only what the kernel has

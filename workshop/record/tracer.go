@@ -346,6 +346,9 @@ func (t *tracer) returned(c *call, result int64) {
 		if c.errno == "" {
 			c.errno = fmt.Sprintf("error %d", -result)
 		}
+		if c.ifRefused != "" {
+			t.note(c.ifRefused)
+		}
 	}
 	t.emit(c)
 }
