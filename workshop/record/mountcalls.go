@@ -115,8 +115,9 @@ func decodeMount(c *call) bool {
 		c.key, c.about = "mount remount "+at, "remount"
 		data = c.text(4)
 	case flags&unix.MS_BIND != 0:
-		c.words = c.named(unix.AT_FDCWD, source) + recursive + " is also to be seen at " + where
-		if source == target {
+		from := c.named(unix.AT_FDCWD, source)
+		c.words = from + recursive + " is also to be seen at " + where
+		if from == where {
 			c.words = where + recursive + " becomes a mount of its own"
 		}
 		c.key, c.about = "mount bind "+at, "bind"

@@ -103,6 +103,12 @@ var helpers = map[string]func(){
 		runtime.LockOSThread()
 		_ = unix.Prctl(unix.PR_SET_SECCOMP, 1, 0, 0, 0) // SECCOMP_MODE_STRICT
 	},
+	"bind": func() {
+		dir := os.Getenv("PWD")
+		if err := os.Chdir(dir); err != nil || unix.Mount(".", dir, "", unix.MS_BIND, "") != nil {
+			os.Exit(1)
+		}
+	},
 	"nothing": func() {},
 	"library": func() {},
 }
@@ -598,6 +604,23 @@ func TestNothingOfOurs(t *testing.T) {
 	require.Equal(t, before.Filters, after.Filters)
 	require.Equal(t, before.NoNewPrivs, after.NoNewPrivs)
 	require.Equal(t, []string{"env"}, after.Command)
+}
+
+// TestBindsItself knows that two names are of one directory.
+func TestBindsItself(t *testing.T) {
+	needs(t, "unshare")
+	dir := t.TempDir()
+	t.Setenv(helperEnv, "bind")
+	t.Setenv("PWD", dir)
+	r, _ := run(t, Options{}, "unshare", "--user", "--map-root-user", "--mount", os.Args[0])
+	require.Equal(t, "status 0", r.Ended)
+	for _, step := range r.Steps {
+		if step.Call == "mount" && strings.HasPrefix(step.Key, "mount bind") {
+			require.Equal(t, dir+" becomes a mount of its own", step.Words)
+			return
+		}
+	}
+	require.Fail(t, "no bind mount", strings.Join(keys(r), "\n"))
 }
 
 func TestNotThere(t *testing.T) {
