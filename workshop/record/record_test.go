@@ -498,6 +498,14 @@ func TestLibraryStarts(t *testing.T) {
 	require.Len(t, r.Steps, 2)
 }
 
+// TestStageBegins does not take the stage for the command: the kernel may tell late that the stage
+// was executed.
+func TestStageBegins(t *testing.T) {
+	p := &process{pid: os.Getpid(), view: os.Getpid()}
+	newTracer(Options{}).executed(&thread{tid: p.pid, process: p})
+	require.Zero(t, p.program)
+}
+
 func TestOtherThreadExecutes(t *testing.T) {
 	r := runHelper(t, Options{}, "thread")
 	require.Equal(t, "status 0", r.Ended)

@@ -257,6 +257,9 @@ func (t *tracer) executed(th *thread) {
 	}
 	p := th.process
 	p.view = p.pid
+	if p.program == 0 && th.call == nil {
+		return // it has become the stage only now, which has no filter yet
+	}
 	p.program++
 	if exe := readLink("/proc/" + strconv.Itoa(p.pid) + "/exe"); isOf32Bits(p.pid) {
 		t.note(filepath.Base(exe) + " is a program of 32 bits: its calls are not recorded")
