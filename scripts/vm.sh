@@ -15,8 +15,8 @@
 #
 # Without KVM there are as many machines at once as there are processors here, four at most, with one processor each, and
 # the scripts are shared out between them. The kernel of a machine with several fails now and then ("Oops: int3"): Linux
-# changes its code while it runs, behind a breakpoint, and QEMU before 8.1 may keep its translation of the breakpoint if
-# another processor removes that while it is translated (docs/kernels.md).
+# changes its code while it runs, behind a breakpoint, and QEMU (7.2) may keep its translation of the breakpoint if another
+# processor removes that while it is translated (docs/kernels.md).
 #
 # virtme-ng starts a kernel like this too, on the files of the machine at hand: by 9p, which the cloud kernel has not, or by
 # virtiofs, which takes a daemon. Here the machine is the same everywhere, and its disk is one that can be idmapped.
