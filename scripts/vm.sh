@@ -280,7 +280,8 @@ else
     # The first is seen at work, the others when they are done.
     n=1
     for pid in $pids; do
-        tail -q -n +1 -f -s 0.2 --pid="$pid" "$work/out-$n"
+        tail -q -n +1 -f -s 0.2 --pid="$pid" "$work/out-$n" &
+        wait $! || : # which a signal ends, and a command in the foreground would not
         wait "$pid" || cat "$work/log-$n" >&2
         pids=${pids# "$pid"} n=$((n + 1))
     done
