@@ -488,8 +488,10 @@ func (l *laboratory) split(r inject.Result) (said, shown string) {
 	}
 	shown = strings.ReplaceAll(r.Stdout, "\r\n", "\n")
 	if i := strings.Index(shown, "container: "); l.has("-tty") && i >= 0 {
-		said += shown[i:] // on the terminal of the command
-		shown = shown[:i]
+		// Init says it on the terminal of the command, which may still write there.
+		end := min(len(shown), i+strings.Index(shown[i:]+"\n", "\n")+1)
+		said += shown[i:end]
+		shown = shown[:i] + shown[end:]
 	}
 	return said, normal(shown)
 }
