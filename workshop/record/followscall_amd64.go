@@ -2,6 +2,26 @@
 
 package record
 
+import "encoding/binary"
+
+// callTarget is where the instruction before an address calls, if it says so itself or reads it
+// from a place beside it; 0 if not.
+func callTarget(tid int, pc uint64) uint64 {
+	const size, near = 6, 0xe8
+	code := readMemory(tid, pc-size, size)
+	if len(code) < size {
+		return 0
+	}
+	offset := uint64(int64(int32(binary.LittleEndian.Uint32(code[2:]))))
+	switch {
+	case code[1] == near:
+		return pc + offset
+	case code[0] == 0xff && code[1] == 0x15: // by an address in memory
+		return readWord(tid, pc+offset)
+	}
+	return 0
+}
+
 // followsCall tells whether the instruction before an address is one that calls a function.
 func followsCall(tid int, pc uint64) bool {
 	const longest = 7

@@ -188,13 +188,36 @@ func (l *loaded) returns(
 		// the program, behind an instruction that calls, is one.
 		const most = 8192
 		stack := structure(readMemory(tid, info.sp, most))
+		callee, others := info.ip, []uint64(nil)
 		for at := 0; at+8 <= len(stack); at += 8 {
 			pc := stack.u64(at)
-			if l.holds(pc) && followsCall(tid, pc) && !yield(pc-1) {
+			switch {
+			case !l.holds(pc) || !followsCall(tid, pc):
+			case l.callsElsewhere(tid, pc, callee):
+				others = append(others, pc)
+			case !yield(pc - 1):
+				return
+			default:
+				callee = pc - 1
+			}
+		}
+		for _, pc := range others {
+			if !yield(pc - 1) {
 				return
 			}
 		}
 	}
+}
+
+// callsElsewhere tells whether the call before an address is one of another function than that of
+// an instruction. Then a call that has returned may have left the address on the stack.
+func (l *loaded) callsElsewhere(tid int, pc, callee uint64) bool {
+	target := callTarget(tid, pc)
+	if target == 0 || !l.holds(callee) {
+		return false // it is not known
+	}
+	running := l.function(callee - l.bias)
+	return running != "" && l.function(target-l.bias) != running
 }
 
 // frames follows the frame pointers, which all functions of Go keep.

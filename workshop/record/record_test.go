@@ -589,6 +589,44 @@ int main(void) { return own("own") == 2; }
 	require.Equal(t, "\treturn sethostname(name, 3);", r.Source[file][5])
 }
 
+// TestLineOfLiveCall is not misled by what calls that have returned left on the stack: a function
+// without debug information has room there that it does not use.
+func TestLineOfLiveCall(t *testing.T) {
+	needs(t, "cc")
+	needs(t, "unshare")
+	dir := t.TempDir()
+	own, library := filepath.Join(dir, "own.c"), filepath.Join(dir, "library.c")
+	program := filepath.Join(dir, "own")
+	require.NoError(t, os.WriteFile(library, []byte(`
+#define _GNU_SOURCE
+#include <unistd.h>
+int through(const char *name) {
+	volatile char room[2048];
+	room[0] = 0;
+	return sethostname(name, 3) + room[0];
+}
+`), 0o644))
+	require.NoError(t, os.WriteFile(own, []byte(`
+#include <unistd.h>
+int through(const char *name);
+static int leave(int n) { return n ? leave(n - 1) + 1 : getppid(); }
+int main(void) {
+	leave(20);
+	return through("own");
+}
+`), 0o644))
+	for _, args := range [][]string{
+		{"-c", "-o", library + ".o", library}, {"-g", "-o", program, own, library + ".o"},
+	} {
+		out, err := exec.Command("cc", args...).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+	}
+	r, _ := run(t, Options{}, "unshare", "--user", "--map-root-user", "--uts", program)
+	require.Equal(t, "status 0", r.Ended)
+	_, step := find(t, r, "sethostname")
+	require.Equal(t, &Place{File: own, Line: 7, Function: "main"}, step.Place)
+}
+
 // TestStrippedGo finds the line in a program without symbols or debug information.
 func TestStrippedGo(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "container")
