@@ -244,7 +244,7 @@ func (l *loaded) place(tid int, pc uint64) *Place {
 	}
 	if l.lines != nil {
 		if place := l.lines.find(pc); place != nil {
-			place.Function = l.function(pc)
+			place.Function = plainName(l.function(pc))
 			return place
 		}
 	}
@@ -271,6 +271,29 @@ func (p *program) function(pc uint64) string {
 		return ""
 	}
 	return p.functions[i].Name
+}
+
+// plainName is the name of a function of Rust or C++ as its source has it: the parts of the name,
+// each after its length, and in Rust a number of the compiler.
+func plainName(symbol string) string {
+	rest, ok := strings.CutPrefix(symbol, "_ZN")
+	var parts []string
+	for ok && !strings.HasPrefix(rest, "E") {
+		digits := len(rest) - len(strings.TrimLeft(rest, "0123456789"))
+		size, err := strconv.Atoi(rest[:digits])
+		if err != nil || size > len(rest)-digits {
+			return symbol
+		}
+		parts, rest = append(parts, rest[digits:digits+size]), rest[digits+size:]
+	}
+	const numberSize = 17 // an h and 16 digits
+	if last := len(parts) - 1; last > 0 && len(parts[last]) == numberSize && parts[last][0] == 'h' {
+		parts = parts[:last]
+	}
+	if len(parts) == 0 {
+		return symbol
+	}
+	return strings.Join(parts, "::")
 }
 
 // dwarfLines are the lines of a program with debug information (dwarfstd.org, section 6.2).

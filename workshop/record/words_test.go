@@ -74,6 +74,22 @@ func TestMapWords(t *testing.T) {
 		mapWords("gid", 0, 100000, 65536))
 }
 
+func TestPlainName(t *testing.T) {
+	for symbol, want := range map[string]string{
+		"main":                            "main",
+		"_ZN2ru4main17h65261bbffe73fef2E": "ru::main",
+		"_ZN9container5setupEv":           "container::setup",
+		"_ZN99short":                      "_ZN99short",
+		"_ZN99999999999999999999short":    "_ZN99999999999999999999short",
+		"_ZNK3box3runE":                   "_ZNK3box3runE",
+		"_ZN":                             "_ZN",
+		"_ZNE":                            "_ZNE",
+		"":                                "",
+	} {
+		require.Equal(t, want, plainName(symbol))
+	}
+}
+
 func TestUnshared(t *testing.T) {
 	require.Equal(t, "the process moves to a new namespace of its own: uts",
 		unshared(unix.CLONE_NEWUTS))
