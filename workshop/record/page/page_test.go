@@ -140,7 +140,7 @@ func TestRefused(t *testing.T) {
 	p := b.Open(t, file(t, recordtest.Container(false)), browser.Projector)
 	goTo(p, 10)
 	assert.Equal(t, "mount ✗ EPERM", p.Text(".step h2"))
-	assert.Contains(t, p.Text(".words"), "The kernel refused it.")
+	assert.Contains(t, p.Text(".words"), ". The kernel refused it.")
 	assert.Contains(t, p.Text(`[data-step="10"]`), "✗ mount proc /proc")
 	assert.Contains(t, p.Text("[aria-live]"), "Refused, EPERM")
 	assert.GreaterOrEqual(t, p.Contrast(".step .refused"), 4.5)

@@ -239,7 +239,7 @@ function stepCard(recording, n, found) {
 			`process ${pidsOf(step.pid, process)} · ${milliseconds(step.time)}`),
 		h("h2", {}, step.call, refused(step) && h("span", {class: "refused"}, ` ✗ ${step.errno}`)),
 		h("p", {class: "words"}, step.words,
-			refused(step) && h("strong", {class: "refused"}, " The kernel refused it.")),
+			refused(step) && h("strong", {class: "refused"}, ". The kernel refused it.")),
 		changeList(found),
 		argumentList(step),
 		sourceOf(recording, step),
