@@ -1,6 +1,6 @@
 // Command pages makes HTML of the pages in Markdown below a directory: pages DIR. Each is written
-// beside its source, and what leads to another page leads to the HTML of it. So the pages can be
-// read where there is no network.
+// beside its source, and a link to another page leads to its HTML. So the pages can be read where
+// there is no network.
 package main
 
 import (

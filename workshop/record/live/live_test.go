@@ -28,7 +28,11 @@ type program struct {
 // start starts a program whose page is served.
 func start(t *testing.T, r *record.Recording) *program {
 	t.Helper()
-	p := &program{page: New("127.0.0.1"), made: make(chan int, len(r.Steps)), err: make(chan error, 1)}
+	p := &program{
+		page: New("127.0.0.1"),
+		made: make(chan int, len(r.Steps)),
+		err:  make(chan error, 1),
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p.http = httptest.NewUnstartedServer(p.page)
 	p.http.Start()
