@@ -2,6 +2,7 @@
 package wholefile
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -31,10 +32,10 @@ func Write(name string, mode os.FileMode, write func(*os.File) error) error {
 	return nil
 }
 
-// replace writes a new file beside the one that it replaces.
+// replace writes a new file beside the one that it replaces. Its name is one that nobody else has:
+// what a killed writer has left is in nobody's way.
 func replace(name string, mode os.FileMode, write func(*os.File) error) error {
-	next := filepath.Join(filepath.Dir(name),
-		fmt.Sprintf(".%s.%d.new", filepath.Base(name), os.Getpid()))
+	next := filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+"."+rand.Text()+".new")
 	f, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package wholefile
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -26,6 +27,14 @@ func TestWrite(t *testing.T) {
 	got, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.Equal(t, "two", string(got))
+
+	// While another one is written. A name that both had would be in the way of one of them.
+	require.NoError(t, Write(file, 0o644, func(f *os.File) error {
+		return errors.Join(Write(file, 0o644, put("inner", nil)), put("outer", nil)(f))
+	}))
+	got, err = os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, "outer", string(got))
 
 	// Through a link, and into what is no regular file.
 	require.NoError(t, os.Symlink("report.json", filepath.Join(dir, "link")))
