@@ -21,7 +21,7 @@ type Page struct {
 	Of     int
 	From   time.Time
 	To     time.Time
-	first  map[string]int // promise: its place in Steps
+	first  map[key]int // promise: its place in its step
 }
 
 // person is what became of the program of one participant.
@@ -88,9 +88,12 @@ type promise struct {
 	Broken []*person
 }
 
+// key is what tells promises apart. Their ID does not: a report may have any names in it.
+type key struct{ step, name string }
+
 // Collect reads reports in JSON, and sums them up.
 func Collect(files []string) (*Page, error) {
-	p := &Page{first: map[string]int{}}
+	p := &Page{first: map[key]int{}}
 	names := calledAfter(files)
 	for i, file := range files {
 		r, err := readFile(file)
@@ -189,10 +192,10 @@ func (p *Page) promise(r Result) *promise {
 		p.Steps = slices.Insert(p.Steps, i, step{Name: r.Step})
 	}
 	s := &p.Steps[i]
-	n, ok := p.first[r.ID()]
+	n, ok := p.first[key{r.Step, r.Name}]
 	if !ok {
 		n = len(s.Promises)
-		p.first[r.ID()] = n
+		p.first[key{r.Step, r.Name}] = n
 		s.Promises = append(s.Promises, promise{ID: r.ID(), Name: r.Name, Title: r.Title})
 	}
 	return &s.Promises[n]

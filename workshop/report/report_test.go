@@ -332,6 +332,17 @@ func TestPage(t *testing.T) {
 	require.NotContains(t, page, "<img")
 	require.NotRegexp(t, `(src|href)="[^#]`, page, "it needs nothing but itself")
 
+	// Two promises of one ID, in steps that are named for it.
+	odd := &Report{Results: []Result{
+		{Step: "a", Name: "b/c", Status: Passed},
+		{Step: "a/b", Name: "c", Status: Failed},
+	}}
+	files = nil
+	save("odd.json", odd)
+	p, err = Collect(files)
+	require.NoError(t, err)
+	require.Equal(t, 2, p.Promises())
+
 	require.NoError(t, os.WriteFile(files[0], []byte(`{"schema": "`+Schema+`", "version": 7}`),
 		0o644))
 	_, err = Collect(files)
