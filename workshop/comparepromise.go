@@ -72,7 +72,7 @@ func (a *app) comparePromise(
 		return err
 	}
 	file := c.file("compare.html")
-	err = writeFile(file, func(w io.Writer) error { return pages.WriteCompare(w, compared) })
+	err = writeWhole(file, 0o644, func(w io.Writer) error { return pages.WriteCompare(w, compared) })
 	if err != nil {
 		return err
 	}

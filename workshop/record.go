@@ -83,7 +83,7 @@ this program, which ends with 0 if the recording was written.`,
 			if err != nil {
 				return fmt.Errorf("record: %w", err)
 			}
-			err = writeFile(file, func(w io.Writer) error { return write(recording, w) })
+			err = writeWhole(file, 0o644, func(w io.Writer) error { return write(recording, w) })
 			if err != nil {
 				return fmt.Errorf("record: %w", err)
 			}
@@ -110,16 +110,6 @@ func recordingWriter(name string) (func(*record.Recording, io.Writer) error, err
 		return func(r *record.Recording, w io.Writer) error { return pages.Write(w, r) }, nil
 	}
 	return nil, fmt.Errorf("-o %q: must end in .html or .json", name)
-}
-
-// writeFile writes a file.
-func writeFile(name string, write func(io.Writer) error) (err error) {
-	f, err := os.Create(name)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	return write(f)
 }
 
 // tellRecording says in two lines what was recorded.

@@ -29,7 +29,7 @@ func (a *app) compareRecordings(file string, names []string) error {
 	if err != nil {
 		return fmt.Errorf("record -compare: %w", err)
 	}
-	err = writeFile(file, func(w io.Writer) error { return pages.WriteCompare(w, c) })
+	err = writeWhole(file, 0o644, func(w io.Writer) error { return pages.WriteCompare(w, c) })
 	if err != nil {
 		return fmt.Errorf("record -compare: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -17,7 +18,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"container.example/workshop/internal/harness"
-	"container.example/workshop/internal/wholefile"
 	"container.example/workshop/workshop/report"
 )
 
@@ -76,9 +76,7 @@ func (a *app) write(d destination, c *checker, v *verdict, start time.Time) erro
 	if d.file == "-" {
 		return r.Write(os.Stdout, d.format)
 	}
-	err = wholefile.Write(d.file, 0o644, func(f *os.File) error {
-		return errors.Join(r.Write(f, d.format), handOver(f.Name()))
-	})
+	err = writeWhole(d.file, 0o644, func(w io.Writer) error { return r.Write(w, d.format) })
 	if err != nil {
 		return withAdvice(err)
 	}
@@ -209,10 +207,7 @@ said, and otherwise as the file is called.
 			if file == "-" {
 				return page.Write(os.Stdout)
 			}
-			err = wholefile.Write(file, 0o644, func(f *os.File) error {
-				return errors.Join(page.Write(f), handOver(f.Name()))
-			})
-			if err != nil {
+			if err := writeWhole(file, 0o644, page.Write); err != nil {
 				return withAdvice(err)
 			}
 			a.out.printf("Wrote %s: %s\n", relative(file), plural(len(names), "report"))

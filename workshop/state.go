@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"container.example/workshop/internal/wholefile"
 )
 
 // place is where a participant works: a directory with the program, and .workshop in it with the
@@ -209,6 +212,18 @@ func handOver(file string) error {
 		return nil
 	}
 	return os.Lchown(file, uid, gid)
+}
+
+// writeWhole writes a file whole, or not at all, and hands it over. What is no regular file, such as
+// /dev/null, was not made here, and stays with its owner.
+func writeWhole(file string, mode os.FileMode, write func(io.Writer) error) error {
+	return wholefile.Write(file, mode, func(f *os.File) error {
+		info, err := f.Stat()
+		if err = errors.Join(err, write(f)); err != nil || !info.Mode().IsRegular() {
+			return err
+		}
+		return handOver(f.Name())
+	})
 }
 
 // writeNew writes a file that must not be there yet. One that cannot be written whole is removed

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // changer has this test binary add to the progress in a directory, as a command in another terminal
@@ -140,4 +142,32 @@ func TestGivenIsNoSave(t *testing.T) {
 	require.True(t, w.matters(e, p.dir))
 	require.NoError(t, os.Remove(file))
 	require.True(t, w.matters(e, p.dir))
+}
+
+// TestWriteWhole gives a new file to the user behind sudo, and leaves what was there to its owner.
+func TestWriteWhole(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: the file is given to another user")
+	}
+	t.Setenv("SUDO_UID", "1234")
+	t.Setenv("SUDO_GID", "1234")
+	dir := t.TempDir()
+	owner := func(file string) uint32 {
+		var st unix.Stat_t
+		require.NoError(t, unix.Lstat(file, &st))
+		return st.Uid
+	}
+	nothing := func(io.Writer) error { return nil }
+
+	file := filepath.Join(dir, "record.html")
+	require.NoError(t, writeWhole(file, 0o644, nothing))
+	require.EqualValues(t, 1234, owner(file))
+
+	fifo := filepath.Join(dir, "fifo")
+	require.NoError(t, unix.Mkfifo(fifo, 0o600))
+	reader, err := os.OpenFile(fifo, os.O_RDWR, 0) // the other end
+	require.NoError(t, err)
+	defer reader.Close()
+	require.NoError(t, writeWhole(fifo, 0o644, nothing))
+	require.Zero(t, owner(fifo))
 }

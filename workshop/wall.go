@@ -17,7 +17,6 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"container.example/workshop/internal/wholefile"
 	"container.example/workshop/workshop/wall"
 )
 
@@ -265,9 +264,9 @@ func (p *place) token() (string, error) {
 		return strings.TrimSpace(string(text)), withAdvice(err)
 	}
 	token := wall.NewToken()
-	err = wholefile.Write(file, 0o600, func(f *os.File) error {
-		_, err := fmt.Fprintln(f, token)
-		return errors.Join(err, handOver(f.Name()))
+	err = writeWhole(file, 0o600, func(w io.Writer) error {
+		_, err := fmt.Fprintln(w, token)
+		return err
 	})
 	return token, withAdvice(err)
 }
