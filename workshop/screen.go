@@ -36,6 +36,7 @@ const (
 type screen struct {
 	*app
 	ctx     context.Context // of what a key begins
+	compare sync.Mutex      // held while two programs are recorded
 	c       *checker
 	rerun   chan<- time.Time
 	state   state // as of the last time that it was read
@@ -125,9 +126,12 @@ type (
 	errMsg   struct{ err error }
 )
 
-func newScreen(a *app, c *checker, s state, rerun chan<- time.Time) *screen {
+func newScreen(ctx context.Context, a *app, c *checker, s state,
+	rerun chan<- time.Time,
+) *screen {
 	m := &screen{
-		app: a, c: c, rerun: rerun, state: s, program: c.program(s), width: a.out.width, height: 24,
+		app: a, ctx: ctx, c: c, rerun: rerun, state: s, program: c.program(s),
+		width: a.out.width, height: 24,
 		events: map[string]harness.Event{},
 		body:   viewport.New(),
 		help:   help.New(),
@@ -162,8 +166,7 @@ func (a *app) watchScreen(ctx context.Context, c *checker, w *watcher, link *wal
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	rerun := make(chan time.Time, 1)
-	m := newScreen(a, c, s, rerun)
-	m.ctx = ctx
+	m := newScreen(ctx, a, c, s, rerun)
 	p := tea.NewProgram(m, tea.WithContext(ctx))
 	var background sync.WaitGroup
 	background.Go(func() {
@@ -188,6 +191,8 @@ func (a *app) watchScreen(ctx context.Context, c *checker, w *watcher, link *wal
 	_, err = p.Run()
 	cancel()
 	background.Wait()
+	m.compare.Lock() // a comparison removes its files first, and none begins any longer
+	defer m.compare.Unlock()
 	if err != nil && ctx.Err() != nil {
 		err = nil // ended by a signal, or by us
 	}
@@ -341,10 +346,15 @@ func (s *screen) press(m tea.KeyPressMsg) tea.Cmd {
 		script := s.last.failure.Script
 		return s.read(func(a *app) error { return a.giveHint(s.c.place, script) })
 	case key.Matches(m, k.compare):
-		s.text = "Your program and ours are recorded."
+		s.text = "Recording your program and ours ..."
 		s.show(textPage)
 		failure, state := *s.last.failure, s.state
 		return s.read(func(a *app) error {
+			s.compare.Lock()
+			defer s.compare.Unlock()
+			if err := s.ctx.Err(); err != nil {
+				return err
+			}
 			return a.comparePromise(s.ctx, s.c, state, failure)
 		})
 	case key.Matches(m, k.diff) && !asked:

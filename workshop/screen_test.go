@@ -33,7 +33,8 @@ func testScreen(t *testing.T) *screenTest {
 	require.NoError(t, err)
 	a := &app{dir: p.dir, out: newOutput(&bytes.Buffer{}, false, nil)}
 	rerun := make(chan time.Time, 1)
-	return &screenTest{t, newScreen(a, &checker{place: p, course: c}, s, rerun), p, rerun}
+	m := newScreen(t.Context(), a, &checker{place: p, course: c}, s, rerun)
+	return &screenTest{t, m, p, rerun}
 }
 
 // keyPress is the message of a key: those of letters have a text.
