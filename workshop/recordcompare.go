@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"container.example/workshop/workshop/record"
 	"container.example/workshop/workshop/record/compare"
@@ -14,6 +15,9 @@ import (
 // compareRecordings compares two files that record wrote, writes a page, and says in a line where
 // they part.
 func (a *app) compareRecordings(file string, names []string) error {
+	if filepath.Ext(file) != ".html" {
+		return fmt.Errorf("record -o %q: must end in .html", file)
+	}
 	if len(names) != 2 {
 		return fmt.Errorf("record -compare: want two recordings, yours and ours: have %d",
 			len(names))
