@@ -43,10 +43,7 @@ has a secret part: who has the address lets the program go on.`,
 			if len(command) == 0 {
 				return errors.New("live: which command? (live -- CMD [ARG...])")
 			}
-			if err := showLive(ctx, address, command); err != nil {
-				return fmt.Errorf("live: %w", err)
-			}
-			return nil
+			return showLive(ctx, address, command)
 		},
 	}
 }
@@ -55,11 +52,11 @@ has a secret part: who has the address lets the program go on.`,
 func showLive(ctx context.Context, address string, command []string) error {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return fmt.Errorf("-addr %q: want ADDRESS:PORT, as in 127.0.0.1:8080", address)
+		return fmt.Errorf("live -addr %q: want ADDRESS:PORT, as in 127.0.0.1:8080", address)
 	}
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
-		return fmt.Errorf("-addr %q: %w", address, errors.Unwrap(err))
+		return fmt.Errorf("live -addr %q: %w", address, unwrapped(err))
 	}
 	page := live.New(host)
 	server := &http.Server{
@@ -74,7 +71,7 @@ func showLive(ctx context.Context, address string, command []string) error {
 		page.Path())
 	r, err := recordLive(ctx, page, command)
 	if err != nil {
-		return err
+		return fmt.Errorf("live: %w", err)
 	}
 	fmt.Fprintf(os.Stderr, "the command ended with %s; the page is there until ^C\n", r.Ended)
 	<-ctx.Done()

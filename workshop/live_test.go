@@ -75,8 +75,8 @@ func TestLiveInterrupted(t *testing.T) {
 	assert.ErrorIs(t, <-ended, context.Canceled)
 	saying.Close()
 	for address, want := range map[string]string{
-		"here":           `-addr "here": want ADDRESS:PORT, as in 127.0.0.1:8080`,
-		"192.0.2.1:8080": `-addr "192.0.2.1:8080": `,
+		"here":           `live -addr "here": want ADDRESS:PORT, as in 127.0.0.1:8080`,
+		"192.0.2.1:8080": `live -addr "192.0.2.1:8080": bind: `,
 	} {
 		err := showLive(context.Background(), address, []string{"true"})
 		assert.ErrorContains(t, err, want)
