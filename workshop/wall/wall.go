@@ -353,8 +353,11 @@ func (w *Wall) restore(text []byte) error {
 	maps.DeleteFunc(s.Rows, func(_ string, row *Row) bool {
 		return row == nil || now.Sub(row.Seen) > oldest
 	})
-	if len(s.Rows) == 0 { // it is another day
+	if len(s.Rows) == 0 && now.Sub(s.Start) > oldest { // it is another day
 		return nil
+	}
+	if s.Rows == nil {
+		s.Rows = map[string]*Row{}
 	}
 	for _, row := range s.Rows {
 		row.bucket = newBucket(perRow, now)

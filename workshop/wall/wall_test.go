@@ -204,6 +204,20 @@ func TestState(t *testing.T) {
 	require.Empty(t, next.Rows())
 	require.Empty(t, next.code)
 
+	// Nobody has joined yet, and all have been told the code.
+	empty, _ := atNoon(10)
+	empty.dirty = true
+	text, _, err = empty.state()
+	require.NoError(t, err)
+	restarted, _ := atNoon(10)
+	restarted.code = ""
+	require.NoError(t, restarted.restore(text))
+	require.Equal(t, "code", restarted.code)
+	require.NoError(t, restarted.restore([]byte(`{"version": 1, "start": "`+
+		empty.start.Format(time.RFC3339)+`", "next": 1, "rows": null}`)))
+	_, err = restarted.update(keyOf("Anna"), broken("Anna"))
+	require.NoError(t, err)
+
 	require.Error(t, next.restore([]byte("{")))
 	require.ErrorContains(t, next.restore([]byte(`{"version": 2}`)), "version 2")
 }
