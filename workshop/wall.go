@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v3"
+	"golang.org/x/sys/unix"
 
 	"container.example/workshop/workshop/wall"
 )
@@ -68,7 +69,7 @@ twelve hours, with the code. While it runs, type
 				return err
 			}
 			if o.Most < 1 || o.Most > 1000 {
-				return fmt.Errorf("-most %d: must be 1 to 1000", o.Most)
+				return fmt.Errorf("wall -most %d: must be 1 to 1000", o.Most)
 			}
 			return a.showWall(ctx, address, o)
 		},
@@ -88,8 +89,11 @@ func (a *app) showWall(ctx context.Context, address string, o wall.Options) erro
 	o.Course = c.forWall()
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
-		return fmt.Errorf("-addr %q: %w (take another port: -addr :8081)", address,
-			unwrapped(err))
+		err = fmt.Errorf("wall -addr %q: %w", address, unwrapped(err))
+		if errors.Is(err, unix.EADDRINUSE) || errors.Is(err, unix.EACCES) {
+			err = fmt.Errorf("%w (take another port: -addr :8081)", err)
+		}
+		return err
 	}
 	if o.File == "" {
 		if o.File, err = wallFile(listener.Addr()); err != nil {
