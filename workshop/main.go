@@ -139,6 +139,9 @@ func init() {
 // atMost is an error if there are more arguments than the command takes.
 func atMost(cmd *cli.Command, most int) ([]string, error) {
 	args := cmd.Args().Slice()
+	if len(args) > 0 && most == 0 {
+		return nil, fmt.Errorf("%s %q: takes no arguments", cmd.Name, strings.Join(args, " "))
+	}
 	if len(args) > most {
 		return nil, fmt.Errorf(
 			"%s %q: takes at most %d (%s)",
