@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"syscall"
@@ -39,18 +38,11 @@ func (r *remoteRepository) fetch(
 func (r *remoteRepository) fetchElsewhere(
 	ctx context.Context, address string, blob v1.Descriptor, part *os.File,
 ) error {
-	u, err := url.Parse(address)
-	if err != nil {
-		return err
-	}
-	if isLoopback(u.Host) && !isLoopback(r.RegistryStr()) {
-		return fmt.Errorf("%s: the registry leads to this machine", address)
-	}
 	have, err := part.Seek(0, io.SeekEnd)
 	if err != nil {
 		return err
 	}
-	return r.fetchFrom(ctx, r.guarded(), address, blob, part, have)
+	return r.fetchFrom(ctx, r.guarded(r.Repository), address, blob, part, have)
 }
 
 // fetchFrom fetches from one address. When the connection breaks, it goes on from there with the

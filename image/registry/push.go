@@ -50,7 +50,7 @@ func Push(ctx context.Context, s *layout.Store, full string, o Options) (sent in
 		total += l.Size
 	}
 	o.Progress.Start(len(layers)+1, total)
-	c := &counting{inner: o.guarded(), progress: o.Progress}
+	c := &counting{inner: o.guarded(reference.Context()), progress: o.Progress}
 	err = remote.Write(reference, &mountable{Image: image, elsewhere: others},
 		remote.WithContext(ctx), remote.WithTransport(c),
 		remote.WithAuthFromKeychain(authn.DefaultKeychain),

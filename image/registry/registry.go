@@ -72,7 +72,7 @@ func connect(ctx context.Context, reference name.Reference, o Options) (*remoteR
 	}
 	r := &remoteRepository{Repository: reference.Context(), Options: o}
 	r.transport, err = transport.NewWithContext(ctx, reference.Context().Registry, auth,
-		&retrying{inner: o.guarded(), retries: o.Retries},
+		&retrying{inner: o.guarded(reference.Context()), retries: o.Retries},
 		[]string{reference.Context().Scope("pull")})
 	return r, withHint(err)
 }
@@ -93,14 +93,18 @@ func withHint(err error) error {
 	return err
 }
 
-// guarded makes connections, through the proxy that the environment names.
-func (o Options) guarded() http.RoundTripper {
+// guarded makes connections for a registry, through the proxy that the environment names.
+func (o Options) guarded(r name.Repository) http.RoundTripper {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.DialContext = (&net.Dialer{Timeout: o.Timeout, KeepAlive: 30 * time.Second}).DialContext
 	t.ResponseHeaderTimeout = o.Timeout
 	t.TLSHandshakeTimeout = o.Timeout
 	t.DisableCompression = true // blobs are what they are
-	return &guarded{inner: &watching{inner: t, timeout: o.Timeout}, plainHTTP: o.PlainHTTP}
+	return &guarded{
+		inner:     &watching{inner: t, timeout: o.Timeout},
+		plainHTTP: o.PlainHTTP,
+		isHere:    isLoopback(r.RegistryStr()),
+	}
 }
 
 func isLoopback(host string) bool {
@@ -110,16 +114,23 @@ func isLoopback(host string) bool {
 	host = strings.Trim(host, "[]")
 	ip := net.ParseIP(host)
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") ||
-		ip != nil && ip.IsLoopback()
+		ip != nil && (ip.IsLoopback() || ip.IsUnspecified())
 }
 
-// guarded lets nothing go over the network that others may read and change.
+// guarded lets nothing go over the network that others may read and change. And no registry that is
+// elsewhere leads to this machine, be it by a redirection, an address in a manifest or that of its
+// server for tokens: what listens here may trust whoever comes from here.
 type guarded struct {
 	inner     http.RoundTripper
 	plainHTTP bool
+	isHere    bool // the registry
 }
 
 func (g *guarded) RoundTrip(r *http.Request) (*http.Response, error) {
+	if isLoopback(r.URL.Host) && !g.isHere {
+		return nil, fmt.Errorf("%s://%s: the registry leads to this machine", r.URL.Scheme,
+			r.URL.Host)
+	}
 	if r.URL.Scheme != "https" && !g.plainHTTP && !isLoopback(r.URL.Host) {
 		return nil, fmt.Errorf("%s://%s: others may read and change what goes there "+
 			"(-plain-http allows it)", r.URL.Scheme, r.URL.Host)
