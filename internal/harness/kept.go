@@ -6,12 +6,17 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // What each throw-away host needs, and what is the same for all of them, is kept in the user's
@@ -36,32 +41,86 @@ func copyKept(path, root, source string) error {
 		return err
 	}
 	if _, err := os.Stat(kept); err != nil || !isWhole {
-		if err := renew(kept, source); err != nil {
+		err := keep(kept, func(program string) error {
+			// The go command does not link again what is there and up to date.
+			_ = os.Link(kept, program) // an error: there is none yet
+			return buildToKeep(program, source)
+		})
+		if err != nil {
 			return err
 		}
 	}
 	return exec.Command("cp", kept, path).Run()
 }
 
-// renew builds the program to be kept, unless the one that is kept is up to date. It is replaced by
-// one rename: others may do the same, or copy it, at this moment.
-func renew(kept, source string) error {
+func buildToKeep(program, source string) error {
+	// Without the path of the module, it is the same for each copy of the module.
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-trimpath", noSymbols, "-o", program,
+		".")
+	cmd.Dir, cmd.Env = source, append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
+	return cmd.Run()
+}
+
+// keep has something made that is to be kept. It gets its name in one rename, and only when all of
+// it is on the disk: others may do the same, or copy it, at this moment, and a machine may be
+// switched off.
+func keep(kept string, make func(path string) error) error {
 	dir, err := os.MkdirTemp(filepath.Dir(kept), "new-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	program := filepath.Join(dir, "program")
-	// The go command does not link again what is there and up to date.
-	_ = os.Link(kept, program) // an error: there is none yet
-	// Without the path of the module, it is the same for each copy of the module.
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-trimpath", noSymbols, "-o", program,
-		".")
-	cmd.Dir, cmd.Env = source, append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
-	if err := cmd.Run(); err != nil {
+	path := filepath.Join(dir, "it")
+	if err := make(path); err != nil {
 		return err
 	}
-	return os.Rename(program, kept)
+	made, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if before, err := os.Stat(kept); err == nil && os.SameFile(before, made) {
+		return nil
+	}
+	if err := syncfs(dir); err != nil {
+		return err
+	}
+	if err := os.Rename(path, kept); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err // if it exists, others were first
+	}
+	removeOld(kept)
+	return nil
+}
+
+func syncfs(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return unix.Syncfs(int(dir.Fd()))
+}
+
+// removeOld removes what is kept beside this and was made a month ago or earlier; whoever needs it
+// makes it again. It has another name before, so that nobody copies half of it.
+func removeOld(kept string) {
+	dir := filepath.Dir(kept)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil || entry.Name() == filepath.Base(kept) ||
+			time.Since(info.ModTime()) < 30*24*time.Hour {
+			continue
+		}
+		away, err := os.MkdirTemp(dir, "old-")
+		if err != nil {
+			return
+		}
+		_ = os.Rename(filepath.Join(dir, entry.Name()), filepath.Join(away, entry.Name()))
+		_ = os.RemoveAll(away) // an error: the next one may
+	}
 }
 
 // keptProgram is where the program that is made of these sources is kept. Others have other names.
@@ -121,9 +180,9 @@ func copyKeptRootfs(path, root string) error {
 	if err != nil {
 		return err
 	}
-	// The script makes it in one rename, also if others do the same at this moment.
-	if _, err := os.Stat(filepath.Join(kept, ".mkrootfs")); err != nil {
-		if err := mkrootfs(kept, root); err != nil {
+	if _, err := os.Stat(kept); err != nil {
+		err := keep(kept, func(path string) error { return mkrootfs(path, root) })
+		if err != nil {
 			return err
 		}
 	}

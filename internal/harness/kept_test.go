@@ -3,11 +3,13 @@
 package harness
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -81,6 +83,28 @@ func TestKeptAnew(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(os.Getenv("XDG_CACHE_HOME"), "*", "*", "*"))
 	require.NoError(t, err)
 	require.Len(t, left, 1, "%s", left)
+}
+
+// TestKeptOld removes what is old, when something new is kept, and neither that nor what is recent. It
+// keeps what others have kept at the same moment.
+func TestKeptOld(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	for name, days := range map[string]int{"old": 31, "new-killed": 40, "recent": 29} {
+		require.NoError(t, os.MkdirAll(filepath.Join(at(name), "below"), 0o755))
+		then := time.Now().AddDate(0, 0, -days)
+		require.NoError(t, os.Chtimes(at(name), then, then))
+	}
+	for range 2 {
+		require.NoError(t, keep(at("it"), func(path string) error {
+			return os.MkdirAll(filepath.Join(path, "below"), 0o755)
+		}))
+		left, err := filepath.Glob(at("*"))
+		require.NoError(t, err)
+		require.Equal(t, []string{at("it"), at("recent")}, left)
+	}
+	require.ErrorIs(t, keep(at("none"), func(string) error { return fs.ErrInvalid }), fs.ErrInvalid)
+	require.NoFileExists(t, at("none"))
 }
 
 // TestKeptRootfs makes a root file system once, and anew as soon as the script or the BusyBox is
