@@ -85,8 +85,8 @@ func TestKeptAnew(t *testing.T) {
 	require.Len(t, left, 1, "%s", left)
 }
 
-// TestKeptOld removes what is old, when something new is kept, and neither that nor what is recent. It
-// keeps what others have kept at the same moment.
+// TestKeptOld removes what is old when something new is kept, and neither that nor what is recent.
+// What others have kept at the same moment stays.
 func TestKeptOld(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
