@@ -41,11 +41,11 @@ type Terminal struct {
 	caller        callers
 	copied        chan error
 
-	changes  sync.Mutex  // of the caller's terminal, and of what follows
-	before   *term.State // the settings of that terminal, if they were changed
-	hasInput bool        // the command gets what is typed there
-	awaited  bool        // resumeInForeground waits
-	closed   bool        // the settings stay as they are
+	changes   sync.Mutex  // of the caller's terminal, and of what follows
+	before    *term.State // the settings of that terminal, if they were changed
+	hasInput  bool        // the command gets what is typed there
+	awaited   bool        // resumeInForeground waits
+	suspended bool        // the settings stay as they are
 }
 
 // opened are the descriptors that the child opens: both ends of the terminal. The parent has them
@@ -173,16 +173,21 @@ func (t *Terminal) Resume() {
 		return
 	}
 	t.changes.Lock()
+	t.suspended = false
+	t.resume()
+	t.changes.Unlock()
+	t.Resize()
+}
+
+func (t *Terminal) resume() {
 	switch {
-	case t.before != nil || t.closed || !term.IsTerminal(0):
+	case t.before != nil || t.suspended || !term.IsTerminal(0):
 	case !t.caller.inBackground():
 		t.before, _ = term.MakeRaw(0) // an error: a terminal that went away meanwhile
 	case t.hasInput && !t.awaited:
 		t.awaited = true
 		go t.resumeInForeground()
 	}
-	t.changes.Unlock()
-	t.Resize()
 }
 
 func (t *Terminal) resumeInForeground() {
@@ -191,8 +196,9 @@ func (t *Terminal) resumeInForeground() {
 	}
 	t.changes.Lock()
 	t.awaited = false
+	t.resume()
 	t.changes.Unlock()
-	t.Resume()
+	t.Resize()
 }
 
 func (t *Terminal) Suspend() {
@@ -201,6 +207,7 @@ func (t *Terminal) Suspend() {
 	}
 	t.changes.Lock()
 	defer t.changes.Unlock()
+	t.suspended = true
 	if t.before != nil && !t.caller.inBackground() {
 		_ = term.Restore(0, t.before)
 		t.before = nil
@@ -223,9 +230,6 @@ func (t *Terminal) Close(interrupted func() error) error {
 			err = interrupted()
 		}
 	}
-	t.changes.Lock()
-	t.closed = true
-	t.changes.Unlock()
 	t.Suspend()
 	if err != nil && !errors.Is(err, unix.EPIPE) { // whoever closes a pipe does so on purpose
 		return fmt.Errorf("terminal: %w", err)
