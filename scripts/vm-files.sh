@@ -35,12 +35,17 @@ case $#,${1-} in
 esac
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/container-workshop/vm
 native=$(dpkg --print-architecture)
-work=$(mktemp -d)
+mkdir -p "$cache"
+# One at a time: two would download the same, and apt-get refuses to be the second. The lock ends with this process.
+exec 9>"$cache/lock"
+flock -n 9 || { echo "vm.sh: waiting for another vm.sh that makes something in $cache" >&2 && flock 9; }
+# What is made is on the file system of the cache from the start, so that it gets its name by rename(2); /tmp may be another.
+rm -rf "$cache"/new-* # of one that was killed
+work=$(mktemp -d "$cache/new-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
-mkdir -p "$cache"
 
 # apt LISTS COMMAND ARGUMENTS... : apt-get or apt-cache, for a system on which nothing is installed. LISTS are ARCH, the
 # packages of the machine's own release, or backports-ARCH, newer kernels.
