@@ -72,7 +72,9 @@ func (a *app) comparePromise(
 		return err
 	}
 	file := c.file("compare.html")
-	err = writeWhole(file, 0o644, func(w io.Writer) error { return pages.WriteCompare(w, compared) })
+	err = writeWhole(file, 0o644, func(w io.Writer) error {
+		return pages.WriteCompare(w, compared)
+	})
 	if err != nil {
 		return err
 	}

@@ -214,8 +214,8 @@ func handOver(file string) error {
 	return os.Lchown(file, uid, gid)
 }
 
-// writeWhole writes a file whole, or not at all, and hands it over. What is no regular file, such as
-// /dev/null, was not made here, and stays with its owner.
+// writeWhole writes a file whole, or not at all, and hands it over. What is no regular file, such
+// as /dev/null, was not made here, and stays with its owner.
 func writeWhole(file string, mode os.FileMode, write func(io.Writer) error) error {
 	return wholefile.Write(file, mode, func(f *os.File) error {
 		info, err := f.Stat()

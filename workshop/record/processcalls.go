@@ -186,8 +186,8 @@ func decodeUnshare(c *call) bool {
 	return true
 }
 
-// unshared are the words for new namespaces. Two kinds are for children alone: no process can change
-// its own number, or its clocks.
+// unshared are the words for new namespaces. Two kinds are for children alone: no process can
+// change its own number, or its clocks.
 func unshared(flags uint64) string {
 	const ofChildren = unix.CLONE_NEWPID | unix.CLONE_NEWTIME
 	own, childrens := namespaceNames(flags&^ofChildren), namespaceNames(flags&ofChildren)
