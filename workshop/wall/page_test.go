@@ -40,7 +40,7 @@ func TestPage(t *testing.T) {
 	s, at, stop := serve(t, Options{Join: []string{"10.0.0.1:8080"}}, "127.0.0.1:0")
 	p := b.Open(t, "http://"+at+"/code", browser.Projector)
 	p.WaitText("#none", "Nobody is here yet.")
-	assert.Equal(t, "workshop watch -wall 10.0.0.1:8080/code -name NAME", p.Text("#join"))
+	assert.Equal(t, "go tool workshop watch -wall 10.0.0.1:8080/code -name NAME", p.Text("#join"))
 	assert.Equal(t, 3, p.Count("#plan li"))
 	assert.Equal(t, "2 35 min", p.Text("#plan li:nth-child(2) div"))
 
