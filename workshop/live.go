@@ -31,7 +31,7 @@ page, or all the time after Space. ^C ends the command and the server.
   workshop live -- ./container run sh
 
 The page is for this machine only, unless -addr says otherwise. Its address
-has a secret part: who has the address lets the program go on.`,
+has a secret part: anybody who has it can let the program go on.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{
 				Name: "addr", Destination: &address, Value: "127.0.0.1:0",
@@ -67,8 +67,8 @@ func showLive(ctx context.Context, address string, command []string) error {
 	}
 	defer server.Close()
 	go func() { _ = server.Serve(listener) }() // until it is closed
-	fmt.Fprintf(os.Stderr, "open http://%s%s and press → (^C ends it)\n", listener.Addr(),
-		page.Path())
+	fmt.Fprintf(os.Stderr, "open http://%s%s and press → (^C ends it)\n",
+		reachable(listener.Addr())[0], page.Path())
 	r, err := recordLive(ctx, page, command)
 	if err != nil {
 		return fmt.Errorf("live: %w", err)
