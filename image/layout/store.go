@@ -113,7 +113,9 @@ func (s *Store) afterStart() error {
 		return nil
 	}
 	if _, err := s.collect(); err != nil {
-		return err
+		// The store is damaged. What is to help, check or rm, is a command, too; the next one tries
+		// again.
+		return nil
 	}
 	return s.write("boot", now)
 }

@@ -276,4 +276,16 @@ func TestPowerCut(t *testing.T) {
 	_, err = s.Find("x")
 	require.NoError(t, err)
 	require.FileExists(t, s.Layer(image, 0)+"/f")
+	require.NoError(t, s.Close())
+
+	// A manifest that the disk has damaged is no reason to open nothing: how else would it be removed?
+	path := s.Blob(manifest.Digest)
+	require.NoError(t, os.Chmod(path, 0o644))
+	require.NoError(t, os.WriteFile(path, nil, 0o644))
+	require.NoError(t, os.WriteFile(bootID, []byte("a fourth"), 0o644))
+	s = open(t, dir)
+	require.NoError(t, s.RemoveName("x"))
+	require.NoError(t, s.Close())
+	s = open(t, dir)
+	require.NoFileExists(t, path)
 }
