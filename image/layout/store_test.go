@@ -278,7 +278,7 @@ func TestPowerCut(t *testing.T) {
 	require.FileExists(t, s.Layer(image, 0)+"/f")
 	require.NoError(t, s.Close())
 
-	// A manifest that the disk has damaged is no reason to open nothing: how else would it be removed?
+	// A store in which the disk has damaged a manifest is opened: how else would it be removed?
 	path := s.Blob(manifest.Digest)
 	require.NoError(t, os.Chmod(path, 0o644))
 	require.NoError(t, os.WriteFile(path, nil, 0o644))
