@@ -28,7 +28,6 @@ type Page struct {
 type person struct {
 	ID      string // of the row
 	Name    string
-	File    string
 	Score   int
 	Of      int
 	Skipped int
@@ -100,7 +99,7 @@ func Collect(files []string) (*Page, error) {
 		if err != nil {
 			return nil, err
 		}
-		who := person{Name: oneLine(clean(r.Name)), File: file, Report: r}
+		who := person{Name: oneLine(clean(r.Name)), Report: r}
 		if who.Name == "" {
 			who.Name = names[i]
 		}
