@@ -10,6 +10,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"container.example/workshop/internal/harness"
 	"container.example/workshop/workshop/wall"
@@ -74,6 +75,16 @@ func TestScreenWall(t *testing.T) {
 	require.NotContains(t, s.view(), "does not answer")
 	s.begin("1", now.Add(2*time.Second), false)
 	require.NotContains(t, s.view(), "The wall")
+}
+
+// TestWallPort advises another port where the port is taken.
+func TestWallPort(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	err = testScreen(t).app.showWall(t.Context(), taken.Addr().String(), wall.Options{})
+	require.ErrorIs(t, err, unix.EADDRINUSE)
+	require.ErrorContains(t, err, "(take another port: -addr :8081)")
 }
 
 // TestReachable says what others can type: never an address that is this machine for each of them.
