@@ -70,7 +70,7 @@ class Live {
 		} else if (this.events.readyState === EventSource.CONNECTING) {
 			this.notice.textContent = "no connection: tries again";
 		} else if (this.asked) this.notice.textContent = "the program runs";
-		else this.notice.textContent = "the program waits: → lets it go on, Space again and again";
+		else this.notice.textContent = "the program waits: → makes one call, Space keeps going";
 	}
 }
 
