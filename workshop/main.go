@@ -19,7 +19,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"container.example/workshop/internal/harness"
-	"container.example/workshop/workshop/record"
 )
 
 // Exit statuses of the command.
@@ -62,9 +61,6 @@ func asHelper() (status int, ok bool) {
 	}
 	if harness.IsStage() {
 		return harness.Stage(), true
-	}
-	if record.IsStage() {
-		return record.Stage(), true
 	}
 	what := os.Getenv(tryEnv)
 	if what == "" {

@@ -5,7 +5,6 @@ package record
 import (
 	"fmt"
 	"slices"
-	"unsafe"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
@@ -110,15 +109,4 @@ func (c condition) program(pass, stop bpf.Instruction) []bpf.Instruction {
 		p = append(p, bpf.JumpIf{Cond: bpf.JumpEqual, Val: value, SkipFalse: 1}, stop)
 	}
 	return append(p, pass)
-}
-
-// installFilter gives this thread a filter. What it starts has it too.
-func installFilter(filter []unix.SockFilter) error {
-	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0,
-		uintptr(unsafe.Pointer(&program)))
-	if errno != 0 {
-		return errno
-	}
-	return nil
 }

@@ -6,9 +6,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -27,12 +29,6 @@ import (
 const helperEnv = "RECORD_TEST"
 
 func TestMain(m *testing.M) {
-	if IsStage() {
-		if os.Getenv(helperEnv) == "library" {
-			startAsLibrary()
-		}
-		os.Exit(Stage())
-	}
 	if name := os.Getenv(helperEnv); name != "" {
 		helpers[name]()
 		os.Exit(0)
@@ -110,18 +106,17 @@ var helpers = map[string]func(){
 		}
 	},
 	"nothing": func() {},
-	"library": func() {},
 }
 
-// startAsLibrary starts a program in the stage, as a library may do that wants to know a terminal.
-func startAsLibrary() {
-	for {
-		text, err := os.ReadFile("/proc/self/status")
-		if err != nil || statusField(string(text), "TracerPid") != "0" {
-			break
-		}
+// installFilter gives this thread a filter.
+func installFilter(filter []unix.SockFilter) error {
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0,
+		uintptr(unsafe.Pointer(&program)))
+	if errno != 0 {
+		return errno
 	}
-	_ = exec.Command("true").Run()
+	return nil
 }
 
 const manyCalls = 20000
@@ -491,21 +486,6 @@ func TestUntraced(t *testing.T) {
 	requireOrder(t, r, "fork", "setsid", "exit status 7", "exit status 7")
 }
 
-// TestLibraryStarts leaves out what is started before the command.
-func TestLibraryStarts(t *testing.T) {
-	r := runHelper(t, Options{}, "library")
-	require.Equal(t, "execve "+filepath.Base(os.Args[0]), r.Steps[0].Key)
-	require.Len(t, r.Steps, 2)
-}
-
-// TestStageBegins does not take the stage for the command: the kernel may tell late that the stage
-// was executed.
-func TestStageBegins(t *testing.T) {
-	p := &process{pid: os.Getpid(), view: os.Getpid()}
-	newTracer(Options{}).executed(&thread{tid: p.pid, process: p})
-	require.Zero(t, p.program)
-}
-
 func TestOtherThreadExecutes(t *testing.T) {
 	r := runHelper(t, Options{}, "thread")
 	require.Equal(t, "status 0", r.Ended)
@@ -644,12 +624,42 @@ func TestStrippedGo(t *testing.T) {
 // TestNothingOfOurs requires that a program sees and is shown nothing of the recorder's.
 func TestNothingOfOurs(t *testing.T) {
 	r, out := run(t, Options{}, "env")
-	require.NotContains(t, out, stageEnv)
+	require.Equal(t, strings.Join(os.Environ(), "\n")+"\n", out)
 	pid := r.Steps[0].PID
 	before, after := r.Start.Processes[pid], r.After(1).Processes[pid]
 	require.Equal(t, before.Filters, after.Filters)
 	require.Equal(t, before.NoNewPrivs, after.NoNewPrivs)
 	require.Equal(t, []string{"env"}, after.Command)
+}
+
+// TestBeginsAlike requires that a program begins as it does without a recorder: with the same limit
+// of open files, descriptors, signals, process group and session.
+func TestBeginsAlike(t *testing.T) {
+	signal.Ignore(unix.SIGUSR1)
+	defer signal.Reset(unix.SIGUSR1)
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, unix.SIGUSR2)
+	defer signal.Stop(caught)
+	for _, command := range [][]string{
+		{"sh", "-c", "ulimit -n; ls /proc/self/fd; cut -d ' ' -f 5-8 /proc/$$/stat"},
+		{"grep", "-E", "^(SigBlk|SigIgn):", "/proc/self/status"},
+	} {
+		want, err := exec.Command(command[0], command[1:]...).CombinedOutput()
+		require.NoError(t, err)
+		_, out := run(t, Options{}, command...)
+		require.Equal(t, string(want), out)
+	}
+}
+
+// TestNotExecuted tells of a file that is no program, and records the attempt.
+func TestNotExecuted(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "program")
+	require.NoError(t, os.WriteFile(file, []byte("\x7fELF is all that it has"), 0o755))
+	r, out := run(t, Options{}, file)
+	require.Equal(t, fmt.Sprintf("workshop: record %q: exec format error\n", file), out)
+	require.Equal(t, []string{"execve program", "exit status 126"}, keys(r))
+	require.Equal(t, "ENOEXEC", r.Steps[0].Errno)
+	require.Equal(t, "status 126", r.Ended)
 }
 
 // TestBindsItself knows that two names are of one directory.

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"runtime"
 	"runtime/debug"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -70,16 +69,20 @@ func Run(ctx context.Context, o Options) (*Recording, error) {
 	return r.recording, r.err
 }
 
-// run starts the stage, follows it and all that it starts, and returns the recording.
+// run starts the child, follows it and all that it starts, and returns the recording. The path is
+// that of the program of the command.
 func (t *tracer) run(ctx context.Context, path string) (*Recording, error) {
 	t.readMachine()
-	letGo, err := t.startStage(path)
+	c, err := newChild(path, t.Command, [...]*os.File{t.Stdin, t.Stdout, t.Stderr})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("start the command: %w", err)
 	}
-	defer letGo.Close()
+	defer c.close()
+	if err := t.startChild(c); err != nil {
+		return nil, fmt.Errorf("start the command: %w", err)
+	}
 	t.begin()
-	if _, err := letGo.Write([]byte("!")); err != nil {
+	if err := c.goOn(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start the command: %w", err), t.killAll(""))
 	}
 	if t.Limit > 0 {
@@ -91,49 +94,28 @@ func (t *tracer) run(ctx context.Context, path string) (*Recording, error) {
 	stop := context.AfterFunc(ctx, func() { _ = t.killAll("interrupted") })
 	defer stop()
 	err = t.follow()
+	if failure := c.failure(); failure != nil && t.Stderr != nil {
+		fmt.Fprintf(t.Stderr, "workshop: record %q: %v\n", path, failure)
+	}
 	t.finish()
 	return t.recording, err
 }
 
-// startStage starts the stage of the command, which waits until something is written to letGo, and
-// begins to follow it.
-func (t *tracer) startStage(path string) (letGo *os.File, err error) {
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+// startChild starts the child, and begins to follow it.
+func (t *tracer) startChild(c *child) error {
+	pid, err := c.start()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer null.Close()
-	wait, letGo, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	defer wait.Close()
-	files := []uintptr{null.Fd(), null.Fd(), null.Fd(), wait.Fd()}
-	for i, stream := range []*os.File{t.Stdin, t.Stdout, t.Stderr} {
-		if stream != nil {
-			files[i] = stream.Fd()
-		}
-	}
-	args := append(append([]string{}, stageArgs...), t.Command...)
-	pid, err := syscall.ForkExec("/proc/self/exe", args, &syscall.ProcAttr{
-		Env:   append(withoutStage(os.Environ()), stageEnv+"="+path),
-		Files: files,
-	})
-	if err == nil {
-		err = seize(pid, traceOptions)
-		if err != nil {
-			_ = unix.Kill(pid, unix.SIGKILL)
-			_, _ = unix.Wait4(pid, nil, 0, nil)
-			err = fmt.Errorf("ptrace: %w (%s)", err, seizeHint)
-		}
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start the command: %w", err), letGo.Close())
+	if err := seize(pid, traceOptions); err != nil {
+		_ = unix.Kill(pid, unix.SIGKILL)
+		_, _ = unix.Wait4(pid, nil, 0, nil)
+		return fmt.Errorf("ptrace: %w (%s)", err, seizeHint)
 	}
 	t.root = pid
 	t.addThread(pid, &process{pid: pid, view: pid})
 	t.threads[pid].started = true
-	return letGo, nil
+	return nil
 }
 
 const seizeHint = "another program follows this one, or kernel.yama.ptrace_scope forbids it"

@@ -51,6 +51,9 @@ func (t *tracer) begin() {
 	t.host.filters = status.number("Seccomp_filters")
 	t.host.noNewPrivs = status.field("NoNewPrivs") == "1"
 	t.refresh(t.threads[t.root].process)
+	if child := t.state.Processes[t.root]; child != nil {
+		child.Command = slices.Concat(childArgs, t.Command)
+	}
 	t.recording.Start = State{
 		Processes:  maps.Clone(t.state.Processes),
 		Mounts:     maps.Clone(t.state.Mounts),

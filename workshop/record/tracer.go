@@ -215,9 +215,7 @@ func (t *tracer) born(parent *thread) {
 		p = &process{
 			pid: pid, view: pid, program: p.program,
 			filtered: p.filtered, noNewPrivs: p.noNewPrivs,
-			// What a library starts before the stage becomes the command is no part of it: lipgloss
-			// asks tmux(1) for its colours.
-			isProbe: parent.probes || p.program == 0,
+			isProbe: parent.probes,
 		}
 	}
 	hasStopped := t.addThread(tid, p)
@@ -257,9 +255,6 @@ func (t *tracer) executed(th *thread) {
 	}
 	p := th.process
 	p.view = p.pid
-	if p.program == 0 && th.call == nil {
-		return // it has become the stage only now, which has no filter yet
-	}
 	p.program++
 	if exe := readLink("/proc/" + strconv.Itoa(p.pid) + "/exe"); isOf32Bits(p.pid) {
 		t.note(filepath.Base(exe) + " is a program of 32 bits: its calls are not recorded")
@@ -328,7 +323,7 @@ func (t *tracer) entered(th *thread, info *syscallInfo) {
 	if isThis := conditions[kind.number]; !isThis.holds(c.raw) || !kind.decode(c) {
 		return
 	}
-	// The stage, which is no part of the command, executes it.
+	// The child, which is no part of the command, executes it.
 	if th.process.program > 0 {
 		c.place, th.probes = t.places.find(th, info)
 	}
