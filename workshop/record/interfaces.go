@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"net/netip"
-	"os"
 	"strconv"
 	"strings"
 )
@@ -14,7 +13,7 @@ import (
 // readInterfaces reads the interfaces of a process with what /proc/PID/net tells of them.
 func readInterfaces(p *process) []Interface {
 	read := func(name string) string {
-		text, _ := os.ReadFile(threadFile(p.pid, p.view, "net/"+name)) // an error: not there
+		text, _ := readFile(threadFile(p.pid, p.view, "net/"+name)) // an error: not there
 		return string(text)
 	}
 	all := []Interface{}

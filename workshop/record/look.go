@@ -3,6 +3,8 @@
 package record
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -19,13 +21,39 @@ import (
 // status is the text of /proc/PID/status (proc_pid_status(5)).
 type status string
 
+// readFile reads a file of /proc or of a control group. Package os would get ready to wait for it
+// besides, which takes as long as reading it; and the command waits meanwhile.
+func readFile(name string) ([]byte, error) {
+	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: name, Err: err}
+	}
+	defer unix.Close(fd)
+	text := make([]byte, 0, 4096)
+	for {
+		n, err := unix.Read(fd, text[len(text):cap(text)])
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return nil, &os.PathError{Op: "read", Path: name, Err: err}
+		case n == 0:
+			return text, nil
+		default:
+			text = slices.Grow(text[:len(text)+n], 1)
+		}
+	}
+}
+
 func readStatus(pid, tid int) status {
-	text, _ := os.ReadFile(threadFile(pid, tid, "status")) // an error: it is gone
+	text, _ := readFile(threadFile(pid, tid, "status")) // an error: it is gone
 	return status(text)
 }
 
 // threadFile is a file of /proc that tells of one thread of a process.
 func threadFile(pid, tid int, name string) string {
+	if pid == tid { // the first thread's are those of the process, and are found sooner
+		return "/proc/" + strconv.Itoa(pid) + "/" + name
+	}
 	return "/proc/" + strconv.Itoa(pid) + "/task/" + strconv.Itoa(tid) + "/" + name
 }
 
@@ -158,9 +186,9 @@ func readLink(file string) string {
 
 func readCommand(pid int) []string {
 	dir := "/proc/" + strconv.Itoa(pid)
-	text, _ := os.ReadFile(dir + "/cmdline")
+	text, _ := readFile(dir + "/cmdline")
 	if len(text) == 0 {
-		name, _ := os.ReadFile(dir + "/comm")
+		name, _ := readFile(dir + "/comm")
 		return []string{"[" + strings.TrimSpace(string(name)) + "]"}
 	}
 	return strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00")
@@ -168,7 +196,7 @@ func readCommand(pid int) []string {
 
 // readMap reads a map of ids, with one space between its numbers.
 func readMap(pid int, name string) string {
-	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/" + name)
+	text, _ := readFile("/proc/" + strconv.Itoa(pid) + "/" + name)
 	var lines []string
 	for line := range strings.Lines(string(text)) {
 		lines = append(lines, strings.Join(strings.Fields(line), " "))
@@ -179,7 +207,7 @@ func readMap(pid int, name string) string {
 // readSession reads the session and the terminal of a process (proc_pid_stat(5)).
 func readSession(pid int) (session int, terminal string) {
 	const sessionAt, terminalAt = 3, 4 // after the name in parentheses
-	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	text, _ := readFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
 	if len(fields) <= terminalAt {
 		return 0, ""
@@ -209,12 +237,11 @@ func terminalName(device uint64) string {
 
 // readMounts reads the table of mounts as a process sees it.
 func readMounts(p *process) []Mount {
-	f, err := os.Open(threadFile(p.pid, p.view, "mountinfo"))
+	text, err := readFile(threadFile(p.pid, p.view, "mountinfo"))
 	if err != nil {
 		return nil
 	}
-	defer f.Close()
-	infos, err := mountinfo.GetMountsFromReader(f, nil)
+	infos, err := mountinfo.GetMountsFromReader(bytes.NewReader(text), nil)
 	if err != nil {
 		return nil
 	}
@@ -284,7 +311,7 @@ type hierarchy struct {
 // readHierarchies reads where control groups are mounted.
 func readHierarchies() (all []hierarchy) {
 	mounts, _ := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup", "cgroup2"))
-	text, _ := os.ReadFile("/proc/self/cgroup")
+	text, _ := readFile("/proc/self/cgroup")
 	for line := range strings.Lines(string(text)) {
 		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
 		if len(fields) != 3 {
@@ -320,7 +347,7 @@ func hasControllers(options, controllers string) bool {
 // readCgroupNames reads the control groups of a process, by the names of State.Cgroups. The roots
 // of the hierarchies are left out: nothing is limited there.
 func readCgroupNames(pid int) (names []string) {
-	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
+	text, _ := readFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
 	for line := range strings.Lines(string(text)) {
 		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
 		if len(fields) == 3 && fields[2] != "/" {
@@ -374,7 +401,7 @@ func (h *host) readCgroup(name string) *Cgroup {
 	if dir == "" {
 		return nil
 	}
-	text, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	text, err := readFile(filepath.Join(dir, "cgroup.procs"))
 	if err != nil {
 		return nil
 	}
@@ -390,7 +417,7 @@ func (h *host) readCgroup(name string) *Cgroup {
 		names = cgroupFiles
 	}
 	for _, name := range names {
-		if text, err := os.ReadFile(dir + "/" + name); err == nil {
+		if text, err := readFile(dir + "/" + name); err == nil {
 			group.Files[name] = strings.TrimSpace(string(text))
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
-	"os"
 	"strconv"
 	"strings"
 
@@ -77,7 +76,7 @@ func (c *call) netlinkProtocol(socket string) int {
 		return protocol
 	}
 	inode := strings.TrimSuffix(strings.TrimPrefix(socket, "socket:["), "]")
-	text, err := os.ReadFile(c.proc("net/netlink"))
+	text, err := readFile(c.proc("net/netlink"))
 	if err != nil {
 		return -1
 	}
@@ -106,7 +105,7 @@ func (c *call) interfaceName(index int) string {
 		{"net/dev_mcast", 0, 1, 10},
 		{"net/if_inet6", 1, 5, 16},
 	} {
-		text, _ := os.ReadFile(c.proc(file.name))
+		text, _ := readFile(c.proc(file.name))
 		for line := range strings.Lines(string(text)) {
 			fields := strings.Fields(line)
 			if len(fields) <= max(file.number, file.title) {

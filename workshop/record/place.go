@@ -3,9 +3,9 @@
 package record
 
 import (
-	"bufio"
 	"debug/dwarf"
 	"debug/elf"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -139,24 +139,28 @@ func readProgram(file string) *program {
 func (p *program) locate(pid int) *loaded {
 	dir := "/proc/" + strconv.Itoa(pid)
 	exe := readLink(dir + "/exe")
-	f, err := os.Open(dir + "/maps")
+	text, err := readFile(dir + "/maps")
 	if err != nil {
 		return nil
 	}
-	defer f.Close()
 	l := &loaded{program: p}
-	for lines := bufio.NewScanner(f); lines.Scan(); {
+	for line := range strings.Lines(string(text)) {
+		if !strings.HasSuffix(line, " "+exe+"\n") {
+			continue
+		}
 		// START-END rwxp OFFSET MAJOR:MINOR INODE NAME
-		var start, end, offset uint64
-		var rights string
-		n, _ := fmt.Sscanf(lines.Text(), "%x-%x %s %x", &start, &end, &rights, &offset)
-		if n != 4 || !strings.HasSuffix(lines.Text(), exe) {
+		fields := strings.Fields(line)
+		from, to, _ := strings.Cut(fields[0], "-")
+		start, err1 := strconv.ParseUint(from, 16, 64)
+		end, err2 := strconv.ParseUint(to, 16, 64)
+		offset, err3 := strconv.ParseUint(fields[2], 16, 64)
+		if errors.Join(err1, err2, err3) != nil {
 			continue
 		}
 		if l.end == 0 && l.bias == 0 {
 			l.bias = start - offset - p.first
 		}
-		if strings.Contains(rights, "x") {
+		if strings.Contains(fields[1], "x") {
 			if l.start == 0 {
 				l.start = start
 			}

@@ -4,7 +4,6 @@ package record
 
 import (
 	"encoding/binary"
-	"os"
 	"strconv"
 	"strings"
 	"unsafe"
@@ -139,7 +138,7 @@ func writeWord(tid int, address, word uint64) error {
 
 // processOf is the process that a thread belongs to, or 0 if it is gone.
 func processOf(tid int) int {
-	status, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/status")
+	status, err := readFile("/proc/" + strconv.Itoa(tid) + "/status")
 	if err != nil {
 		return 0
 	}

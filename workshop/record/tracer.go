@@ -206,7 +206,10 @@ func (t *tracer) full() bool { return len(t.recording.Steps) >= t.MaxSteps }
 func (t *tracer) born(parent *thread) {
 	message, err := unix.PtraceGetEventMsg(parent.tid)
 	tid := int(message)
-	pid := processOf(tid)
+	pid := parent.process.pid
+	if unix.Tgkill(pid, tid, 0) != nil { // it is no thread of that process
+		pid = processOf(tid)
+	}
 	if err != nil || pid == 0 {
 		return // they were killed
 	}
