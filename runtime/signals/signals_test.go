@@ -5,6 +5,7 @@ package signals
 import (
 	"os"
 	"os/exec"
+	"runtime"
 	"runtime/debug"
 	"testing"
 	"time"
@@ -48,8 +49,9 @@ func TestCatch(t *testing.T) {
 		// How long this process works does not concern the command (RLIMIT_CPU of getrlimit(2)).
 		const kernel = 0x80 // SI_KERNEL
 		info := [infoSize / 4]int32{int32(unix.SIGXCPU), 0, kernel}
-		_, _, errno := unix.RawSyscall(unix.SYS_RT_SIGQUEUEINFO, uintptr(unix.Getpid()),
-			uintptr(unix.SIGXCPU), uintptr(unsafe.Pointer(&info)))
+		runtime.LockOSThread() // only to itself a thread may say that the kernel sent it
+		_, _, errno := unix.RawSyscall6(unix.SYS_RT_TGSIGQUEUEINFO, uintptr(unix.Getpid()),
+			uintptr(unix.Gettid()), uintptr(unix.SIGXCPU), uintptr(unsafe.Pointer(&info)), 0, 0)
 		require.Zero(t, errno)
 		require.NoError(t, unix.Kill(unix.Getpid(), 64))
 		require.Equal(t, Signal{64, false}, c.Await())
