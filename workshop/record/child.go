@@ -16,7 +16,8 @@ import (
 
 // child is what the process needs that becomes the command. It is a copy of this process (fork(2))
 // with one thread, which makes the system calls of become. To execute this program again, as
-// os/exec would have it, takes as long as a whole container: a program of Go has much to begin with.
+// os/exec would have it, takes as long as a whole container: a program of Go has much to begin
+// with.
 //
 // In the copy there is no Go but the code: no scheduler, no heap, no stack that grows. All that it
 // looks at is here before it is made.
@@ -212,7 +213,8 @@ func (c *child) prepare() syscall.Errno {
 	dropHandlers()
 	errno = c.install()
 	if errno == unix.EACCES {
-		// An ordinary user may have a filter only by giving up what set-user-ID programs would give.
+		// An ordinary user may have a filter only by giving up what set-user-ID programs
+		// would give.
 		syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0)
 		errno = c.install()
 	}
