@@ -342,7 +342,7 @@ exec unshare --pid --fork --mount --propagation unchanged -- \
 	{
 		name:    "a host without /proc",
 		step:    "step1-skeleton",
-		program: "#!/bin/sh\ntest \"$1\" = run || exit 2\nshift\n\"$@\"\numount /proc\n",
+		program: "#!/bin/sh\ntest \"$1\" = run || exit 2\nshift\n\"$@\"\numount /proc\nsleep 1\n",
 		about:   "step3-rootfs/host-mounts-unchanged",
 		says:    []string{"taken away: mount proc /proc"},
 	},

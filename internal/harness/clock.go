@@ -31,6 +31,12 @@ func newClock(tick time.Duration) *clock {
 
 // look looks at all processes, and returns what the clock shows. It is called at each tick.
 func (c *clock) look() time.Duration {
+	if !isProcOurs() { // then only time is left to go by
+		at := time.Now()
+		c.had += min(at.Sub(c.last), 2*c.tick)
+		c.last = at
+		return c.had
+	}
 	at, used, rest, busy := time.Now(), processorTime(), restOfMachine(), wantProcessor()
 	elapsed := min(at.Sub(c.last), 2*c.tick) // this process may have got no processor either
 	switch {
@@ -44,6 +50,13 @@ func (c *clock) look() time.Duration {
 	}
 	c.last, c.used, c.rest = at, used, rest
 	return c.had
+}
+
+// isProcOurs tells whether /proc is that of the throw-away host. A program may have unmounted it,
+// and below it is that of the machine.
+func isProcOurs() bool {
+	self, _ := os.Readlink("/proc/self")
+	return self == strconv.Itoa(os.Getpid())
 }
 
 // userHZ is the unit of times in proc_pid_stat(5). The kernel converts to it for all programs.

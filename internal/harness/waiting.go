@@ -39,6 +39,9 @@ var idle = map[int]bool{unix.SYS_FUTEX: true, unix.SYS_EPOLL_PWAIT: true, unix.S
 // whoWaits says which process of the program was still there, and what it was waiting for: the last
 // in line, because those above it wait for it.
 func whoWaits() string {
+	if !isProcOurs() {
+		return "something was still running; without /proc nobody can tell what"
+	}
 	var pids []int
 	entries, _ := filepath.Glob("/proc/[0-9]*")
 	for _, entry := range entries {
