@@ -269,8 +269,11 @@ func (p *Plan) DefaultAction(s unix.Signal) {
 }
 
 // UnblockSignals unblocks all signals.
-func (p *Plan) UnblockSignals() {
-	p.add(unix.SYS_RT_SIGPROCMASK, num(unix.SIG_SETMASK), value(p, uint64(0)), num(0), num(8))
+func (p *Plan) UnblockSignals() { p.BlockSignals(0) }
+
+// BlockSignals blocks these signals, bit by bit from SIGHUP on, and unblocks all others.
+func (p *Plan) BlockSignals(mask uint64) {
+	p.add(unix.SYS_RT_SIGPROCMASK, num(unix.SIG_SETMASK), value(p, mask), num(0), num(8))
 }
 
 // Seccomp makes a filter that of the child and of what it executes, for good.

@@ -56,6 +56,7 @@ type shared struct {
 	parent   unix.PollFd
 	patience unix.Timespec
 	now      unix.Timespec
+	status   uintptr // of a child that does not become the command
 	calls    [maxCalls]call
 	stack    [stackSize]byte // of the child
 }
@@ -80,6 +81,7 @@ type Plan struct {
 	groups  []group
 	child   int        // its pid, or 0 until Start
 	keyring unix.Errno // of joining a session keyring for the child
+	keeps   bool       // the child keeps the session keyring of the caller
 	// interrupted is asked now and then while this process waits, and interrupt is what it said.
 	interrupted func() error
 	interrupt   error
@@ -143,6 +145,7 @@ func New(watch Watch) (*Plan, error) {
 		named:   map[int]string{},
 	}
 	p.at = running
+	p.status = exitFailed
 	p.parent = unix.PollFd{Fd: -1, Events: unix.POLLIN} // none: poll(2) passes over it
 	p.patience = unix.Timespec{Sec: 1}
 	return p, nil

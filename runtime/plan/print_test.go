@@ -158,7 +158,7 @@ func everyCall(p *Plan, lines func(want ...string)) {
 	lines(`rt_sigaction(SIGHUP, SIG_IGN)`)
 	p.UnblockSignals()
 	lines(`rt_sigprocmask(SIG_SETMASK, [])`)
-	p.add(unix.SYS_RT_SIGPROCMASK, num(unix.SIG_SETMASK), value(p, uint64(1<<0|1<<14|1<<39)))
+	p.BlockSignals(1<<0 | 1<<14 | 1<<39)
 	lines(`rt_sigprocmask(SIG_SETMASK, [SIGHUP SIGTERM 40])`)
 	p.Seccomp(make([]unix.SockFilter, 156))
 	lines(`seccomp(SECCOMP_SET_MODE_FILTER, 156 instructions)`)

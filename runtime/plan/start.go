@@ -56,7 +56,7 @@ func (p *Plan) Start(flags uintptr, cgroup int) (pid int, err error) {
 	if err := beDumpable(); err != nil {
 		return 0, err
 	}
-	pid, errno, keyring := clone(args, p.shared)
+	pid, errno, keyring := clone(args, p.shared, p.keeps)
 	p.keyring = keyring
 	switch {
 	case keyring != 0 && !canDoWithoutKeyring(keyring):
@@ -83,12 +83,16 @@ func keyringError(errno unix.Errno) error {
 //
 //go:nosplit
 //go:norace
-func clone(args *cloneArgs, list *shared) (pid int, errno, keyring syscall.Errno) {
+func clone(
+	args *cloneArgs, list *shared, keepKeyring bool,
+) (pid int, errno, keyring syscall.Errno) {
 	all, before := ^uint64(0), uint64(0)
 	setMask, old := uintptr(unsafe.Pointer(&all)), uintptr(unsafe.Pointer(&before))
 	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, setMask, old, 8, 0, 0)
-	_, _, keyring = syscall.RawSyscall6(unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0,
-		0, 0)
+	if !keepKeyring {
+		_, _, keyring = syscall.RawSyscall6(unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING,
+			0, 0, 0, 0, 0)
+	}
 	r := -int(keyring)
 	if keyring == 0 || canDoWithoutKeyring(keyring) {
 		r = clone3(args, unsafe.Sizeof(*args), list)
@@ -148,7 +152,7 @@ func run(list *shared) {
 			store(&list.at, i+1)
 			futex(&list.at, futexWake, 1)
 			if list.await(ready) {
-				exit()
+				exit(list)
 			}
 		}
 		c := list.call(uintptr(i))
@@ -160,14 +164,14 @@ func run(list *shared) {
 			i += uint32(c.skip)
 		}
 	}
-	exit()
+	exit(list)
 }
 
 //go:nosplit
 //go:norace
-func exit() {
+func exit(list *shared) {
 	for {
-		syscall.RawSyscall(unix.SYS_EXIT_GROUP, exitFailed, 0, 0)
+		syscall.RawSyscall(unix.SYS_EXIT_GROUP, list.status, 0, 0)
 	}
 }
 
@@ -191,6 +195,13 @@ func (list *shared) await(ready uint32) (orphaned bool) {
 
 // exitFailed is the exit status of a runtime that could not make the container.
 const exitFailed = 125
+
+// ExitStatus is that of a child that does not become the command. Without it, it is the one of a
+// runtime that could not make the container.
+func (p *Plan) ExitStatus(status int) { p.status = uintptr(status) }
+
+// KeepKeyring has the child keep the session keyring of the caller. It is called before Start.
+func (p *Plan) KeepKeyring() { p.keeps = true }
 
 // call is list.calls[i] without the check of the index, which would panic.
 //

@@ -106,6 +106,9 @@ var helpers = map[string]func(){
 		}
 	},
 	"nothing": func() {},
+	"keyring": func() {
+		fmt.Println(unix.KeyctlGetKeyringID(unix.KEY_SPEC_SESSION_KEYRING, false))
+	},
 }
 
 // installFilter gives this thread a filter.
@@ -633,16 +636,18 @@ func TestNothingOfOurs(t *testing.T) {
 }
 
 // TestBeginsAlike requires that a program begins as it does without a recorder: with the same limit
-// of open files, descriptors, signals, process group and session.
+// of open files, descriptors, signals, process group, session and keys.
 func TestBeginsAlike(t *testing.T) {
 	signal.Ignore(unix.SIGUSR1)
 	defer signal.Reset(unix.SIGUSR1)
 	caught := make(chan os.Signal, 1)
 	signal.Notify(caught, unix.SIGUSR2)
 	defer signal.Stop(caught)
+	t.Setenv(helperEnv, "keyring")
 	for _, command := range [][]string{
 		{"sh", "-c", "ulimit -n; ls /proc/self/fd; cut -d ' ' -f 5-8 /proc/$$/stat"},
 		{"grep", "-E", "^(SigBlk|SigIgn):", "/proc/self/status"},
+		{os.Args[0]},
 	} {
 		want, err := exec.Command(command[0], command[1:]...).CombinedOutput()
 		require.NoError(t, err)

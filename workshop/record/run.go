@@ -10,9 +10,12 @@ import (
 	"os/exec"
 	"runtime"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"container.example/workshop/runtime/plan"
 )
 
 // Options say what to record, and how much of it.
@@ -82,7 +85,7 @@ func (t *tracer) run(ctx context.Context, path string) (*Recording, error) {
 		return nil, fmt.Errorf("start the command: %w", err)
 	}
 	t.begin()
-	if err := c.goOn(); err != nil {
+	if err := c.plan.Release(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start the command: %w", err), t.killAll(""))
 	}
 	if t.Limit > 0 {
@@ -94,8 +97,8 @@ func (t *tracer) run(ctx context.Context, path string) (*Recording, error) {
 	stop := context.AfterFunc(ctx, func() { _ = t.killAll("interrupted") })
 	defer stop()
 	err = t.follow()
-	if failure := c.failure(); failure != nil && t.Stderr != nil {
-		fmt.Fprintf(t.Stderr, "workshop: record %q: %v\n", path, failure)
+	if refused := (*plan.Error)(nil); errors.As(c.plan.Failed(), &refused) && t.Stderr != nil {
+		fmt.Fprintf(t.Stderr, "workshop: record %q: %v\n", path, refused.Cause)
 	}
 	t.finish()
 	return t.recording, err
@@ -103,9 +106,11 @@ func (t *tracer) run(ctx context.Context, path string) (*Recording, error) {
 
 // startChild starts the child, and begins to follow it.
 func (t *tracer) startChild(c *child) error {
-	pid, err := c.start()
+	syscall.ForkLock.Lock() // no descriptor is open at that moment that another program is to get
+	pid, err := c.plan.Start(0, -1)
+	syscall.ForkLock.Unlock()
 	if err != nil {
-		return err
+		return fmt.Errorf("clone3: %w", err)
 	}
 	if err := seize(pid, traceOptions); err != nil {
 		_ = unix.Kill(pid, unix.SIGKILL)
