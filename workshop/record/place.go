@@ -11,13 +11,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
 // places finds the lines of source that make calls.
 type places struct {
-	programs map[string]*program // by device, inode and time of the file
+	// programs are by device, inode and time of the file. The first may still be read.
+	programs map[string]func() *program
 	// current are the programs of processes, by how many programs the process executed before.
 	current map[[2]int]*loaded
 }
@@ -30,7 +32,7 @@ type loaded struct {
 }
 
 func newPlaces() places {
-	return places{programs: map[string]*program{}, current: map[[2]int]*loaded{}}
+	return places{programs: map[string]func() *program{}, current: map[[2]int]*loaded{}}
 }
 
 // find is the place of the call that a thread is about to make, or nil if it is not known. isProbe
@@ -68,22 +70,47 @@ func (p *places) load(process *process) *loaded {
 		return l
 	}
 	exe := "/proc/" + strconv.Itoa(process.pid) + "/exe"
-	var st unix.Stat_t
-	if err := unix.Stat(exe, &st); err != nil {
+	name := fileName(exe)
+	if name == "" {
 		return nil
 	}
-	name := fmt.Sprint(st.Dev, " ", st.Ino, " ", st.Mtim)
-	known, ok := p.programs[name]
+	read, ok := p.programs[name]
 	if !ok {
-		known = readProgram(exe)
-		p.programs[name] = known
+		read = sync.OnceValue(func() *program { return readProgram(exe) })
+		p.programs[name] = read
 	}
 	var l *loaded
-	if known != nil {
+	if known := read(); known != nil {
 		l = known.locate(process.pid)
 	}
 	p.current[key] = l
 	return l
+}
+
+// readAhead reads the program of the command beside the command, which need not wait for it then.
+func (p *places) readAhead(path string) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a FIFO would wait
+	if err != nil {
+		return
+	}
+	// It is the file that is read, whatever the path leads to later.
+	self := "/proc/self/fd/" + strconv.Itoa(int(f.Fd()))
+	read := sync.OnceValue(func() *program {
+		defer f.Close()
+		return readProgram(self)
+	})
+	p.programs[fileName(self)] = read
+	go read()
+}
+
+// fileName tells a file from all others, and from what it was before it was written again. It is ""
+// if the file is not there.
+func fileName(path string) string {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return ""
+	}
+	return fmt.Sprint(st.Dev, " ", st.Ino, " ", st.Mtim)
 }
 
 // program is what is known of an executable file.

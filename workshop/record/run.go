@@ -84,6 +84,7 @@ func (t *tracer) run(ctx context.Context, path string) (*Recording, error) {
 	if err := t.startChild(c); err != nil {
 		return nil, fmt.Errorf("start the command: %w", err)
 	}
+	t.places.readAhead(path)
 	t.begin()
 	if err := c.plan.Release(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start the command: %w", err), t.killAll(""))
