@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -96,6 +97,11 @@ this program, which ends with 0 if the recording was written.`,
 // recordCommand runs a command until it ends. The interrupt key is for the command, which shares
 // the terminal: what it makes of it is recorded.
 func recordCommand(ctx context.Context, o record.Options) (*record.Recording, error) {
+	// The command waits at each call while it is looked at. A recording is small, and what is read
+	// for it is thrown away at once. It stays so until this program ends: to set it back would
+	// collect all that while the recording is written.
+	const percent = 400
+	debug.SetGCPercent(percent)
 	ctx, stop := signal.NotifyContext(context.WithoutCancel(ctx), unix.SIGTERM, unix.SIGHUP)
 	defer stop()
 	return record.Run(ctx, o)

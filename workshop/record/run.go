@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -51,10 +50,6 @@ func Run(ctx context.Context, o Options) (*Recording, error) {
 	if o.MaxSteps == 0 {
 		o.MaxSteps = DefaultSteps
 	}
-	// The command waits at each call while it is looked at. A recording is small, and what is read
-	// for it is thrown away at once: collected less often, it costs a fifth less.
-	const percent = 400
-	defer debug.SetGCPercent(debug.SetGCPercent(percent))
 	type result struct {
 		recording *Recording
 		err       error
