@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"container.example/workshop/internal/harness"
+	"container.example/workshop/internal/lazyregexp"
 )
 
 // A cause is why a program failed, as far as that can be told: a system call and its error.
@@ -73,10 +74,10 @@ func findCause(e harness.Event) (c cause) {
 }
 
 var (
-	quotedRE = regexp.MustCompile(`"([^"]*)"`)
-	pathRE   = regexp.MustCompile(`(?m)(/[\w.-]+){2,}`)
+	quotedRE = lazyregexp.New(`"([^"]*)"`)
+	pathRE   = lazyregexp.New(`(?m)(/[\w.-]+){2,}`)
 	// sourceRE matches what a trace names.
-	sourceRE = regexp.MustCompile(`^/rustc/|\.(c|cc|cpp|go|java|js|kt|nim|php|pl|py|rb|rs|sh)$`)
+	sourceRE = lazyregexp.New(`^/rustc/|\.(c|cc|cpp|go|java|js|kt|nim|php|pl|py|rb|rs|sh)$`)
 )
 
 // blame is the system call that is to blame for a failure, or nil.
@@ -233,20 +234,20 @@ func errnoIn(text string) string {
 
 // callNames are the ways in which programs name system calls.
 var callNames = []struct {
-	words *regexp.Regexp
+	words lazyregexp.Regexp
 	call  string
 }{
-	{regexp.MustCompile(`(?i)pivot_?root`), "pivot_root"},
-	{regexp.MustCompile(`(?i)\bchroot`), "chroot"},
-	{regexp.MustCompile(`(?i)\bu(n)?mount`), "umount2"},
-	{regexp.MustCompile(`(?i)\bmount`), "mount"},
-	{regexp.MustCompile(`(?i)\bmkdir`), "mkdirat"},
-	{regexp.MustCompile(`(?i)\bchdir`), "chdir"},
-	{regexp.MustCompile(`(?i)sethostname`), "sethostname"},
-	{regexp.MustCompile(`(?i)\bunshare`), "unshare"},
-	{regexp.MustCompile(`(?i)fork/exec|\bexecv|\bexec:`), "execve"},
-	{regexp.MustCompile(`(?i)\bclone\b`), "clone"},
-	{regexp.MustCompile(`(?i)/sys/fs/cgroup`), "openat"},
+	{lazyregexp.New(`(?i)pivot_?root`), "pivot_root"},
+	{lazyregexp.New(`(?i)\bchroot`), "chroot"},
+	{lazyregexp.New(`(?i)\bu(n)?mount`), "umount2"},
+	{lazyregexp.New(`(?i)\bmount`), "mount"},
+	{lazyregexp.New(`(?i)\bmkdir`), "mkdirat"},
+	{lazyregexp.New(`(?i)\bchdir`), "chdir"},
+	{lazyregexp.New(`(?i)sethostname`), "sethostname"},
+	{lazyregexp.New(`(?i)\bunshare`), "unshare"},
+	{lazyregexp.New(`(?i)fork/exec|\bexecv|\bexec:`), "execve"},
+	{lazyregexp.New(`(?i)\bclone\b`), "clone"},
+	{lazyregexp.New(`(?i)/sys/fs/cgroup`), "openat"},
 }
 
 func callIn(text string) string {
@@ -443,7 +444,7 @@ func noFile(c cause) string {
 }
 
 // rootRE matches what people call a root file system.
-var rootRE = regexp.MustCompile(`(?i)root|fs/?$`)
+var rootRE = lazyregexp.New(`(?i)root|fs/?$`)
 
 // ranCommand is the command of the container, if there is no flag before it.
 func ranCommand(e harness.Event) string {
@@ -632,10 +633,10 @@ func noFormat(cause) string {
 }
 
 var (
-	indexRE   = regexp.MustCompile(`(?i)out of (range|bounds)|IndexError`)
-	ownWordRE = regexp.MustCompile(`(?i)["\x60'](run|child)["\x60']: (executable file )?not found` +
+	indexRE   = lazyregexp.New(`(?i)out of (range|bounds)|IndexError`)
+	ownWordRE = lazyregexp.New(`(?i)["\x60'](run|child)["\x60']: (executable file )?not found` +
 		`|\b(run|child): not found`)
-	noFlagRE = regexp.MustCompile(`(?i)flag provided but not defined|unrecognized option|` +
+	noFlagRE = lazyregexp.New(`(?i)flag provided but not defined|unrecognized option|` +
 		`unknown (option|flag|shorthand)`)
 )
 

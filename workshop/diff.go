@@ -13,12 +13,13 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/urfave/cli/v3"
+
+	"container.example/workshop/internal/lazyregexp"
 )
 
 func (a *app) diff() *cli.Command {
@@ -333,7 +334,7 @@ func (m moved) gone(before declaration, after string) {
 	}
 }
 
-var hunk = regexp.MustCompile(`^@@ .* @@$`)
+var hunk = lazyregexp.New(`^@@ .* @@$`)
 
 // printDiff prints the lines of a diff in the colours that one is used to. A line that was
 // somewhere else before is not new, and says so.

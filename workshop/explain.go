@@ -12,6 +12,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"container.example/workshop/internal/harness"
+	"container.example/workshop/internal/lazyregexp"
 )
 
 // explanation is a failure in words.
@@ -52,7 +53,7 @@ func environment(e harness.Event) string {
 	return strings.Join(set, " ")
 }
 
-var condition = regexp.MustCompile(`^\[[^]]+\]\s*`)
+var condition = lazyregexp.New(`^\[[^]]+\]\s*`)
 
 func parseCommand(line string) (c command) {
 	line = strings.TrimSpace(line)
@@ -84,10 +85,10 @@ func commandLine(ran string) string {
 }
 
 var (
-	exitStatus = regexp.MustCompile(`exit status (-?\d+), want (\d+)`)
-	anyStatus  = regexp.MustCompile(`exit status (\d+)`)
-	matchCount = regexp.MustCompile(`have (\d+) matches`)
-	plainRE    = regexp.MustCompile(`^\^?[\w ,.:/=-]*\$?$`)
+	exitStatus = lazyregexp.New(`exit status (-?\d+), want (\d+)`)
+	anyStatus  = lazyregexp.New(`exit status (\d+)`)
+	matchCount = lazyregexp.New(`have (\d+) matches`)
+	plainRE    = lazyregexp.New(`^\^?[\w ,.:/=-]*\$?$`)
 )
 
 // pattern is a regular expression in words.
@@ -585,7 +586,7 @@ func (a *app) describeFailure(p *place, e harness.Event) error {
 	return nil
 }
 
-var manRE = regexp.MustCompile(`([a-z_0-9A-Z][a-z_0-9A-Z.]*)\(([1-8])\)`)
+var manRE = lazyregexp.New(`([a-z_0-9A-Z][a-z_0-9A-Z.]*)\(([1-8])\)`)
 
 // manPage is the command that shows the man pages that the text names, and where the web has one of
 // them: the overview in section 7, if it is among them.

@@ -5,10 +5,10 @@ package main
 import (
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"container.example/workshop/internal/harness"
+	"container.example/workshop/internal/lazyregexp"
 )
 
 // This file has more of the clues from what a program did, where no call that failed is to blame.
@@ -39,7 +39,7 @@ func flagNotKnown(e harness.Event) string {
 }
 
 // unknownRE matches what programs say of a flag, or of a command, that they do not know.
-var unknownRE = regexp.MustCompile(`(?i)not found|no such|unknown|not defined|unrecogni[sz]ed|` +
+var unknownRE = lazyregexp.New(`(?i)not found|no such|unknown|not defined|unrecogni[sz]ed|` +
 	`invalid option|no flag`)
 
 // mountsShared is for a program whose container and host see the mounts of one another.
@@ -115,7 +115,7 @@ func helperFailed(e harness.Event) string {
 }
 
 // toolRE matches what fetches and unpacks root file systems.
-var toolRE = regexp.MustCompile(`/(curl|wget|tar|unzip|docker|podman|skopeo|git|debootstrap)$`)
+var toolRE = lazyregexp.New(`/(curl|wget|tar|unzip|docker|podman|skopeo|git|debootstrap)$`)
 
 // noNetwork is for a program that fails because it finds no network.
 func noNetwork(e harness.Event) string {
@@ -128,5 +128,5 @@ func noNetwork(e harness.Event) string {
 }
 
 // networkRE matches what programs say where there is no network.
-var networkRE = regexp.MustCompile(`(?i)network is unreachable|default route|no such host|` +
+var networkRE = lazyregexp.New(`(?i)network is unreachable|default route|no such host|` +
 	`resolve host|name resolution|name or service not known|getaddrinfo|ENETUNREACH`)

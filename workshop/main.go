@@ -12,13 +12,13 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/urfave/cli/v3"
 	"golang.org/x/sys/unix"
 
 	"container.example/workshop/internal/harness"
+	"container.example/workshop/internal/lazyregexp"
 )
 
 // Exit statuses of the command.
@@ -192,7 +192,7 @@ func shellWord(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
-var plainWord = regexp.MustCompile(`^[\w./+:@%,=-]+$`)
+var plainWord = lazyregexp.New(`^[\w./+:@%,=-]+$`)
 
 // moduleRoot is the directory of the workshop's module, at or above the working directory.
 func moduleRoot() (string, error) {

@@ -10,12 +10,12 @@ import (
 	"go/token"
 	"maps"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v3"
 
+	"container.example/workshop/internal/lazyregexp"
 	"container.example/workshop/internal/lessons"
 )
 
@@ -188,7 +188,7 @@ func outline(text string) string {
 }
 
 // chapterMark is how a line says to which chapter it belongs.
-var chapterMark = regexp.MustCompile(`\s*// [a-z]( [a-z])*$`)
+var chapterMark = lazyregexp.New(`\s*// [a-z]( [a-z])*$`)
 
 // commented makes a comment of a line.
 func commented(line string) string {

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +16,8 @@ import (
 	"github.com/moby/sys/capability"
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
+
+	"container.example/workshop/internal/lazyregexp"
 )
 
 // inspect reads all that /proc and /sys/fs/cgroup tell about a process.
@@ -257,7 +258,7 @@ func (r *inspection) readCapabilities(pid int) error {
 	return nil
 }
 
-var limitLine = regexp.MustCompile(`(?m)^Max (.+?)  +(\S+)  +(\S+) *(\S*) *$`)
+var limitLine = lazyregexp.New(`(?m)^Max (.+?)  +(\S+)  +(\S+) *(\S*) *$`)
 
 func (r *inspection) readLimits(pid int) error {
 	own, err := os.ReadFile(procFile(pid, "limits"))

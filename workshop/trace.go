@@ -7,55 +7,56 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"container.example/workshop/internal/lazyregexp"
 )
 
 // This file reads what the runtimes of some languages write when a program of theirs has a bug.
 
 var (
-	panicRE = regexp.MustCompile(`(?m)^(panic: .*|fatal error: .*|` +
+	panicRE = lazyregexp.New(`(?m)^(panic: .*|fatal error: .*|` +
 		`Traceback \(most recent call last\):|` +
 		`thread '.*' .*panicked at .*|Segmentation fault.*)$`)
-	frameRE  = regexp.MustCompile(`(?m)^\s+(/\S+\.go):(\d+)`)
-	pythonRE = regexp.MustCompile(`(?m)^(\w+(?:Error|Exception|Interrupt)\b.*)$`)
-	calledRE = regexp.MustCompile(`(?m)^  File "([^"]+)", line (\d+), in \S+\n    (.*)$`)
-	rustRE   = regexp.MustCompile(`panicked at (?:'(.*)', )?(\S+:\d+)(?::\d+)?:?\n?(.*)`)
+	frameRE  = lazyregexp.New(`(?m)^\s+(/\S+\.go):(\d+)`)
+	pythonRE = lazyregexp.New(`(?m)^(\w+(?:Error|Exception|Interrupt)\b.*)$`)
+	calledRE = lazyregexp.New(`(?m)^  File "([^"]+)", line (\d+), in \S+\n    (.*)$`)
+	rustRE   = lazyregexp.New(`panicked at (?:'(.*)', )?(\S+:\d+)(?::\d+)?:?\n?(.*)`)
 	// main.rb:3:in `cp': no such file (Errno::ENOENT)
-	rubyRE      = regexp.MustCompile(`(?m)^(\S+:\d+):in [\x60'].*?': (.*) \((\w+(?:::\w+)*)\)$`)
-	rubyFrameRE = regexp.MustCompile(`(?m)^(?:\tfrom )?(\S+?):(\d+):in `)
+	rubyRE      = lazyregexp.New(`(?m)^(\S+:\d+):in [\x60'].*?': (.*) \((\w+(?:::\w+)*)\)$`)
+	rubyFrameRE = lazyregexp.New(`(?m)^(?:\tfrom )?(\S+?):(\d+):in `)
 	// main.nim(3) main, and below all of these the error
-	nimRE      = regexp.MustCompile(`(?m)^Error: unhandled exception: ((?:.*\n?)+?.*) \[(\w+)\]$`)
-	nimFrameRE = regexp.MustCompile(`(?m)^(\S+\.nim)\((\d+)\) `)
+	nimRE      = lazyregexp.New(`(?m)^Error: unhandled exception: ((?:.*\n?)+?.*) \[(\w+)\]$`)
+	nimFrameRE = lazyregexp.New(`(?m)^(\S+\.nim)\((\d+)\) `)
 	// PHP Fatal error:  Uncaught Error: text in main.php:3
-	phpRE = regexp.MustCompile(`(?m)^PHP Fatal error:  (?:Uncaught )?(.*) in \S+?` +
+	phpRE = lazyregexp.New(`(?m)^PHP Fatal error:  (?:Uncaught )?(.*) in \S+?` +
 		`(?::| on line )\d+$`)
 	// an Error: text, and at main (file.js:3:4) below it
-	nodeRE = regexp.MustCompile(`(?m)^(?:Uncaught )?(\w*Error(?: \[\w+\])?: .*)\n` +
+	nodeRE = lazyregexp.New(`(?m)^(?:Uncaught )?(\w*Error(?: \[\w+\])?: .*)\n` +
 		`(?:.*\n)*?\s+at .*:\d+:\d+\)?$`)
-	nodeFrameRE = regexp.MustCompile(`(?m)^\s+at (?:.*\()?(?:file://)?(/\S+?):(\d+):\d+\)?$`)
+	nodeFrameRE = lazyregexp.New(`(?m)^\s+at (?:.*\()?(?:file://)?(/\S+?):(\d+):\d+\)?$`)
 	// Exception in thread "main" an.Error: text, and at Main.main(Main.java:3) below it
-	javaRE      = regexp.MustCompile(`(?m)^Exception in thread "\S+" (.*)$`)
-	javaFrameRE = regexp.MustCompile(`(?m)^\s+at (?:[\w.$/@]*?)\((\w+\.\w+):(\d+)\)$`)
+	javaRE      = lazyregexp.New(`(?m)^Exception in thread "\S+" (.*)$`)
+	javaFrameRE = lazyregexp.New(`(?m)^\s+at (?:[\w.$/@]*?)\((\w+\.\w+):(\d+)\)$`)
 )
 
 // ofLibraries matches files that are not of the program.
-var ofLibraries = regexp.MustCompile(`^/usr/lib/|/lib/(python|ruby|nim)|/gems/|` +
+var ofLibraries = lazyregexp.New(`^/usr/lib/|/lib/(python|ruby|nim)|/gems/|` +
 	`/node_modules/|^node:`)
 
 // traces are those of other languages: how they name the error and the places, innermost first.
 var traces = []struct {
-	bug   *regexp.Regexp // with the error as its first group
-	text  string         // what is told of the error
-	frame *regexp.Regexp // with the file and the line
+	bug   lazyregexp.Regexp // with the error as its first group
+	text  string            // what is told of the error
+	frame lazyregexp.Regexp // with the file and the line
 	// last tells that the innermost place is the last.
 	last bool
 }{
 	{bug: rubyRE, text: "$3: $2", frame: rubyFrameRE},
 	{bug: nimRE, text: "$2: $1", frame: nimFrameRE, last: true},
-	{bug: phpRE, text: "$1", frame: regexp.MustCompile(`(?m) in (\S+?)(?::| on line )(\d+)$`)},
+	{bug: phpRE, text: "$1", frame: lazyregexp.New(`(?m) in (\S+?)(?::| on line )(\d+)$`)},
 	{bug: nodeRE, text: "$1", frame: nodeFrameRE},
 	{bug: javaRE, text: "$1", frame: javaFrameRE},
 }

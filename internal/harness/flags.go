@@ -8,9 +8,10 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
+
+	"container.example/workshop/internal/lazyregexp"
 )
 
 // flagPrefix starts the condition [flag:NAME] of a script: the program takes the flag -NAME.
@@ -56,7 +57,7 @@ func takesFlag(name string) (bool, error) {
 
 // numbers are what differs from one start of a program to the next, such as process ids and
 // addresses.
-var numbers = regexp.MustCompile(`0x[0-9a-f]+|[0-9]+`)
+var numbers = lazyregexp.New(`0x[0-9a-f]+|[0-9]+`)
 
 // answer is what the program says to a flag and further arguments: its status and all that it
 // writes.

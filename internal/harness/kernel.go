@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"container.example/workshop/internal/inject"
+	"container.example/workshop/internal/lazyregexp"
 )
 
 // A Refusal is a system call of the program that failed.
@@ -67,7 +67,7 @@ var looking = []string{
 
 // ofLanguages matches the files that the runtimes of languages look for: libraries, modules,
 // translations, time zones, and what the kernel says of the machine.
-var ofLanguages = regexp.MustCompile(`^/etc/(ld\.|localtime|selinux|ssl|nsswitch)|` +
+var ofLanguages = lazyregexp.New(`^/etc/(ld\.|localtime|selinux|ssl|nsswitch)|` +
 	`^/(proc|sys)/|/(lib|lib64|share|locale|zoneinfo)/|` +
 	`\.(so|mo|py|pyc|rb|pm|pl|js|json|ini|cfg|conf)\b|pyvenv|__pycache__`)
 

@@ -7,23 +7,25 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"container.example/workshop/internal/lazyregexp"
 )
 
 // This file reads the log that testscript writes of a script: commands after "> ", what they wrote
 // after [stdout] and [stderr], and FAIL with the place and the message.
 
 var (
-	failLine = regexp.MustCompile(`(?s)(?:^|\n)FAIL: [^\n]*?:(\d+): (.*)$`)
+	failLine = lazyregexp.New(`(?s)(?:^|\n)FAIL: [^\n]*?:(\d+): (.*)$`)
 	// ended matches the line that tells how a program ended, or why it did not start.
-	ended = regexp.MustCompile(`^\[(exit status |signal: |fork/exec |exec: ).*\]$`)
+	ended = lazyregexp.New(`^\[(exit status |signal: |fork/exec |exec: ).*\]$`)
 	// endedInLine matches that after output that has no line break at its end.
-	endedInLine = regexp.MustCompile(`^(.+)\[((?:exit status |signal: )[^\[\]]*)\]$`)
+	endedInLine = lazyregexp.New(`^(.+)\[((?:exit status |signal: )[^\[\]]*)\]$`)
 	// runs matches the commands of a script that run a program.
-	runs = regexp.MustCompile(`^(\[\S+\] )*(! )?(exec|exits) `)
+	runs = lazyregexp.New(`^(\[\S+\] )*(! )?(exec|exits) `)
 	// backgroundLine is how the log names a program in the background.
-	backgroundLine = regexp.MustCompile(`^\[background\] (.*): ((?:exit status|signal:) .*)$`)
+	backgroundLine = lazyregexp.New(`^\[background\] (.*): ((?:exit status|signal:) .*)$`)
 	// ourLine matches the commands that instrument puts into a script.
-	ourLine = regexp.MustCompile(`(?m)^> (\[\S+\]\s*)*(at \d+|stage (before|after) \d+)\n`)
+	ourLine = lazyregexp.New(`(?m)^> (\[\S+\]\s*)*(at \d+|stage (before|after) \d+)\n`)
 )
 
 // readable is the log of an instrumented script in file, as if the script had run from the file

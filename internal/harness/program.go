@@ -14,6 +14,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"container.example/workshop/internal/lazyregexp"
 )
 
 // prepare fills dir with what a throw-away host needs: bin/container, the program under test;
@@ -109,7 +111,7 @@ func buildTools(dir, root string, scripts []Script) error {
 	return nil
 }
 
-var toolLine = regexp.MustCompile(`(?m)^tool (\w+)$`)
+var toolLine = lazyregexp.New(`(?m)^tool (\w+)$`)
 
 // placeProgram puts the program under test at path.
 func placeProgram(path, root string) error {
@@ -244,8 +246,8 @@ func noGo(dir string) (cause, advice string) {
 }
 
 var (
-	packageMain = regexp.MustCompile(`(?m)^package main\b`)
-	importC     = regexp.MustCompile(`(?m)^(import|\s+)\s*"C"$`)
+	packageMain = lazyregexp.New(`(?m)^package main\b`)
+	importC     = lazyregexp.New(`(?m)^(import|\s+)\s*"C"$`)
 )
 
 // usesC tells whether a package needs a C compiler (cgo).
@@ -301,10 +303,10 @@ func lendModule(dir string) (overlay string, err error) {
 	return overlay, nil
 }
 
-var moduleLine = regexp.MustCompile(`(?m)^module .*$`)
+var moduleLine = lazyregexp.New(`(?m)^module .*$`)
 
 // Mistake matches a line of the compiler about the source text: FILE:LINE:COLUMN: what is wrong.
-var Mistake = regexp.MustCompile(`(?m)^(\S+\.(?:go|c|h|s)):(\d+)(?::(\d+))?: (.*)$`)
+var Mistake = lazyregexp.New(`(?m)^(\S+\.(?:go|c|h|s)):(\d+)(?::(\d+))?: (.*)$`)
 
 // buildFailed finds out whether it is the source text that is wrong.
 func buildFailed(source, output string, err error) error {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -14,6 +13,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/tools/txtar"
+
+	"container.example/workshop/internal/lazyregexp"
 )
 
 // A trial is one script that runs on the throw-away host. Whoever wants it, go test or a tool, has
@@ -105,7 +106,7 @@ func byName(text string) string {
 }
 
 // conditional matches the conditions of a line.
-var conditional = regexp.MustCompile(`^(\s*\[[^]]+\])*\s*`)
+var conditional = lazyregexp.New(`^(\s*\[[^]]+\])*\s*`)
 
 // instrument puts the command at before each line of a script, and at 0 at the end. If the script
 // is played, the command stage is before and after each line. It returns the numbers that the lines
@@ -158,10 +159,10 @@ func (t *trial) at(text []string) verb {
 
 var (
 	// runsContainer matches a line that runs the program under test and waits for it.
-	runsContainer = regexp.MustCompile(`^(\[\S+\] )*(! )?(exec|exits \d+) container(?: .*[^&])?$`)
+	runsContainer = lazyregexp.New(`^(\[\S+\] )*(! )?(exec|exits \d+) container(?: .*[^&])?$`)
 	// panics matches what the runtimes of some languages write at the end of a program that has a
 	// bug.
-	panics = regexp.MustCompile(`(?m)^(goroutine \d+ .*\[running|` +
+	panics = lazyregexp.New(`(?m)^(goroutine \d+ .*\[running|` +
 		`Traceback \(most recent call last\):|` +
 		`thread '.*' .*panicked at |` +
 		`\S+:\d+:in [\x60'].*': .* \(\w+(::\w+)*\)$|` + // Ruby

@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"container.example/workshop/internal/lazyregexp"
 )
 
 // callKind is a system call that is recorded.
@@ -105,7 +106,7 @@ func (c *call) file(fd int) string {
 }
 
 // descriptorPath is a path that stands for an open file of the thread itself.
-var descriptorPath = regexp.MustCompile(`^/proc/(?:self|thread-self)/fd/(\d+)$`)
+var descriptorPath = lazyregexp.New(`^/proc/(?:self|thread-self)/fd/(\d+)$`)
 
 // absolute is a path as the thread sees it, without what depends on where the thread is.
 func (c *call) absolute(dir int, path string) string {

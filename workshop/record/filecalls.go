@@ -5,11 +5,12 @@ package record
 import (
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"container.example/workshop/internal/lazyregexp"
 )
 
 // fileCalls are those on files that make a container: of control groups, maps, devices, terminals.
@@ -42,9 +43,9 @@ const (
 )
 
 var (
-	mapPath = regexp.MustCompile(`^/proc/(\d+|self|thread-self)(?:/task/\d+)?/` +
+	mapPath = lazyregexp.New(`^/proc/(\d+|self|thread-self)(?:/task/\d+)?/` +
 		`(uid_map|gid_map|setgroups)$`)
-	selfPath = regexp.MustCompile(`^/proc/(\d+|self|thread-self)(?:/task/\d+)?/` +
+	selfPath = lazyregexp.New(`^/proc/(\d+|self|thread-self)(?:/task/\d+)?/` +
 		`(oom_score_adj|attr/.*|timens_offsets|loginuid)$`)
 )
 
