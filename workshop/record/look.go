@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
@@ -29,7 +30,9 @@ func readFile(name string) ([]byte, error) {
 		return nil, &os.PathError{Op: "open", Path: name, Err: err}
 	}
 	defer unix.Close(fd)
-	text := make([]byte, 0, 4096)
+	buffer := readBuffers.Get().(*[]byte)
+	defer readBuffers.Put(buffer)
+	text := (*buffer)[:0]
 	for {
 		n, err := unix.Read(fd, text[len(text):cap(text)])
 		switch {
@@ -37,12 +40,16 @@ func readFile(name string) ([]byte, error) {
 		case err != nil:
 			return nil, &os.PathError{Op: "read", Path: name, Err: err}
 		case n == 0:
-			return text, nil
+			*buffer = text
+			return bytes.Clone(text), nil
 		default:
 			text = slices.Grow(text[:len(text)+n], 1)
 		}
 	}
 }
+
+// readBuffers are what readFile reads into: most files are much smaller than what is read at once.
+var readBuffers = sync.Pool{New: func() any { return new(make([]byte, 0, 4*pageSize)) }}
 
 func readStatus(pid, tid int) status {
 	text, _ := readFile(threadFile(pid, tid, "status")) // an error: it is gone
