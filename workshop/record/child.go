@@ -88,8 +88,8 @@ func (c *child) execute(path string, command []string) error {
 }
 
 // mayFilter tells whether this thread may take a filter as it is. An ordinary user may only by
-// giving up what set-user-ID programs would give (PR_SET_NO_NEW_PRIVS of prctl(2)). The kernel looks
-// at the rights first, and at the filter, which is at no address, then.
+// giving up what set-user-ID programs would give (PR_SET_NO_NEW_PRIVS of prctl(2)). The kernel
+// looks at the rights first, and at the filter, which is at no address, then.
 func mayFilter() bool {
 	nowhere := unix.SockFprog{Len: 1}
 	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0,
