@@ -3,7 +3,6 @@
 package cgroup
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"container.example/workshop/internal/isolated"
 	"container.example/workshop/runtime/config"
 	"container.example/workshop/runtime/plan"
 )
@@ -212,19 +212,7 @@ func TestPassOn(t *testing.T) {
 
 // Who may not write there can still have the controllers that are passed on already.
 func TestPassOnWithoutRights(t *testing.T) {
-	if os.Geteuid() == 0 { // who may write everywhere
-		const nobody = 65534
-		cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$")
-		cmd.Env = append(os.Environ(), "TMPDIR=/tmp")
-		cmd.Dir = "/"
-		cmd.SysProcAttr = &syscall.SysProcAttr{
-			Credential: &syscall.Credential{Uid: nobody, Gid: nobody},
-		}
-		said, err := cmd.CombinedOutput()
-		if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EINVAL) { // root of a user namespace
-			t.Skip("there is no ordinary user here")
-		}
-		require.NoError(t, err, string(said))
+	if !isolated.AsNobody(t) {
 		return
 	}
 	dir := t.TempDir()
@@ -396,40 +384,13 @@ func TestRemove(t *testing.T) {
 	require.NoDirExists(t, second)
 }
 
-// isolated runs the test that calls it once more, in a mount namespace of its own, where it can put
-// other files over those of the host. There it returns true.
-func isolated(t *testing.T) bool {
-	const env = "TEST_ISOLATED"
-	if os.Getenv(env) == t.Name() {
-		require.NoError(t, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
-		require.NoError(t, unix.Mount("tmpfs", root, "tmpfs", 0, ""))
-		return true
-	}
-	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), env+"="+t.Name())
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}
-	if os.Geteuid() != 0 {
-		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Geteuid(), Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getegid(), Size: 1}}
-	}
-	said, err := cmd.CombinedOutput()
-	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSPC) {
-		t.Skipf("no mount namespace for this user here: %v", err)
-	}
-	require.NoError(t, err, string(said))
-	if strings.Contains(string(said), "--- SKIP") {
-		t.Skip(string(said))
-	}
-	return false
-}
-
 // A runtime that was killed could not remove its cgroups: one that comes later does, in all
 // hierarchies, and takes nothing that is in use or somebody else's.
 func TestRemoveStale(t *testing.T) {
-	if !isolated(t) {
+	if !isolated.In(t, unix.CLONE_NEWNS) {
 		return
 	}
+	require.NoError(t, unix.Mount("tmpfs", root, "tmpfs", 0, ""))
 	const stale, used = "container-0123456789abcdef", "container-fedcba9876543210"
 	base := filepath.Join(root, "delegated/group") // on version 2
 	elsewhere := filepath.Join(root, "user.slice/user-7.slice")
@@ -491,9 +452,10 @@ func TestRemoveStale(t *testing.T) {
 // The hierarchies of version 1 are those with limits, by the names that they have in the file
 // system; without a namespace they would show the cgroups of the host.
 func TestMountsOfVersion1(t *testing.T) {
-	if !isolated(t) {
+	if !isolated.In(t, unix.CLONE_NEWNS) {
 		return
 	}
+	require.NoError(t, unix.Mount("tmpfs", root, "tmpfs", 0, ""))
 	text := filepath.Join(t.TempDir(), "cgroup")
 	require.NoError(t, os.WriteFile(text, []byte("12:pids:/\n4:memory:/a\n3:cpu,cpuacct:/a\n"+
 		"5:cpuset:/\n1:name=systemd:/\n0::/\n"), 0o600))
@@ -538,9 +500,10 @@ func TestMountsOfVersion1(t *testing.T) {
 // On version 2 the cgroup is made where the controllers are passed on: nearest above the own one,
 // which has processes.
 func TestBaseOfVersion2(t *testing.T) {
-	if !isolated(t) {
+	if !isolated.In(t, unix.CLONE_NEWNS) {
 		return
 	}
+	require.NoError(t, unix.Mount("tmpfs", root, "tmpfs", 0, ""))
 	const own = "/user.slice/session/own"
 	asked := limits(&config.Container{Memory: 100})
 	slice := filepath.Join(root, "user.slice")

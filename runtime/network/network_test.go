@@ -3,7 +3,6 @@
 package network
 
 import (
-	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -19,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"container.example/workshop/internal/isolated"
 	"container.example/workshop/runtime/plan"
 )
 
@@ -443,32 +443,6 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// isolated runs the test that calls it once more, in a network namespace of its own, with which it
-// can do what it likes. There it returns true.
-func isolated(t *testing.T) bool {
-	const env = "TEST_ISOLATED"
-	if os.Getenv(env) == t.Name() {
-		return true
-	}
-	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), env+"="+t.Name())
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET}
-	if os.Geteuid() != 0 {
-		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Geteuid(), Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getegid(), Size: 1}}
-	}
-	said, err := cmd.CombinedOutput()
-	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSPC) {
-		t.Skipf("no network namespace for this user here: %v", err)
-	}
-	require.NoError(t, err, string(said))
-	if bytes.Contains(said, []byte("--- SKIP")) {
-		t.Skip(string(said))
-	}
-	return false
-}
-
 // sleeping starts a process in another network namespace, as a container is.
 func sleeping(t *testing.T) (pid int) {
 	cmd := exec.Command("sleep", "60")
@@ -490,7 +464,7 @@ func forwarding(t *testing.T) string {
 // The kernel takes the requests for what they are meant: the first container finds a bridge made,
 // the last one leaves nothing behind.
 func TestJoinAndLeave(t *testing.T) {
-	if !isolated(t) {
+	if !isolated.In(t, unix.CLONE_NEWNET) {
 		return
 	}
 	require.NoError(t, os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("0"), 0))
@@ -555,7 +529,7 @@ func TestJoinAndLeave(t *testing.T) {
 
 // A subnet to which the host has a route is somebody else's, also by a route to a larger network.
 func TestFreeSubnet(t *testing.T) {
-	if !isolated(t) {
+	if !isolated.In(t, unix.CLONE_NEWNET) {
 		return
 	}
 	rt, err := openNetlink(unix.NETLINK_ROUTE)
@@ -594,7 +568,7 @@ func TestFreeSubnet(t *testing.T) {
 
 // What another program has set is left as it is.
 func TestForwarding(t *testing.T) {
-	if !isolated(t) {
+	if !isolated.In(t, unix.CLONE_NEWNET) {
 		return
 	}
 	for _, c := range []struct{ now, from, to, want string }{
@@ -612,7 +586,7 @@ func TestForwarding(t *testing.T) {
 
 // A bridge of another program with the same name is left alone.
 func TestBridgeOfAnotherProgram(t *testing.T) {
-	if !isolated(t) {
+	if !isolated.In(t, unix.CLONE_NEWNET) {
 		return
 	}
 	rt, err := openNetlink(unix.NETLINK_ROUTE)
@@ -629,7 +603,7 @@ func TestBridgeOfAnotherProgram(t *testing.T) {
 
 // What a runtime left that was killed is made anew.
 func TestBridgeIsMadeAnew(t *testing.T) {
-	if !isolated(t) {
+	if !isolated.In(t, unix.CLONE_NEWNET) {
 		return
 	}
 	killed, err := Join(sleeping(t), nil)
@@ -650,7 +624,7 @@ func TestBridgeIsMadeAnew(t *testing.T) {
 // Anybody can have a lock that counts like that of a container: a bridge that is missing is made
 // all the same, and stays.
 func TestBridgeIsMadeWhateverTheCountSays(t *testing.T) {
-	if !isolated(t) {
+	if !isolated.In(t, unix.CLONE_NEWNET) {
 		return
 	}
 	fd, err := unix.Open("/proc/self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)

@@ -5,48 +5,20 @@ package rootfs
 import (
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"container.example/workshop/internal/isolated"
 	"container.example/workshop/runtime/config"
 	"container.example/workshop/runtime/users"
 )
-
-// isolated runs the test that calls it once more, in a mount namespace of its own, where it can put
-// other files over those of the host. There it returns true.
-func isolated(t *testing.T) bool {
-	const env = "TEST_ISOLATED"
-	if os.Getenv(env) == t.Name() {
-		require.NoError(t, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
-		return true
-	}
-	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), env+"="+t.Name())
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP}
-	if os.Geteuid() != 0 {
-		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Geteuid(), Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getegid(), Size: 1}}
-	}
-	said, err := cmd.CombinedOutput()
-	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSPC) {
-		t.Skipf("no mount namespace for this user here: %v", err)
-	}
-	require.NoError(t, err, string(said))
-	if strings.Contains(string(said), "--- SKIP") {
-		t.Skip(string(said))
-	}
-	return false
-}
 
 // cover puts an empty file system over a directory.
 func cover(t *testing.T, dir string) {
@@ -84,7 +56,7 @@ func limited(c *config.Container) { c.Memory, c.CPUs = 1<<20, 1 }
 // On version 2 it is one file system, and nobody's but the container's: with the network of the
 // host /sys is the host's, with all its cgroups, so they are covered first.
 func TestCgroupVersion2(t *testing.T) {
-	if !isolated(t) {
+	if !isolated.In(t, unix.CLONE_NEWNS|unix.CLONE_NEWCGROUP) {
 		return
 	}
 	if err := unix.Mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, ""); err != nil {
@@ -112,7 +84,7 @@ func TestCgroupVersion2(t *testing.T) {
 // On version 1 each controller with a limit has a file system, in a directory for which there has
 // to be room.
 func TestCgroupVersion1(t *testing.T) {
-	if !isolated(t) {
+	if !isolated.In(t, unix.CLONE_NEWNS|unix.CLONE_NEWCGROUP) {
 		return
 	}
 	cover(t, "/sys/fs/cgroup")
@@ -147,7 +119,7 @@ func TestCgroupVersion1(t *testing.T) {
 
 // Servers on the loopback interface of the host are out of reach in a network namespace.
 func TestResolvers(t *testing.T) {
-	if !isolated(t) {
+	if !isolated.In(t, unix.CLONE_NEWNS|unix.CLONE_NEWCGROUP) {
 		return
 	}
 	cover(t, "/etc")
@@ -229,7 +201,7 @@ func TestIsOfHost(t *testing.T) {
 
 // The names of the host are those of its network, and each container has its own.
 func TestHosts(t *testing.T) {
-	if !isolated(t) {
+	if !isolated.In(t, unix.CLONE_NEWNS|unix.CLONE_NEWCGROUP) {
 		return
 	}
 	cover(t, "/etc")
@@ -274,7 +246,7 @@ func inTime(t *testing.T, f func() string) (text string) {
 
 // Each processor that can come has its own; a virtual one has none.
 func TestThrottles(t *testing.T) {
-	if !isolated(t) {
+	if !isolated.In(t, unix.CLONE_NEWNS|unix.CLONE_NEWCGROUP) {
 		return
 	}
 	const cpu = "/sys/devices/system/cpu"
@@ -473,7 +445,7 @@ func TestCopyThatFails(t *testing.T) {
 
 // A copy that was begun is taken back: a full disk gets no fuller.
 func TestCopyToFullDisk(t *testing.T) {
-	if !isolated(t) {
+	if !isolated.In(t, unix.CLONE_NEWNS|unix.CLONE_NEWCGROUP) {
 		return
 	}
 	from, disk := t.TempDir(), t.TempDir()

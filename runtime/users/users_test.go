@@ -3,7 +3,6 @@
 package users
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -16,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"container.example/workshop/internal/isolated"
 	"container.example/workshop/runtime/config"
 	"container.example/workshop/runtime/plan"
 )
@@ -37,29 +37,6 @@ func lines(t *testing.T, write func(p *plan.Plan)) []string {
 	write(p)
 	require.NoError(t, p.Err())
 	return p.Lines()
-}
-
-// asNobody runs the test that calls it once more, as an ordinary user: much of what is tested here
-// goes by who asks. There, and if the caller is one already, it returns true.
-func asNobody(t *testing.T) bool {
-	if os.Geteuid() != 0 {
-		return true
-	}
-	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), "TMPDIR=/tmp")
-	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Credential: &syscall.Credential{Uid: nobody, Gid: nobody},
-	}
-	said, err := cmd.CombinedOutput()
-	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EINVAL) { // root of a user namespace
-		t.Skip("not tried as an ordinary user, of whom there is none here")
-	}
-	require.NoError(t, err, string(said))
-	if strings.Contains(string(said), "--- SKIP: "+t.Name()) {
-		t.Skip(string(said))
-	}
-	return false
 }
 
 const passwd = `root:x:0:0:root:/root:/bin/sh
@@ -233,14 +210,14 @@ func TestBecomeRoot(t *testing.T) {
 		require.Equal(t, append([]string(nil), want...), append([]string(nil), got...),
 			c.Namespaces)
 	}
-	asNobody(t)
+	isolated.AsNobody(t)
 }
 
 // Nobody can be between the change of ids and the call that has the child killed with its parent,
 // not even who looks at each call and takes his time (-step): if the runtime were killed there, the
 // child would wait forever.
 func TestNobodyWatchesBetweenIDsAndDeath(t *testing.T) {
-	if !asNobody(t) {
+	if !isolated.AsNobody(t) {
 		return
 	}
 	var seen []string
@@ -358,7 +335,7 @@ func TestFindMap(t *testing.T) {
 	got, err := findMap(77, filepath.Join(dir, "nowhere"), []string{"0"})
 	require.NoError(t, err)
 	require.Equal(t, map[bool]config.IDMap{true: many, false: justOne(77)}[root], got)
-	asNobody(t)
+	isolated.AsNobody(t)
 }
 
 // What a container asks for is what it gets, and without a user namespace there is no map.
@@ -393,7 +370,7 @@ func TestFindMaps(t *testing.T) {
 	require.NotEmpty(t, found.GIDs)
 	require.Zero(t, found.UIDs[0].Inside, "root is there")
 	require.Zero(t, found.GIDs[0].Inside)
-	asNobody(t)
+	isolated.AsNobody(t)
 }
 
 // A user has the name for subuid(5) that passwd(5) says, or, if that says none, the login.
@@ -493,7 +470,7 @@ func TestRootOnHost(t *testing.T) {
 		require.Equal(t, []int{c.uid, c.gid}, []int{uid, gid})
 		require.Equal(t, c.uid != os.Geteuid(), IsOther(c.c))
 	}
-	asNobody(t)
+	isolated.AsNobody(t)
 }
 
 func TestHasGroup(t *testing.T) {
@@ -564,7 +541,7 @@ func TestWriteMaps(t *testing.T) {
 
 	err := WriteMaps(pid, inUserNamespace(justOne(uid), justOne(gid)))
 	require.ErrorContains(t, err, "operation not permitted", "a map is written once")
-	asNobody(t)
+	isolated.AsNobody(t)
 }
 
 // Root may map any, and then groups can be dropped.
@@ -586,7 +563,7 @@ func TestWriteMapsOfRoot(t *testing.T) {
 
 // Others are up to newuidmap(1) and newgidmap(1), and what these say is what the user reads.
 func TestHelp(t *testing.T) {
-	if !asNobody(t) {
+	if !isolated.AsNobody(t) {
 		return
 	}
 	dir := t.TempDir()
@@ -658,7 +635,7 @@ func TestPipes(t *testing.T) {
 		cmd.Env = append(os.Environ(), env+"=1")
 		said, err := cmd.CombinedOutput() // stdin is /dev/null, and the others are a pipe
 		require.NoError(t, err, string(said))
-		asNobody(t)
+		isolated.AsNobody(t)
 		return
 	}
 	give := func(uid, gid int) []string {
