@@ -15,6 +15,7 @@ import (
 	"container.example/workshop/image/layer"
 	"container.example/workshop/image/layout"
 	"container.example/workshop/image/store"
+	"container.example/workshop/internal/wholefile"
 )
 
 // The commands that are about what a container or an image has changed, and pass it on.
@@ -151,27 +152,12 @@ func (a *app) save() *cli.Command {
 				if args[1] == "-" {
 					return archive.Save(s, full, image, os.Stdout)
 				}
-				return saveTo(s, full, image, args[1])
+				return wholefile.Write(args[1], 0o666, func(f *os.File) error {
+					return archive.Save(s, full, image, f)
+				})
 			}))
 		},
 	}
-}
-
-// saveTo writes an archive that has its name only when it is whole.
-func saveTo(s *layout.Store, full string, image *layout.Image, path string) error {
-	part := path + ".part"
-	file, err := os.Create(part)
-	if err != nil {
-		return err
-	}
-	err = errors.Join(archive.Save(s, full, image, file), file.Close())
-	if err == nil {
-		err = os.Rename(part, path)
-	}
-	if err != nil {
-		os.Remove(part)
-	}
-	return err
 }
 
 func (a *app) diff() *cli.Command {
