@@ -5,7 +5,6 @@ package archive
 import (
 	"archive/tar"
 	"encoding/json"
-	"errors"
 	"io"
 	"os"
 	"strings"
@@ -41,22 +40,29 @@ func Save(s *layout.Store, full string, image *layout.Image, to io.Writer) error
 	for _, l := range image.Manifest.Layers {
 		saved.Layers = append(saved.Layers, blob(l))
 	}
-	err := errors.Join(
-		addJSON(w, "oci-layout", map[string]string{"imageLayoutVersion": "1.0.0"}),
-		addJSON(w, "index.json", index),
-		addJSON(w, "manifest.json", []savedImage{saved}),
-	)
-	written := map[v1.Hash]bool{}
-	for _, d := range append([]v1.Descriptor{d, image.Manifest.Config}, image.Manifest.Layers...) {
-		if err != nil {
+	for _, file := range []struct {
+		name  string
+		value any
+	}{
+		{"oci-layout", map[string]string{"imageLayoutVersion": "1.0.0"}},
+		{"index.json", index},
+		{"manifest.json", []savedImage{saved}},
+	} {
+		if err := addJSON(w, file.name, file.value); err != nil {
 			return err
 		}
-		if !written[d.Digest] { // two layers may be the same
-			err = addBlob(w, blob(d), s.Blob(d.Digest))
+	}
+	written := map[v1.Hash]bool{}
+	for _, d := range append([]v1.Descriptor{d, image.Manifest.Config}, image.Manifest.Layers...) {
+		if written[d.Digest] { // two layers may be the same
+			continue
+		}
+		if err := addBlob(w, blob(d), s.Blob(d.Digest)); err != nil {
+			return err
 		}
 		written[d.Digest] = true
 	}
-	return errors.Join(err, w.Close())
+	return w.Close()
 }
 
 // header has no time, so that the same image is the same archive.
