@@ -8,7 +8,8 @@
 #   vm-files.sh pack DIR FILE SIZE      makes a file system of a directory; in it all files belong to root
 #
 # The packages are downloaded and unpacked, never installed, and root is not needed. ARCH is amd64 or arm64. For one that
-# is not the machine's own, apt has lists of its own in the cache, and nothing of the machine's is changed.
+# is not the machine's own, apt has lists of its own in the cache, and nothing of the machine's is changed. What has not been
+# used for 30 days is removed from the cache.
 set -eu
 
 userland='dash coreutils procps util-linux util-linux-extra bsdutils mount findutils grep sed mawk tar gzip diffutils
@@ -41,6 +42,7 @@ exec 9>"$cache/lock"
 flock -n 9 || { echo "vm.sh: waiting for another vm.sh that makes something in $cache" >&2 && flock 9; }
 # What is made is on the file system of the cache from the start, so that it gets its name by rename(2); /tmp may be another.
 rm -rf "$cache"/new-* # of one that was killed
+find "$cache" -mindepth 1 -maxdepth 1 ! -name lock -mtime +30 -exec rm -rf {} +
 work=$(mktemp -d "$cache/new-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 129' HUP
@@ -61,8 +63,9 @@ apt() {
 update() {
     [ "$1" != "$native" ] || return 0
     dir=$cache/apt-$1
-    [ -z "$(find "$dir/updated" -mtime -1 2>/dev/null)" ] || return 0
     mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
+    touch "$dir"
+    [ -z "$(find "$dir/updated" -mtime -1 2>/dev/null)" ] || return 0
     case $1 in
     backports-*)
         keys=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -138,10 +141,10 @@ disk() {
         fi
         link_applets "$work/root" "$busybox"
         pack "$work/root" "$work/disk" 2G
-        cp "$work/root/bin/busybox" "$disk.busybox" # with the time of today: the old are removed
+        cp "$work/root/bin/busybox" "$disk.busybox"
         mv "$work/disk" "$disk"
-        find "$cache" -maxdepth 1 -name 'disk-*' ! -name "*-$key*" -mtime +7 -exec rm -f {} +
     fi
+    touch "$disk" "$disk.busybox" # the time of the last use
     echo "$disk"
 }
 
@@ -172,6 +175,7 @@ kernel() {
         [ -e "$work/unpacked/lib" ] || ln -s usr/lib "$work/unpacked/lib" # as every Debian has it
         mv -T "$work/unpacked" "$cache/$package"
     fi
+    touch "$cache/$package"
     echo "$kernel"
 }
 
