@@ -157,6 +157,14 @@ newest() {
         ' | sort -V | tail -n 1
 }
 
+# packages_of LISTS RELEASE: the packages of a kernel. Since 6.19 the package linux-image has no files: it depends on
+# linux-binary, the kernel, on linux-modules and on linux-base, which lists the modules.
+packages_of() {
+    for part in image binary modules base; do
+        apt "$1" apt-cache pkgnames "linux-$part-$2" | grep -Fx "linux-$part-$2" || :
+    done
+}
+
 kernel() {
     package=
     for lists in "$arch" "backports-$arch"; do
@@ -168,11 +176,19 @@ kernel() {
         '(apt-get update may help; -kernel FILE takes another kernel)'
     kernel=$cache/$package/boot/vmlinuz-${package#linux-image-}
     if [ ! -e "$kernel" ]; then
-        download "$from" "$work/kernel" "$package"
+        # shellcheck disable=SC2046 # a list of words
+        download "$from" "$work/kernel" $(packages_of "$from" "${package#linux-image-}")
         mkdir "$work/unpacked"
-        dpkg-deb -x "$work"/kernel/*.deb "$work/unpacked"
-        [ -e "$work/unpacked/boot/${kernel##*/}" ] || die "$package: has no boot/${kernel##*/} (take an older VERSION)"
+        for deb in "$work"/kernel/*.deb; do dpkg-deb -x "$deb" "$work/unpacked"; done
         [ -e "$work/unpacked/lib" ] || ln -s usr/lib "$work/unpacked/lib" # as every Debian has it
+        modules=lib/modules/${package#linux-image-}
+        if [ ! -e "$work/unpacked/boot" ]; then # since 7.2 the kernel is beside its modules
+            mkdir "$work/unpacked/boot"
+            ln -s "../$modules/vmlinuz" "$work/unpacked/boot/${kernel##*/}"
+        fi
+        for file in "boot/${kernel##*/}" "$modules/kernel"; do
+            [ -e "$work/unpacked/$file" ] || die "$package: no package has its $file (take another VERSION)"
+        done
         mv -T "$work/unpacked" "$cache/$package"
     fi
     touch "$cache/$package"
