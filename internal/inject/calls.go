@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"container.example/workshop/internal/ptrace"
 )
 
 // about is the path that a call is about, or what it asks for if it is several calls in one.
@@ -107,20 +108,14 @@ func (c *Call) print(tid int) string {
 
 // readText returns a text that a thread has at an address, or "" if there is none.
 func readText(tid int, address uint64) string {
-	const most, pageSize = 256, 4096
+	const most = 256
 	if address < 1<<16 || address >= 1<<47 {
 		return ""
 	}
-	text := make([]byte, min(most, pageSize-address%pageSize)) // the next page may not be there
-	local := unix.Iovec{Base: &text[0]}
-	local.SetLen(len(text))
-	remote := unix.RemoteIovec{Base: uintptr(address), Len: len(text)}
-	n, err := unix.ProcessVMReadv(tid, []unix.Iovec{local}, []unix.RemoteIovec{remote}, 0)
-	if err != nil {
-		return ""
-	}
-	s, _, ended := strings.Cut(string(text[:n]), "\x00")
-	if !ended && n < most {
+	// The next page may not be there.
+	text := ptrace.ReadMemory(tid, address, int(min(most, ptrace.PageSize-address%ptrace.PageSize)))
+	s, _, ended := strings.Cut(string(text), "\x00")
+	if !ended && len(text) < most {
 		return ""
 	}
 	for _, c := range s {
@@ -129,30 +124,4 @@ func readText(tid int, address uint64) string {
 		}
 	}
 	return s
-}
-
-// info is the kernel's struct ptrace_syscall_info. data is the number and the arguments of the
-// call, or its result.
-type info struct {
-	op   uint8
-	_    [3]uint8
-	arch uint32
-	_    [2]uint64
-	data [7]uint64
-}
-
-const opEntry, opExit = 1, 2
-
-func syscallInfo(tid int) (i info, err error) {
-	err = ptrace(unix.PTRACE_GET_SYSCALL_INFO, tid, unsafe.Sizeof(i), unsafe.Pointer(&i))
-	return i, err
-}
-
-func ptrace(request, tid int, address uintptr, data unsafe.Pointer) error {
-	_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, uintptr(request), uintptr(tid), address,
-		uintptr(data), 0, 0)
-	if errno != 0 {
-		return errno
-	}
-	return nil
 }

@@ -2,25 +2,18 @@
 
 package inject
 
-import "golang.org/x/sys/unix"
+import (
+	"golang.org/x/sys/unix"
 
-// leaveOut has a call that is about to be made not made: its number becomes -1. What it returns
-// then is up to a seccomp filter, if there is one.
-func leaveOut(tid int) error {
-	var registers unix.PtraceRegs
-	if err := unix.PtraceGetRegs(tid, &registers); err != nil {
-		return err
-	}
-	registers.Orig_rax = ^uint64(0)
-	return unix.PtraceSetRegs(tid, &registers)
-}
+	"container.example/workshop/internal/ptrace"
+)
 
 // setResult has a call that is over return an error.
 func setResult(tid int, errno unix.Errno) error {
-	var registers unix.PtraceRegs
-	if err := unix.PtraceGetRegs(tid, &registers); err != nil {
+	registers, err := ptrace.GetRegs(tid)
+	if err != nil {
 		return err
 	}
 	registers.Rax = -uint64(errno)
-	return unix.PtraceSetRegs(tid, &registers)
+	return ptrace.SetRegs(tid, &registers)
 }

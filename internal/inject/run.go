@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"container.example/workshop/internal/ptrace"
 )
 
 // A Point is a system call that a program makes, or a process that it started. It is found again
@@ -296,9 +298,9 @@ func (t *tracer) born(parent int, p *process) {
 // killed.
 func (t *tracer) resume(tid int, s unix.Signal) error {
 	if t.follows(t.threads[tid]) {
-		return unix.PtraceSyscall(tid, int(s))
+		return ptrace.Syscall(tid, s)
 	}
-	return unix.PtraceCont(tid, int(s))
+	return ptrace.Cont(tid, s)
 }
 
 // follows tells whether a thread is to stop at its system calls.
@@ -313,18 +315,18 @@ func (t *tracer) follows(th *thread) bool {
 // syscall looks at a system call, before it is made or after. It tells whether the thread is to
 // stay where it is.
 func (t *tracer) syscall(tid int, th *thread, r *Result) (stays bool) {
-	info, err := syscallInfo(tid)
+	info, err := ptrace.GetSyscallInfo(tid)
 	if err != nil {
 		return false // it was killed
 	}
-	if info.op == opExit && th.call != nil {
-		t.returned(tid, th, int64(info.data[0]), r)
+	if info.Op == ptrace.SyscallInfoExit && th.call != nil {
+		t.returned(tid, th, int64(info.Data[0]), r)
 	}
-	if info.op != opEntry {
+	if info.Op != ptrace.SyscallInfoEntry {
 		return false
 	}
-	c := &Call{Args: [6]uint64(info.data[1:])}
-	c.Process, c.Image, c.Number = th.number, th.image, int(info.data[0])
+	c := &Call{Args: [6]uint64(info.Data[1:7])}
+	c.Process, c.Image, c.Number = th.number, th.image, int(info.Data[0])
 	c.About = th.about(tid, c)
 	c.Nth = th.made[c.Point]
 	th.made[c.first()]++
@@ -385,7 +387,7 @@ func (t *tracer) happen(tid int, th *thread) (stays bool) {
 	}
 	th.fails = true
 	if t.fault.Number != unix.SYS_CLOSE {
-		_ = leaveOut(tid) // an error: it was killed
+		_ = ptrace.SetSyscall(tid, -1) // an error: it was killed
 	}
 	return false
 }

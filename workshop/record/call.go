@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"container.example/workshop/internal/lazyregexp"
+	"container.example/workshop/internal/ptrace"
 )
 
 // callKind is a system call that is recorded.
@@ -84,10 +85,10 @@ func (c condition) holds(args [6]uint64) bool {
 
 func (c *call) arg(name, value string) { c.args = append(c.args, Arg{Name: name, Value: value}) }
 
-func (c *call) text(i int) string { return readText(c.thread.tid, c.raw[i]) }
+func (c *call) text(i int) string { return ptrace.ReadText(c.thread.tid, c.raw[i]) }
 
 func (c *call) memory(address uint64, size int) []byte {
-	return readMemory(c.thread.tid, address, size)
+	return ptrace.ReadMemory(c.thread.tid, address, size)
 }
 
 func (c *call) number(i int) int { return int(int32(c.raw[i])) }
@@ -156,12 +157,12 @@ func (c *call) follow() {
 		}
 	case unix.SYS_CLONE3:
 		tid, at := c.thread.tid, c.raw[0]
-		flags := readWord(tid, at)
+		flags := ptrace.ReadWord(tid, at)
 		if flags&unix.CLONE_UNTRACED == 0 {
 			return
 		}
-		if err := writeWord(tid, at, flags&^unix.CLONE_UNTRACED); err == nil {
-			c.undo = func() { _ = writeWord(tid, at, flags) } // an error: it was killed
+		if err := ptrace.WriteWord(tid, at, flags&^unix.CLONE_UNTRACED); err == nil {
+			c.undo = func() { _ = ptrace.WriteWord(tid, at, flags) } // an error: it was killed
 		}
 	}
 }

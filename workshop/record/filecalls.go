@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"container.example/workshop/internal/lazyregexp"
+	"container.example/workshop/internal/ptrace"
 )
 
 // fileCalls are those on files that make a container: of control groups, maps, devices, terminals.
@@ -105,7 +106,7 @@ func (c *call) directoryOf(path string) string { return c.proc("root") + filepat
 func decodeOpenat(c *call) bool { return c.opens(c.number(0), c.text(1), c.raw[2]) }
 
 func decodeOpenat2(c *call) bool {
-	flags := readWord(c.thread.tid, c.raw[2]) // of struct open_how
+	flags := ptrace.ReadWord(c.thread.tid, c.raw[2]) // of struct open_how
 	if flags&(unix.O_WRONLY|unix.O_RDWR) == 0 {
 		return false
 	}
@@ -171,7 +172,7 @@ func (c *call) removesDir(dir int, name string) bool {
 
 func decodeWrite(c *call) bool {
 	return c.writes(c.number(0), func() []byte {
-		return c.memory(c.raw[1], int(min(c.raw[2], pageSize)))
+		return c.memory(c.raw[1], int(min(c.raw[2], ptrace.PageSize)))
 	})
 }
 
@@ -181,7 +182,7 @@ func decodeWritev(c *call) bool {
 	return c.writes(c.number(0), func() (data []byte) {
 		for i := range min(c.raw[2], mostParts) {
 			part := structure(c.memory(c.raw[1]+16*i, 16))
-			data = append(data, c.memory(part.u64(0), int(min(part.u64(8), pageSize)))...)
+			data = append(data, c.memory(part.u64(0), int(min(part.u64(8), ptrace.PageSize)))...)
 		}
 		return data
 	})

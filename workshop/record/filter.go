@@ -8,6 +8,8 @@ import (
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"container.example/workshop/internal/ptrace"
 )
 
 // The places of struct seccomp_data (seccomp(2)). Of an argument the lower half is looked at: both
@@ -49,8 +51,8 @@ var conditions = map[int]condition{
 	unix.SYS_OPENAT:    {arg: 2, any: unix.O_WRONLY | unix.O_RDWR},
 	unix.SYS_PRLIMIT64: {arg: 2, isNot0: true},
 	// No file that matters takes more than a page at once.
-	unix.SYS_WRITE:    {arg: 2, below: pageSize},
-	unix.SYS_PWRITE64: {arg: 2, below: pageSize},
+	unix.SYS_WRITE:    {arg: 2, below: ptrace.PageSize},
+	unix.SYS_PWRITE64: {arg: 2, below: ptrace.PageSize},
 }
 
 // newFilter is the filter of seccomp(2) that stops a thread at the calls of these numbers, and lets

@@ -2,13 +2,17 @@
 
 package record
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"container.example/workshop/internal/ptrace"
+)
 
 // callTarget is where the instruction before an address calls, if it says so itself or reads it
 // from a place beside it; 0 if not.
 func callTarget(tid int, pc uint64) uint64 {
 	const size, near = 6, 0xe8
-	code := readMemory(tid, pc-size, size)
+	code := ptrace.ReadMemory(tid, pc-size, size)
 	if len(code) < size {
 		return 0
 	}
@@ -17,7 +21,7 @@ func callTarget(tid int, pc uint64) uint64 {
 	case code[1] == near:
 		return pc + offset
 	case code[0] == 0xff && code[1] == 0x15: // by an address in memory
-		return readWord(tid, pc+offset)
+		return ptrace.ReadWord(tid, pc+offset)
 	}
 	return 0
 }
@@ -25,7 +29,7 @@ func callTarget(tid int, pc uint64) uint64 {
 // followsCall tells whether the instruction before an address is one that calls a function.
 func followsCall(tid int, pc uint64) bool {
 	const longest = 7
-	code := readMemory(tid, pc-longest, longest)
+	code := ptrace.ReadMemory(tid, pc-longest, longest)
 	if len(code) < longest {
 		return false
 	}

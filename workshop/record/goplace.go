@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"container.example/workshop/internal/ptrace"
 )
 
 // goProgram is what an executable file of Go says of its own source: each has the tables that it
@@ -222,12 +224,12 @@ func (p *goProgram) inlined(
 	}
 	index := p.value(f.u32(valueTables+4*indexTable), offset)
 	tree := f.u32(valueTables + 4*count + 4*treeTable)
-	base := readWord(tid, p.data+bias+dataAt)
+	base := ptrace.ReadWord(tid, p.data+bias+dataAt)
 	if index < 0 || tree == ^uint32(0) || base == 0 {
 		return "", 0, false
 	}
 	const size, callerAt = 16, 8 // of struct inlinedCall
-	call := structure(readMemory(tid, base+uint64(tree)+size*uint64(index), size))
+	call := structure(ptrace.ReadMemory(tid, base+uint64(tree)+size*uint64(index), size))
 	if len(call) < size {
 		return "", 0, false
 	}

@@ -17,6 +17,8 @@ import (
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
+
+	"container.example/workshop/internal/ptrace"
 )
 
 // status is the text of /proc/PID/status (proc_pid_status(5)).
@@ -49,7 +51,7 @@ func readFile(name string) ([]byte, error) {
 }
 
 // readBuffers are what readFile reads into: most files are much smaller than what is read at once.
-var readBuffers = sync.Pool{New: func() any { return new(make([]byte, 0, 4*pageSize)) }}
+var readBuffers = sync.Pool{New: func() any { return new(make([]byte, 0, 4*ptrace.PageSize)) }}
 
 func readStatus(pid, tid int) status {
 	text, _ := readFile(threadFile(pid, tid, "status")) // an error: it is gone
@@ -62,6 +64,16 @@ func threadFile(pid, tid int, name string) string {
 		return "/proc/" + strconv.Itoa(pid) + "/" + name
 	}
 	return "/proc/" + strconv.Itoa(pid) + "/task/" + strconv.Itoa(tid) + "/" + name
+}
+
+// processOf is the process that a thread belongs to, or 0 if it is gone.
+func processOf(tid int) int {
+	status, err := readFile("/proc/" + strconv.Itoa(tid) + "/status")
+	if err != nil {
+		return 0
+	}
+	pid, _ := strconv.Atoi(statusField(string(status), "Tgid"))
+	return pid
 }
 
 func (s status) field(name string) string { return statusField(string(s), name) }

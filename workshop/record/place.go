@@ -14,6 +14,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"container.example/workshop/internal/ptrace"
 )
 
 // places finds the lines of source that make calls.
@@ -37,12 +39,12 @@ func newPlaces() places {
 
 // find is the place of the call that a thread is about to make, or nil if it is not known. isProbe
 // tells that the library of the language makes the call for itself.
-func (p *places) find(th *thread, info *syscallInfo) (best *Place, isProbe bool) {
+func (p *places) find(th *thread, info *ptrace.SyscallInfo) (best *Place, isProbe bool) {
 	l := p.load(th.process)
 	if l == nil {
 		return nil, false
 	}
-	frame, back := frameOf(th.tid, info.sp)
+	frame, back := frameOf(th.tid, info.SP)
 	for pc := range l.returns(th.tid, info, frame, back) {
 		if l.golang != nil && l.golang.functionName(pc-l.bias) == goProbe {
 			return nil, true
@@ -203,10 +205,10 @@ func (p *program) locate(pid int) *loaded {
 // returns are the addresses to which the functions on the stack of a thread return, from the
 // innermost on, and before them the one of the call itself.
 func (l *loaded) returns(
-	tid int, info *syscallInfo, frame, back uint64,
+	tid int, info *ptrace.SyscallInfo, frame, back uint64,
 ) func(func(uint64) bool) {
 	return func(yield func(uint64) bool) {
-		for _, pc := range []uint64{info.ip, back} {
+		for _, pc := range []uint64{info.IP, back} {
 			if l.holds(pc) && !yield(pc-1) {
 				return
 			}
@@ -218,8 +220,8 @@ func (l *loaded) returns(
 		// The libraries of other languages have no frame pointers. What looks like an address of
 		// the program, behind an instruction that calls, is one.
 		const most = 8192
-		stack := structure(readMemory(tid, info.sp, most))
-		callee, others := info.ip, []uint64(nil)
+		stack := structure(ptrace.ReadMemory(tid, info.SP, most))
+		callee, others := info.IP, []uint64(nil)
 		for at := 0; at+8 <= len(stack); at += 8 {
 			pc := stack.u64(at)
 			switch {
@@ -255,7 +257,7 @@ func (l *loaded) callsElsewhere(tid int, pc, callee uint64) bool {
 func (l *loaded) frames(tid int, frame uint64, yield func(uint64) bool) {
 	const most = 64
 	for range most {
-		pair := structure(readMemory(tid, frame, 16))
+		pair := structure(ptrace.ReadMemory(tid, frame, 16))
 		next, pc := pair.u64(0), pair.u64(8)
 		if pc == 0 || l.holds(pc) && !yield(pc-1) || next <= frame {
 			return

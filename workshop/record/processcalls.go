@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"container.example/workshop/internal/ptrace"
 )
 
 // processCalls make processes and namespaces, and execute programs.
@@ -254,7 +256,7 @@ func decodeExecveat(c *call) bool {
 const ownProgram = "/proc/self/exe"
 
 func (c *call) executes(dir int, path string, argv uint64) {
-	args := readTexts(c.thread.tid, argv)
+	args := ptrace.ReadTexts(c.thread.tid, argv)
 	c.arg("path", c.shown(dir, path))
 	c.arg("argv", strings.Join(args, " "))
 	c.words = "the process becomes the program " + quoted(path)

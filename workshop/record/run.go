@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"container.example/workshop/internal/ptrace"
 	"container.example/workshop/runtime/plan"
 )
 
@@ -108,7 +109,7 @@ func (t *tracer) startChild(c *child) error {
 	if err != nil {
 		return fmt.Errorf("clone3: %w", err)
 	}
-	if err := seize(pid, traceOptions); err != nil {
+	if err := ptrace.Seize(pid, traceOptions); err != nil {
 		_ = unix.Kill(pid, unix.SIGKILL)
 		_, _ = unix.Wait4(pid, nil, 0, nil)
 		return fmt.Errorf("ptrace: %w (%s)", err, seizeHint)

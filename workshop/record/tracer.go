@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"container.example/workshop/internal/ptrace"
 )
 
 // tracer follows all threads of a command. All of it belongs to one thread of the recorder, but for
@@ -167,7 +169,7 @@ func (t *tracer) stopped(tid int, status unix.WaitStatus) {
 		t.syscall(th)
 	case event == unix.PTRACE_EVENT_STOP && signal != unix.SIGTRAP:
 		// All of its process is stopped, until SIGCONT comes.
-		_ = resumeBy(unix.PTRACE_LISTEN, tid, 0)
+		_ = ptrace.Listen(tid)
 		return
 	case event == unix.PTRACE_EVENT_STOP:
 	default:
@@ -192,11 +194,11 @@ func (t *tracer) signalled(th *thread, signal unix.Signal) {
 
 // resume lets a thread go on to its next stop. An error says that it was killed.
 func (t *tracer) resume(th *thread, signal unix.Signal) {
-	request := unix.PTRACE_CONT
 	if th.call != nil || th.process.filtered && !t.full() {
-		request = unix.PTRACE_SYSCALL
+		_ = ptrace.Syscall(th.tid, signal)
+		return
 	}
-	_ = resumeBy(request, th.tid, signal)
+	_ = ptrace.Cont(th.tid, signal)
 }
 
 // full tells whether no more steps are recorded.
@@ -291,30 +293,30 @@ func (t *tracer) note(sentence string) {
 
 // syscall looks at a system call, before it is made or after.
 func (t *tracer) syscall(th *thread) {
-	info, err := getSyscallInfo(th.tid)
+	info, err := ptrace.GetSyscallInfo(th.tid)
 	if err != nil {
 		return // it was killed
 	}
 	switch {
-	case info.op == opExit && th.call != nil:
+	case info.Op == ptrace.SyscallInfoExit && th.call != nil:
 		c := th.call
 		th.call = nil
 		c.restore()
-		t.returned(c, int64(info.data[0]))
-	case info.op != opExit && th.call == nil && info.arch == auditArch:
+		t.returned(c, int64(info.Data[0]))
+	case info.Op != ptrace.SyscallInfoExit && th.call == nil && info.Arch == auditArch:
 		t.entered(th, &info)
 	}
 }
 
 // entered looks at a call that is about to be made.
-func (t *tracer) entered(th *thread, info *syscallInfo) {
-	kind := callKinds[int(info.data[0])]
+func (t *tracer) entered(th *thread, info *ptrace.SyscallInfo) {
+	kind := callKinds[int(info.Data[0])]
 	if kind == nil {
 		return
 	}
 	c := &call{
 		kind: kind, thread: th, tracer: t,
-		raw: [6]uint64(info.data[1:7]), args: []Arg{},
+		raw: [6]uint64(info.Data[1:7]), args: []Arg{},
 	}
 	if t.full() {
 		if !kind.onFile { // most are of no interest, and a look at each takes long
@@ -342,7 +344,7 @@ func (t *tracer) returned(c *call, result int64) {
 	if -lastRestart <= result && result <= -firstRestart {
 		return
 	}
-	if result < 0 && result > -pageSize {
+	if result < 0 && result > -ptrace.PageSize {
 		c.errno = unix.ErrnoName(unix.Errno(-result))
 		if c.errno == "" {
 			c.errno = fmt.Sprintf("error %d", -result)

@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"container.example/workshop/internal/ptrace"
 )
 
 // TestFilter requires of the filter that it stops at a call if the conditions hold, and only then.
@@ -39,8 +41,8 @@ func TestFilter(t *testing.T) {
 		return uint32(action) == unix.SECCOMP_RET_TRACE&0xffffffff
 	}
 	values := []uint64{
-		0, 1, 2, 3, 4, 22, 47, 64, 128, pageSize - 1, pageSize, unix.CLONE_THREAD, unix.TIOCSCTTY,
-		unix.SIOCSIFFLAGS, 1 << 32, 0x7fff00000000,
+		0, 1, 2, 3, 4, 22, 47, 64, 128, ptrace.PageSize - 1, ptrace.PageSize, unix.CLONE_THREAD,
+		unix.TIOCSCTTY, unix.SIOCSIFFLAGS, 1 << 32, 0x7fff00000000,
 	}
 	for number := range callKinds {
 		for _, value := range values {

@@ -1,0 +1,86 @@
+//go:build linux
+
+package ptrace
+
+import (
+	"encoding/binary"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// PageSize is the least of all architectures: what is read in one go does not cross it.
+const PageSize = 4096
+
+// ReadMemory reads what a thread has at an address: fewer bytes if there are no more.
+func ReadMemory(tid int, address uint64, size int) []byte {
+	data := make([]byte, size)
+	done := 0
+	for done < size {
+		at := address + uint64(done)
+		part := min(size-done, int(PageSize-at%PageSize))
+		local := unix.Iovec{Base: &data[done]}
+		local.SetLen(part)
+		remote := unix.RemoteIovec{Base: uintptr(at), Len: part}
+		n, err := unix.ProcessVMReadv(tid, []unix.Iovec{local}, []unix.RemoteIovec{remote}, 0)
+		if err != nil || n <= 0 {
+			break
+		}
+		done += n
+	}
+	return data[:done]
+}
+
+// ReadText reads a text that ends with a zero byte.
+func ReadText(tid int, address uint64) string {
+	if address == 0 {
+		return ""
+	}
+	var text []byte
+	for len(text) < unix.PathMax {
+		at := address + uint64(len(text))
+		part := ReadMemory(tid, at, min(256, int(PageSize-at%PageSize)))
+		if i := strings.IndexByte(string(part), 0); i >= 0 {
+			return string(append(text, part[:i]...))
+		}
+		if len(part) == 0 {
+			break
+		}
+		text = append(text, part...)
+	}
+	return string(text)
+}
+
+// ReadTexts reads a list of addresses of texts, which ends with 0, as execve(2) takes it.
+func ReadTexts(tid int, address uint64) (texts []string) {
+	const most = 64
+	for address != 0 && len(texts) < most {
+		at := ReadWord(tid, address)
+		if at == 0 {
+			break
+		}
+		texts = append(texts, ReadText(tid, at))
+		address += 8
+	}
+	return texts
+}
+
+// ReadWord reads eight bytes, or 0 if they are not there.
+func ReadWord(tid int, address uint64) uint64 {
+	data := ReadMemory(tid, address, 8)
+	if len(data) < 8 {
+		return 0
+	}
+	return binary.NativeEndian.Uint64(data)
+}
+
+// WriteWord writes eight bytes to the memory of a thread.
+func WriteWord(tid int, address, word uint64) error {
+	var data [8]byte
+	binary.NativeEndian.PutUint64(data[:], word)
+	local := unix.Iovec{Base: &data[0]}
+	local.SetLen(len(data))
+	remote := unix.RemoteIovec{Base: uintptr(address), Len: len(data)}
+	_, err := unix.ProcessVMWritev(tid, []unix.Iovec{local}, []unix.RemoteIovec{remote}, 0)
+	return err
+}
