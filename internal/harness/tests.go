@@ -3,7 +3,9 @@
 package harness
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,14 +61,39 @@ func Skip(t *testing.T, why string) {
 	t.Skip(why)
 }
 
-// NeedsGo skips a test that runs the go command in a virtual machine of scripts/vm.sh, which has
-// none. It says so where everybody sees it, and not only with -v.
+// NeedsGo is called by a test that runs the go command. It skips the test in a virtual machine of
+// scripts/vm.sh, which has none, and says so where everybody sees it, and not only with -v.
+//
+// go test keeps a result until something changes that the test looked at, and it does not see what
+// the go command looks at for the test: NeedsGo looks at the sources of the module.
 func NeedsGo(t *testing.T) {
 	t.Helper()
 	if _, err := exec.LookPath("go"); err != nil && os.Getenv(prebuiltEnv) != "" {
 		fmt.Printf("%s skipped: runs the go command, and this machine has none\n", t.Name())
 		t.Skip("runs the go command")
 	}
+	require.NoError(t, lookAtSources())
+}
+
+// lookAtSources opens all directories of which the programs of the workshop and their tests are
+// made: go test takes note of their files, of their sizes and times. It does not open the root of
+// the module, where a file of Git changes with each commit.
+func lookAtSources() error {
+	root, err := ModuleRoot()
+	if err != nil {
+		return err
+	}
+	dirs, err := Steps(root)
+	dirs = append(dirs, "bench", "image", "internal", Runtime, "scripts", "testdata", "workshop")
+	for _, dir := range dirs {
+		err = errors.Join(err, filepath.WalkDir(filepath.Join(root, dir),
+			func(_ string, _ fs.DirEntry, err error) error { return err }))
+	}
+	for _, file := range []string{"go.mod", "go.sum"} {
+		_, statErr := os.Stat(filepath.Join(root, file))
+		err = errors.Join(err, statErr)
+	}
+	return err
 }
 
 // Tried adds to the report that a test has tried so many faults.
