@@ -16,7 +16,6 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"container.example/workshop/internal/harness"
-	"container.example/workshop/internal/lessons"
 )
 
 func (a *app) attack() *cli.Command {
@@ -103,11 +102,8 @@ func findTarget(
 		if err != nil {
 			return t, err
 		}
-		source, err := lessons.WriteFiles(c.root, files)
-		if err == nil {
-			err = build(source)
-		}
-		return t, errors.Join(withAdvice(err), os.RemoveAll(source))
+		t.file = filepath.Join(dir, "container")
+		return t, withAdvice(harness.BuildFiles(ctx, t.file, filepath.Join(c.root, l.step), files))
 	}
 	path, err := filepath.Abs(what)
 	if err != nil {

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"container.example/workshop/internal/harness"
-	"container.example/workshop/internal/lessons"
 )
 
 // chapterWords are what programs with one fault in a chapter of step 5 are told first. Each is our
@@ -417,11 +415,9 @@ func TestChapterWords(t *testing.T) {
 			before := string(files[c.file])
 			require.Equal(t, 1, strings.Count(before, c.text), "%q", c.text)
 			files[c.file] = []byte(strings.Replace(before, c.text, c.new, 1))
-			dir, err := lessons.WriteFiles(root, files)
-			defer os.RemoveAll(dir)
-			require.NoError(t, err)
-			program := filepath.Join(dir, "program")
-			require.NoError(t, harness.Build(context.Background(), program, dir))
+			program := filepath.Join(t.TempDir(), "program")
+			step := filepath.Join(root, l.step)
+			require.NoError(t, harness.BuildFiles(t.Context(), program, step, files))
 			// In the order of somebody who has passed all before it.
 			s := state{Taken: c.taken, Passed: map[string]time.Time{"step5-complete/a": time.Now()}}
 			for _, before := range course.lessons {

@@ -5,7 +5,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -98,14 +97,10 @@ func buildChanged(t *testing.T, program, source string, change [3]string) {
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.Contains(t, string(text), change[1], file)
-	dir := t.TempDir()
-	changed := filepath.Join(dir, "changed.go")
 	text = bytes.Replace(text, []byte(change[1]), []byte(change[2]), 1)
-	require.NoError(t, os.WriteFile(changed, text, 0o644))
-	list, err := json.Marshal(map[string]any{"Replace": map[string]string{file: changed}})
+	overlay, err := harness.Overlay(map[string][]byte{file: text})
+	defer os.RemoveAll(filepath.Dir(overlay))
 	require.NoError(t, err)
-	overlay := filepath.Join(dir, "overlay.json")
-	require.NoError(t, os.WriteFile(overlay, list, 0o644))
 	cmd := exec.Command("go", "build", "-buildvcs=false", "-ldflags=-s", "-overlay", overlay, "-o",
 		program, ".")
 	cmd.Dir, cmd.Env = source, append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")

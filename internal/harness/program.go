@@ -4,7 +4,6 @@ package harness
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -170,30 +169,51 @@ func Build(ctx context.Context, path, source string) error {
 	} else if cause, advice := noGo(source); cause != "" {
 		return &BuildError{Source: source, Cause: cause, Advice: advice}
 	}
-	// The version control of the directory does not matter, and may not trust this user.
-	args := []string{"build", "-buildvcs=false", noSymbols, "-o", path}
-	if !inModule(dir) {
-		overlay, err := lendModule(dir)
-		if err != nil {
-			return buildFailed(source, err.Error(), err)
-		}
-		defer os.RemoveAll(filepath.Dir(overlay))
-		args = append(args, "-overlay", overlay)
+	if inModule(dir) {
+		return goBuild(ctx, path, dir, what)
 	}
-	cmd := exec.CommandContext(ctx, "go", append(args, what)...)
+	overlay, err := lendModule(dir)
+	if overlay != "" {
+		defer os.RemoveAll(filepath.Dir(overlay))
+	}
+	if err != nil {
+		return buildFailed(source, err.Error(), err)
+	}
+	return goBuild(ctx, path, dir, what, "-overlay", overlay)
+}
+
+// BuildFiles compiles these Go files, by name, to an executable at path, as if the package in dir
+// had them and no others.
+func BuildFiles(ctx context.Context, path, dir string, files map[string][]byte) error {
+	overlay, err := OverlayPackage(dir, files)
+	if overlay != "" {
+		defer os.RemoveAll(filepath.Dir(overlay))
+	}
+	if err != nil {
+		return err
+	}
+	return goBuild(ctx, path, dir, ".", "-overlay", overlay)
+}
+
+// goBuild has the go command compile what is at the path source, as seen from dir.
+func goBuild(ctx context.Context, path, dir, source string, flags ...string) error {
+	// The version control of the directory does not matter, and may not trust this user.
+	args := append([]string{"build", "-buildvcs=false", noSymbols, "-o", path}, flags...)
+	cmd := exec.CommandContext(ctx, "go", append(args, source)...)
 	cmd.Dir = dir
 	// A workspace above knows nothing of this module.
 	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
 	if usesC(dir) {
 		cmd.Env = append(cmd.Env, "CGO_ENABLED=1")
 	}
+	named := filepath.Join(dir, source)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return buildFailed(source, strings.TrimSpace(string(out)), err)
+		return buildFailed(named, strings.TrimSpace(string(out)), err)
 	}
 	if start := make([]byte, 4); !readStart(path, start) || string(start) != "\x7fELF" {
 		return &BuildError{
-			Source: source,
+			Source: named,
 			Cause:  "it is no program, but a library",
 			Advice: "its files begin with package main, or name the directory of the one that does",
 		}
@@ -284,23 +304,15 @@ func lendModule(dir string) (overlay string, err error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return "", err
 	}
-	tmp, err := os.MkdirTemp("", "container-module-")
-	if err != nil {
-		return "", err
-	}
-	replace := map[string]string{}
+	texts := map[string][]byte{}
 	for _, name := range []string{"go.mod", "go.sum"} {
-		text, readErr := os.ReadFile(filepath.Join(root, name))
-		text = moduleLine.ReplaceAll(text, []byte("module program"))
-		replace[filepath.Join(dir, name)] = filepath.Join(tmp, name)
-		err = errors.Join(err, readErr, os.WriteFile(filepath.Join(tmp, name), text, 0o644))
+		text, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			return "", err
+		}
+		texts[filepath.Join(dir, name)] = moduleLine.ReplaceAll(text, []byte("module program"))
 	}
-	text, jsonErr := json.Marshal(map[string]any{"Replace": replace})
-	overlay = filepath.Join(tmp, "overlay.json")
-	if err = errors.Join(err, jsonErr, os.WriteFile(overlay, text, 0o644)); err != nil {
-		return "", errors.Join(err, os.RemoveAll(tmp))
-	}
-	return overlay, nil
+	return Overlay(texts)
 }
 
 var moduleLine = lazyregexp.New(`(?m)^module .*$`)

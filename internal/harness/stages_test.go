@@ -89,10 +89,7 @@ func (s stages) after(t *testing.T, letters string) string {
 	}
 	files, err := lessons.Stage(filepath.Join(s.root, lesson), letters)
 	require.NoError(t, err)
-	dir, err := lessons.WriteFiles(s.root, files)
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	require.NoError(t, err)
-	require.NoError(t, Build(t.Context(), program, dir))
+	require.NoError(t, BuildFiles(t.Context(), program, filepath.Join(s.root, lesson), files))
 	return program
 }
 

@@ -85,17 +85,3 @@ func Stage(dir, chapters string) (map[string][]byte, error) {
 	}
 	return stage, nil
 }
-
-// WriteFiles writes the files of a program to a new directory below root, the directory of the
-// module: there go build finds the packages that the program imports. The name of the directory
-// begins so that the go command overlooks it otherwise. Whoever calls removes it, also after an
-// error.
-func WriteFiles(root string, files map[string][]byte) (dir string, err error) {
-	dir, err = os.MkdirTemp(root, "_stage-")
-	for name, text := range files {
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), text, 0o644)
-		}
-	}
-	return dir, err
-}
