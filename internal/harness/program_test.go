@@ -144,6 +144,31 @@ func TestBuild(t *testing.T) {
 	}
 }
 
+// TestBuildFiles builds a program of other files than those that are in the directory.
+func TestBuildFiles(t *testing.T) {
+	NeedsGo(t)
+	dir, program := t.TempDir(), filepath.Join(t.TempDir(), "program")
+	for name, text := range map[string]string{
+		"go.mod":  "module mine\n\ngo 1.21\n",
+		"main.go": "package main\n\nfunc main() { println(word) }\n",
+		"old.go":  "package main\n\nconst word = \"old\"\n",
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
+	}
+	before, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.NoError(t, BuildFiles(t.Context(), program, dir, map[string][]byte{
+		"main.go": []byte("package main\n\nfunc main() { println(word, 2) }\n"),
+		"new.go":  []byte("package main\n\nconst word = \"new\"\n"),
+	}))
+	out, err := exec.Command(program).CombinedOutput()
+	require.NoError(t, err)
+	require.Equal(t, "new 2\n", string(out))
+	after, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Equal(t, before, after)
+}
+
 // TestBuildFailed tells what the go command says of the machine from mistakes in the source.
 func TestBuildFailed(t *testing.T) {
 	for output, cause := range map[string]string{
