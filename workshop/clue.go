@@ -333,8 +333,12 @@ var clues = map[string]map[string]func(cause) string{
 
 // clue says what an error that does not explain itself means for a container program.
 func clue(e harness.Event) string {
-	if text := flagNotKnown(e); text != "" {
-		return text
+	for _, tell := range []func(harness.Event) string{
+		notStartable, flagNotKnown, unshareKilled,
+	} {
+		if text := tell(e); text != "" {
+			return text
+		}
 	}
 	aboutPids := strings.Contains(e.Script.Name, "pids")
 	if e.Tasks >= harness.MaxTasks() && !aboutPids {
@@ -815,6 +819,8 @@ func subject(e harness.Event) string {
 		"changed")
 	switch about := strings.Split(e.Script.Name, "-")[0]; {
 	case about == "rootfs": // it is about what may be missing
+		return ""
+	case notStartable(e) != "", flagNotKnown(e) != "": // nothing else of it matters
 		return ""
 	case filtered(c) != "" && e.Script.Step != "step5-complete":
 		return "step5-complete/seccomp"

@@ -22,8 +22,10 @@ var firstWords = []struct {
 	name    string
 	step    string
 	program string // a script, or the source of a program in Go
+	passed  bool   // all steps before it
 	about   string
 	says    []string
+	not     []string
 }{
 	{
 		name:    "own lines on standard output",
@@ -346,6 +348,75 @@ exec unshare --pid --fork --mount --propagation unchanged -- \
 		about:   "step3-rootfs/host-mounts-unchanged",
 		says:    []string{"taken away: mount proc /proc"},
 	},
+	// A flag that the program does not know yet is what is wrong, in whatever words it complains.
+	{
+		name:    "a flag taken for the command by chroot(1)",
+		step:    "step4-cgroups",
+		passed:  true,
+		program: "#!/bin/sh\nshift\nexec chroot rootfs \"$@\"\n",
+		about:   "step4-cgroups/memory-file",
+		says:    []string{"-memory is a flag of your own program"},
+	},
+	{
+		name:   "a flag taken for the command, in the words of a language",
+		step:   "step4-cgroups",
+		passed: true,
+		program: "#!/bin/sh\nshift\n\"$@\" 2>/dev/null || {\n" +
+			"echo 'exception Unix_error(Unix.ENOENT, \"create_process\", \"'$1'\")' >&2\n" +
+			"exit 2\n}\n",
+		about: "step4-cgroups/memory-file",
+		says:  []string{"-memory is a flag of your own program"},
+		not:   []string{"version 1 of cgroups", "The kernel makes these files"},
+	},
+	{
+		name:    "a flag taken for an option of the shell",
+		step:    "step4-cgroups",
+		passed:  true,
+		program: "#!/bin/sh\nshift\nexec chroot rootfs sh -c \"$*\"\n",
+		about:   "step4-cgroups/memory-file",
+		says:    []string{"-memory is a flag of your own program"},
+	},
+	{
+		name: "a complaint of unshare(1) about something else",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\ntest \"$1\" = run && test -n \"$2\" || exit 2\nshift\n" +
+			"exec unshare --pid --fork -- \"$@\"\n",
+		about: "step1-skeleton/exit-status-signal",
+		says: []string{
+			"seen: exit status 1", "sigprocmask unblock failed",
+			"cannot end by KILL as its child did",
+		},
+		not: []string{"several threads"},
+	},
+	{
+		name:    "no format that the kernel knows",
+		step:    "step1-skeleton",
+		program: "#! \nshift\nexec \"$@\"\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"Your program itself cannot be executed", "#!/bin/sh"},
+		not:     []string{"looked for in the root file system"},
+	},
+	{
+		name:    "lines that end as on Windows",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\r\nshift\r\nexec \"$@\"\r\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"Your program itself cannot be executed", "carriage return"},
+	},
+	{
+		name:    "lines that end as on Windows, behind env(1)",
+		step:    "step1-skeleton",
+		program: "#!/usr/bin/env sh\r\nshift\r\nexec \"$@\"\r\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"Your program itself cannot be executed", "carriage return"},
+	},
+	{
+		name:    "an interpreter that is not there",
+		step:    "step1-skeleton",
+		program: "#!/usr/local/bin/no-such-language\nshift\nexec \"$@\"\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"asks for /usr/local/bin/no-such-language, which is not on this machine"},
+	},
 }
 
 // TestFirstWords lets programs with one fault be told of it.
@@ -356,6 +427,8 @@ func TestFirstWords(t *testing.T) {
 	}
 	root, err := moduleRoot()
 	require.NoError(t, err)
+	course, err := readCourse(root)
+	require.NoError(t, err)
 	host, err := harness.NewHost(root)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, host.Close()) }()
@@ -365,32 +438,58 @@ func TestFirstWords(t *testing.T) {
 				strings.Contains(c.program, "python3") {
 				t.Skip("asks for Python")
 			}
-			failed := firstFailure(t, root, host, c.step, c.program)
+			scripts, err := harness.Scripts(root, c.step)
+			require.NoError(t, err)
+			if c.passed {
+				scripts = inOrderOf(t, course, c.step)
+			}
+			failed := firstFailureOf(t, host, makeProgram(t, c.program), scripts)
 			require.NotNil(t, failed)
 			text := inRows(t, *failed)
 			require.Equal(t, c.about, headline(root, *failed).ID(), text)
 			for _, words := range c.says {
 				require.Contains(t, text, words)
 			}
+			for _, words := range c.not {
+				require.NotContains(t, text, words)
+			}
 		})
 	}
+}
+
+// inOrderOf are the scripts of a step in the order of somebody who has passed all steps before it.
+func inOrderOf(t *testing.T, course *course, step string) []harness.Script {
+	s := state{Passed: map[string]time.Time{}}
+	for _, l := range course.lessons {
+		if l.step < step {
+			s.Passed[l.key()] = time.Now()
+		}
+	}
+	l, err := course.find(step)
+	require.NoError(t, err)
+	return (&checker{course: course}).inOrder(l, s)
 }
 
 // firstFailure is the first script of a step that the program fails, or nil.
 func firstFailure(t *testing.T, root string, host *harness.Host, step,
 	source string,
 ) (failed *harness.Event) {
+	scripts, err := harness.Scripts(root, step)
+	require.NoError(t, err)
+	return firstFailureOf(t, host, makeProgram(t, source), scripts)
+}
+
+// makeProgram makes a program of a script, or of a source in Go.
+func makeProgram(t *testing.T, source string) (program string) {
 	dir := t.TempDir()
-	program := filepath.Join(dir, "program")
+	program = filepath.Join(dir, "program")
 	if strings.HasPrefix(source, "#!") {
 		require.NoError(t, os.WriteFile(program, []byte(source), 0o755))
 	} else {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte(source), 0o644))
 		require.NoError(t, harness.Build(context.Background(), program, dir))
 	}
-	scripts, err := harness.Scripts(root, step)
-	require.NoError(t, err)
-	return firstFailureOf(t, host, program, scripts)
+	return program
 }
 
 // firstFailureOf is the first of the scripts that the program fails, or nil.

@@ -4,8 +4,11 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"container.example/workshop/internal/harness"
 	"container.example/workshop/internal/lazyregexp"
@@ -26,7 +29,7 @@ func flagNotKnown(e harness.Event) string {
 		isIt := strings.Contains(b.Command, " run "+flag+" ")
 		endedWell = endedWell || isIt && b.State == "exit status 0"
 	}
-	complains := false
+	complains := optionRE.MatchString(said)
 	for line := range strings.SplitSeq(said, "\n") {
 		complains = complains || strings.Contains(line, flag) && unknownRE.MatchString(line)
 	}
@@ -38,9 +41,66 @@ func flagNotKnown(e harness.Event) string {
 		"takes it for the command.", flag)
 }
 
-// unknownRE matches what programs say of a flag, or of a command, that they do not know.
-var unknownRE = lazyregexp.New(`(?i)not found|no such|unknown|not defined|unrecogni[sz]ed|` +
-	`invalid option|no flag`)
+var (
+	// unknownRE matches what programs say of a flag, or of a command, that they do not know.
+	unknownRE = lazyregexp.New(`(?i)not found|no such|unknown|not defined|unrecogni[sz]ed|` +
+		`invalid option|no flag|\bENOENT\b`)
+	// optionRE matches what a shell says that takes the flag for one of its own, letter by letter.
+	optionRE = lazyregexp.New(`(?i)(illegal|invalid|bad|unrecogni[sz]ed|unknown) option`)
+)
+
+// notStartable is for a program that cannot be executed at all.
+func notStartable(e harness.Event) string {
+	const (
+		text = "Your program itself cannot be executed, so none of it has run. "
+		crlf = text + "Its lines end as on Windows, with a carriage return (CR LF), and that is " +
+			"taken for a part of the name of its interpreter. Have them end with LF alone."
+	)
+	if strings.Contains(e.Stderr, `\r': No such file or directory`) { // of env(1)
+		return crlf
+	}
+	m := cannotStartRE.FindStringSubmatch(e.Message)
+	if m == nil {
+		return ""
+	}
+	interpreter, isScript := interpreterOf(m[1])
+	switch {
+	case strings.HasSuffix(interpreter, "\r"):
+		return crlf
+	case isScript && m[2] == unix.ENOENT.Error():
+		return text + fmt.Sprintf("Its first line asks for %s, which is not on this machine.",
+			interpreter)
+	case m[2] == unix.ENOEXEC.Error():
+		return text + "The kernel does not know this format: a script has to begin with #! and " +
+			"the path of its interpreter, as in #!/bin/sh, and a program has to be made for this " +
+			"kind of processor."
+	}
+	return text + "Try it by hand."
+}
+
+// cannotStartRE matches what is said of a program that the kernel does not execute.
+var cannotStartRE = lazyregexp.New(`(?m)^fork/exec (\S+): (.*)$`)
+
+// interpreterOf is what the first line of a script asks for.
+func interpreterOf(file string) (interpreter string, isScript bool) {
+	text, err := os.ReadFile(file)
+	line, _, _ := strings.Cut(string(text), "\n")
+	line, isScript = strings.CutPrefix(line, "#!")
+	if name, _, ok := strings.Cut(strings.TrimLeft(line, " \t"), " "); ok {
+		line = name
+	}
+	return line, err == nil && isScript
+}
+
+// unshareKilled is for a program that takes its status from unshare(1), which does not manage to
+// end as the command did.
+func unshareKilled(e harness.Event) string {
+	if !strings.Contains(e.Stderr, "unshare: sigprocmask unblock failed") {
+		return ""
+	}
+	return "unshare(1) cannot end by KILL as its child did, and ends with status 1. Let a shell " +
+		"between the two make 128+9 of it: unshare ... -- sh -c '\"$@\"; exit $?' sh CMD [ARG...]"
+}
 
 // mountsShared is for a program whose container and host see the mounts of one another.
 func mountsShared(e harness.Event) string {
