@@ -78,7 +78,7 @@ record() {
 	    sed "s/\"kernel\":\"\([0-9]*\.[0-9]*\)[^\"]*\"/\"kernel\":\"\1\"/" run.html >&9'
 HOST
     step=$(grep 'id="data"' "$tmp/record.html" | grep -o '"call":"[a-z0-9_]*"' | grep -n pivot_root)
-    HOME="$tmp" chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,720 \
+    HOME="$tmp" TMPDIR="$tmp" chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,720 \
         --screenshot="$tmp/record.png" "file://$tmp/record.html#${step%%:*}" >/dev/null 2>&1
     pngquant --output "$tmp/small.png" 64 "$tmp/record.png"
     cp "$tmp/small.png" docs/screens/record.png

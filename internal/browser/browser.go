@@ -70,12 +70,14 @@ func Start(t testing.TB) *Browser {
 		}
 		t.Skip(why)
 	}
+	dir := ownDir(t)
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(program),
+		chromedp.Env("TMPDIR="+dir),
 		// Its sandbox needs namespaces, which root and a container do not have for it. The pages
 		// are our own.
 		chromedp.NoSandbox,
-		chromedp.UserDataDir(t.TempDir()),
+		chromedp.UserDataDir(filepath.Join(dir, "profile")),
 		// The font is the same on every machine that has one, at any size of the screen.
 		chromedp.Flag("font-render-hinting", "none"),
 		chromedp.Flag("hide-scrollbars", false),
@@ -85,11 +87,33 @@ func Start(t testing.TB) *Browser {
 	// Its log is of no interest to a test, and names events that are newer than the library.
 	quiet := func(string, ...any) {}
 	ctx, cancel := chromedp.NewContext(ctx, chromedp.WithLogf(quiet), chromedp.WithErrorf(quiet))
-	t.Cleanup(cancel)
+	t.Cleanup(func() {
+		_ = chromedp.Cancel(ctx) // asks it to end; one that does not is killed
+		cancel()
+	})
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatalf("start %s: %v", program, err)
 	}
 	return &Browser{ctx: ctx}
+}
+
+// ownDir is a directory for all that the browser writes: profile and temporary files. Its name is
+// short, unlike that of t.TempDir: the browser binds a socket in it, see unix(7).
+func ownDir(t testing.TB) string {
+	dir, err := os.MkdirTemp("", "browser-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		// Processes of the browser that end after its first one may still write.
+		for end := time.Now().Add(patience); os.RemoveAll(dir) != nil; {
+			if time.Now().After(end) {
+				t.Errorf("remove %s: never empty", dir)
+				return
+			}
+		}
+	})
+	return dir
 }
 
 // Page is a page in a window of its own, which shares nothing with other windows.

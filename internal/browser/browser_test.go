@@ -127,3 +127,18 @@ func (f *fakeTest) Fatal(...any) {
 	f.said <- "fail"
 	runtime.Goexit()
 }
+
+// TestNothingLeft requires that a browser writes into one directory, which goes with it.
+func TestNothingLeft(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	t.Run("browser", func(t *testing.T) {
+		Start(t).Open(t, "about:blank", Projector)
+		left, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		require.Len(t, left, 1, "all is in one directory")
+	})
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Empty(t, left)
+}
