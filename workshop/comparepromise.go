@@ -72,7 +72,7 @@ func (a *app) comparePromise(
 		return err
 	}
 	file := c.file("compare.html")
-	err = writeWhole(file, 0o644, func(w io.Writer) error {
+	err = writePage(file, func(w io.Writer) error {
 		return pages.WriteCompare(w, compared)
 	})
 	if err != nil {

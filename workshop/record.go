@@ -84,7 +84,7 @@ this program, which ends with 0 if the recording was written.`,
 			if err != nil {
 				return fmt.Errorf("record: %w", err)
 			}
-			err = writeWhole(file, 0o644, func(w io.Writer) error { return write(recording, w) })
+			err = writePage(file, func(w io.Writer) error { return write(recording, w) })
 			if err != nil {
 				return fmt.Errorf("record: %w", err)
 			}

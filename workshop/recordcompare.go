@@ -33,7 +33,7 @@ func (a *app) compareRecordings(file string, names []string) error {
 	if err != nil {
 		return fmt.Errorf("record -compare: %w", err)
 	}
-	err = writeWhole(file, 0o644, func(w io.Writer) error { return pages.WriteCompare(w, c) })
+	err = writePage(file, func(w io.Writer) error { return pages.WriteCompare(w, c) })
 	if err != nil {
 		return fmt.Errorf("record -compare: %w", err)
 	}

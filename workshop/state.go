@@ -217,13 +217,22 @@ func handOver(file string) error {
 // writeWhole writes a file whole, or not at all, and hands it over. What is no regular file, such
 // as /dev/null, was not made here, and stays with its owner.
 func writeWhole(file string, mode os.FileMode, write func(io.Writer) error) error {
-	return wholefile.Write(file, mode, func(f *os.File) error {
+	return wholefile.Write(file, mode, andHandOver(write))
+}
+
+// writePage is writeWhole for what can be made again: it does not wait for the disk.
+func writePage(file string, write func(io.Writer) error) error {
+	return wholefile.WriteSoon(file, 0o644, andHandOver(write))
+}
+
+func andHandOver(write func(io.Writer) error) func(*os.File) error {
+	return func(f *os.File) error {
 		info, err := f.Stat()
 		if err = errors.Join(err, write(f)); err != nil || !info.Mode().IsRegular() {
 			return err
 		}
 		return handOver(f.Name())
-	})
+	}
 }
 
 // writeNew writes a file that must not be there yet. One that cannot be written whole is removed

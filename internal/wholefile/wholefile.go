@@ -12,6 +12,17 @@ import (
 // Write has a file of a mode written by a function. A reader finds the old file or the new one, and
 // never a part. What is there already and is no regular file, such as /dev/stderr, is written to.
 func Write(name string, mode os.FileMode, write func(*os.File) error) error {
+	return put(name, mode, func(f *os.File) error { return errors.Join(write(f), f.Sync()) }, write)
+}
+
+// WriteSoon is Write for a file that can be made again: it does not wait for the disk (fsync(2)). A
+// machine that loses its power before the disk has the file may have an empty one.
+func WriteSoon(name string, mode os.FileMode, write func(*os.File) error) error {
+	return put(name, mode, write, write)
+}
+
+// put has a regular file written by one function, and any other by another.
+func put(name string, mode os.FileMode, write, writeOther func(*os.File) error) error {
 	if target, err := filepath.EvalSymlinks(name); err == nil {
 		name = target
 	}
@@ -20,7 +31,7 @@ func Write(name string, mode os.FileMode, write func(*os.File) error) error {
 		if err != nil {
 			return err
 		}
-		return errors.Join(write(f), f.Close())
+		return errors.Join(writeOther(f), f.Close())
 	}
 	path := (*os.PathError)(nil)
 	if err := replace(name, mode, write); errors.As(err, &path) {
@@ -40,7 +51,7 @@ func replace(name string, mode os.FileMode, write func(*os.File) error) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(write(f), f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(write(f), f.Close()); err != nil {
 		return errors.Join(err, os.Remove(next))
 	}
 	if err := os.Rename(next, name); err != nil {
