@@ -8,7 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"html/template"
+	"html"
 	"io"
 	"slices"
 	"strings"
@@ -66,61 +66,87 @@ type document struct {
 	Connect bool // the page talks to the server that it is from
 }
 
-// write puts a page together. What comes from a recording is never markup: the title is escaped,
-// and json.Marshal writes <, > and & as \u003c, \u003e and \u0026, and U+2028 as \u2028.
+// write puts a page together, of page.html and of what belongs at its marks. What comes from a
+// recording is never markup: the title is escaped, and package json writes <, > and & as \u003c,
+// \u003e and \u0026, and U+2028 as \u2028.
 func write(w io.Writer, d *document) error {
-	data, err := json.Marshal(d.Data)
+	style, err := read("page.css")
 	if err != nil {
 		return err
 	}
-	style, err := text("page.css")
+	script, err := read(d.Scripts...)
 	if err != nil {
 		return err
 	}
-	script, err := text(d.Scripts...)
+	skeleton, err := files.ReadFile("page.html")
 	if err != nil {
 		return err
 	}
-	skeleton, err := text("page.html")
-	if err != nil {
-		return err
+	marks := map[string]func() error{
+		"title":  func() error { return put(w, html.EscapeString(d.Title)) },
+		"kind":   func() error { return put(w, d.Kind) },
+		"policy": func() error { return put(w, policy(style, script, d.Connect)) },
+		"style":  func() error { return style.put(w) },
+		"script": func() error { return script.put(w) },
+		"data":   func() error { return json.NewEncoder(w).Encode(d.Data) },
 	}
-	replace := strings.NewReplacer(
-		"{{title}}", template.HTMLEscapeString(d.Title),
-		"{{kind}}", d.Kind,
-		"{{policy}}", policy(style, script, d.Connect),
-		"{{style}}", style,
-		"{{script}}", script,
-		"{{data}}", string(data),
-	)
-	_, err = replace.WriteString(w, skeleton)
+	for rest, found := string(skeleton), true; found; {
+		var before, mark string
+		before, rest, found = strings.Cut(rest, "{{")
+		err = put(w, before)
+		if found && err == nil {
+			mark, rest, _ = strings.Cut(rest, "}}")
+			err = marks[mark]()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func put(w io.Writer, text string) error {
+	_, err := io.WriteString(w, text)
 	return err
 }
 
 // policy is a Content-Security-Policy under which the page may do what its own style and script
 // do: if something of a recording became markup after all, it would still not be executed.
-func policy(style, script string, connect bool) string {
-	sum := func(text string) string {
-		hash := sha256.Sum256([]byte(text))
-		return "'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) + "'"
-	}
+func policy(style, script texts, connect bool) string {
 	connectTo := "'none'"
 	if connect {
 		connectTo = "'self'"
 	}
 	return fmt.Sprintf("default-src 'none'; style-src %s; script-src %s; connect-src %s; "+
-		"img-src data:; base-uri 'none'; form-action 'none'", sum(style), sum(script), connectTo)
+		"img-src data:; base-uri 'none'; form-action 'none'", style.sum(), script.sum(), connectTo)
 }
 
-// text is that of files of the page, one after the other.
-func text(names ...string) (string, error) {
-	var all strings.Builder
+// texts are those of files of the page, one after the other.
+type texts [][]byte
+
+func read(names ...string) (all texts, err error) {
 	for _, name := range names {
 		data, err := files.ReadFile(name)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		all.Write(data)
+		all = append(all, data)
 	}
-	return all.String(), nil
+	return all, nil
+}
+
+func (t texts) put(w io.Writer) error {
+	for _, text := range t {
+		if _, err := w.Write(text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sum is what a Content-Security-Policy calls the texts by.
+func (t texts) sum() string {
+	hash := sha256.New()
+	_ = t.put(hash) // never fails
+	return "'sha256-" + base64.StdEncoding.EncodeToString(hash.Sum(nil)) + "'"
 }
