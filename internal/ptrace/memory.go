@@ -15,20 +15,29 @@ const PageSize = 4096
 // ReadMemory reads what a thread has at an address: fewer bytes if there are no more.
 func ReadMemory(tid int, address uint64, size int) []byte {
 	data := make([]byte, size)
-	done := 0
-	for done < size {
-		at := address + uint64(done)
-		part := min(size-done, int(PageSize-at%PageSize))
-		local := unix.Iovec{Base: &data[done]}
-		local.SetLen(part)
-		remote := unix.RemoteIovec{Base: uintptr(at), Len: part}
-		n, err := unix.ProcessVMReadv(tid, []unix.Iovec{local}, []unix.RemoteIovec{remote}, 0)
-		if err != nil || n <= 0 {
-			break
-		}
-		done += n
+	return data[:ReadInto(data, tid, address)]
+}
+
+// ReadInto is ReadMemory into memory that is there. It returns how many bytes there were.
+func ReadInto(data []byte, tid int, address uint64) int {
+	if len(data) == 0 {
+		return 0
 	}
-	return data[:done]
+	local := unix.Iovec{Base: &data[0]}
+	local.SetLen(len(data))
+	// The kernel reads whole parts: those up to the first page that is not there.
+	var parts []unix.RemoteIovec
+	for done := 0; done < len(data); {
+		at := address + uint64(done)
+		size := min(len(data)-done, int(PageSize-at%PageSize))
+		parts = append(parts, unix.RemoteIovec{Base: uintptr(at), Len: size})
+		done += size
+	}
+	n, err := unix.ProcessVMReadv(tid, []unix.Iovec{local}, parts, 0)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // ReadText reads a text that ends with a zero byte.

@@ -7,9 +7,12 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"container.example/workshop/internal/ptrace"
 )
@@ -32,7 +35,7 @@ func readGoProgram(file string, f *elf.File) (*goProgram, error) {
 	if section == nil || text == nil {
 		return nil, errNotGo
 	}
-	raw, err := section.Data()
+	raw, err := mapSection(file, section)
 	if err != nil {
 		return nil, err
 	}
@@ -49,6 +52,30 @@ func readGoProgram(file string, f *elf.File) (*goProgram, error) {
 	info, _ := buildinfo.ReadFile(file) // an error: no module is known
 	p.readRoot(info)
 	return p, nil
+}
+
+// mapSection has a section of a file in memory as far as it is looked at. Nobody can make the file
+// shorter while a process executes it (execve(2), ETXTBSY), and it is looked at as long.
+func mapSection(file string, section *elf.Section) ([]byte, error) {
+	fd, err := unix.Open(file, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, err
+	}
+	if size := uint64(st.Size); section.Offset > size || section.FileSize > size-section.Offset {
+		return nil, io.ErrUnexpectedEOF
+	}
+	before := section.Offset % uint64(os.Getpagesize())
+	raw, err := unix.Mmap(fd, int64(section.Offset-before), int(section.FileSize+before),
+		unix.PROT_READ, unix.MAP_PRIVATE)
+	if err != nil {
+		return nil, err
+	}
+	return raw[before:], nil
 }
 
 // readSymbols finds what is elsewhere with cgo, and where older programs have their tables.
@@ -239,7 +266,7 @@ func (p *goProgram) inlined(
 // readRoot finds the directory of the module, by that of the function main.
 func (p *goProgram) readRoot(info *buildinfo.BuildInfo) {
 	for i := range int(p.tables.u64(countAt)) {
-		f := p.functionAt(i)
+		f := p.functionAt(int(p.tables.u64(countAt)) - 1 - i)
 		if p.name(f) == "main.main" {
 			file, _ := p.line(f, f.entry)
 			p.root = filepath.Dir(file)

@@ -6,8 +6,8 @@ import (
 	"debug/dwarf"
 	"debug/elf"
 	"errors"
-	"fmt"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,8 +20,8 @@ import (
 
 // places finds the lines of source that make calls.
 type places struct {
-	// programs are by device, inode and time of the file. The first may still be read.
-	programs map[string]func() *program
+	// programs are those that were executed. The first may still be read.
+	programs map[fileID]func() *program
 	// current are the programs of processes, by how many programs the process executed before.
 	current map[[2]int]*loaded
 }
@@ -31,10 +31,19 @@ type loaded struct {
 	*program
 	bias       uint64 // what is added to the addresses in the file
 	start, end uint64 // of its instructions in memory
+	// known are the places that were found, by address: most stacks begin and end alike.
+	known  map[uint64]knownPlace
+	memory []byte // for a part of a stack
+}
+
+// knownPlace is what is known of an address.
+type knownPlace struct {
+	place   *Place
+	isProbe bool // the library of the language is there for itself
 }
 
 func newPlaces() places {
-	return places{programs: map[string]func() *program{}, current: map[[2]int]*loaded{}}
+	return places{programs: map[fileID]func() *program{}, current: map[[2]int]*loaded{}}
 }
 
 // find is the place of the call that a thread is about to make, or nil if it is not known. isProbe
@@ -44,13 +53,11 @@ func (p *places) find(th *thread, info *ptrace.SyscallInfo) (best *Place, isProb
 	if l == nil {
 		return nil, false
 	}
-	frame, back := frameOf(th.tid, info.SP)
-	for pc := range l.returns(th.tid, info, frame, back) {
-		if l.golang != nil && l.golang.functionName(pc-l.bias) == goProbe {
+	for pc := range l.returns(th.tid, info) {
+		known := l.at(th.tid, pc)
+		switch place := known.place; {
+		case known.isProbe:
 			return nil, true
-		}
-		place := l.place(th.tid, pc)
-		switch {
 		case place == nil:
 		case place.Line > 0 && place.File != "":
 			return place, false
@@ -59,6 +66,17 @@ func (p *places) find(th *thread, info *ptrace.SyscallInfo) (best *Place, isProb
 		}
 	}
 	return best, false
+}
+
+// at is what is known of an address.
+func (l *loaded) at(tid int, pc uint64) knownPlace {
+	k, ok := l.known[pc]
+	if !ok {
+		k.isProbe = l.golang != nil && l.golang.functionName(pc-l.bias) == goProbe
+		k.place = l.place(tid, pc)
+		l.known[pc] = k
+	}
+	return k
 }
 
 // goProbe is the function of Go that starts a child to see whether the kernel knows descriptors of
@@ -72,14 +90,14 @@ func (p *places) load(process *process) *loaded {
 		return l
 	}
 	exe := "/proc/" + strconv.Itoa(process.pid) + "/exe"
-	name := fileName(exe)
-	if name == "" {
+	file, err := identify(exe)
+	if err != nil {
 		return nil
 	}
-	read, ok := p.programs[name]
+	read, ok := p.programs[file]
 	if !ok {
 		read = sync.OnceValue(func() *program { return readProgram(exe) })
-		p.programs[name] = read
+		p.programs[file] = read
 	}
 	var l *loaded
 	if known := read(); known != nil {
@@ -101,18 +119,22 @@ func (p *places) readAhead(path string) {
 		defer f.Close()
 		return readProgram(self)
 	})
-	p.programs[fileName(self)] = read
+	if file, err := identify(self); err == nil {
+		p.programs[file] = read
+	}
 	go read()
 }
 
-// fileName tells a file from all others, and from what it was before it was written again. It is ""
-// if the file is not there.
-func fileName(path string) string {
+// fileID tells a file from all others, and from what it was before it was written again.
+type fileID struct {
+	device, inode uint64
+	written       unix.Timespec
+}
+
+func identify(path string) (fileID, error) {
 	var st unix.Stat_t
-	if err := unix.Stat(path, &st); err != nil {
-		return ""
-	}
-	return fmt.Sprint(st.Dev, " ", st.Ino, " ", st.Mtim)
+	err := unix.Stat(path, &st)
+	return fileID{device: st.Dev, inode: st.Ino, written: st.Mtim}, err
 }
 
 // program is what is known of an executable file.
@@ -124,13 +146,33 @@ type program struct {
 	functions []elf.Symbol
 }
 
-// readProgram reads the tables of a file. A program without any is nil.
+// readProgram reads the tables of a file. A program without any is nil, and so is a file that
+// becomes shorter before a process executes it: see mapSection.
 func readProgram(file string) *program {
 	f, err := elf.Open(file)
 	if err != nil {
 		return nil
 	}
 	defer f.Close()
+	return unlessFault(func() *program { return readTables(file, f) })
+}
+
+// unlessFault is nil if what is read is memory that is not there.
+func unlessFault(read func() *program) (p *program) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		switch problem := recover().(type) {
+		case nil:
+		case interface{ Addr() uintptr }: // the address of a fault
+			p = nil
+		default:
+			panic(problem)
+		}
+	}()
+	return read()
+}
+
+func readTables(file string, f *elf.File) *program {
 	p := &program{}
 	for _, segment := range f.Progs {
 		if segment.Type == elf.PT_LOAD {
@@ -138,6 +180,7 @@ func readProgram(file string) *program {
 			break
 		}
 	}
+	var err error
 	if p.golang, err = readGoProgram(file, f); err == nil {
 		return p
 	}
@@ -172,7 +215,7 @@ func (p *program) locate(pid int) *loaded {
 	if err != nil {
 		return nil
 	}
-	l := &loaded{program: p}
+	l := &loaded{program: p, known: map[uint64]knownPlace{}}
 	for line := range strings.Lines(string(text)) {
 		if !strings.HasSuffix(line, " "+exe+"\n") {
 			continue
@@ -204,26 +247,24 @@ func (p *program) locate(pid int) *loaded {
 
 // returns are the addresses to which the functions on the stack of a thread return, from the
 // innermost on, and before them the one of the call itself.
-func (l *loaded) returns(
-	tid int, info *ptrace.SyscallInfo, frame, back uint64,
-) func(func(uint64) bool) {
+func (l *loaded) returns(tid int, info *ptrace.SyscallInfo) func(func(uint64) bool) {
 	return func(yield func(uint64) bool) {
+		stack := l.readStack(tid, info.SP)
+		frame, back := frameOf(stack)
 		for _, pc := range []uint64{info.IP, back} {
 			if l.holds(pc) && !yield(pc-1) {
 				return
 			}
 		}
 		if l.golang != nil {
-			l.frames(tid, frame, yield)
+			l.frames(stack, frame, yield)
 			return
 		}
 		// The libraries of other languages have no frame pointers. What looks like an address of
 		// the program, behind an instruction that calls, is one.
-		const most = 8192
-		stack := structure(ptrace.ReadMemory(tid, info.SP, most))
 		callee, others := info.IP, []uint64(nil)
-		for at := 0; at+8 <= len(stack); at += 8 {
-			pc := stack.u64(at)
+		for at := 0; at+8 <= len(stack.top); at += 8 {
+			pc := stack.top.u64(at)
 			switch {
 			case !l.holds(pc) || !followsCall(tid, pc):
 			case l.callsElsewhere(tid, pc, callee):
@@ -242,6 +283,30 @@ func (l *loaded) returns(
 	}
 }
 
+// stack is that of a thread.
+type stack struct {
+	tid   int
+	start uint64
+	top   structure // what was read of it in one go
+}
+
+func (l *loaded) readStack(tid int, start uint64) *stack {
+	const most = 8192
+	if l.memory == nil {
+		l.memory = make([]byte, most)
+	}
+	n := ptrace.ReadInto(l.memory, tid, start)
+	return &stack{tid: tid, start: start, top: l.memory[:n]}
+}
+
+// word is what the thread has at an address, on its stack or elsewhere.
+func (s *stack) word(address uint64) uint64 {
+	if at := address - s.start; at < uint64(len(s.top)) && uint64(len(s.top))-at >= 8 {
+		return s.top.u64(int(at))
+	}
+	return ptrace.ReadWord(s.tid, address)
+}
+
 // callsElsewhere tells whether the call before an address is one of another function than that of
 // an instruction. Then a call that has returned may have left the address on the stack.
 func (l *loaded) callsElsewhere(tid int, pc, callee uint64) bool {
@@ -254,11 +319,10 @@ func (l *loaded) callsElsewhere(tid int, pc, callee uint64) bool {
 }
 
 // frames follows the frame pointers, which all functions of Go keep.
-func (l *loaded) frames(tid int, frame uint64, yield func(uint64) bool) {
+func (l *loaded) frames(stack *stack, frame uint64, yield func(uint64) bool) {
 	const most = 64
 	for range most {
-		pair := structure(ptrace.ReadMemory(tid, frame, 16))
-		next, pc := pair.u64(0), pair.u64(8)
+		next, pc := stack.word(frame), stack.word(frame+8)
 		if pc == 0 || l.holds(pc) && !yield(pc-1) || next <= frame {
 			return
 		}

@@ -12,12 +12,12 @@ const auditArch = unix.AUDIT_ARCH_X86_64
 
 // frameOf returns the frame pointer of a stopped thread, and the return address of a function that
 // has no frame of its own.
-func frameOf(tid int, sp uint64) (frame, back uint64) {
-	registers, err := ptrace.GetRegs(tid)
+func frameOf(s *stack) (frame, back uint64) {
+	registers, err := ptrace.GetRegs(s.tid)
 	if err != nil {
 		return 0, 0
 	}
-	return registers.Rbp, ptrace.ReadWord(tid, sp)
+	return registers.Rbp, s.word(s.start)
 }
 
 // setFirstArgument changes a call that is about to be made.

@@ -12,8 +12,8 @@ const auditArch = unix.AUDIT_ARCH_AARCH64
 
 // frameOf returns the frame pointer of a stopped thread, and the return address of a function that
 // has no frame of its own.
-func frameOf(tid int, _ uint64) (frame, back uint64) {
-	registers, err := ptrace.GetRegs(tid)
+func frameOf(s *stack) (frame, back uint64) {
+	registers, err := ptrace.GetRegs(s.tid)
 	if err != nil {
 		return 0, 0
 	}

@@ -3,8 +3,13 @@
 package record
 
 import (
+	"bytes"
+	"debug/elf"
 	"encoding/binary"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -176,4 +181,35 @@ func TestPropagation(t *testing.T) {
 	} {
 		require.Equal(t, want, propagation(optional))
 	}
+}
+
+// A file that is shorter than it says, or becomes so, is no program, and ends nobody.
+func TestShortProgram(t *testing.T) {
+	text, err := os.ReadFile("/proc/self/exe")
+	require.NoError(t, err)
+	f, err := elf.NewFile(bytes.NewReader(text))
+	require.NoError(t, err)
+	tables := f.Section(".gopclntab")
+	require.NotNil(t, tables)
+
+	// The header says that the tables go on behind the end of the file.
+	const sizeAt = 32 // in a header of a section (elf(5))
+	headers, size := structure(text).u64(40), uint64(structure(text).u16(58))
+	at := headers + size*uint64(slices.Index(f.Sections, tables)) + sizeAt
+	short := slices.Clone(text)
+	binary.NativeEndian.PutUint64(short[at:], uint64(len(text)))
+	name := filepath.Join(t.TempDir(), "program")
+	require.NoError(t, os.WriteFile(name, short, 0o755))
+	if p := readProgram(name); p != nil {
+		require.Nil(t, p.golang)
+	}
+
+	require.NoError(t, os.WriteFile(name, text, 0o755))
+	require.NotNil(t, readProgram(name).golang)
+	require.Nil(t, unlessFault(func() *program {
+		raw, err := mapSection(name, tables)
+		require.NoError(t, err)
+		require.NoError(t, os.Truncate(name, int64(tables.Offset)))
+		return &program{first: uint64(raw[len(raw)-1])}
+	}))
 }
