@@ -80,9 +80,9 @@ func (s status) field(name string) string { return statusField(string(s), name) 
 
 // statusField is the value of a line "name:\tvalue".
 func statusField(text, name string) string {
-	_, after, found := strings.Cut("\n"+text, "\n"+name+":")
+	after, found := strings.CutPrefix(text, name+":")
 	if !found {
-		return ""
+		_, after, _ = strings.Cut(text, "\n"+name+":")
 	}
 	value, _, _ := strings.Cut(after, "\n")
 	return strings.Join(strings.Fields(value), " ")
@@ -91,11 +91,6 @@ func statusField(text, name string) string {
 func (s status) number(name string) int {
 	n, _ := strconv.Atoi(s.field(name))
 	return n
-}
-
-func (s status) set(name string) []string {
-	mask, _ := strconv.ParseUint(s.field(name), 16, 64)
-	return capabilityNames(mask)
 }
 
 // namespaces are those of /proc/PID/ns. A process whose children are elsewhere than itself has two
@@ -162,11 +157,11 @@ func (t *tracer) readRights(p *process, now *Process) bool {
 	now.Filters = max(0, s.number("Seccomp_filters")-t.host.filters)
 	now.NoNewPrivs = s.field("NoNewPrivs") == "1" && (t.host.noNewPrivs || p.noNewPrivs)
 	now.Capabilities = map[string][]string{
-		"effective":   s.set("CapEff"),
-		"permitted":   s.set("CapPrm"),
-		"inheritable": s.set("CapInh"),
-		"bounding":    s.set("CapBnd"),
-		"ambient":     s.set("CapAmb"),
+		"effective":   t.host.sets.names(s.field("CapEff")),
+		"permitted":   t.host.sets.names(s.field("CapPrm")),
+		"inheritable": t.host.sets.names(s.field("CapInh")),
+		"bounding":    t.host.sets.names(s.field("CapBnd")),
+		"ambient":     t.host.sets.names(s.field("CapAmb")),
 	}
 	if p.view != p.pid && now.PIDs != nil {
 		return true // those of the thread are not those of its process
@@ -254,30 +249,48 @@ func terminalName(device uint64) string {
 	return fmt.Sprintf("%d:%d", major, minor)
 }
 
-// readMounts reads the table of mounts as a process sees it.
-func readMounts(p *process) []Mount {
+// mountLines are the mounts that were seen, by their lines in a table: most are in the next table,
+// too.
+type mountLines map[string]Mount
+
+// read reads the table of mounts as a process sees it.
+func (l mountLines) read(p *process) []Mount {
 	text, err := readFile(threadFile(p.pid, p.view, "mountinfo"))
 	if err != nil {
 		return nil
 	}
-	infos, err := mountinfo.GetMountsFromReader(bytes.NewReader(text), nil)
-	if err != nil {
-		return nil
-	}
-	mounts := make([]Mount, 0, len(infos))
-	for _, m := range infos {
-		mounts = append(mounts, Mount{
-			ID: m.ID, Parent: m.Parent,
-			Root: m.Root, Point: m.Mountpoint,
-			Options:     m.Options,
-			Propagation: propagation(m.Optional),
-			Type:        m.FSType,
-			Source:      m.Source,
-			Super:       m.VFSOptions,
-		})
+	mounts := make([]Mount, 0, bytes.Count(text, []byte("\n")))
+	for line := range bytes.Lines(text) {
+		m, known := l[string(line)]
+		if !known {
+			if m, err = parseMount(line); err != nil {
+				return nil
+			}
+			l[string(line)] = m
+		}
+		mounts = append(mounts, m)
 	}
 	return mounts
 }
+
+func parseMount(line []byte) (Mount, error) {
+	infos, err := mountinfo.GetMountsFromReader(bytes.NewReader(line), nil)
+	if err != nil || len(infos) != 1 {
+		return Mount{}, errors.Join(err, errNoMount)
+	}
+	m := infos[0]
+	return Mount{
+		ID: m.ID, Parent: m.Parent,
+		Root: m.Root, Point: m.Mountpoint,
+		Options:     m.Options,
+		Propagation: propagation(m.Optional),
+		Type:        m.FSType,
+		Source:      m.Source,
+		Super:       m.VFSOptions,
+	}, nil
+}
+
+var errNoMount = errors.New("not a mount")
 
 // propagation reads the optional fields of a line: "shared:1 master:2".
 func propagation(optional string) string {

@@ -20,6 +20,8 @@ type host struct {
 	uts        string // the recorder's own namespace
 	cgroups    []hierarchy
 	files      map[string][]string // those of cgroupFiles that a control group has
+	sets       capabilitySets
+	mounts     mountLines
 }
 
 // readMachine looks at the machine, before anything is started.
@@ -30,6 +32,7 @@ func (t *tracer) readMachine() {
 	t.host.uts = namespaceLink("/proc/self/ns/uts")
 	t.host.cgroups = readHierarchies()
 	t.host.files = map[string][]string{}
+	t.host.sets, t.host.mounts = capabilitySets{}, mountLines{}
 	t.recording.Machine = newMachine(unix.ByteSliceToString(name.Release[:]), t.host.cgroups)
 	if os.Getuid() != 0 {
 		t.note("recorded as an ordinary user: " +
@@ -100,7 +103,9 @@ func (t *tracer) lookAfter(c *call) {
 	if looks&lookCgroups != 0 || c.kind.number == unix.SYS_EXECVE || c.other != nil {
 		t.refreshCgroups()
 	}
-	t.dropNamespaces()
+	if looks&lookProcess != 0 || c.other != nil {
+		t.dropNamespaces()
+	}
 }
 
 // changesRights notes what is not to be seen in /proc, or only for a thread.
@@ -146,7 +151,7 @@ func (t *tracer) refresh(p *process) {
 	}
 	set(t.state.Processes, &t.changes.Processes, p.pid, now)
 	if ns := now.Namespaces["mnt"]; ns != "" && t.state.Mounts[ns] == nil {
-		set(t.state.Mounts, &t.changes.Mounts, ns, readMounts(p))
+		set(t.state.Mounts, &t.changes.Mounts, ns, t.host.mounts.read(p))
 	}
 	if ns := now.Namespaces["net"]; ns != "" && t.state.Interfaces[ns] == nil {
 		set(t.state.Interfaces, &t.changes.Interfaces, ns, readInterfaces(p))
@@ -222,7 +227,7 @@ func (t *tracer) refreshMountsOf(ns string, preferred *process) (passesOn bool) 
 	if p == nil {
 		return false
 	}
-	if mounts := readMounts(p); mounts != nil {
+	if mounts := t.host.mounts.read(p); mounts != nil {
 		set(t.state.Mounts, &t.changes.Mounts, ns, mounts)
 	}
 	return slices.ContainsFunc(t.state.Mounts[ns], func(m Mount) bool {
