@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -89,13 +90,19 @@ func rootfs(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(makeRootfs(ts.MkAbs(dir)))
 }
 
-// makeRootfs makes a root file system in a directory that is not there yet. Nearly all scripts
-// begin so, and without cp(1) it takes half the time.
+// spareRootfs is the root file system that lies on the throw-away host for the next script.
+var spareRootfs = sync.OnceValue(func() *spare {
+	return &spare{path: filepath.Join(now().Dir, "work", "spare-rootfs")}
+})
+
+// makeRootfs makes a root file system in a directory that is not there yet.
 func makeRootfs(to string) error {
-	from, probe := now().Dir, filepath.Join("bin", "probe")
-	return errors.Join(
-		copyTree(filepath.Join(from, "rootfs"), to),
-		copyProgram(filepath.Join(from, probe), filepath.Join(to, probe)))
+	return spareRootfs().give(to, func(to string) error {
+		from, probe := now().Dir, filepath.Join("bin", "probe")
+		return errors.Join(
+			copyTree(filepath.Join(from, "rootfs"), to),
+			copyProgram(filepath.Join(from, probe), filepath.Join(to, probe)))
+	})
 }
 
 // copyTree copies directories, links and files, with their modes.

@@ -120,6 +120,7 @@ func (v *visit) end(failed bool) (complaints []string, err error) {
 		}
 	}
 	err = errors.Join(err, restore(v.before))
+	spareRootfs().keep()
 	for _, dir := range []string{"script-" + v.name, "again"} {
 		err = errors.Join(err, os.RemoveAll(filepath.Join(now().Dir, "work", dir)))
 	}

@@ -1,0 +1,91 @@
+//go:build linux
+
+package harness
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// TestSpare gives a tree that a script had to the next one only if it is as it was made.
+func TestSpare(t *testing.T) {
+	made := 0
+	create := func(to string) error {
+		made++
+		bin := filepath.Join(to, "bin")
+		require.NoError(t, os.MkdirAll(bin, 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(bin, "sh"), []byte("text"), 0o755))
+		return os.Symlink("sh", filepath.Join(bin, "ls"))
+	}
+	dir := t.TempDir()
+	s := &spare{path: filepath.Join(dir, "spare")}
+	for _, c := range []struct {
+		name   string
+		change func(root string) error
+		again  bool // the next script gets the same one
+	}{
+		{"nothing", func(string) error { return nil }, true},
+		{"a file that came and went", func(root string) error {
+			file := filepath.Join(root, "old")
+			require.NoError(t, os.Mkdir(file, 0o700))
+			return os.Remove(file)
+		}, true},
+		{"a file more", func(root string) error {
+			return os.WriteFile(filepath.Join(root, "letter"), nil, 0o644)
+		}, false},
+		{"a file less", func(root string) error {
+			return os.Remove(filepath.Join(root, "bin", "ls"))
+		}, false},
+		{"another text of the same length", func(root string) error {
+			return os.WriteFile(filepath.Join(root, "bin", "sh"), []byte("TEXT"), 0o755)
+		}, false},
+		{"a mode", func(root string) error {
+			return os.Chmod(filepath.Join(root, "bin", "sh"), 0o700)
+		}, false},
+		{"the mode of a directory", func(root string) error {
+			return os.Chmod(filepath.Join(root, "bin"), 0o700)
+		}, false},
+		{"an attribute of a directory", func(root string) error {
+			return unix.Setxattr(root, "user.mine", []byte("x"), 0)
+		}, false},
+		{"another link", func(root string) error {
+			ls := filepath.Join(root, "bin", "ls")
+			require.NoError(t, os.Remove(ls))
+			return os.Symlink("shell", ls)
+		}, false},
+		{"it is gone", os.RemoveAll, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			root := filepath.Join(t.TempDir(), "rootfs")
+			require.NoError(t, s.give(root, create))
+			if err := c.change(root); err == unix.EOPNOTSUPP {
+				t.Skip("asks for extended attributes")
+			} else {
+				require.NoError(t, err)
+			}
+			s.keep()
+			before, root := made, filepath.Join(t.TempDir(), "rootfs")
+			require.NoError(t, s.give(root, create))
+			require.Equal(t, c.again, made == before)
+			text, err := os.ReadFile(filepath.Join(root, "bin", "ls"))
+			require.NoError(t, err)
+			require.Equal(t, "text", string(text))
+			s.keep()
+		})
+	}
+	// A script may ask for two, and in the place of nothing that is there.
+	one, two := filepath.Join(dir, "one"), filepath.Join(dir, "two")
+	require.NoError(t, s.give(one, create))
+	require.NoError(t, s.give(two, create))
+	require.FileExists(t, filepath.Join(one, "bin", "sh"))
+	require.FileExists(t, filepath.Join(two, "bin", "sh"))
+	s.keep()
+	require.NoError(t, os.Mkdir(one, 0o755))
+	before := made
+	require.NoError(t, s.give(one, create))
+	require.Equal(t, before+1, made, "what is there is not replaced")
+}
