@@ -103,9 +103,10 @@ func wantProcessor() bool {
 		if pid == os.Getpid() {
 			continue
 		}
-		tasks, _ := filepath.Glob(procPath(pid, "task/*/stat"))
+		// filepath.Glob would read each of these directories, too.
+		tasks, _ := os.ReadDir(procPath(pid, "task")) // none: it has gone
 		for _, task := range tasks {
-			text, _ := os.ReadFile(task)
+			text, _ := os.ReadFile(procPath(pid, filepath.Join("task", task.Name(), "stat")))
 			fields := splitStat(string(text))
 			if len(fields) > 3 && strings.Contains("RDX", fields[3]) {
 				return true
