@@ -82,6 +82,36 @@ var (
 
 // blame is the system call that is to blame for a failure, or nil.
 func blame(e harness.Event) *harness.Refusal {
+	r := lastRefused(e)
+	if r == nil {
+		return nil
+	}
+	return origin(e.Conduct.Refused, r)
+}
+
+// origin is the refusal because of which a later one came: what should have been made, and was not,
+// is not there to be used, or to be removed.
+func origin(refused []harness.Refusal, later *harness.Refusal) *harness.Refusal {
+	removes := later.Call == "rmdir" || later.Call == "unlinkat" || later.Call == "umount2"
+	path := lastPath(later.Text)
+	for _, r := range refused {
+		made := lastPath(r.Text)
+		switch {
+		case r == *later:
+			return later
+		case r.Errno == "EEXIST" || made == "":
+		case r.Call == "mkdir" || r.Call == "mkdirat" || r.Call == "mount":
+			if removes && made == path ||
+				later.Errno == "ENOENT" && strings.HasPrefix(path, made+"/") {
+				return &r
+			}
+		}
+	}
+	return later
+}
+
+// lastRefused is the system call whose error the program ended with, or nil.
+func lastRefused(e harness.Event) *harness.Refusal {
 	if e.Conduct == nil {
 		return nil
 	}
@@ -155,6 +185,19 @@ func firstPath(call string) string {
 	return ""
 }
 
+// lastPath is the path at which a call makes or removes something, in print: of mount(2) it is the
+// second one, the mount point.
+func lastPath(call string) string {
+	paths := quotedRE.FindAllStringSubmatch(call, -1)
+	switch {
+	case len(paths) > 1 && strings.HasPrefix(call, "mount("):
+		return paths[1][1]
+	case len(paths) > 0:
+		return paths[len(paths)-1][1]
+	}
+	return ""
+}
+
 // namesPath tells whether a text names a path, and not one that contains it.
 func namesPath(text, path string) bool {
 	if len(strings.Trim(path, "./")) < 3 {
@@ -190,7 +233,11 @@ func refused(e harness.Event) string {
 	if r == nil {
 		return ""
 	}
-	return fmt.Sprintf("%s: %s (%s)", r.Text, r.Errno, r.Cause)
+	text := fmt.Sprintf("%s: %s (%s)", r.Text, r.Errno, r.Cause)
+	if later := lastRefused(e); *later != *r {
+		text += fmt.Sprintf("\nand therefore later %s: %s (%s)", later.Text, later.Errno, later.Cause)
+	}
+	return text
 }
 
 // errnos are errors in the words of Go and of strerror(3).

@@ -417,6 +417,47 @@ exec unshare --pid --fork --mount --propagation unchanged -- \
 		about:   "step1-skeleton/command-runs",
 		says:    []string{"asks for /usr/local/bin/no-such-language, which is not on this machine"},
 	},
+	// What failed later because of an earlier failure is no news.
+	{
+		name: "a file in a directory that could not be made",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\nmkdir /srv/mine 2>/dev/null\n" +
+			"mkdir /srv/mine/1 || exit 1\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{`refused: mkdir("/srv/mine"): EROFS`},
+		not:   []string{"The directory above"},
+	},
+	{
+		name: "what is cleaned up after a failure",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\nmkdir /srv/mine 2>/dev/null && exit 0\n" +
+			"rmdir /srv/mine\nexit 1\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{`refused: mkdir("/srv/mine"): EROFS`},
+	},
+	{
+		name: "an unmount that is cleaned up after a failure",
+		step: "step1-skeleton",
+		program: `package main
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+)
+
+func main() {
+	err := syscall.Mount("small", "small", "", syscall.MS_BIND, "")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "cannot make the container")
+		syscall.Unmount("small", 0)
+		os.Exit(1)
+	}
+}
+`,
+		about: "step1-skeleton/command-runs",
+		says:  []string{`refused: mount("small", "small", ..., MS_BIND): ENOENT`},
+	},
 }
 
 // TestFirstWords lets programs with one fault be told of it.
