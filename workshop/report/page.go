@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"container.example/workshop/workshop/style"
 )
 
 // A Page is what the reports of many say, for one page in HTML.
@@ -223,6 +225,9 @@ func (p *Page) Day() string {
 	}
 	return from + " to " + to
 }
+
+// Style is what the page has in common with the others.
+func (p *Page) Style() template.CSS { return template.CSS(style.CSS) }
 
 //go:embed page.html
 var pageText string

@@ -3,9 +3,7 @@ package wall
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,6 +19,7 @@ import (
 	"time"
 
 	"container.example/workshop/internal/wholefile"
+	"container.example/workshop/workshop/style"
 )
 
 // Limits of what comes in.
@@ -360,19 +359,20 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, key string, row bo
 }
 
 //go:embed page.html
-var pageText string
+var pageFile string
+
+var pageText = strings.Replace(pageFile, "{{style}}", style.CSS, 1)
 
 // policy lets the page run its own script and look at its own server, and nothing else.
 var policy = fmt.Sprintf("default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; "+
-	"form-action 'none'; frame-ancestors 'none'; script-src '%s'; style-src '%s'",
+	"form-action 'none'; frame-ancestors 'none'; script-src %s; style-src %s",
 	hash("script"), hash("style"))
 
-// hash is that of an element of the page, in the form of a Content-Security-Policy.
+// hash is that of an element of the page.
 func hash(element string) string {
 	_, text, _ := strings.Cut(pageText, "<"+element+">")
 	text, _, _ = strings.Cut(text, "</"+element+">")
-	sum := sha256.Sum256([]byte(text))
-	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+	return style.Hash([]byte(text))
 }
 
 func (s *Server) page(w http.ResponseWriter, r *http.Request) {

@@ -47,8 +47,13 @@ function card(id, heading, ...content) {
 		h("h3", {id: `heading-${id}`}, heading), ...content);
 }
 
-// colours reads colours of the style sheet, for the canvas.
+// colours reads colours of the style sheet, for the canvas, as they are in light or dark.
 function colours(...names) {
-	const style = getComputedStyle(document.documentElement);
-	return names.map(name => style.getPropertyValue(`--${name}`).trim());
+	const probe = document.body.appendChild(h("span"));
+	const found = names.map(name => {
+		probe.style.color = `var(--${name})`;
+		return getComputedStyle(probe).color;
+	});
+	probe.remove();
+	return found;
 }

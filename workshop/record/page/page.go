@@ -3,9 +3,7 @@
 package page
 
 import (
-	"crypto/sha256"
 	"embed"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -15,6 +13,7 @@ import (
 
 	"container.example/workshop/workshop/record"
 	"container.example/workshop/workshop/record/compare"
+	"container.example/workshop/workshop/style"
 )
 
 //go:embed page.html *.css *.js
@@ -70,10 +69,11 @@ type document struct {
 // recording is never markup: the title is escaped, and package json writes <, > and & as \u003c,
 // \u003e and \u0026, and U+2028 as \u2028.
 func write(w io.Writer, d *document) error {
-	style, err := read("page.css")
+	sheet, err := read("page.css")
 	if err != nil {
 		return err
 	}
+	sheet = append(texts{[]byte(style.CSS)}, sheet...)
 	script, err := read(d.Scripts...)
 	if err != nil {
 		return err
@@ -85,8 +85,8 @@ func write(w io.Writer, d *document) error {
 	marks := map[string]func() error{
 		"title":  func() error { return put(w, html.EscapeString(d.Title)) },
 		"kind":   func() error { return put(w, d.Kind) },
-		"policy": func() error { return put(w, policy(style, script, d.Connect)) },
-		"style":  func() error { return style.put(w) },
+		"policy": func() error { return put(w, policy(sheet, script, d.Connect)) },
+		"style":  func() error { return sheet.put(w) },
 		"script": func() error { return script.put(w) },
 		"data":   func() error { return json.NewEncoder(w).Encode(d.Data) },
 	}
@@ -112,13 +112,14 @@ func put(w io.Writer, text string) error {
 
 // policy is a Content-Security-Policy under which the page may do what its own style and script
 // do: if something of a recording became markup after all, it would still not be executed.
-func policy(style, script texts, connect bool) string {
+func policy(sheet, script texts, connect bool) string {
 	connectTo := "'none'"
 	if connect {
 		connectTo = "'self'"
 	}
 	return fmt.Sprintf("default-src 'none'; style-src %s; script-src %s; connect-src %s; "+
-		"img-src data:; base-uri 'none'; form-action 'none'", style.sum(), script.sum(), connectTo)
+		"img-src data:; base-uri 'none'; form-action 'none'",
+		style.Hash(sheet...), style.Hash(script...), connectTo)
 }
 
 // texts are those of files of the page, one after the other.
@@ -142,11 +143,4 @@ func (t texts) put(w io.Writer) error {
 		}
 	}
 	return nil
-}
-
-// sum is what a Content-Security-Policy calls the texts by.
-func (t texts) sum() string {
-	hash := sha256.New()
-	_ = t.put(hash) // never fails
-	return "'sha256-" + base64.StdEncoding.EncodeToString(hash.Sum(nil)) + "'"
 }

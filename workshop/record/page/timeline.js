@@ -95,7 +95,7 @@ const THUMB = 4;
 // drawLanes draws a stroke for each step, in the lane of its idea; a refused one is a cross.
 function drawLanes(canvas, recording, n) {
 	const {draw, width, height} = canvasOf(canvas);
-	const [ink, faint, red] = colours("ink", "line", "red");
+	const [ink, faint, red] = colours("ink", "line", "bad");
 	const lanes = height > 40 ? LANES.length : 1, each = height / lanes;
 	const count = Math.max(1, recording.steps.length);
 	const x = step => THUMB / 2 + step / count * (width - THUMB);
