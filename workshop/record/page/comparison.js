@@ -32,7 +32,7 @@ class Comparison {
 			content: n => this.rowContent(n),
 		});
 		this.cards = this.sides.map(({name}) => h("section", {
-			class: "step side", "aria-label": name,
+			class: "step side", "aria-label": name, tabindex: 0,
 		}));
 		this.lanes = h("canvas", {"aria-hidden": "true"});
 		this.scrubber = h("input", {
@@ -104,7 +104,9 @@ class Comparison {
 
 	show(n, way) {
 		n = Math.max(Math.min(1, this.rows.length), Math.min(n, this.rows.length));
-		if (way !== "none") setAddress(n, n === this.n ? "replace" : way);
+		if (way !== "none" || location.hash !== `#${n}`) {
+			setAddress(n, way === "none" || n === this.n ? "replace" : way);
+		}
 		if (n === this.n) return;
 		this.n = n;
 		this.scrubber.value = n;

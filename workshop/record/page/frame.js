@@ -5,6 +5,7 @@ const SIGNS = [
 	[OTHER, "is not as it was before, or not as on the other side"],
 	[GONE, "is gone"],
 	["✗", "the kernel refused the call"],
+	["■", "no call: a signal, or the end of a process"],
 ];
 
 // fromAddress returns the number that the address names, as in #17.
@@ -34,6 +35,11 @@ function turnColours() {
 		matchMedia("(prefers-color-scheme: dark)").matches;
 	root.dataset.colours = dark ? "light" : "dark";
 }
+
+// A button that is clicked does not take the focus: the space bar still plays.
+document.addEventListener("mousedown", event => {
+	if (event.target.closest?.("button")) event.preventDefault();
+});
 
 // pressed does what a key stands for, by the table of keys. A button that has the focus keeps the
 // space bar.

@@ -69,6 +69,8 @@ func TestRecording(t *testing.T) {
 		p.WaitText(".step h2", "umount2")
 		p.Visit("file://" + name + "#99999")
 		p.WaitText(".position", "16 / 16")
+		p.Eval(`location.hash = "#77"`)
+		p.Wait(`location.hash == "#16"`)
 	})
 	t.Run("clone", func(t *testing.T) {
 		p := b.Open(t, "file://"+name+"#1", browser.Projector)
@@ -118,9 +120,18 @@ func TestRecording(t *testing.T) {
 		p := b.Open(t, name, browser.Projector)
 		p.Click(`[data-step="3"]`)
 		p.WaitText(".position", "3 /")
-		p.Press("Space") // plays: the row that was clicked has not kept the key
-		p.WaitText(".position", "4 /")
-		p.Press("Space")
+		// What was clicked has not kept the key.
+		for _, click := range []struct{ on, position string }{
+			{on: `[data-step="3"]`, position: "4 /"},
+			{on: `[data-pid]`, position: "5 /"},
+			{on: `[title="next step (→)"]`, position: "7 /"},
+		} {
+			p.Click(click.on)
+			p.Press("Space")
+			p.WaitText(`[title="play (Space)"]`, "❚❚")
+			p.WaitText(".position", click.position)
+			p.Press("Space")
+		}
 		p = b.Open(t, name, browser.Phone)
 		p.Click(`[aria-label="next step"]`)
 		p.WaitText(".position", "1 /")
@@ -220,7 +231,29 @@ func TestAccess(t *testing.T) {
 	p.Wait(`document.documentElement.dataset.colours == "dark"`)
 }
 
-// TestPrint looks at what is printed: all steps, and no button.
+// TestKeyboard goes through the list of steps with the keys alone, and scrolls.
+func TestKeyboard(t *testing.T) {
+	p := browser.Start(t).Open(t, file(t, recordtest.Container(true)), browser.Projector)
+	focus := func() string {
+		return browser.Value[string](p, `document.activeElement.dataset.step ?? ""`)
+	}
+	p.Eval(`document.querySelector("input").focus()`)
+	p.Press("Tab") // to the list, though no row is the current one yet
+	assert.Equal(t, "1", focus())
+	p.Press("ArrowDown", "ArrowDown", "ArrowDown", "ArrowUp")
+	p.WaitText(".position", "2 /")
+	assert.Equal(t, "2", focus())
+	p.Press("ArrowRight")
+	p.WaitText(".position", "3 /")
+	assert.Equal(t, "3", focus(), "the focus stays where we are")
+	p.Press("Tab")
+	assert.Equal(t, "step", browser.Value[string](p, "document.activeElement.className"))
+	p.Eval(`document.querySelector(".state").focus()`)
+	p.Press("ArrowDown")
+	p.Wait(`document.querySelector(".state").scrollTop > 0`)
+}
+
+// TestPrint looks at what is printed: all steps, and no button; on paper, which is light.
 func TestPrint(t *testing.T) {
 	b := browser.Start(t)
 	view := browser.View{Width: 800, Height: 1000, Print: true}
@@ -229,6 +262,13 @@ func TestPrint(t *testing.T) {
 	assert.Equal(t, 200, p.Count(".steps li"))
 	assert.Zero(t, browser.Value[int](p, `document.querySelector(".controls button").offsetHeight`))
 	p.Eval(`dispatchEvent(new Event("afterprint"))`)
+	ink := `getComputedStyle(document.body).color`
+	light := browser.Value[string](p, ink)
+	p.Press("d")
+	assert.Equal(t, light, browser.Value[string](p, ink))
+	view.Print = false
+	p.Look(view)
+	assert.NotEqual(t, light, browser.Value[string](p, ink))
 }
 
 // long is a recording of many steps that add and remove mounts.

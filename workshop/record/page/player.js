@@ -48,9 +48,10 @@ class Player {
 			label: "all steps", count: () => this.count, go: n => this.show(n, "push"),
 			content: n => [h("span", {class: "number"}, n), stepName(this.recording.step(n))],
 		});
-		this.card = h("section", {class: "step", "aria-label": "this step"});
+		// What scrolls can have the focus, and is scrolled with the keys then.
+		this.card = h("section", {class: "step", "aria-label": "this step", tabindex: 0});
 		this.state = h("section", {
-			class: "state", "aria-label": "host and process after this step",
+			class: "state", "aria-label": "host and process after this step", tabindex: 0,
 		});
 		this.spoken = h("p", {class: "hidden", role: "status", "aria-live": "polite"});
 		this.help = helpDialog(PLAYER_KEYS);
@@ -159,8 +160,9 @@ class Player {
 	// buttons back and forward of the browser.
 	show(n, history) {
 		n = Math.max(0, Math.min(n, this.count));
-		if (history !== "none") {
-			setAddress(n, this.playing || n === this.n ? "replace" : history);
+		// An address that names no step is corrected.
+		if (history !== "none" || location.hash !== `#${n}`) {
+			setAddress(n, history === "none" || this.playing || n === this.n ? "replace" : history);
 		}
 		if (n === this.n && this.drawn) return;
 		this.n = n;
@@ -196,8 +198,9 @@ class Player {
 	// pick keeps a process in sight, until it is chosen again.
 	pick(pid) {
 		this.chosen = this.chosen === pid ? null : pid;
+		const focused = this.state.contains(document.activeElement);
 		this.render();
-		this.state.querySelector(`[data-pid="${CSS.escape(pid)}"]`)?.focus();
+		if (focused) this.state.querySelector(`[data-pid="${CSS.escape(pid)}"]`)?.focus();
 	}
 
 	// scrollToChange brings the first thing that changed into sight.

@@ -11,6 +11,7 @@ class List {
 		this.element = h("nav", {class: "steps", "aria-label": look.label, tabindex: -1},
 			this.inner);
 		this.element.addEventListener("scroll", () => this.render(), {passive: true});
+		this.element.addEventListener("keydown", event => this.key(event));
 		addEventListener("resize", () => this.render());
 		addEventListener("beforeprint", () => this.render(true));
 		addEventListener("afterprint", () => this.render());
@@ -21,6 +22,19 @@ class List {
 	filter(shown) {
 		this.rows = Array.from({length: this.look.count()}, (_, i) => i + 1).filter(shown);
 		this.render();
+	}
+
+	// key goes to the next row or the one before, for somebody whose focus is in the list.
+	key(event) {
+		if (event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return;
+		const next = {
+			ArrowDown: () => this.rows.find(row => row > this.current),
+			ArrowUp: () => this.rows.findLast(row => row < this.current),
+		}[event.key];
+		if (!next) return;
+		event.preventDefault();
+		const row = next();
+		if (row) this.look.go(row);
 	}
 
 	// mark marks the step that is shown, and brings it into sight.
@@ -40,29 +54,33 @@ class List {
 		return parseFloat(getComputedStyle(document.documentElement).fontSize) * 2;
 	}
 
-	// render makes the rows that are in sight, and some above and below them; or all of them.
+	// render makes the rows that are in sight, and some above and below them; or all of them. One of
+	// them can have the focus: the current one. If the old one had it, the new one has it.
 	render(all = false) {
+		const focused = this.inner.contains(document.activeElement);
 		const {scrollTop, clientHeight} = this.element, {height} = this;
 		const first = all ? 0 : Math.max(0, Math.floor(scrollTop / height) - 10);
 		const last = all ? this.rows.length :
 			Math.min(this.rows.length, Math.ceil((scrollTop + clientHeight) / height) + 10);
 		this.inner.style.height = `${this.rows.length * height}px`;
+		const tabbed = this.rows.includes(this.current) ? this.current : this.rows[first];
 		this.inner.replaceChildren(...this.rows.slice(first, last).map((n, i) => {
-			const row = this.row(n, first + i);
+			const row = this.row(n, first + i, n === tabbed);
 			row.style.top = `${(first + i) * height}px`;
 			return row;
 		}));
 		if (this.rows.length === 0) this.inner.append(h("li", {class: "note"}, "none"));
+		if (!focused) return;
+		const again = this.inner.querySelector(`[tabindex="0"]`) || this.element;
+		again.focus({preventScroll: true});
 	}
 
-	row(n, index) {
+	row(n, index, tabbed) {
 		const now = n === this.current;
 		return h("li", {"aria-setsize": this.rows.length, "aria-posinset": index + 1},
 			h("button", {
 				type: "button", "data-step": n, "aria-current": now ? "step" : false,
-				tabindex: now ? 0 : -1, onclick: () => this.look.go(n),
-				// The keys belong to the page, not to the row that was clicked.
-				onmousedown: event => event.preventDefault(),
+				tabindex: tabbed ? 0 : -1, onclick: () => this.look.go(n),
 			}, this.look.content(n)));
 	}
 }
