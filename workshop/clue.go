@@ -235,7 +235,8 @@ func refused(e harness.Event) string {
 	}
 	text := fmt.Sprintf("%s: %s (%s)", r.Text, r.Errno, r.Cause)
 	if later := lastRefused(e); *later != *r {
-		text += fmt.Sprintf("\nand therefore later %s: %s (%s)", later.Text, later.Errno, later.Cause)
+		text += fmt.Sprintf("\nand therefore later %s: %s (%s)", later.Text, later.Errno,
+			later.Cause)
 	}
 	return text
 }
@@ -693,10 +694,10 @@ var (
 
 // habits are clues from what a program did where no call failed.
 var habits = []func(harness.Event) string{
-	leavesBehind, mountsShared, rootNotChanged, wordsSplit, wrongIndex, wrongWord, nilPanic,
-	helperFailed, noNetwork, ownOutput, capsetAlone, nobodysFiles, callersPipe, oneIDOnly, noPtmx,
-	noControlling, notCopied, noSize, terminalLines, networkAmiss, knewStatus, statusLost,
-	notAFlag, notStarted, silent,
+	leavesBehind, mountsShared, rootNotChanged, notMoved, procEmpty, wordsSplit, wrongIndex,
+	wrongWord, nilPanic, helperFailed, noNetwork, ownOutput, ownEmptyLine, wrongUsage,
+	capsetAlone, nobodysFiles, callersPipe, oneIDOnly, noPtmx, noControlling, notCopied, noSize,
+	terminalLines, networkAmiss, knewStatus, statusLost, notAFlag, notStarted, silent,
 }
 
 // leavesBehind is for a program after which the host is not as it was.
@@ -707,6 +708,9 @@ func leavesBehind(e harness.Event) string {
 			"host: / is a shared mount here, as on every machine with systemd, and a copy of the " +
 			"table remains tied to it until mount(2) on / with " +
 			"MS_PRIVATE and MS_REC cuts it, before any other mount."},
+		{"new: host name ", "The name that the container changes is the one of the host. With " +
+			"CLONE_NEWUTS of clone(2) or unshare(2) it has one of its own; sethostname(2) comes " +
+			"after that, and in the process that is in the new namespace."},
 		{"new: cgroup ", "A cgroup is a directory: rmdir(2) removes it when no process is in it " +
 			"any longer. The one who has waited for the container can do it."},
 		{"new: process ", "Your program ended before all that it had started. Wait for the " +
@@ -811,8 +815,16 @@ func notStarted(e harness.Event) string {
 			"processes.", name)
 	}
 	name := ran.args[i+1]
-	return fmt.Sprintf("Your program ended, and neither of its processes executed %s: there was "+
+	text := fmt.Sprintf("Your program ended, and neither of its processes executed %s: there was "+
 		"no execve(2) of it.", name)
+	ofSetup := func(file string) bool {
+		return setupRE.MatchString(file) || filepath.Base(file) == "container" // the program itself
+	}
+	if others := slices.DeleteFunc(slices.Clone(e.Conduct.Ran), ofSetup); len(others) > 0 {
+		text += fmt.Sprintf(" They executed %s instead. The command is the word after run, and "+
+			"must not be named in the source.", others[len(others)-1])
+	}
+	return text
 }
 
 // silent is for a program that failed without a word.

@@ -458,6 +458,67 @@ func main() {
 		about: "step1-skeleton/command-runs",
 		says:  []string{`refused: mount("small", "small", ..., MS_BIND): ENOENT`},
 	},
+	{
+		name: "another command line than that of the scripts",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\nshift\n" +
+			"test $# = 1 || { echo 'Usage: mine COMMAND'; exit 0; }\nexec \"$@\"\n",
+		about: "step1-skeleton/command-runs",
+		says: []string{
+			"seen: Usage: mine COMMAND", "container run CMD [ARG...]`, with any number",
+		},
+	},
+	{
+		name:    "a command of its own",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nexec chroot rootfs /bin/cat </dev/null\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"executed echo", "They executed /bin/cat instead"},
+	},
+	{
+		name:   "no proc file system",
+		step:   "step3-rootfs",
+		passed: true,
+		program: "#!/bin/sh\ntest \"$1\" = run || exit 2\nshift\n" +
+			"exec unshare --mount --pid --fork --mount-proc chroot rootfs \"$@\"\n",
+		about: "step3-rootfs/ps-alone",
+		says:  []string{"/proc of the container is empty", "below the new root"},
+	},
+	{
+		name:   "the working directory of before",
+		step:   "step3-rootfs",
+		passed: true,
+		program: "#!/usr/bin/env python3\nimport os, sys\nos.chroot('rootfs')\n" +
+			"os.execvp(sys.argv[2], sys.argv[2:])\n",
+		about: "step3-rootfs/root-is-rootfs",
+		says:  []string{"ran: container run pwd", "does not change the working directory"},
+	},
+	{
+		name:    "no uts namespace",
+		step:    "step2-namespaces",
+		passed:  true,
+		program: "#!/bin/sh\ntest \"$1\" = run || exit 2\nshift\nexec \"$@\"\n",
+		about:   "step2-namespaces/hostname-out",
+		says:    []string{"is the one of the host. With CLONE_NEWUTS"},
+	},
+	{
+		name:   "mounts of the host that come in by a slave",
+		step:   "step2-namespaces",
+		passed: true,
+		program: "#!/bin/sh\ntest \"$1\" = run || exit 2\nshift\n" +
+			"exec unshare --uts --pid --fork --mount --propagation slave -- \"$@\"\n",
+		about: "step2-namespaces/mounts-in",
+		says:  []string{"MS_SLAVE", "MS_PRIVATE and MS_REC"},
+	},
+	{
+		name:   "an empty line of its own",
+		step:   "step3-rootfs",
+		passed: true,
+		program: "#!/bin/sh\ntest \"$1\" = run || exit 2\nshift\n" +
+			"chroot rootfs \"$@\" || exit\ntest \"$1\" = true || echo\n",
+		about: "step3-rootfs/root-is-rootfs",
+		says:  []string{"What the command wrote is all there", "program's own"},
+	},
 }
 
 // TestFirstWords lets programs with one fault be told of it.

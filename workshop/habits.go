@@ -104,7 +104,16 @@ func unshareKilled(e harness.Event) string {
 
 // mountsShared is for a program whose container and host see the mounts of one another.
 func mountsShared(e harness.Event) string {
-	if e.Script.Name != "mounts-out" && e.Script.Name != "mounts-in" || e.Conduct == nil {
+	switch {
+	case e.Script.Name != "mounts-out" && e.Script.Name != "mounts-in":
+		return ""
+	case e.Conduct == nil && e.Script.Name == "mounts-in" &&
+		strings.Contains(e.Stdout, "seen in"):
+		return "A mount of the host came in. Either there is no mount namespace, which " +
+			"CLONE_NEWNS of clone(2) or unshare(2) makes; or its mounts still follow the host's, " +
+			"because they are shared, or slaves: by MS_SLAVE, or since the namespace came with " +
+			"a user namespace. mount(2) on / with MS_PRIVATE and MS_REC cuts both."
+	case e.Conduct == nil:
 		return ""
 	}
 	c := cause{event: e}
@@ -135,6 +144,77 @@ func rootNotChanged(e harness.Event) string {
 	return "None of your processes has changed its root: that is pivot_root(2), or chroot(2), " +
 		"before the command is executed."
 }
+
+// notMoved is for a program that stays in the directory in which it was started.
+func notMoved(e harness.Event) string {
+	if e.Script.Name != "root-is-rootfs" || e.Conduct == nil ||
+		commandLine(e.Ran) != "container run pwd" {
+		return ""
+	}
+	changed, moved := -1, -1 // the number of the last call
+	for i, made := range e.Conduct.Made {
+		switch call, _, _ := strings.Cut(made, "("); call {
+		case "chroot", "pivot_root":
+			changed = i
+		case "chdir", "fchdir":
+			moved = i
+		}
+	}
+	if changed < 0 || changed < moved {
+		return ""
+	}
+	return "chroot(2) does not change the working directory, and neither does pivot_root(2): it " +
+		"is still where it was, which is outside of the new root. chdir(2) to / comes next."
+}
+
+// procEmpty is for a container in which ps(1) finds nobody, not even itself.
+func procEmpty(e harness.Event) string {
+	heading := strings.TrimSpace(e.Stdout)
+	if e.Script.Name != "ps-alone" || !strings.HasPrefix(heading, "PID") ||
+		strings.Contains(heading, "\n") {
+		return ""
+	}
+	return "/proc of the container is empty, so ps(1) finds nobody, not even itself. A proc file " +
+		"system has to be mounted below the new root: on its directory proc before the root is " +
+		"changed, or on /proc after that. One on /proc of the host remains outside."
+}
+
+// ownEmptyLine is for a program that ends what the command wrote with an empty line.
+func ownEmptyLine(e harness.Event) string {
+	own := false
+	for line := range strings.SplitSeq(e.Diff, "\n") {
+		switch {
+		case strings.HasPrefix(line, "---"), strings.HasPrefix(line, "+++"):
+		case strings.HasPrefix(line, "+"), strings.TrimSpace(strings.TrimPrefix(line, "-")) != "" &&
+			strings.HasPrefix(line, "-"):
+			return ""
+		case strings.HasPrefix(line, "-"):
+			own = true
+		}
+	}
+	if !own || parseCommand(e.Script.Line(e.Line)).name != "cmp" {
+		return ""
+	}
+	return "What the command wrote is all there. The empty line is your program's own: let the " +
+		"command write to descriptor 1 itself, or print what it wrote without a line break."
+}
+
+// wrongUsage is for a program that wants to be called in another way.
+func wrongUsage(e harness.Event) string {
+	if e.Script.Name == "usage" || executed(e) != "no" ||
+		!usageRE.MatchString(e.Stdout+"\n"+e.Stderr) {
+		return ""
+	}
+	return "Your program does not take this command line, and prints how it wants to be called. " +
+		"The scripts call it as `container run CMD [ARG...]`, with any number of arguments."
+}
+
+var (
+	usageRE = lazyregexp.New(`(?im)^\W*(usage|syntax)\b`)
+	// setupRE matches what a program may run before the command: itself, and tools.
+	setupRE = lazyregexp.New(`^/proc/self/exe$|/(unshare|chroot|nsenter|u?mount|ip|` +
+		`ifconfig|brctl|iptables|sudo|hostname|mkdir|cp|rm|env|id|newuidmap|newgidmap)$`)
+)
 
 // statusLost is for a program that ran a command that failed, and ends as if it had not.
 func statusLost(e harness.Event) string {
