@@ -211,5 +211,4 @@ function summaryTable(view, other) {
 		})));
 }
 
-new Comparison(JSON.parse(document.getElementById("data").textContent),
-	document.getElementById("app"));
+new Comparison(pageData(), document.getElementById("app"));

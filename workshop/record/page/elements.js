@@ -47,6 +47,12 @@ function card(id, heading, ...content) {
 		h("h3", {id: `heading-${id}`}, heading), ...content);
 }
 
+// pageData is the data that lies in the page, in one element or more.
+function pageData() {
+	const elements = [...document.querySelectorAll(`script[type="application/json"]`)];
+	return JSON.parse(elements.map(element => element.textContent).join(""));
+}
+
 // colours reads colours of the style sheet, for the canvas, as they are in light or dark.
 function colours(...names) {
 	const probe = document.body.appendChild(h("span"));

@@ -10,6 +10,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"container.example/workshop/workshop/record"
 	"container.example/workshop/workshop/record/compare"
@@ -88,7 +89,7 @@ func write(w io.Writer, d *document) error {
 		"policy": func() error { return put(w, policy(sheet, script, d.Connect)) },
 		"style":  func() error { return sheet.put(w) },
 		"script": func() error { return script.put(w) },
-		"data":   func() error { return json.NewEncoder(w).Encode(d.Data) },
+		"data":   func() error { return json.NewEncoder(parted{w}).Encode(d.Data) },
 	}
 	for rest, found := string(skeleton), true; found; {
 		var before, mark string
@@ -108,6 +109,30 @@ func write(w io.Writer, d *document) error {
 func put(w io.Writer, text string) error {
 	_, err := io.WriteString(w, text)
 	return err
+}
+
+// parted writes a long text, which comes at once, in parts. WebKit takes minutes to read an element
+// of some ten megabytes, and no time for as much in many elements.
+type parted struct{ w io.Writer }
+
+func (p parted) Write(text []byte) (written int, err error) {
+	for rest := text; len(rest) > 0; {
+		n := min(len(rest), longestPart)
+		for n < len(rest) && !utf8.RuneStart(rest[n]) {
+			n--
+		}
+		if written > 0 {
+			err = put(p.w, dataGoesOn)
+		}
+		if err == nil {
+			_, err = p.w.Write(rest[:n])
+		}
+		if err != nil {
+			return written, err
+		}
+		written, rest = written+n, rest[n:]
+	}
+	return written, nil
 }
 
 // policy is a Content-Security-Policy under which the page may do what its own style and script

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -297,13 +298,19 @@ func TestLong(t *testing.T) {
 	p.Press("End")
 	p.WaitText(".position", "5000 / 5000")
 	assert.Less(t, p.Count(".steps li"), 60)
+	assert.Greater(t, p.Count(`script[type="application/json"]`), 1)
+	assert.Equal(t, []int{100, 5000, 100, 5000}, browser.Value[[]int](p, `(() => {
+		const recording = new Recording(pageData());
+		const few = strokes(recording, 103, 6), many = strokes(recording, 20004, 6);
+		return [few.length, many.length, strokes(recording, 103, 1).length, many.at(-1).n];
+	})()`), "no stroke on another")
 	assert.Contains(t, p.Text(`[aria-current="step"]`), "5000")
 	for _, n := range []int{4999, 2500, 2499, 50, 49, 1, 3333} {
 		goTo(p, n)
 		assert.Contains(t, p.Text("#card-mounts .change"), fmt.Sprintf("/tmp/%d", n-1))
 	}
 	assert.Equal(t, []int{}, browser.Value[[]int](p, `(() => {
-		const data = JSON.parse(document.getElementById("data").textContent);
+		const data = pageData();
 		const recording = new Recording(data), plain = new State(data.start), wrong = [];
 		data.steps.forEach(step => plain.apply(step.changes));
 		const same = (a, b) => JSON.stringify([...a.mounts]) === JSON.stringify([...b.mounts]);
@@ -384,6 +391,17 @@ func TestRead(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, r, again)
 	}
+	many := long(1000) // it lies in several elements
+	many.Steps[0].Words = strings.Repeat("é", longestPart)
+	asPage.Reset()
+	require.NoError(t, Write(&asPage, many))
+	assert.Greater(t, strings.Count(asPage.String(), dataGoesOn), 1)
+	for _, part := range strings.Split(asPage.String(), dataGoesOn) {
+		assert.True(t, utf8.ValidString(part))
+	}
+	again, err := Read(asPage.Bytes())
+	require.NoError(t, err)
+	assert.Equal(t, many.Steps, again.Steps)
 	for text, want := range map[string]string{
 		"":                             "not a recording",
 		"<html>nothing</html>":         "not a recording: this page has none in it",
@@ -398,6 +416,6 @@ func TestRead(t *testing.T) {
 		_, err := Read([]byte(text))
 		assert.ErrorContains(t, err, want, text)
 	}
-	_, err := ReadFile("missing.json")
+	_, err = ReadFile("missing.json")
 	assert.ErrorContains(t, err, "missing.json")
 }

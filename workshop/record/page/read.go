@@ -10,10 +10,13 @@ import (
 	"container.example/workshop/workshop/record"
 )
 
-// What stands round the recording in a page, as page.html has it.
+// What stands round the recording in a page, as page.html has it, and between the parts of a long
+// one.
 const (
-	dataBegins = `<script type="application/json" id="data" data-kind="recording">`
-	dataEnds   = `</script>`
+	dataBegins  = `<script type="application/json" id="data" data-kind="recording">`
+	dataEnds    = `</script>`
+	dataGoesOn  = dataEnds + "\n" + `<script type="application/json">`
+	longestPart = 256 << 10
 )
 
 // maxSize is the size of a file that is read. A recording of 5,000 steps has some megabytes.
@@ -45,6 +48,7 @@ func Read(data []byte) (*record.Recording, error) {
 	data = bytes.TrimSpace(data)
 	if bytes.HasPrefix(data, []byte("<")) {
 		_, after, found := bytes.Cut(data, []byte(dataBegins))
+		after = bytes.ReplaceAll(after, []byte(dataGoesOn), nil)
 		inside, _, closed := bytes.Cut(after, []byte(dataEnds))
 		if !found || !closed {
 			return nil, errors.New("not a recording: this page has none in it")

@@ -110,34 +110,49 @@ function laneNames() {
 // THUMB is the width of the line that stands where we are, as the style sheet has it.
 const THUMB = 4;
 
+// strokes returns where the timeline has a stroke. Of those that would lie on each other only the
+// first is there, so that a recording of any length is drawn quickly.
+function strokes(recording, width, lanes) {
+	const count = recording.steps.length, made = `${count} ${width} ${lanes}`;
+	if (recording.strokes?.made === made) return recording.strokes.all;
+	const taken = new Set(), all = [];
+	recording.steps.forEach((step, i) => {
+		const at = THUMB / 2 + (i + 1) / count * (width - THUMB);
+		const stroke = {n: i + 1, at, lane: lanes > 1 ? lane(step) : 0, refused: refused(step)};
+		const place = `${Math.round(at)} ${stroke.lane} ${stroke.refused}`;
+		if (!taken.has(place)) all.push(stroke);
+		taken.add(place);
+	});
+	recording.strokes = {made, all};
+	return all;
+}
+
 // drawLanes draws a stroke for each step, in the lane of its idea; a refused one is a cross.
 function drawLanes(canvas, recording, n) {
 	const {draw, width, height} = canvasOf(canvas);
-	const [ink, faint, red] = colours("ink", "line", "bad");
+	const [ink, faint, bad] = colours("ink", "line", "bad");
 	const lanes = height > 40 ? LANES.length : 1, each = height / lanes;
-	const count = Math.max(1, recording.steps.length);
-	const x = step => THUMB / 2 + step / count * (width - THUMB);
+	const thick = Math.max(1, Math.min(3, width / recording.steps.length / 2));
 	draw.fillStyle = faint;
 	for (let i = 0; i < lanes; i++) draw.fillRect(0, Math.round((i + 0.5) * each), width, 1);
-	recording.steps.forEach((step, i) => {
-		const middle = ((lanes > 1 ? lane(step) : 0) + 0.5) * each;
-		const at = x(i + 1), half = each / 2 - 1;
-		if (refused(step)) {
-			draw.strokeStyle = red;
-			draw.lineWidth = 2;
+	draw.fillStyle = ink;
+	draw.strokeStyle = bad;
+	draw.lineWidth = 2;
+	for (const stroke of strokes(recording, width, lanes)) {
+		const {at} = stroke, middle = (stroke.lane + 0.5) * each, half = each / 2 - 1;
+		if (stroke.refused) {
 			draw.beginPath();
 			for (const way of [1, -1]) {
 				draw.moveTo(at - 4, middle - 4 * way);
 				draw.lineTo(at + 4, middle + 4 * way);
 			}
 			draw.stroke();
-			return;
+			continue;
 		}
-		draw.fillStyle = ink;
-		draw.globalAlpha = i + 1 <= n ? 1 : 0.45;
-		draw.fillRect(at - 1, middle - half, Math.max(1, Math.min(3, width / count / 2)), 2 * half);
+		draw.globalAlpha = stroke.n <= n ? 1 : 0.45;
+		draw.fillRect(at - 1, middle - half, thick, 2 * half);
 		draw.globalAlpha = 1;
-	});
+	}
 }
 
 // canvasOf prepares a canvas, which is empty then, for the pixels of the screen.
