@@ -65,14 +65,22 @@ func mountRefused(c cause) string {
 		if !c.about(fs.fstype) {
 			continue
 		}
-		text := "Root of a user namespace may mount " + fs.fstype + " only if it has made the " +
-			fs.namespace + " namespace that is seen in it, too: without " + fs.namespace +
-			" in -ns leave it out."
-		if fs.fstype != "mqueue" {
-			text += " And only while another " + fs.fstype + " is in sight: before the old root " +
-				"is unmounted."
+		made := "Root of a user namespace may mount " + fs.fstype + " only if it has made the " +
+			fs.namespace + " namespace that is seen in it, too: "
+		if strings.Contains(c.event.Ran, "-ns ") {
+			made += "without " + fs.namespace + " in -ns leave it out."
+		} else {
+			made += "make both, or leave it out."
 		}
-		return text
+		inSight := "Root of a user namespace may mount " + fs.fstype + " only while another " +
+			fs.fstype + " is in sight: before the old root is unmounted."
+		switch own := c.made("CLONE_NEW" + strings.ToUpper(fs.namespace)); {
+		case fs.fstype == "mqueue" || !own && c.seen:
+			return made
+		case own:
+			return inSight
+		}
+		return made + " " + inSight
 	}
 	return notRoot(c)
 }

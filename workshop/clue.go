@@ -139,7 +139,7 @@ func lastRefused(e harness.Event) *harness.Refusal {
 	for _, r := range slices.Backward(e.Conduct.Refused) {
 		made := (r.Call == "mkdir" || r.Call == "mkdirat") && r.Errno == "EEXIST"
 		switch {
-		case made || errno != "" && r.Errno != errno:
+		case made || errno != "" && r.Errno != errno && !(errno == "EACCES" && r.Errno == "EPERM"):
 		case namesPath(said, firstPath(r.Text)):
 			return &r
 		case r.Looks && lookedFor == nil:
@@ -254,6 +254,7 @@ var errnos = []struct{ words, name string }{
 	{"no space left on device", "ENOSPC"},
 	{"too many levels of symbolic links", "ELOOP"},
 	{"resource temporarily unavailable", "EAGAIN"},
+	{"bad address", "EFAULT"},
 }
 
 // errnoRE matches an error by its name, as in ENOENT, or by its number, as in "os error 2".
@@ -371,6 +372,7 @@ var clues = map[string]map[string]func(cause) string{
 		"ENOEXEC": noFormat,
 		"ENOSPC":  nested,
 		"ELOOP":   nested,
+		"EFAULT":  noAddress,
 
 		"EOVERFLOW": func(cause) string {
 			return "What this process makes would belong to an id that has none on the host: the " +
@@ -460,6 +462,11 @@ func noRootfs(c cause) string {
 		return cmp.Or(noPtmx(c.event),
 			"The root is another one already: paths begin in the container now.")
 	}
+	if c.call == "chroot" && c.path != "" && c.path == ranCommand(c.event) {
+		return fmt.Sprintf("Your program takes the command for the directory of the root file "+
+			"system: what comes before %q on its way to chroot(2) is empty. Is that a variable "+
+			"that nobody sets? The directory is called rootfs.", c.path)
+	}
 	if c.path != "rootfs" && filepath.Clean(c.path) != "rootfs" && c.path != "" && c.path != "/" {
 		return fmt.Sprintf("The scripts run your program in a directory that has a root file "+
 			"system called rootfs in it. It looks "+
@@ -528,7 +535,9 @@ func noMountTarget(c cause) string {
 			"file system: is there such a directory in it?"
 	case strings.HasPrefix(c.path, "/dev/"):
 		return noFile(c)
-	case strings.HasPrefix(c.path, "/") && c.path != "/proc":
+	case strings.HasPrefix(c.path, "/") && c.path != "/proc",
+		strings.Contains(c.text, "MS_BIND") && rootRE.MatchString(c.path) &&
+			!strings.HasPrefix(filepath.Clean(c.path), "rootfs"):
 		return noRootfs(c)
 	}
 	return "Either what is to be mounted or the mount point is not there. The scripts run your " +
@@ -606,8 +615,21 @@ func noController(c cause) string {
 		"directories above (cgroups(7), \"no internal processes\")."
 }
 
-func notRoot(cause) string {
-	if os.Geteuid() == 0 {
+// noAddress is for a call that got an address of nothing.
+func noAddress(c cause) string {
+	if !c.seen {
+		return ""
+	}
+	return "An argument of this call is the address of nothing, such as a null pointer: were " +
+		"there fewer words on the command line than your program takes for granted? The scripts " +
+		"call it as `container run CMD [ARG...]`."
+}
+
+func notRoot(c cause) string {
+	switch {
+	case c.made("CLONE_NEWUSER"):
+		return nobodyYet
+	case os.Geteuid() == 0:
 		return ""
 	}
 	return "You are not root: without a user namespace the kernel refuses this " +

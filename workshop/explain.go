@@ -202,6 +202,10 @@ func (x *explanation) exits(e harness.Event, _ command) {
 	if m := exitStatus.FindStringSubmatch(e.Message); m != nil {
 		x.expected = "exit status " + meaning(m[2])
 		x.seen = "exit status " + meaningOf(m[1], e.Stderr)
+		if m[1] == "255" && atoi(m[2]) > 128 {
+			x.seen = "exit status 255 (-1 as a byte: Go's ExitCode says so of a command that a " +
+				"signal ended)"
+		}
 	}
 }
 
@@ -424,7 +428,7 @@ func meaningOf(status, stderr string) string {
 	case status == "2" && panicked(stderr) != "":
 		return "2 (a panic)"
 	case status == "255":
-		return "255 (-1 as a byte: Go's ExitCode says so of a command that a signal ended)"
+		return "255 (-1 as a byte)"
 	case err == nil && n > 256-32:
 		return fmt.Sprintf("%s (%d as a byte: in many languages that stands for signal %d)", status,
 			n-256, 256-n)

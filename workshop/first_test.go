@@ -519,6 +519,111 @@ func main() {
 		about: "step3-rootfs/root-is-rootfs",
 		says:  []string{"What the command wrote is all there", "program's own"},
 	},
+	{
+		name: "a pointer to nothing",
+		step: "step1-skeleton",
+		program: `package main
+
+import (
+	"os"
+	"syscall"
+)
+
+func main() {
+	_, _, err := syscall.Syscall(syscall.SYS_CHROOT, 0, 0, 0)
+	println("no root:", err.Error())
+	os.Exit(255)
+}
+`,
+		about: "step1-skeleton/command-runs",
+		says: []string{
+			"chroot(0): EFAULT", "a null pointer", "seen: exit status 255 (-1 as a byte)",
+		},
+		not: []string{"a signal ended"},
+	},
+	{
+		name: "an identity that is not mapped",
+		step: "step1-skeleton",
+		program: `package main
+
+import (
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+func main() {
+	if os.Args[1] == "child" {
+		if err := syscall.Chroot("rootfs"); err != nil {
+			panic(err)
+		}
+	}
+	cmd := exec.Command("/proc/self/exe", "child")
+	other := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 1000, Size: 1}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER,
+		UidMappings: other,
+		GidMappings: other,
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Run(); err != nil {
+		panic(err)
+	}
+}
+`,
+		about: "step1-skeleton/command-runs",
+		says: []string{
+			`chroot("rootfs"): EPERM`, "one that is nobody in it loses its capabilities",
+		},
+	},
+	{
+		name: "a proc file system after the old root was unmounted",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\nexec unshare --user --map-root-user --pid --fork --mount sh -c " +
+			"'mount --bind rootfs rootfs && cd rootfs && pivot_root . mnt && umount -l mnt && " +
+			"exec mount -t proc proc proc'\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{`mount("proc", "`, "EPERM", "before the old root is unmounted"},
+		not:   []string{"leave it out"},
+	},
+	{
+		name:    "the command taken for the root",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nshift\nexec chroot $ROOTFS \"$@\"\n",
+		about:   "step3-rootfs/root-is-rootfs",
+		says:    []string{`takes the command for the directory of the root file system`},
+	},
+	{
+		name: "a bind mount of another directory",
+		step: "step1-skeleton",
+		program: "#!/usr/bin/env python3\nimport ctypes, os\nlibc = ctypes.CDLL(None, " +
+			"use_errno=True)\nif libc.mount(b'newroot', b'newroot', None, 4096, None):\n" +
+			"    raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{`looks for "newroot": take the relative path rootfs`},
+	},
+	{
+		name: "a traceback of an exception of a module",
+		step: "step1-skeleton",
+		program: "#!/usr/bin/env python3\nimport urllib.request\n" +
+			"urllib.request.urlopen('http://192.0.2.1/rootfs.tar')\n",
+		about: "step1-skeleton/command-runs",
+		says: []string{
+			"panic: urllib.error.URLError: <urlopen error [Errno 101] Network is unreachable>",
+			"program:3: urllib", "no network on the throw-away host",
+		},
+	},
+	{
+		name: "the last words of a program in Perl",
+		step: "step1-skeleton",
+		program: "#!/usr/bin/perl\nmy $fs = '/srv/rootfs';\n" +
+			"chroot($fs) or die \"chroot: $!\";\n",
+		about: "step3-rootfs/root-is-rootfs",
+		says: []string{
+			"panic: chroot: No such file or directory",
+			`program:3: chroot($fs) or die "chroot: $!";`,
+		},
+	},
 }
 
 // TestFirstWords lets programs with one fault be told of it.

@@ -20,8 +20,9 @@ var (
 	panicRE = lazyregexp.New(`(?m)^(panic: .*|fatal error: .*|` +
 		`Traceback \(most recent call last\):|` +
 		`thread '.*' .*panicked at .*|Segmentation fault.*)$`)
-	frameRE  = lazyregexp.New(`(?m)^\s+(/\S+\.go):(\d+)`)
-	pythonRE = lazyregexp.New(`(?m)^(\w+(?:Error|Exception|Interrupt)\b.*)$`)
+	frameRE = lazyregexp.New(`(?m)^\s+(/\S+\.go):(\d+)`)
+	// raisedRE matches the first line that is neither indented nor the heading, and names an error.
+	raisedRE = lazyregexp.New(`(?m)^[A-Za-z_][\w.]*(?::.*)?$`)
 	calledRE = lazyregexp.New(`(?m)^  File "([^"]+)", line (\d+), in \S+\n    (.*)$`)
 	rustRE   = lazyregexp.New(`panicked at (?:'(.*)', )?(\S+:\d+)(?::\d+)?:?\n?(.*)`)
 	// main.rb:3:in `cp': no such file (Errno::ENOENT)
@@ -40,6 +41,9 @@ var (
 	// Exception in thread "main" an.Error: text, and at Main.main(Main.java:3) below it
 	javaRE      = lazyregexp.New(`(?m)^Exception in thread "\S+" (.*)$`)
 	javaFrameRE = lazyregexp.New(`(?m)^\s+at (?:[\w.$/@]*?)\((\w+\.\w+):(\d+)\)$`)
+	// text at ./container.pl line 3.
+	perlRE      = lazyregexp.New(`(?m)^(.+) at \S+ line \d+\.$`)
+	perlFrameRE = lazyregexp.New(`(?m) at (/\S+) line (\d+)\.$`)
 )
 
 // ofLibraries matches files that are not of the program.
@@ -59,6 +63,7 @@ var traces = []struct {
 	{bug: phpRE, text: "$1", frame: lazyregexp.New(`(?m) in (\S+?)(?::| on line )(\d+)$`)},
 	{bug: nodeRE, text: "$1", frame: nodeFrameRE},
 	{bug: javaRE, text: "$1", frame: javaFrameRE},
+	{bug: perlRE, text: "panic: $1", frame: perlFrameRE},
 }
 
 // traceOf is what panicked tells of a trace of one of these languages, or nothing.
@@ -131,12 +136,14 @@ func beforePanic(stderr string) string {
 	return "" // its trace begins somewhere
 }
 
-// pythonTrace is the error of a traceback, with the innermost line of the program itself.
+// pythonTrace is the error of a traceback, with the innermost line of the program itself. Of
+// several, where one error led to another, it is the last.
 func pythonTrace(stderr string) string {
-	text := pythonRE.FindString(stderr)
-	for _, m := range calledRE.FindAllStringSubmatch(stderr, -1) {
+	last := stderr[strings.LastIndex(stderr, "Traceback"):]
+	text := raisedRE.FindString(last)
+	for _, m := range calledRE.FindAllStringSubmatch(last, -1) {
 		if !strings.Contains(m[1], "/lib/python") && !strings.HasPrefix(m[1], "<") {
-			text = pythonRE.FindString(stderr) + "\nat " + relative(m[1]) + ":" + m[2] + ": " + m[3]
+			text = raisedRE.FindString(last) + "\nat " + relative(m[1]) + ":" + m[2] + ": " + m[3]
 		}
 	}
 	return text
