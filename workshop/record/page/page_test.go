@@ -179,6 +179,24 @@ func TestNotes(t *testing.T) {
 	assert.NotContains(t, p.Text(".step"), "recorded as")
 }
 
+// TestMaker looks at calls whose line is not known: those of a script, and of a program that was
+// compiled without -g.
+func TestMaker(t *testing.T) {
+	b := browser.Start(t)
+	sample := recordtest.New("sh", "-c", "hostname box\n  exit").
+		Step(record.Step{Call: "sethostname"}).
+		Step(record.Step{Call: "mount"}).Place("", 0, "child")
+	p := b.Open(t, file(t, sample.Recording), browser.Projector)
+	goTo(p, 1)
+	assert.Equal(t, "command sh -c hostname box exit", p.Text(".source"))
+	goTo(p, 2)
+	assert.Equal(t, "in child, line not known (compile with -g)", p.Text(".source figcaption"))
+
+	sample.Step(record.Step{Call: "chdir"}).Place("main.c", 7, "main", "chdir();")
+	p = b.Open(t, "file://"+file(t, sample.Recording)+"#2", browser.Projector)
+	assert.Equal(t, "in child, line not known", p.Text(".source figcaption"), "it has -g")
+}
+
 // TestLooks looks at each step in each size and colour: nothing is beyond the edge, and what
 // changed can be read.
 func TestLooks(t *testing.T) {

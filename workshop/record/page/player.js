@@ -245,7 +245,7 @@ function stepCard(recording, n, found) {
 			refused(step) && h("strong", {class: "refused"}, ". The kernel refused it.")),
 		changeList(found),
 		argumentList(step),
-		sourceOf(recording, step),
+		step.place?.line ? sourceOf(recording, step) : makerOf(recording, step, process),
 		h("p", {class: "links"}, manLink(step.man), promiseList(step.promises)),
 	].filter(Boolean);
 }
@@ -269,10 +269,20 @@ function argumentList(step) {
 	return rows.length > 0 && h("dl", {class: "arguments"}, rows);
 }
 
+// makerOf shows the command of the process, where no line is known: of a script it says as much.
+function makerOf(recording, step, process) {
+	const command = commandOf(process);
+	if (!command) return null;
+	const where = step.place?.function ? `in ${step.place.function}, line not known` : "command";
+	const hint = step.place && !recording.steps.some(other => other.place?.line);
+	return h("figure", {class: "source"},
+		h("figcaption", {}, hint ? `${where} (compile with -g)` : where),
+		h("pre", {}, h("span", {class: "line"}, command)));
+}
+
 // sourceOf shows the line that made the call, with those round it.
 function sourceOf(recording, step) {
 	const {place} = step;
-	if (!place) return null;
 	const lines = Object.entries(recording.data.source?.[place.file] || {}).map(
 		([line, text]) => [Number(line), text]).filter(
 		([line]) => Math.abs(line - place.line) <= 3).sort(([a], [b]) => a - b);
