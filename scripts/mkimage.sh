@@ -196,11 +196,12 @@ ExecStart=/usr/bin/ssh-keygen -A
 [Install]
 WantedBy=multi-user.target
 S
-# In WSL, Windows sets up the network and the clock.
+# In WSL, Windows sets up the network and the clock, and puts the socket of its display into /tmp. Nobody logs in by SSH.
 printf '%s\n' '[boot]' 'systemd=true' '' '[user]' 'default=workshop' >"$tree/etc/wsl.conf"
-for unit in systemd-networkd systemd-networkd-wait-online systemd-resolved systemd-timesyncd; do
-    mkdir -p "$tree/etc/systemd/system/$unit.service.d"
-    printf '%s\n' '[Unit]' 'ConditionVirtualization=!wsl' >"$tree/etc/systemd/system/$unit.service.d/wsl.conf"
+for unit in systemd-networkd.service systemd-networkd.socket systemd-networkd-wait-online.service systemd-resolved.service \
+    systemd-timesyncd.service ssh.service workshop-keys.service tmp.mount; do
+    mkdir -p "$tree/etc/systemd/system/$unit.d"
+    printf '%s\n' '[Unit]' 'ConditionVirtualization=!wsl' >"$tree/etc/systemd/system/$unit.d/wsl.conf"
 done
 chroot "$tree" systemctl -q enable systemd-networkd systemd-resolved ssh workshop-keys
 # Nothing of its own accord while somebody teaches.
@@ -337,10 +338,11 @@ wanted() {
 if wanted wsl; then
     say wsl
     settle
-    # Windows brings the kernel.
+    # Windows brings the kernel, the disk, and who answers for names.
     tar -C "$tree" --sort=name --numeric-owner --xattrs --xattrs-include='*' --format=pax \
         --pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime \
-        --exclude='./boot/*' --exclude='./usr/lib/modules/*' --exclude=./vmlinuz'*' --exclude=./initrd.img'*' -cf - . |
+        --exclude='./boot/*' --exclude='./usr/lib/modules/*' --exclude=./vmlinuz'*' --exclude=./initrd.img'*' \
+        --exclude=./etc/fstab --exclude=./etc/resolv.conf -cf - . |
         gzip -n >"$work/out/workshop-wsl-$arch.tar.gz"
 fi
 
