@@ -157,7 +157,10 @@ set -- "deb http://deb.debian.org/debian $suite main" "deb http://deb.debian.org
 [ -z "${DEBIAN_MIRROR-}" ] || set -- "$DEBIAN_MIRROR"
 mmdebstrap --quiet --mode=root --format=directory --arch="$arch" --variant=minbase --include="$(echo "$packages" | xargs | tr ' ' ,)" \
     --skip=check/qemu,cleanup/apt/lists --dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/locale/*' \
-    --aptopt='Acquire::Check-Valid-Until "false"' "$suite" "$tree" "$@"
+    --aptopt='Acquire::Check-Valid-Until "false"' "$suite" "$tree" "$@" 2>"$work/log" || {
+    cat "$work/log" >&2
+    die "mmdebstrap: no packages of $suite for $arch"
+}
 rm -f "$tree/etc/apt/apt.conf.d/99mmdebstrap" "$tree/etc/dpkg/dpkg.cfg.d/99mmdebstrap"
 for dir in proc sys dev; do mount --rbind "/$dir" "$tree/$dir"; done
 rm -f "$tree/etc/resolv.conf"
@@ -296,7 +299,7 @@ mkdisk() {
     { echo 2; seq 11 "$inodes"; } | sed "s/.*/set_inode_field <&> atime @$SOURCE_DATE_EPOCH\nset_inode_field <&> ctime @$SOURCE_DATE_EPOCH/" \
         >"$work/times"
     debugfs -w -f "$work/times" "$fs" >/dev/null 2>"$work/log" || die "debugfs: $(head -n 3 "$work/log")"
-    sfdisk -q --no-reread --no-tell-kernel --wipe-partitions never "$1" <<P
+    sfdisk -q --no-reread --no-tell-kernel --wipe-partitions never "$1" 2>"$work/log" <<P || die "sfdisk: $(cat "$work/log")"
 label: gpt
 label-id: $disk_uuid
 start=$bios_start, size=$bios_size, type=21686148-6449-6E6F-744E-656564454649, uuid=c0a7a1e6-0000-4000-8000-000000000004
