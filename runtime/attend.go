@@ -85,6 +85,9 @@ func (h *thisHost) pass(s signals.Signal, m made, command *signals.Command) {
 // process 1 the kernel would do that.
 func (h *thisHost) stop(s unix.Signal, m made, command *signals.Command) {
 	command.Stop()
+	for !command.HasStopped() && h.signals.Interrupted() == nil {
+		time.Sleep(time.Millisecond) // it would take a line that is meant for the shell
+	}
 	m.terminal.Suspend()
 	h.signals.StopBy(s)
 	if m.hasKeyboard { // in the background it would read from the shell's: see LeaveKeyboard

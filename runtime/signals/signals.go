@@ -4,6 +4,7 @@
 package signals
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -56,6 +57,15 @@ func (c *Command) send(s unix.Signal) { _ = unix.Kill(c.pid, s) } // an error: i
 // do. Process 1 is not spared STOP from outside.
 func (c *Command) Stop()     { _ = unix.Kill(-c.pid, unix.SIGSTOP) }
 func (c *Command) Continue() { _ = unix.Kill(-c.pid, unix.SIGCONT) }
+
+// HasStopped tells whether process 1 has stopped, or ended. A process that got STOP may still take
+// what it was waiting for in a read(2), until it has a processor.
+func (c *Command) HasStopped() bool {
+	var info unix.Siginfo
+	err := unix.Waitid(unix.P_PID, c.pid, &info,
+		unix.WSTOPPED|unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil)
+	return err != nil && !errors.Is(err, unix.EINTR) || info.Signo != 0
+}
 
 // HasNothingToSay tells whether a command neither handles nor ignores a signal.
 func (c *Command) HasNothingToSay(s unix.Signal) bool {

@@ -116,6 +116,34 @@ func TestIgnored(t *testing.T) {
 	})
 }
 
+// HasStopped waits for nothing, and takes nothing from whoever waits for the command.
+func TestHasStopped(t *testing.T) {
+	cmd := exec.Command("sleep", "60")
+	require.NoError(t, cmd.Start())
+	c := To(cmd.Process.Pid)
+	require.False(t, c.HasStopped())
+	var status unix.WaitStatus
+	wait := func(options int) {
+		pid, err := unix.Wait4(cmd.Process.Pid, &status, options, nil)
+		require.NoError(t, err)
+		require.Equal(t, cmd.Process.Pid, pid)
+	}
+	require.NoError(t, unix.Kill(cmd.Process.Pid, unix.SIGSTOP))
+	for !c.HasStopped() {
+	}
+	require.True(t, c.HasStopped(), "as often as it is asked")
+	wait(unix.WUNTRACED)
+	require.True(t, status.Stopped())
+	require.NoError(t, unix.Kill(cmd.Process.Pid, unix.SIGCONT))
+	require.False(t, c.HasStopped())
+	require.NoError(t, cmd.Process.Kill())
+	for !c.HasStopped() {
+	}
+	wait(0)
+	require.Equal(t, unix.SIGKILL, status.Signal())
+	require.True(t, c.HasStopped(), "there is no such process")
+}
+
 // A process stops, goes on, and then knows nothing of the signals to stop that came before.
 func TestStopBy(t *testing.T) {
 	if os.Getenv("TEST_SIGNALS") == t.Name() {
