@@ -465,7 +465,7 @@ func findFileSystems(_ context.Context, root string) []finding {
 			"system elsewhere: scripts/mkrootfs.sh " +
 			"-o /var/tmp/rootfs, and -rootfs /var/tmp/rootfs",
 	}
-	if err := tryIDMap(dir); err != nil {
+	if err := harness.TryIDMap(dir); err != nil {
 		idmap.lack = fmt.Sprintf("%s, on %s: %v", relative(dir), fileSystemOf(dir), err)
 	}
 	return []finding{overlay, inside, idmap}
@@ -543,47 +543,6 @@ func findProgram(p *place, s state) []finding {
 			return []finding{f}
 		}
 	}
-}
-
-// tryIDMap makes an idmapped mount of a directory (mount_setattr(2)), without attaching it
-// anywhere.
-func tryIDMap(dir string) error {
-	cmd := exec.Command("sleep", "10")
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  unix.CLONE_NEWUSER,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-		Pdeathsig:   unix.SIGKILL,
-	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if err := cmd.Start(); err != nil {
-		return errors.New("no user namespace")
-	}
-	defer func() {
-		_ = cmd.Process.Kill() // has not ended: it sleeps
-		_ = cmd.Wait()
-	}()
-	ns, err := os.Open(procFile(cmd.Process.Pid, "ns/user"))
-	if err != nil {
-		return err
-	}
-	defer ns.Close()
-	tree, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
-	if err != nil {
-		return fmt.Errorf("open_tree: %w", err)
-	}
-	defer unix.Close(tree)
-	err = unix.MountSetattr(
-		tree,
-		"",
-		unix.AT_EMPTY_PATH,
-		&unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(ns.Fd())},
-	)
-	if err != nil {
-		return fmt.Errorf("mount_setattr: %w", err)
-	}
-	return nil
 }
 
 // tryBridge makes a bridge, which the kernel may have to load a module for (ioctl(2), SIOCBRADDBR).

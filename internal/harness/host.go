@@ -174,10 +174,7 @@ func setupHost() error {
 		{"write ns_last_pid", leaveRoomForPids},
 		{"forwarding off", forwardingOff},
 		{"mount cgroups", mountCgroups},
-		{"mount " + work, func() error {
-			return unix.Mount("tmpfs", work, "tmpfs", 0,
-				"mode=0755")
-		}},
+		{"mount " + work, func() error { return mountWork(work) }},
 		// As systemd does: a program that forgets to make it private is found out.
 		{"make / shared", func() error {
 			return unix.Mount("", "/", "", unix.MS_SHARED|unix.MS_REC,
@@ -191,6 +188,66 @@ func setupHost() error {
 		if err := step.do(); err != nil {
 			return fmt.Errorf("throw-away host: %s: %w", step.what, err)
 		}
+	}
+	return nil
+}
+
+// mountWork mounts a tmpfs for the files of the scripts. Chapter f makes an idmapped mount of them,
+// which a tmpfs allows since Linux 6.3. Before that the scripts get the directory itself, if its
+// file system allows one.
+func mountWork(work string) error {
+	mount := func() error { return unix.Mount("tmpfs", work, "tmpfs", 0, "mode=0755") }
+	if err := mount(); err != nil || TryIDMap(work) == nil {
+		return err
+	}
+	if err := unix.Unmount(work, 0); err != nil {
+		return err
+	}
+	if TryIDMap(work) != nil {
+		return mount()
+	}
+	if err := unix.Mount(work, work, "", unix.MS_BIND, ""); err != nil {
+		return err
+	}
+	return unix.MountSetattr(unix.AT_FDCWD, work, 0, &unix.MountAttr{
+		Attr_clr: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV |
+			unix.MOUNT_ATTR_NOEXEC,
+	})
+}
+
+// TryIDMap makes an idmapped mount of a directory (mount_setattr(2)), without attaching it
+// anywhere.
+func TryIDMap(dir string) error {
+	cmd := exec.Command("sleep", "10")
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  unix.CLONE_NEWUSER,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+		Pdeathsig:   unix.SIGKILL,
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := cmd.Start(); err != nil {
+		return errors.New("no user namespace")
+	}
+	defer func() {
+		_ = cmd.Process.Kill() // has not ended: it sleeps
+		_ = cmd.Wait()
+	}()
+	ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/user", cmd.Process.Pid))
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	tree, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("open_tree: %w", err)
+	}
+	defer unix.Close(tree)
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(ns.Fd())}
+	err = unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, &attr)
+	if err != nil {
+		return fmt.Errorf("mount_setattr: %w", err)
 	}
 	return nil
 }
