@@ -17,20 +17,27 @@ import (
 // stands still while they have work to do and do not get a processor for it, because the machine is
 // busy.
 type clock struct {
-	tick time.Duration // between two looks, as it is meant to be
-	last time.Time
-	used time.Duration // processor time, until then
-	rest time.Duration // that nobody used, on the whole machine
-	had  time.Duration // what the clock shows
-	idle time.Duration // of that, when none of them wanted a processor
+	tick  time.Duration // between two looks, as it is meant to be
+	least time.Duration // the shortest tick
+	last  time.Time
+	used  time.Duration // processor time, until then
+	rest  time.Duration // that nobody used, on the whole machine
+	had   time.Duration // what the clock shows
+	idle  time.Duration // of that, when none of them wanted a processor
 }
 
 func newClock(tick time.Duration) *clock {
-	return &clock{tick: tick, last: time.Now(), used: processorTime(), rest: restOfMachine()}
+	return &clock{
+		tick: tick, least: tick, last: time.Now(), used: processorTime(), rest: restOfMachine(),
+	}
 }
 
-// look looks at all processes, and returns what the clock shows. It is called at each tick.
+// look looks at all processes, and returns what the clock shows. It is called at each tick. Where a
+// look takes long, because there are many processes and the machine is slow, the next comes later,
+// but not too late for somebody who waits: otherwise the looks would take the time of the processes.
 func (c *clock) look() time.Duration {
+	begin := time.Now()
+	defer func() { c.tick = min(max(c.least, 4*time.Since(begin)), 50*c.least) }()
 	if !isProcOurs() { // then only time is left to go by
 		at := time.Now()
 		c.had += min(at.Sub(c.last), 2*c.tick)
