@@ -59,7 +59,7 @@ done
 
 [ "$(uname -s)" = Linux ] || die 'runs on Linux (elsewhere: vagrant up)'
 case $arch in
-amd64) qemu=qemu-system-x86_64 machine=q35 console=ttyS0 cpu=max,la57=off,smap=off,smep=off,pku=off ;;
+amd64) qemu=qemu-system-x86_64 machine=q35 console=ttyS0 cpu=Nehalem ;;
 arm64) qemu=qemu-system-aarch64 machine=virt console=ttyAMA0 cpu=cortex-a76 ;;
 *) die "-arch $arch: must be amd64 or arm64" ;;
 esac
