@@ -172,12 +172,43 @@ func run(t *testing.T, o Options, command ...string) (*Recording, string) {
 	if o.Limit == 0 {
 		o.Limit = 3 * time.Minute
 	}
+	keepsStreams := streamsOfTest(t)
 	r, err := Run(context.Background(), o)
+	keepsStreams()
 	require.NoError(t, writer.Close())
-	require.NoError(t, <-read)
+	require.NoError(t, reader.SetReadDeadline(time.Now().Add(time.Minute)))
+	require.NoError(t, <-read, "somebody still has the pipe of the command")
 	require.NoError(t, reader.Close())
 	require.NoError(t, err)
 	return r, out.String()
+}
+
+// streamsOfTest returns a function that fails the test, in words that are still to be seen, if the
+// standard streams of this process are others by then: the child would have taken its own for both.
+func streamsOfTest(t *testing.T) (keeps func()) {
+	t.Helper()
+	identify := func(fd int) (st unix.Stat_t) {
+		require.NoError(t, unix.Fstat(fd, &st))
+		return unix.Stat_t{Dev: st.Dev, Ino: st.Ino}
+	}
+	var copies [3]int
+	for fd := range copies {
+		var err error
+		copies[fd], err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+		require.NoError(t, err)
+	}
+	return func() {
+		t.Helper()
+		var changed []int
+		for fd, before := range copies {
+			if identify(fd) != identify(before) {
+				changed = append(changed, fd)
+				require.NoError(t, unix.Dup3(before, fd, 0))
+			}
+			require.NoError(t, unix.Close(before))
+		}
+		require.Empty(t, changed, "streams of the recorder that the child has changed")
+	}
 }
 
 // runHelper records the test's own program.
