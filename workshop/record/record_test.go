@@ -735,6 +735,24 @@ func TestSearch(t *testing.T) {
 	r, _ = run(t, Options{}, command...)
 	_, step = find(t, r, "execve no-such-program")
 	require.Equal(t, "ENOENT", step.Errno)
+	require.Regexp(t, `, not found in \d+ directories$`, step.Words)
+
+	// A file that is no program is there, and the search goes on all the same.
+	dir := t.TempDir()
+	for _, name := range []string{"true", "no-such-program"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), nil, 0o644))
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	r, _ = run(t, Options{}, command...)
+	_, step = find(t, r, "execve no-such-program")
+	require.Equal(t, "EACCES", step.Errno)
+	require.Regexp(t, `, not found in \d+ directories and not to be executed in 1 directory$`,
+		step.Words)
+	command[2] = "true"
+	r, _ = run(t, Options{}, command...)
+	_, step = find(t, r, "execve true")
+	require.Empty(t, step.Errno)
+	require.Contains(t, step.Words, " and not to be executed in 1 directory before")
 }
 
 func TestRead(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -403,48 +404,66 @@ func (t *tracer) isRepeated(c *call, step *Step) bool {
 }
 
 // search is a program that a process looks for in the directories of PATH, by trying to execute it
-// in each. That is told as one step: the one that ends the search.
+// in each (execvp(3)). That is told as one step: the one that ends the search.
 type search struct {
-	failed *Step // the last attempt
-	others int   // those before it
+	failed *Step // the attempt whose error the search has in the end, if none succeeds
+	// missing and forbidden count the directories in which it was not there, and those in which it
+	// may not be executed.
+	missing, forbidden int
 }
 
-// isSearch tells whether a step is an attempt to execute a program that is not there. It becomes a
-// step if the process does something else next.
+// isSearch tells whether a step is an attempt to execute a program that may be elsewhere. It becomes
+// a step if the process does something else next.
 func (t *tracer) isSearch(c *call, step *Step) bool {
 	s := &c.thread.process.search
-	before := s.failed
 	isExecve := c.kind.number == unix.SYS_EXECVE || c.kind.number == unix.SYS_EXECVEAT
-	if before != nil && isExecve && before.Key == step.Key {
-		s.others++
-		s.failed = nil
-	}
-	if isExecve && step.Errno == "ENOENT" {
+	goesOn := s.failed != nil && isExecve && s.failed.Key == step.Key
+	if !goesOn {
 		t.endSearch(c.thread.process)
+	}
+	switch {
+	case isExecve && step.Errno == "ENOENT":
+		s.missing++
+	case isExecve && step.Errno == "EACCES":
+		s.forbidden++
+	default:
+		if goesOn {
+			step.Words += ", " + s.words() + " before"
+			*s = search{}
+		}
+		return false
+	}
+	if s.failed == nil || s.failed.Errno != "EACCES" {
 		s.failed = step
-		return true
 	}
-	if s.others > 0 && s.failed == nil {
-		where := plural(s.others, "directory", "directories")
-		step.Words += ", not found in " + where + " before"
-		s.others = 0
+	return true
+}
+
+// words say where a search was in vain.
+func (s *search) words() string {
+	var words []string
+	if s.missing > 0 {
+		words = append(words, "not found in "+plural(s.missing, "directory", "directories"))
 	}
-	t.endSearch(c.thread.process)
-	return false
+	if s.forbidden > 0 {
+		words = append(words,
+			"not to be executed in "+plural(s.forbidden, "directory", "directories"))
+	}
+	return strings.Join(words, " and ")
 }
 
 // endSearch makes a step of a search that has found nothing.
 func (t *tracer) endSearch(p *process) {
-	step := p.search.failed
-	if step == nil {
+	s := p.search
+	if s.failed == nil {
 		return
 	}
-	if p.search.others > 0 {
-		step.Words += ", not found in " + plural(p.search.others+1, "directory", "directories")
+	if s.missing+s.forbidden > 1 {
+		s.failed.Words += ", " + s.words()
 	}
-	step.Time = time.Since(t.began)
+	s.failed.Time = time.Since(t.began)
 	p.search = search{}
-	t.append(*step)
+	t.append(*s.failed)
 }
 
 // append adds a step, and waits until the gate is open.
