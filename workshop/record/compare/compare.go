@@ -26,8 +26,8 @@ type Comparison struct {
 type Row struct {
 	A int `json:"a"`
 	B int `json:"b"`
-	// Apart tells that the two differ: one of them is missing, is refused otherwise, or is the
-	// same call about something else.
+	// Apart tells that the two differ: one of them is missing, is refused otherwise, is the same
+	// call about something else, or makes a mount with other restrictions.
 	Apart bool `json:"apart,omitempty"`
 }
 
@@ -66,7 +66,8 @@ func (c *Comparison) pair() {
 	var rows []Row
 	for i, row := range c.Rows {
 		if row.A > 0 && row.B > 0 {
-			row.Apart = c.A.Steps[row.A-1].Errno != c.B.Steps[row.B-1].Errno
+			a, b := c.A.Steps[row.A-1], c.B.Steps[row.B-1]
+			row.Apart = a.Errno != b.Errno || !slices.Equal(restrictions(a), restrictions(b))
 			rows = append(rows, row)
 			continue
 		}

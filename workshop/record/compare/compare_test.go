@@ -188,3 +188,38 @@ func TestTooLong(t *testing.T) {
 	_, err := Compare(r, &record.Recording{})
 	assert.ErrorContains(t, err, "at most 10000 are compared")
 }
+
+// TestRestrictions tells what a mount does not forbid, and not how the call does its work.
+func TestRestrictions(t *testing.T) {
+	for _, test := range []struct {
+		mine, ours string
+		want       string
+	}{
+		{"MS_NOSUID", "MS_NOSUID|MS_RELATIME|MS_SILENT", "both do the same in the same order"},
+		{"", "MS_NOSUID", `yours lacks nosuid in "mount proc /proc"; ours has it`},
+		{
+			"MS_NODEV", "MS_RDONLY|MS_NOSUID|MS_NODEV|MS_NOEXEC",
+			`yours lacks ro, nosuid and noexec in "mount proc /proc"; ours has them`,
+		},
+		{
+			"MOUNT_ATTR_NOSUID", "",
+			`ours lacks nosuid in "mount proc /proc"; yours has it`,
+		},
+		{
+			"MS_NOEXEC", "MS_NOSUID|MS_NODEV",
+			`yours lacks nosuid and nodev in "mount proc /proc", and ours noexec`,
+		},
+	} {
+		t.Run(test.want, func(t *testing.T) {
+			mine, ours := recording(t, "mount proc /proc"), recording(t, "mount proc /proc")
+			last := len(mine.Steps) - 1
+			mine.Steps[last].Args = []record.Arg{{Name: "flags", Value: test.mine}}
+			ours.Steps[last].Args = []record.Arg{{Name: "flags", Value: test.ours}}
+			c, err := Compare(mine, ours)
+			require.NoError(t, err)
+			assert.Equal(t, []string{test.want}, c.Sentences)
+			assert.Equal(t, test.want != "both do the same in the same order",
+				c.Rows[last].Apart)
+		})
+	}
+}

@@ -89,17 +89,23 @@ func missing(names []named, who, other string) string {
 	if len(words) > most {
 		words = append(words[:most], fmt.Sprintf("%d more", len(words)-most))
 	}
-	list := words[len(words)-1]
-	if len(words) > 1 {
-		list = strings.Join(words[:len(words)-1], ", ") + " and " + list
-	}
+	all := list(words)
 	switch {
 	case never:
-		return fmt.Sprintf("%s does not call %s; %s does", who, list, other)
+		return fmt.Sprintf("%s does not call %s; %s does", who, all, other)
 	case elsewhere:
-		return fmt.Sprintf("%s does %s at another point; %s does", who, list, other)
+		return fmt.Sprintf("%s does %s at another point; %s does", who, all, other)
 	}
-	return fmt.Sprintf("%s does not do %s; %s does", who, list, other)
+	return fmt.Sprintf("%s does not do %s; %s does", who, all, other)
+}
+
+// list puts words into a sentence: "a, b and c".
+func list(words []string) string {
+	last := len(words) - 1
+	if last < 1 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:last], ", ") + " and " + words[last]
 }
 
 // between says between which steps of both recordings some rows are.
@@ -128,11 +134,14 @@ func (c *Comparison) between(begin, end int, of func(Row) int, r *record.Recordi
 	return fmt.Sprintf(" between %s and %s", before, after)
 }
 
-// differ says how the same call is not the same: the kernel refused it to one of them only, or it
-// is about something else. Inside tells where A makes it.
+// differ says how the same call is not the same: the kernel refused it to one of them only, it is
+// about something else, or what it makes forbids something else. Inside tells where A makes it.
 func differ(a, b record.Step, inside bool) string {
 	where := map[bool]string{true: "in the container", false: "outside of the container"}
 	switch {
+	case a.Errno == b.Errno && a.Key == b.Key &&
+		!slices.Equal(restrictions(a), restrictions(b)):
+		return differByRestrictions(a, b)
 	case a.Errno == b.Errno && a.Key == b.Key:
 		return fmt.Sprintf("yours does %q %s, and ours %s", a.Key, where[inside],
 			where[!inside])
