@@ -34,7 +34,7 @@ func newClock(tick time.Duration) *clock {
 
 // look looks at all processes, and returns what the clock shows. It is called at each tick. Where a
 // look takes long, because there are many processes and the machine is slow, the next comes later,
-// but not too late for somebody who waits: otherwise the looks would take the time of the processes.
+// though not too late for somebody who waits: otherwise the looks would take the processes' time.
 func (c *clock) look() time.Duration {
 	begin := time.Now()
 	defer func() { c.tick = min(max(c.least, 4*time.Since(begin)), 50*c.least) }()
