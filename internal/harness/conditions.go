@@ -3,12 +3,15 @@
 package harness
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // asker answers the conditions of a script, and remembers what it found missing.
@@ -98,6 +101,16 @@ var conditions = map[string]func() (missing string){
 		}
 		return ""
 	},
+	// An overlay in a user namespace marks a directory that hides another one by user.overlay.opaque
+	// (overlayfs.rst), and its upper layer is on a tmpfs, which has such attributes since Linux 6.6.
+	"opaque": func() string {
+		if err := tryAttribute("user.overlay.opaque"); errors.Is(err, unix.EOPNOTSUPP) {
+			return "a tmpfs has no attributes user.* before Linux 6.6"
+		} else if err != nil {
+			return "an attribute of a tmpfs: " + err.Error()
+		}
+		return ""
+	},
 	// A file system of Btrfs in a file, which a loop device makes a disk of (losetup(8)).
 	"btrfs": func() string {
 		for _, program := range []string{"mkfs.btrfs", "btrfs"} {
@@ -133,6 +146,29 @@ var conditions = map[string]func() (missing string){
 		}
 		return ""
 	},
+}
+
+// tryAttribute gives the root of a tmpfs an extended attribute (xattr(7)).
+func tryAttribute(name string) error {
+	fs, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fs)
+	if err := unix.FsconfigCreate(fs); err != nil {
+		return err
+	}
+	mount, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(mount)
+	dir, err := unix.Openat(mount, ".", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(dir)
+	return unix.Fsetxattr(dir, name, []byte("y"), 0)
 }
 
 // try starts a program with these attributes.
