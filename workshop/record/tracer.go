@@ -412,8 +412,8 @@ type search struct {
 	missing, forbidden int
 }
 
-// isSearch tells whether a step is an attempt to execute a program that may be elsewhere. It becomes
-// a step if the process does something else next.
+// isSearch tells whether a step is an attempt to execute a program that may be elsewhere. It
+// becomes a step if the process does something else next.
 func (t *tracer) isSearch(c *call, step *Step) bool {
 	s := &c.thread.process.search
 	isExecve := c.kind.number == unix.SYS_EXECVE || c.kind.number == unix.SYS_EXECVEAT
