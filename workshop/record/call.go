@@ -111,20 +111,20 @@ var descriptorPath = lazyregexp.New(`^/proc/(?:self|thread-self)/fd/(\d+)$`)
 
 // absolute is a path as the thread sees it, without what depends on where the thread is.
 func (c *call) absolute(dir int, path string) string {
+	if !filepath.IsAbs(path) {
+		from := ""
+		if dir == unix.AT_FDCWD {
+			from, _ = os.Readlink(c.proc("cwd"))
+		} else {
+			from = c.file(dir)
+		}
+		path = filepath.Join(from, path)
+	}
 	if m := descriptorPath.FindStringSubmatch(path); m != nil {
 		fd, _ := strconv.Atoi(m[1])
 		return c.file(fd)
 	}
-	if filepath.IsAbs(path) {
-		return filepath.Clean(path)
-	}
-	from := ""
-	if dir == unix.AT_FDCWD {
-		from, _ = os.Readlink(c.proc("cwd"))
-	} else {
-		from = c.file(dir)
-	}
-	return filepath.Join(from, path)
+	return filepath.Clean(path)
 }
 
 // shown is a path as the program named it, or what its directory is open for.

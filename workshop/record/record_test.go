@@ -105,6 +105,14 @@ var helpers = map[string]func(){
 			os.Exit(1)
 		}
 	},
+	"bind descriptor": func() {
+		dir := os.Getenv("PWD")
+		fd, err := unix.Open(dir, unix.O_PATH, 0)
+		if err != nil || os.Chdir("/proc") != nil ||
+			unix.Mount("self/fd/"+strconv.Itoa(fd), dir, "", unix.MS_BIND, "") != nil {
+			os.Exit(1)
+		}
+	},
 	"nothing": func() {},
 	"keyring": func() {
 		fmt.Println(unix.KeyctlGetKeyringID(unix.KEY_SPEC_SESSION_KEYRING, false))
@@ -700,9 +708,15 @@ func TestNotExecuted(t *testing.T) {
 
 // TestBindsItself knows that two names are of one directory.
 func TestBindsItself(t *testing.T) {
+	t.Run("by its path", func(t *testing.T) { testBindsItself(t, "bind") })
+	t.Run("by a descriptor", func(t *testing.T) { testBindsItself(t, "bind descriptor") })
+}
+
+func testBindsItself(t *testing.T, helper string) {
+	t.Helper()
 	needs(t, "unshare")
 	dir := t.TempDir()
-	t.Setenv(helperEnv, "bind")
+	t.Setenv(helperEnv, helper)
 	t.Setenv("PWD", dir)
 	r, _ := run(t, Options{}, "unshare", "--user", "--map-root-user", "--mount", os.Args[0])
 	require.Equal(t, "status 0", r.Ended)
