@@ -75,6 +75,9 @@ this program, which ends with 0 if the recording was written.`,
 			case limit < 0:
 				return fmt.Errorf("record -limit %v: must not be negative", limit)
 			}
+			if filepath.Ext(file) == ".html" {
+				go pages.Prepare()
+			}
 			recording, err := recordCommand(ctx, record.Options{
 				Command: command,
 				Stdin:   os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,

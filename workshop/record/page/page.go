@@ -36,6 +36,10 @@ func Write(w io.Writer, r *record.Recording) error {
 	})
 }
 
+// Prepare does all of Write that is done once, for whoever has time for it before the recording is
+// there.
+func Prepare() { _ = Write(io.Discard, &record.Recording{}) } // never fails
+
 // WriteCompare writes the page of a comparison.
 func WriteCompare(w io.Writer, c *compare.Comparison) error {
 	return write(w, &document{
