@@ -81,10 +81,12 @@ func (t *tracer) run(ctx context.Context, path string) (*Recording, error) {
 		return nil, fmt.Errorf("start the command: %w", err)
 	}
 	t.places.readAhead(path)
-	t.begin()
+	t.readHostRights()
+	// The child goes on to execve(2), where it waits until it is followed.
 	if err := c.plan.Release(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start the command: %w", err), t.killAll(""))
 	}
+	t.begin()
 	if t.Limit > 0 {
 		timer := time.AfterFunc(t.Limit, func() {
 			_ = t.killAll(fmt.Sprintf("time limit of %v", t.Limit)) // an error: all are gone

@@ -40,6 +40,13 @@ func (t *tracer) readMachine() {
 	}
 }
 
+// readHostRights reads what the child has from the recorder, before it takes our filter.
+func (t *tracer) readHostRights() {
+	status := readStatus(t.root, t.root)
+	t.host.filters = status.number("Seccomp_filters")
+	t.host.noNewPrivs = status.field("NoNewPrivs") == "1"
+}
+
 // begin makes the state before the first step.
 func (t *tracer) begin() {
 	t.state = State{
@@ -50,12 +57,10 @@ func (t *tracer) begin() {
 		Cgroups:    map[string]*Cgroup{},
 	}
 	t.changes = &Changes{}
-	status := readStatus(t.root, t.root)
-	t.host.filters = status.number("Seccomp_filters")
-	t.host.noNewPrivs = status.field("NoNewPrivs") == "1"
 	t.refresh(t.threads[t.root].process)
 	if child := t.state.Processes[t.root]; child != nil {
 		child.Command = slices.Concat(childArgs, t.Command)
+		child.Filters = 0 // ours may be there by now
 	}
 	t.recording.Start = State{
 		Processes:  maps.Clone(t.state.Processes),
