@@ -256,41 +256,44 @@ type mountLines map[string]Mount
 // read reads the table of mounts as a process sees it.
 func (l mountLines) read(p *process) []Mount {
 	text, err := readFile(threadFile(p.pid, p.view, "mountinfo"))
-	if err != nil {
+	if err != nil || l.learn(text) != nil {
 		return nil
 	}
 	mounts := make([]Mount, 0, bytes.Count(text, []byte("\n")))
 	for line := range bytes.Lines(text) {
-		m, known := l[string(line)]
-		if !known {
-			if m, err = parseMount(line); err != nil {
-				return nil
-			}
-			l[string(line)] = m
-		}
-		mounts = append(mounts, m)
+		mounts = append(mounts, l[string(line)])
 	}
 	return mounts
 }
 
-func parseMount(line []byte) (Mount, error) {
-	infos, err := mountinfo.GetMountsFromReader(bytes.NewReader(line), nil)
-	if err != nil || len(infos) != 1 {
-		return Mount{}, errors.Join(err, errNoMount)
+// learn takes on the lines that are new.
+func (l mountLines) learn(text []byte) error {
+	var lines []string
+	for line := range bytes.Lines(text) {
+		if _, known := l[string(line)]; !known {
+			lines = append(lines, string(line))
+		}
 	}
-	m := infos[0]
-	return Mount{
-		ID: m.ID, Parent: m.Parent,
-		Root: m.Root, Point: m.Mountpoint,
-		Options:     m.Options,
-		Propagation: propagation(m.Optional),
-		Type:        m.FSType,
-		Source:      m.Source,
-		Super:       m.VFSOptions,
-	}, nil
+	if len(lines) == 0 {
+		return nil
+	}
+	infos, err := mountinfo.GetMountsFromReader(strings.NewReader(strings.Join(lines, "")), nil)
+	if err != nil {
+		return err
+	}
+	for i, m := range infos {
+		l[lines[i]] = Mount{
+			ID: m.ID, Parent: m.Parent,
+			Root: m.Root, Point: m.Mountpoint,
+			Options:     m.Options,
+			Propagation: propagation(m.Optional),
+			Type:        m.FSType,
+			Source:      m.Source,
+			Super:       m.VFSOptions,
+		}
+	}
+	return nil
 }
-
-var errNoMount = errors.New("not a mount")
 
 // propagation reads the optional fields of a line: "shared:1 master:2".
 func propagation(optional string) string {
@@ -342,7 +345,9 @@ type hierarchy struct {
 
 // readHierarchies reads where control groups are mounted.
 func readHierarchies() (all []hierarchy) {
-	mounts, _ := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup", "cgroup2"))
+	table, _ := readFile("/proc/thread-self/mountinfo") // an error: no control group is known
+	mounts, _ := mountinfo.GetMountsFromReader(bytes.NewReader(table),
+		mountinfo.FSTypeFilter("cgroup", "cgroup2"))
 	text, _ := readFile("/proc/self/cgroup")
 	for line := range strings.Lines(string(text)) {
 		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)

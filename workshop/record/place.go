@@ -31,9 +31,7 @@ type loaded struct {
 	*program
 	bias       uint64 // what is added to the addresses in the file
 	start, end uint64 // of its instructions in memory
-	// known are the places that were found, by address: most stacks begin and end alike.
-	known  map[uint64]knownPlace
-	memory []byte // for a part of a stack
+	memory     []byte // for a part of a stack
 }
 
 // knownPlace is what is known of an address.
@@ -70,11 +68,11 @@ func (p *places) find(th *thread, info *ptrace.SyscallInfo) (best *Place, isProb
 
 // at is what is known of an address.
 func (l *loaded) at(tid int, pc uint64) knownPlace {
-	k, ok := l.known[pc]
+	k, ok := l.known[pc-l.bias]
 	if !ok {
 		k.isProbe = l.golang != nil && l.golang.functionName(pc-l.bias) == goProbe
 		k.place = l.place(tid, pc)
-		l.known[pc] = k
+		l.known[pc-l.bias] = k
 	}
 	return k
 }
@@ -144,6 +142,8 @@ type program struct {
 	lines  *dwarfLines
 	// functions are those of the symbol table, in the order of their addresses.
 	functions []elf.Symbol
+	// known are the places that were found, by address: most stacks begin and end alike.
+	known map[uint64]knownPlace
 }
 
 // readProgram reads the tables of a file. A program without any is nil, and so is a file that
@@ -173,7 +173,7 @@ func unlessFault(read func() *program) (p *program) {
 }
 
 func readTables(file string, f *elf.File) *program {
-	p := &program{}
+	p := &program{known: map[uint64]knownPlace{}}
 	for _, segment := range f.Progs {
 		if segment.Type == elf.PT_LOAD {
 			p.first = segment.Vaddr - segment.Off
@@ -215,7 +215,7 @@ func (p *program) locate(pid int) *loaded {
 	if err != nil {
 		return nil
 	}
-	l := &loaded{program: p, known: map[uint64]knownPlace{}}
+	l := &loaded{program: p}
 	for line := range strings.Lines(string(text)) {
 		if !strings.HasSuffix(line, " "+exe+"\n") {
 			continue

@@ -6,9 +6,7 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -210,7 +208,10 @@ func (t *tracer) born(parent *thread) {
 	message, err := unix.PtraceGetEventMsg(parent.tid)
 	tid := int(message)
 	pid := parent.process.pid
-	if unix.Tgkill(pid, tid, 0) != nil { // it is no thread of that process
+	switch {
+	case parent.call != nil: // only those that make processes are of interest
+		pid = tid
+	case unix.Tgkill(pid, tid, 0) != nil: // it is no thread of that process
 		pid = processOf(tid)
 	}
 	if err != nil || pid == 0 {
@@ -275,14 +276,14 @@ func (t *tracer) executed(th *thread) {
 
 // isOf32Bits tells whether a process has executed a program of 32 bits (elf(5)).
 func isOf32Bits(pid int) bool {
-	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/exe")
+	fd, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/exe", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return false
 	}
-	defer f.Close()
+	defer unix.Close(fd)
 	var head [elf.EI_NIDENT]byte
-	_, err = io.ReadFull(f, head[:])
-	return err == nil && elf.Class(head[elf.EI_CLASS]) == elf.ELFCLASS32
+	n, err := unix.Read(fd, head[:])
+	return err == nil && n == len(head) && elf.Class(head[elf.EI_CLASS]) == elf.ELFCLASS32
 }
 
 // note adds a sentence to the notes of the recording, once.
