@@ -26,11 +26,13 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"workshop": main})
 }
 
-// TestCommand runs the scripts in testdata, each in a copy of the module.
+// TestCommand runs the scripts in testdata, each in a module of its own.
 func TestCommand(t *testing.T) {
 	harness.NeedsGo(t)
 	root, err := moduleRoot()
 	require.NoError(t, err)
+	shared := t.TempDir()
+	require.NoError(t, copyModule(root, shared))
 	home, cache := goEnv(t, "GOMODCACHE"), goEnv(t, "GOCACHE")
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
@@ -38,14 +40,16 @@ func TestCommand(t *testing.T) {
 			env.Setenv("GOMODCACHE", home)
 			env.Setenv("GOCACHE", cache)
 			env.Setenv("XDG_CACHE_HOME", filepath.Dir(cache))
-			env.Setenv("GOFLAGS", "-mod=mod")
+			// Without the path of the module, the go command compiles our programs once for all
+			// scripts.
+			env.Setenv("GOFLAGS", "-mod=mod -trimpath")
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("LC_ALL", "C.UTF-8")
 			env.Cd = filepath.Join(env.WorkDir, "workshop")
 			if err := os.MkdirAll(env.Cd, 0o755); err != nil {
 				return err
 			}
-			return copyModule(root, env.Cd)
+			return ownModule(shared, env.Cd)
 		},
 		RequireUniqueNames: true,
 	})
@@ -73,6 +77,27 @@ func copyModule(root, dir string) error {
 	cmd := exec.Command("cp", append(args, dir)...)
 	cmd.Dir = root
 	return cmd.Run()
+}
+
+// ownModule makes a module for one script of a copy that all share. The script may change the
+// programs of the steps; the other directories are those of the copy.
+func ownModule(shared, dir string) error {
+	entries, err := os.ReadDir(shared)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		from, to := filepath.Join(shared, entry.Name()), filepath.Join(dir, entry.Name())
+		if entry.IsDir() && !strings.HasPrefix(entry.Name(), "step") {
+			err = os.Symlink(from, to)
+		} else {
+			err = exec.Command("cp", "-a", from, to).Run()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func goEnv(t *testing.T, name string) string {
