@@ -147,8 +147,9 @@ var onDev = lazyregexp.New(`^mount\([^,]*, "([^"]*/)?dev["/]`)
 // chapterSubject names the script of step 5 that is about a call of the program that the kernel
 // refused. Whatever is wrong in a chapter, the first script of step 1 meets it first.
 func chapterSubject(c cause) string {
-	if !c.seen || c.event.Script.Step == "step5-complete" {
-		return ""
+	script := c.event.Script
+	if !c.seen || script.Step == "step5-complete" || strings.HasPrefix(script.Name, "user-") {
+		return "" // or it is about users itself
 	}
 	name := ""
 	switch {

@@ -471,4 +471,12 @@ func TestOrdinaryWords(t *testing.T) {
 		require.Equal(t, c.about, subject(e))
 		require.Contains(t, clue(e), c.says)
 	}
+	// A limit below what is used already is not about controllers.
+	e := harness.Event{Script: script}
+	e.Conduct = &harness.Conduct{Refused: []harness.Refusal{{
+		Call: "write", Errno: "EBUSY",
+		Text: `write(</sys/fs/cgroup/memory/mine/memory.memsw.limit_in_bytes>, "0", 1)`,
+	}}}
+	e.Message, e.Ran = "exit status 125", "exec container run true"
+	require.NotContains(t, clue(e), "cannot pass controllers on")
 }

@@ -319,7 +319,7 @@ var clues = map[string]map[string]func(cause) string{
 	"chdir":  {"ENOENT": noRootfs},
 	"mount": {
 		"ENOENT": noMountTarget, "EPERM": mountRefused, "EBUSY": mountedAlready,
-		"ENOTDIR": notAlike, "EINVAL": badMountData,
+		"ENOTDIR": notAlike, "EINVAL": badMountData, "ENODEV": noSuchType,
 	},
 	"mount_setattr": {
 		"EINVAL": noIDMap, "EPERM": noIDMap, "ENOENT": noEmptyPath, "EBADF": noEmptyPath,
@@ -432,6 +432,9 @@ func notPrivate(c cause) string {
 		return "The mount that came from the parent is a copy of a shared one, and is shared " +
 			"too: pivot_root(2) refuses that. Give it MS_PRIVATE as its propagation in " +
 			"mount_setattr(2), or make it private when it has its place."
+	case c.path == "." && c.made("MS_BIND") && !c.made("chdir("):
+		return "The new root is \".\" here, the working directory, and that is still the one in " +
+			"which the program was started: chdir(2) into the new root comes before."
 	case c.made("MS_PRIVATE") || c.made("MS_SLAVE"):
 		return point
 	case c.seen && c.made("MS_BIND"):
@@ -545,6 +548,16 @@ func noMountTarget(c cause) string {
 		"root file system called rootfs in it, and the path rootfs is relative to that."
 }
 
+// noSuchType is for a type of file system that the kernel does not know.
+func noSuchType(c cause) string {
+	if strings.Contains(c.text, "MS_BIND") {
+		return ""
+	}
+	return "The kernel takes this call for a mount of a new file system, of a type that it does " +
+		"not know. For a directory that is there already the flags have MS_BIND, and then the " +
+		"type does not matter (mount(2))."
+}
+
 func mountedAlready(cause) string {
 	return "The same is mounted there already: was it mounted by the container before, on the host?"
 }
@@ -607,7 +620,8 @@ func badLimit(c cause) string {
 }
 
 func noController(c cause) string {
-	if !strings.Contains(c.text, "cgroup") {
+	if !strings.Contains(c.text, "cgroup") ||
+		c.errno == "EBUSY" && !strings.Contains(c.text, "subtree_control") {
 		return ""
 	}
 	return "A cgroup that has processes cannot pass controllers on, and a controller has to be " +
@@ -716,10 +730,11 @@ var (
 
 // habits are clues from what a program did where no call failed.
 var habits = []func(harness.Event) string{
-	leavesBehind, mountsShared, rootNotChanged, notMoved, procEmpty, wordsSplit, wrongIndex,
-	wrongWord, nilPanic, helperFailed, noNetwork, ownOutput, ownEmptyLine, wrongUsage,
-	capsetAlone, nobodysFiles, callersPipe, oneIDOnly, noPtmx, noControlling, notCopied, noSize,
-	terminalLines, networkAmiss, knewStatus, statusLost, notAFlag, notStarted, silent,
+	leavesBehind, mountsShared, rootNotChanged, notMoved, procEmpty, oldRootStays, notLimited,
+	wordsSplit, wrongIndex, wrongWord, nilPanic, helperFailed, noNetwork, ownOutput, ownEmptyLine,
+	wrongUsage, capsetAlone, nobodysFiles, callersPipe, oneIDOnly, noPtmx, noControlling,
+	notCopied, noSize, terminalLines, networkAmiss, knewStatus, statusLost, notAFlag, notStarted,
+	silent,
 }
 
 // leavesBehind is for a program after which the host is not as it was.
@@ -831,6 +846,10 @@ func notStarted(e harness.Event) string {
 		name := ran.args[i+1]
 		if name != "echo" && name != "printf" {
 			return "" // it may have had nothing to say
+		}
+		if e.Stdout != "" {
+			return fmt.Sprintf("%s was executed without its arguments, and wrote an empty line: "+
+				"all words after the command belong to it, in both processes.", name)
 		}
 		return fmt.Sprintf("%s was executed, and what it wrote did not arrive: its descriptors 1 "+
 			"and 2 have to be those of your program, in both "+

@@ -244,6 +244,8 @@ func (x *explanation) stream(e harness.Event, c command) {
 	case m != nil:
 		x.expected = fmt.Sprintf("%s on %s, %s", want, stream, plural(atoi(count), "time"))
 		x.seen = plural(atoi(m[1]), "time")
+	case text == "\n":
+		x.expected, x.seen = fmt.Sprintf("%s on %s", want, stream), "an empty line"
 	case strings.TrimSpace(text) == "":
 		x.expected, x.seen = fmt.Sprintf("%s on %s", want, stream), "nothing on "+stream
 	default:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -16,11 +17,14 @@ import (
 
 // This file has more of the clues from what a program did, where no call that failed is to blame.
 
+// taken are flags that the program takes: otherwise the scripts that use them are skipped.
+var taken = []string{"-ns", "-hostname", "-rootfs"}
+
 // flagNotKnown is for a program that has not heard of a flag of the step. It may say so, or have
 // ended well before the command could.
 func flagNotKnown(e harness.Event) string {
 	flag := ranCommand(e)
-	if !strings.HasPrefix(flag, "-") {
+	if !strings.HasPrefix(flag, "-") || slices.Contains(taken, flag) {
 		return ""
 	}
 	said, endedWell := e.Stdout+"\n"+e.Stderr, false
@@ -174,9 +178,55 @@ func procEmpty(e harness.Event) string {
 		strings.Contains(heading, "\n") {
 		return ""
 	}
+	if e.Conduct != nil {
+		mounted := false
+		for _, made := range e.Conduct.Made {
+			mounted = mounted || strings.HasPrefix(made, "mount(") &&
+				strings.Contains(made, `"/proc", "proc"`)
+			if mounted && strings.HasPrefix(made, "umount2(") {
+				return fmt.Sprintf("Your program mounted a proc file system, and %s after that "+
+					"took it away, together with the mount that it is on. Only the old root is to "+
+					"be unmounted: after pivot_root(\".\", \".\") that is \".\", with another "+
+					"second path it is below that, and after chroot(2) there is none.", made)
+			}
+		}
+	}
 	return "/proc of the container is empty, so ps(1) finds nobody, not even itself. A proc file " +
 		"system has to be mounted below the new root: on its directory proc before the root is " +
 		"changed, or on /proc after that. One on /proc of the host remains outside."
+}
+
+// oldRootStays is for a container out of which a way leads by the old root, or by chroot(2).
+func oldRootStays(e harness.Event) string {
+	c := cause{event: e}
+	switch {
+	case e.Script.Name != "host-chroot-breakout" || e.Conduct == nil:
+		return ""
+	case c.made("pivot_root(") && !c.made("umount2("):
+		return "pivot_root(2) was made, and the old root is still mounted: umount2(2) with " +
+			"MNT_DETACH takes it away."
+	case !c.made("pivot_root(") && c.made("chroot("):
+		return "chroot(2) changes only where paths begin, and root can call it again. " +
+			"pivot_root(2) puts another root into the mount namespace, and umount2(2) with " +
+			"MNT_DETACH takes the old one away: then nothing is left to break out to."
+	}
+	return ""
+}
+
+// notLimited is for a command that used more than its limit, and nobody minded.
+func notLimited(e harness.Event) string {
+	m := exitStatus.FindStringSubmatch(e.Message)
+	if e.Script.Name != "memory-hog" || e.Conduct == nil || m == nil || m[1] != "0" {
+		return ""
+	}
+	c := cause{event: e}
+	if !c.made("/cgroup.procs") && !c.made("/tasks") {
+		return "No process has joined the cgroup: its limits are for the processes whose number " +
+			"is written to its file cgroup.procs, and for what they start from then on. The " +
+			"process that becomes the command, or its parent, joins before that starts."
+	}
+	return "The limit did not act on the command. Is it a child of the process that joined the " +
+		"cgroup, and was it started after that? And does the limit count swap, too?"
 }
 
 // ownEmptyLine is for a program that ends what the command wrote with an empty line.

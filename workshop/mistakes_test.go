@@ -1,0 +1,142 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"container.example/workshop/internal/harness"
+	"container.example/workshop/internal/lessons"
+)
+
+// mistakes are changes of one line of a step, and what somebody is told first who makes them.
+var mistakes = []struct {
+	name     string
+	lesson   string
+	file     string
+	old, new string
+	about    string
+	says     []string
+	not      []string
+}{
+	{
+		name:   "only the command goes to the second copy",
+		lesson: "1",
+		file:   "main.go",
+		old:    `append([]string{"child"}, args...)`,
+		new:    `append([]string{"child"}, args[:1]...)`,
+		about:  "step1-skeleton/command-runs",
+		says:   []string{"seen: an empty line", "echo was executed without its arguments"},
+		not:    []string{"did not arrive"},
+	},
+	{
+		name:   "an unknown namespace is only a warning",
+		lesson: "2",
+		file:   "flags.go",
+		old:    `fail(2, "-ns %q: unknown namespace %q (%s)", *ns, name, usage)`,
+		new:    `println("-ns: unknown namespace", name)`,
+		about:  "step2-namespaces/ns-unknown",
+		says:   []string{"expected: exit status 2", "seen: exit status 0"},
+		not:    []string{"is a flag of your own program"},
+	},
+	{
+		name:   "the caller is not root of the user namespace",
+		lesson: "2",
+		file:   "main.go",
+		old:    "{ContainerID: 0, HostID: os.Getuid(), Size: 1},",
+		new:    "{ContainerID: 1, HostID: os.Getuid(), Size: 1},",
+		about:  "step2-namespaces/user-map",
+		says:   []string{`refused: sethostname("container"): EPERM`, "nobody in it loses"},
+	},
+	{
+		name:   "no bind mount",
+		lesson: "3",
+		file:   "main.go",
+		old:    "unix.MS_BIND|unix.MS_REC",
+		new:    "unix.MS_REC",
+		about:  "step1-skeleton/command-runs",
+		says:   []string{"ENODEV", "MS_BIND"},
+	},
+	{
+		name:   "pivot_root in the directory of before",
+		lesson: "3",
+		file:   "main.go",
+		old:    `must(unix.Chdir(dir), "rootfs %q", dir)`,
+		about:  "step3-rootfs/root-is-rootfs",
+		says:   []string{`pivot_root(".", "."): EINVAL`, "chdir(2) into the new root comes before"},
+		not:    []string{"bind the directory on itself first"},
+	},
+	{
+		name:   "the old root stays",
+		lesson: "3",
+		file:   "main.go",
+		old:    `must(unix.Unmount(".", unix.MNT_DETACH), "unmount the old root")`,
+		about:  "step3-rootfs/host-chroot-breakout",
+		says:   []string{"seen: broke out", "the old root is still mounted"},
+	},
+	{
+		name:   "chroot instead of pivot_root",
+		lesson: "3",
+		file:   "main.go",
+		old:    `must(unix.PivotRoot(".", "."), "pivot_root %q", dir)`,
+		new:    `must(unix.Chroot("."), "chroot")`,
+		about:  "step3-rootfs/ps-alone",
+		says:   []string{`umount2(".", MNT_DETACH) after that took it away`},
+		not:    []string{"One on /proc of the host remains outside"},
+	},
+	{
+		name:   "nobody is in the cgroup",
+		lesson: "4",
+		file:   "cgroups.go",
+		old:    `must(write(filepath.Join(dir, "cgroup.procs"), 0), "cgroup")`,
+		about:  "step4-cgroups/memory-hog",
+		says:   []string{"seen: exit status 0", "No process has joined the cgroup"},
+	},
+}
+
+// TestMistakes makes mistakes on purpose in the steps, and looks at what is told of them.
+func TestMistakes(t *testing.T) {
+	harness.NeedsGo(t)
+	if os.Geteuid() != 0 {
+		t.Skip("asks for root: the scripts of some of the steps do")
+	}
+	root, err := moduleRoot()
+	require.NoError(t, err)
+	course, err := readCourse(root)
+	require.NoError(t, err)
+	host, err := harness.NewHost(root)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, host.Close()) }()
+	for _, m := range mistakes {
+		t.Run(m.name, func(t *testing.T) {
+			l, err := course.find(m.lesson)
+			require.NoError(t, err)
+			files, err := course.stageOf(l)
+			require.NoError(t, err)
+			right := string(files[m.file])
+			require.Contains(t, right, m.old)
+			files[m.file] = []byte(strings.Replace(right, m.old, m.new, 1))
+			dir, err := lessons.WriteFiles(root, files)
+			defer os.RemoveAll(dir)
+			require.NoError(t, err)
+			program := filepath.Join(dir, "program")
+			require.NoError(t, harness.Build(context.Background(), program, dir))
+			failed := firstFailureOf(t, host, program, inOrderOf(t, course, l.step))
+			require.NotNil(t, failed)
+			text := inRows(t, *failed)
+			require.Equal(t, m.about, headline(root, *failed).ID(), text)
+			for _, words := range m.says {
+				require.Contains(t, text, words)
+			}
+			for _, words := range m.not {
+				require.NotContains(t, text, words)
+			}
+		})
+	}
+}
