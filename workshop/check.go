@@ -647,7 +647,11 @@ func (a *app) promiseLine(e harness.Event) string {
 	if e.Status == harness.Skipped {
 		text = fmt.Sprintf("%-24s %s", e.Script.Name, e.Reason)
 	}
-	return a.out.cut(fmt.Sprintf("  %s %-11s %s", mark, word, text))
+	line := fmt.Sprintf("  %s %-11s %s", mark, word, text)
+	if a.out.columns && !a.out.terminal {
+		return a.out.wrap(line, 4)
+	}
+	return a.out.cut(line)
 }
 
 // mark is a sign for the status, and a word for those who cannot see its colour.

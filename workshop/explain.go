@@ -588,7 +588,7 @@ func (a *app) describeFailure(p *place, e harness.Event) error {
 	if about.ID() != e.Script.ID() {
 		place += ", which met it first"
 	}
-	out.printf("  %s%s\n", out.faint.Render(fmt.Sprintf("%-10s", "script")), place)
+	out.printf("  %s%s\n", out.faint.Render(fmt.Sprintf("%-10s", "script")), out.wrap(place, 12))
 	return nil
 }
 

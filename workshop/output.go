@@ -21,7 +21,8 @@ import (
 type output struct {
 	io.Writer
 	width    int  // in columns; a line of plain text may be longer
-	terminal bool // it is one, on which one may draw
+	columns  bool // it is a terminal, which breaks what is longer than its width
+	terminal bool // it is one on which one may draw
 	ascii    bool // of the characters it has only these
 	good     lipgloss.Style
 	bad      lipgloss.Style
@@ -54,6 +55,7 @@ func newOutput(w io.Writer, plain bool, unread func()) *output {
 			if o.width = max(width, 20); width == 0 { // one that does not say
 				o.width = 80
 			}
+			o.columns = true
 			o.terminal = !plain && os.Getenv("TERM") != "" && os.Getenv("TERM") != "dumb"
 		}
 		if o.terminal {

@@ -210,7 +210,7 @@ func (s *screen) lastWords() string {
 	}
 	var b bytes.Buffer
 	out := *s.out
-	out.Writer = &b
+	out.Writer, out.width = &b, s.width // it may have been resized
 	if err := (&app{dir: s.dir, out: &out}).printVerdict(s.c, s.last); err != nil {
 		return fmt.Sprintf("workshop: %v", err)
 	}

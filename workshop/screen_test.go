@@ -238,6 +238,34 @@ func TestScreenASCII(t *testing.T) {
 	}
 }
 
+// TestLastWords requires that what is left on the terminal fits into it as it is at the end.
+func TestLastWords(t *testing.T) {
+	s := testScreen(t)
+	b := s.begin("1", time.Now(), true)
+	s.fail(b, s.c.course.own(b.lesson)[1])
+	for _, width := range []int{80, 46} {
+		s.Update(tea.WindowSizeMsg{Width: width, Height: 20})
+		for line := range strings.SplitSeq(ansi.Strip(s.lastWords()), "\n") {
+			if strings.Contains(line, " ") && !strings.HasPrefix(line, "Next: ") {
+				require.LessOrEqual(t, ansi.StringWidth(line), width, line)
+			}
+		}
+	}
+}
+
+// TestDumbTerminal requires that a promise is a line of its own where nothing can be drawn, and
+// broken at blanks where the terminal has columns.
+func TestDumbTerminal(t *testing.T) {
+	s := testScreen(t)
+	script := s.c.course.own(s.begin("1", time.Now(), true).lesson)[1]
+	a := &app{out: newOutput(&bytes.Buffer{}, false, nil)}
+	require.NotContains(t, a.promiseLine(harness.Event{Script: script}), "\n")
+	a.out.columns, a.out.width = true, 40
+	for line := range strings.SplitSeq(a.promiseLine(harness.Event{Script: script}), "\n") {
+		require.LessOrEqual(t, ansi.StringWidth(line), 40, line)
+	}
+}
+
 // TestScreenWhileChecking requires that the screen does not say of a program what was true of the
 // one before.
 func TestScreenWhileChecking(t *testing.T) {
