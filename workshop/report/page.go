@@ -102,7 +102,7 @@ func Collect(files []string) (*Page, error) {
 		if err != nil {
 			return nil, err
 		}
-		who := person{Name: oneLine(clean(r.Name)), Report: r}
+		who := person{Name: shorten(oneLine(clean(r.Name))), Report: r}
 		if who.Name == "" {
 			who.Name = names[i]
 		}
@@ -116,6 +116,16 @@ func Collect(files []string) (*Page, error) {
 		p.add(&p.People[i])
 	}
 	return p, nil
+}
+
+// shorten cuts a name that is longer than names are: it may be on the page a hundred times.
+func shorten(name string) string {
+	const longest = 60
+	characters := []rune(name)
+	if len(characters) <= longest {
+		return name
+	}
+	return string(characters[:longest-1]) + "…"
 }
 
 func readFile(file string) (*Report, error) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -32,6 +33,8 @@ func TestPageInBrowser(t *testing.T) {
 		case 4:
 			r = unbuilt()
 			r.Name = "No program"
+		case 5:
+			r.Name = "Zoe " + strings.Repeat("long ", 1000)
 		}
 		files = append(files, filepath.Join(dir, fmt.Sprintf("%d.json", i)))
 		require.NoError(t, os.WriteFile(files[i], []byte(text(t, r, JSON)), 0o644))
@@ -57,12 +60,22 @@ func TestPageInBrowser(t *testing.T) {
 	p.Wait(`document.querySelector("#p1 pre").checkVisibility()`)
 	assert.Contains(t, p.Text("#p1 pre"), "<script>alert(1)</script>")
 
+	assert.Equal(t, "Zoe "+strings.Repeat("long ", 11)+"…", p.Text("#p30 h3"))
+	style := func(selector, property string) string {
+		return browser.Value[string](p, fmt.Sprintf(
+			`getComputedStyle(document.querySelector(%q))[%q]`, selector, property))
+	}
+	assert.NotEqual(t, "rgba(0, 0, 0, 0)", style("meter", "backgroundColor"),
+		"what Firefox shows for the rest")
+
 	// From a promise to who breaks it.
 	assert.Contains(t, p.Text("table td:nth-child(2)"), "29 of 30 keep it")
 	p.Click("table a")
 	p.Wait(`location.hash !== ""`)
 	assert.Contains(t, p.Text(browser.Value[string](p, "location.hash")), "No program")
 
+	p.Look(browser.View{Width: 800, Height: 1000, Print: true})
+	assert.Equal(t, "exact", style("i", "printColorAdjust"), "a square is on paper, too")
 	for _, view := range []browser.View{browser.Projector, browser.Phone} {
 		for _, view.Dark = range []bool{false, true} {
 			p.Look(view)

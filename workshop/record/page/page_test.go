@@ -281,6 +281,10 @@ func TestPrint(t *testing.T) {
 	assert.Equal(t, 200, p.Count(".steps li"))
 	assert.Zero(t, browser.Value[int](p, `document.querySelector(".controls button").offsetHeight`))
 	p.Eval(`dispatchEvent(new Event("afterprint"))`)
+	assert.Equal(t, "static", browser.Value[string](p,
+		`getComputedStyle(document.querySelector(".controls")).position`), "on no other text")
+	assert.True(t, browser.Value[bool](p, `document.querySelector(".step h2").offsetTop <
+		document.querySelector(".steps").offsetTop`), "the step comes before the list")
 	ink := `getComputedStyle(document.body).color`
 	light := browser.Value[string](p, ink)
 	p.Press("d")
