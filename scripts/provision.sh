@@ -127,9 +127,10 @@ fi
 
 cd "$workshop"
 # A directory of the host that is shared may know neither symbolic links nor owners: the root file system then lies
-# on the machine's own disk, and is seen in the directory.
-case $(stat -fc %T .) in
-ext2/ext3 | btrfs | xfs | tmpfs | overlayfs) ;;
+# on the machine's own disk, and is seen in the directory. The mount table is asked, because statfs(2) on 9p answers for the
+# host's file system. In a chroot there may be no entry for /.
+case $(findmnt -no FSTYPE -T . || :) in
+'' | ext[234] | btrfs | xfs | tmpfs | overlay) ;;
 *)
     mkdir -p rootfs /var/lib/workshop
     chown "$user:" /var/lib/workshop
