@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"container.example/workshop/internal/harness"
-	"container.example/workshop/internal/lessons"
 )
 
 // mistakes are changes of one line of a step, and what somebody is told first who makes them.
@@ -122,11 +120,9 @@ func TestMistakes(t *testing.T) {
 			right := string(files[m.file])
 			require.Contains(t, right, m.old)
 			files[m.file] = []byte(strings.Replace(right, m.old, m.new, 1))
-			dir, err := lessons.WriteFiles(root, files)
-			defer os.RemoveAll(dir)
-			require.NoError(t, err)
-			program := filepath.Join(dir, "program")
-			require.NoError(t, harness.Build(context.Background(), program, dir))
+			program := filepath.Join(t.TempDir(), "program")
+			step := filepath.Join(root, l.step)
+			require.NoError(t, harness.BuildFiles(t.Context(), program, step, files))
 			failed := firstFailureOf(t, host, program, inOrderOf(t, course, l.step))
 			require.NotNil(t, failed)
 			text := inRows(t, *failed)
