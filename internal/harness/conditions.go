@@ -104,10 +104,20 @@ var conditions = map[string]func() (missing string){
 	// An overlay in a user namespace marks a directory that hides another one by user.overlay.opaque
 	// (overlayfs.rst), and its upper layer is on a tmpfs, which has such attributes since Linux 6.6.
 	"opaque": func() string {
-		if err := tryAttribute("user.overlay.opaque"); errors.Is(err, unix.EOPNOTSUPP) {
+		switch err := tryTmpfs(mark); {
+		case errors.Is(err, unix.EOPNOTSUPP):
 			return "a tmpfs has no attributes user.* before Linux 6.6"
-		} else if err != nil {
+		case err != nil:
 			return "an attribute of a tmpfs: " + err.Error()
+		}
+		return ""
+	},
+	"idmap": func() string {
+		switch err := tryTmpfs(idmap); {
+		case errors.Is(err, unix.EINVAL):
+			return "a tmpfs has no idmapped mounts before Linux 6.3"
+		case err != nil:
+			return "an idmapped mount of a tmpfs: " + err.Error()
 		}
 		return ""
 	},
@@ -148,8 +158,8 @@ var conditions = map[string]func() (missing string){
 	},
 }
 
-// tryAttribute gives the root of a tmpfs an extended attribute (xattr(7)).
-func tryAttribute(name string) error {
+// tryTmpfs makes a tmpfs, without attaching it anywhere, and tries something with it.
+func tryTmpfs(what func(mount int) error) error {
 	fs, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
 	if err != nil {
 		return err
@@ -163,12 +173,17 @@ func tryAttribute(name string) error {
 		return err
 	}
 	defer unix.Close(mount)
+	return what(mount)
+}
+
+// mark sets the attribute of an opaque directory.
+func mark(mount int) error {
 	dir, err := unix.Openat(mount, ".", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(dir)
-	return unix.Fsetxattr(dir, name, []byte("y"), 0)
+	return unix.Fsetxattr(dir, "user.overlay.opaque", []byte("y"), 0)
 }
 
 // try starts a program with these attributes.

@@ -218,6 +218,16 @@ func mountWork(work string) error {
 // TryIDMap makes an idmapped mount of a directory (mount_setattr(2)), without attaching it
 // anywhere.
 func TryIDMap(dir string) error {
+	tree, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("open_tree: %w", err)
+	}
+	defer unix.Close(tree)
+	return idmap(tree)
+}
+
+// idmap makes an idmapped mount of a mount that is not attached.
+func idmap(tree int) error {
 	cmd := exec.Command("sleep", "10")
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  unix.CLONE_NEWUSER,
@@ -239,11 +249,6 @@ func TryIDMap(dir string) error {
 		return err
 	}
 	defer ns.Close()
-	tree, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
-	if err != nil {
-		return fmt.Errorf("open_tree: %w", err)
-	}
-	defer unix.Close(tree)
 	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(ns.Fd())}
 	err = unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, &attr)
 	if err != nil {
