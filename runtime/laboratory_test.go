@@ -187,10 +187,11 @@ func (l *laboratory) keep(n int64) string { return l.path(fmt.Sprint("keep", n))
 // run makes container number n, with a fault if that is not nil.
 func (l *laboratory) run(n int64, command string, fault *inject.Fault) inject.Result {
 	r, err := inject.Program{
-		Path: l.host.Program,
-		Args: append([]string{"container", "run"}, l.args(n, command)...),
-		Dir:  l.host.Work,
-		Env:  []string{"PATH=/bin:/usr/bin", "HOME=/", "CONTAINER_IMAGES=" + l.path("store")},
+		Path:   l.host.Program,
+		Args:   append([]string{"container", "run"}, l.args(n, command)...),
+		Dir:    l.host.Work,
+		Env:    []string{"PATH=/bin:/usr/bin", "HOME=/", "CONTAINER_IMAGES=" + l.path("store")},
+		Filter: true,
 	}.Run(fault, hangs)
 	assert.NoError(l, err)
 	return r

@@ -60,6 +60,10 @@ type Program struct {
 	Args []string // the first is the name
 	Dir  string
 	Env  []string
+	// Filter has the program take a filter of seccomp(2), which chooses the calls to stop at for a
+	// fault, and without one chooses none: so the program sees the same in all runs. If the kernel
+	// does not let it, it has none in any run, and stops at each call.
+	Filter bool
 }
 
 // A Result is what came of a program.
@@ -68,10 +72,13 @@ type Result struct {
 	Stdout, Stderr string
 	Reached        bool // the point of the fault
 	// Calls are all that the program and its processes made, if there was no fault. If the program
-	// was killed they are those that the process of the point made when the program was gone.
+	// was killed they are those that the process of the point made when the program was gone: not
+	// all of those before them were seen, and so About and Nth of their points may be others.
 	Calls []Call
 	// Hung says what was still there when the time was up, and was killed then.
 	Hung string
+
+	stops int // at system calls
 }
 
 // Run runs the program until its last process is gone. fault may be nil. The program has no input,
@@ -105,6 +112,9 @@ func (p Program) Run(fault *Fault, timeout time.Duration) (r Result, err error) 
 			program: pid,
 			threads: map[int]*thread{},
 			early:   map[int]bool{},
+		}
+		if p.Filter {
+			t.filter = newFilter(fault.numbers())
 		}
 		timer := time.AfterFunc(timeout, t.giveUp)
 		err = t.trace(&r)
@@ -171,6 +181,8 @@ type tracer struct {
 	processes int
 	done      bool // the fault has happened
 	held      int  // the thread that waits for the end of the program, or 0
+	// filter is that of seccomp(2) which chooses the calls to stop at, or nil.
+	filter []unix.SockFilter
 
 	mutex   sync.Mutex // for what giveUp looks at
 	threads map[int]*thread
@@ -179,7 +191,8 @@ type tracer struct {
 }
 
 const options = unix.PTRACE_O_EXITKILL | unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACEEXEC |
-	unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK
+	unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK |
+	unix.PTRACE_O_TRACESECCOMP
 
 // trace goes on until no thread is left.
 func (t *tracer) trace(r *Result) error {
@@ -189,6 +202,9 @@ func (t *tracer) trace(r *Result) error {
 	}
 	if err := unix.PtraceSetOptions(t.program, options); err != nil {
 		return errors.Join(fmt.Errorf("ptrace: %w", err), unix.Kill(t.program, unix.SIGKILL))
+	}
+	if t.filter != nil && !installFilter(t.program, t.filter) {
+		t.filter = nil
 	}
 	t.add(t.program, t.newProcess())
 	_ = t.resume(t.program, 0)
@@ -263,7 +279,8 @@ func (t *tracer) stopped(tid int, status unix.WaitStatus, r *Result) {
 		th.image++
 		th.made = map[Point]int{}
 		th.call = nil
-	case s == unix.SIGTRAP|0x80: // PTRACE_O_TRACESYSGOOD
+	case event == unix.PTRACE_EVENT_SECCOMP && (!t.follows(th) || t.stopsAlways()):
+	case event == unix.PTRACE_EVENT_SECCOMP, s == unix.SIGTRAP|0x80: // PTRACE_O_TRACESYSGOOD
 		th.falls = 0
 		if t.syscall(tid, th, r) {
 			return
@@ -297,13 +314,19 @@ func (t *tracer) born(parent int, p *process) {
 // resume lets a thread go on, with a signal that it is to get or 0. An error says that it was
 // killed.
 func (t *tracer) resume(tid int, s unix.Signal) error {
-	if t.follows(t.threads[tid]) {
+	if th := t.threads[tid]; t.follows(th) && (t.stopsAlways() || th.call != nil) {
 		return ptrace.Syscall(tid, s)
 	}
 	return ptrace.Cont(tid, s)
 }
 
-// follows tells whether a thread is to stop at its system calls.
+// stopsAlways tells whether a thread that is followed is to stop at all of its calls: if no filter
+// chooses, or when the fault was to kill the program, to see what comes after it.
+func (t *tracer) stopsAlways() bool {
+	return t.filter == nil || t.fault == nil || t.done && t.fault.Kill
+}
+
+// follows tells whether a thread is to stop at system calls.
 func (t *tracer) follows(th *thread) bool {
 	if t.fault == nil {
 		return true
@@ -315,6 +338,7 @@ func (t *tracer) follows(th *thread) bool {
 // syscall looks at a system call, before it is made or after. It tells whether the thread is to
 // stay where it is.
 func (t *tracer) syscall(tid int, th *thread, r *Result) (stays bool) {
+	r.stops++
 	info, err := ptrace.GetSyscallInfo(tid)
 	if err != nil {
 		return false // it was killed
@@ -322,7 +346,7 @@ func (t *tracer) syscall(tid int, th *thread, r *Result) (stays bool) {
 	if info.Op == ptrace.SyscallInfoExit && th.call != nil {
 		t.returned(tid, th, int64(info.Data[0]), r)
 	}
-	if info.Op != ptrace.SyscallInfoEntry {
+	if info.Op == ptrace.SyscallInfoExit {
 		return false
 	}
 	c := &Call{Args: [6]uint64(info.Data[1:7])}

@@ -125,3 +125,56 @@ echo over`, nil, time.Minute)
 	require.Empty(t, r.Hung)
 	require.Equal(t, "over\n", r.Stdout)
 }
+
+// TestFilter finds with a filter what it finds without one: each call of a program, and what others
+// do when the program was killed before it.
+func TestFilter(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "text")
+	require.NoError(t, os.WriteFile(file, []byte("text\n"), 0o644))
+	p := Program{
+		Path: "/bin/sh",
+		Args: []string{"sh", "-c", "exec 3<" + file + "; cat <&3 /dev/null; exec 3<&-; echo over"},
+		Dir:  t.TempDir(),
+		Env:  []string{"PATH=/bin:/usr/bin", "LC_ALL=C"},
+	}
+	recorded, err := p.Run(nil, time.Minute)
+	require.NoError(t, err)
+	require.NotEmpty(t, recorded.Calls)
+	reached, stops := map[bool]int{}, map[bool]int{}
+	for _, c := range recorded.Calls {
+		for _, fault := range []Fault{
+			{Point: c.Point, Errno: unix.EIO},
+			{Point: c.Point, Kill: true},
+			{Point: Point{Process: -1}, Kill: true, Latest: c.Point},
+		} {
+			var results [2]Result
+			for i, filter := range []bool{false, true} {
+				p.Filter = filter
+				results[i], err = p.Run(&fault, time.Minute)
+				require.NoError(t, err)
+				stops[filter] += results[i].stops
+				if results[i].Reached {
+					reached[filter]++
+				}
+			}
+			require.Equal(t, results[0].Status, results[1].Status, "%s %+v", c.Text, fault)
+			require.Equal(t, points(results[0]), points(results[1]), "%s %+v", c.Text, fault)
+			require.Equal(t, results[0].Stdout, results[1].Stdout, "%s %+v", c.Text, fault)
+		}
+	}
+	require.Equal(t, 2*len(recorded.Calls), reached[true])
+	require.Equal(t, reached[false], reached[true])
+	if os.Getuid() == 0 { // an ordinary user may not take a filter
+		require.Less(t, stops[true], stops[false])
+	}
+	t.Logf("%d calls: %d stops, %d without a filter", len(recorded.Calls), stops[true],
+		stops[false])
+}
+
+// points are those of the calls of a result, as far as a killed program has them.
+func points(r Result) (all []Point) {
+	for _, c := range r.Calls {
+		all = append(all, Point{Process: c.Process, Image: c.Image, Number: c.Number})
+	}
+	return all
+}
