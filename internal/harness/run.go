@@ -12,7 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,9 +19,9 @@ import (
 // working directory, as subtests step/script. It must run under Main.
 func Run(t *testing.T) {
 	wd, err := os.Getwd()
-	require.NoError(t, err)
+	must(t, err)
 	root, err := ModuleRoot()
-	require.NoError(t, err)
+	must(t, err)
 	// go test keeps a result until something changes that the tests looked at: look at what the
 	// other stages use.
 	for _, name := range []string{
@@ -40,16 +39,16 @@ func Run(t *testing.T) {
 	}
 	for _, pattern := range looked {
 		files, err := filepath.Glob(filepath.Join(root, pattern))
-		require.NoError(t, err)
+		must(t, err)
 		for _, file := range files {
 			_, err := os.Stat(file)
-			require.NoError(t, err)
+			must(t, err)
 		}
 	}
 	scripts, err := Scripts(root, filepath.Base(wd))
-	require.NoError(t, err)
+	must(t, err)
 	scripts, err = share(scripts, now().Share)
-	require.NoError(t, err)
+	must(t, err)
 	for len(scripts) > 0 {
 		step := scripts[0].Step
 		n := slices.IndexFunc(scripts, func(s Script) bool { return s.Step != step })
@@ -64,14 +63,23 @@ func Run(t *testing.T) {
 		scripts = scripts[n:]
 	}
 	demos, err := demosHere(root)
-	require.NoError(t, err)
+	must(t, err)
 	demos, err = share(demos, now().Share)
-	require.NoError(t, err)
+	must(t, err)
 	t.Run("demos", func(t *testing.T) {
 		for _, demo := range demos {
 			run(t, demo)
 		}
 	})
+}
+
+// must ends a test at an error. Package testify would be in every program that has the harness in
+// it, with all that it begins with: parsers of YAML, and servers of HTTP.
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // share is the part of the scripts that shareEnv asks for: all if it is empty.
@@ -99,7 +107,7 @@ var told = map[string]bool{}
 func run(t *testing.T, script Script) {
 	t.Run(script.Name, func(t *testing.T) {
 		e, err := tryScript(script, false, testing.Verbose())
-		require.NoError(t, err)
+		must(t, err)
 		switch e.Status {
 		case Skipped:
 			skip(t, e)

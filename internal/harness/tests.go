@@ -10,9 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 )
 
 // A Place is the throw-away host, for a test that is no script.
@@ -27,7 +24,7 @@ type Place struct {
 func Visit(t *testing.T) *Place {
 	t.Helper()
 	before, err := hostState()
-	require.NoError(t, err)
+	must(t, err)
 	dir := now().Dir
 	h := &Place{
 		Program: filepath.Join(dir, "bin", "container"),
@@ -35,14 +32,16 @@ func Visit(t *testing.T) *Place {
 		Rootfs:  filepath.Join(dir, "rootfs"),
 	}
 	h.Work, err = os.MkdirTemp(filepath.Join(dir, "work"), "test-")
-	require.NoError(t, err)
-	require.NoError(t, os.Chmod(h.Work, 0o755))
+	must(t, err)
+	must(t, os.Chmod(h.Work, 0o755))
 	t.Cleanup(func() {
 		left, err := leftovers(before)
-		assert.NoError(t, err)
-		assert.Empty(t, left, "the host is not as it was before")
-		assert.NoError(t, restore(before))
-		assert.NoError(t, os.RemoveAll(h.Work))
+		if len(left) > 0 {
+			t.Errorf("the host is not as it was before: %v", left)
+		}
+		if err := errors.Join(err, restore(before), os.RemoveAll(h.Work)); err != nil {
+			t.Error(err)
+		}
 		if !t.Skipped() {
 			record(t.Name(), "ran")
 		}
