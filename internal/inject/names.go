@@ -10,16 +10,16 @@ import (
 
 // Name is the name of a system call.
 func Name(number int) string {
-	for _, known := range []map[int]string{names, namesHere} {
-		if name, ok := known[number]; ok {
-			return name
+	for _, known := range [][]string{names[:], namesHere[:]} {
+		if 0 <= number && number < len(known) && known[number] != "" {
+			return known[number]
 		}
 	}
 	return fmt.Sprintf("syscall_%d", number)
 }
 
 // names are those that a container runtime makes, and what it starts.
-var names = map[int]string{
+var names = [...]string{
 	unix.SYS_BRK:               "brk",
 	unix.SYS_CAPSET:            "capset",
 	unix.SYS_CHDIR:             "chdir",

@@ -5,7 +5,7 @@ package inject
 import "golang.org/x/sys/unix"
 
 // namesHere are those of calls that other architectures do not have.
-var namesHere = map[int]string{
+var namesHere = [...]string{
 	unix.SYS_ACCESS:     "access",
 	unix.SYS_ARCH_PRCTL: "arch_prctl",
 	unix.SYS_FORK:       "fork",

@@ -5,4 +5,4 @@ package inject
 import "golang.org/x/sys/unix"
 
 // namesHere are those of calls that some architectures do not have.
-var namesHere = map[int]string{unix.SYS_GETRLIMIT: "getrlimit"}
+var namesHere = [...]string{unix.SYS_GETRLIMIT: "getrlimit"}
