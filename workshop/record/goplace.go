@@ -127,7 +127,7 @@ const (
 
 // function finds the function that an instruction is in.
 func (p *goProgram) function(pc uint64) (f goFunction, ok bool) {
-	count := int(p.tables.u64(countAt))
+	count := p.count()
 	list := p.from(functionsAt, 0)
 	low, high := 0, count // the first function that begins after pc
 	for low < high {
@@ -142,6 +142,12 @@ func (p *goProgram) function(pc uint64) (f goFunction, ok bool) {
 		return f, false
 	}
 	return p.functionAt(low - 1), true
+}
+
+// count is how many functions there are: no more than the tables have room for.
+func (p *goProgram) count() int {
+	const entrySize = 8
+	return int(min(p.tables.u64(countAt), uint64(len(p.tables)/entrySize)))
 }
 
 func (p *goProgram) functionAt(i int) goFunction {
@@ -265,8 +271,8 @@ func (p *goProgram) inlined(
 
 // readRoot finds the directory of the module, by that of the function main.
 func (p *goProgram) readRoot(info *buildinfo.BuildInfo) {
-	for i := range int(p.tables.u64(countAt)) {
-		f := p.functionAt(int(p.tables.u64(countAt)) - 1 - i)
+	for i := p.count() - 1; i >= 0; i-- { // package main comes last
+		f := p.functionAt(i)
 		if p.name(f) == "main.main" {
 			file, _ := p.line(f, f.entry)
 			p.root = filepath.Dir(file)

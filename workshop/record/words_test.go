@@ -204,6 +204,12 @@ func TestShortProgram(t *testing.T) {
 		require.Nil(t, p.golang)
 	}
 
+	// The tables have more functions than they have room for.
+	many := slices.Clone(text)
+	binary.NativeEndian.PutUint64(many[tables.Offset+countAt:], 1<<60)
+	require.NoError(t, os.WriteFile(name, many, 0o755))
+	require.NotPanics(t, func() { readProgram(name) })
+
 	require.NoError(t, os.WriteFile(name, text, 0o755))
 	require.NotNil(t, readProgram(name).golang)
 	require.Nil(t, unlessFault(func() *program {
