@@ -195,14 +195,50 @@ func BuildFiles(ctx context.Context, path, dir string, files map[string][]byte) 
 	return goBuild(ctx, path, dir, ".", "-overlay", overlay)
 }
 
-// goBuild has the go command compile what is at the path source, as seen from dir.
-func goBuild(ctx context.Context, path, dir, source string, flags ...string) error {
+// BuildAll compiles programs to executables in dir. Each is a few Go files, by name, that are
+// nowhere on the disk, in a package of the module at root. To start the go command once for each
+// takes as long as to compile one.
+func BuildAll(ctx context.Context, dir, root string, programs map[string]map[string][]byte) error {
+	texts, sources := map[string][]byte{}, []string{}
+	for program, files := range programs {
+		// The go command overlooks a directory with such a name but when it is told.
+		source := filepath.Join("_programs", program)
+		sources = append(sources, "./"+source)
+		for name, text := range files {
+			texts[filepath.Join(root, source, name)] = text
+		}
+	}
+	overlay, err := Overlay(texts)
+	if overlay != "" {
+		defer os.RemoveAll(filepath.Dir(overlay))
+	}
+	if err != nil {
+		return err
+	}
+	// With the slash, it is a directory even for one program.
+	cmd := goBuildCommand(ctx, dir+"/", root, sources, "-overlay", overlay)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// goBuildCommand is the go command that compiles what is at the paths sources, as seen from dir.
+func goBuildCommand(ctx context.Context, path, dir string, sources []string,
+	flags ...string,
+) *exec.Cmd {
 	// The version control of the directory does not matter, and may not trust this user.
 	args := append([]string{"build", "-buildvcs=false", noSymbols, "-o", path}, flags...)
-	cmd := exec.CommandContext(ctx, "go", append(args, source)...)
+	cmd := exec.CommandContext(ctx, "go", append(args, sources...)...)
 	cmd.Dir = dir
 	// A workspace above knows nothing of this module.
 	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
+	return cmd
+}
+
+// goBuild has the go command compile what is at the path source, as seen from dir.
+func goBuild(ctx context.Context, path, dir, source string, flags ...string) error {
+	cmd := goBuildCommand(ctx, path, dir, []string{source}, flags...)
 	if usesC(dir) {
 		cmd.Env = append(cmd.Env, "CGO_ENABLED=1")
 	}

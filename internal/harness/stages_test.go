@@ -30,8 +30,16 @@ func TestStages(t *testing.T) {
 	chapters, err := Chapters(root, lesson)
 	require.NoError(t, err)
 	require.NotEmpty(t, chapters)
-	programs := stages{root, t.TempDir()}
+	programs := &stages{root: root}
 	done := ""
+	for i, chapter := range chapters {
+		done += chapter.Letter
+		if programs.letters = append(programs.letters, done); i > 1 {
+			programs.letters = append(programs.letters, chapters[0].Letter+chapter.Letter)
+		}
+	}
+	defer func() { require.NoError(t, os.RemoveAll(programs.dir)) }()
+	done = ""
 	for i, chapter := range chapters {
 		before := done
 		done += chapter.Letter
@@ -74,23 +82,34 @@ func TestTitles(t *testing.T) {
 	}
 }
 
-// stages are the programs as they are after some chapters, compiled when they are needed.
-type stages struct{ root, dir string }
+// A stages is the programs as they are after some chapters, compiled when the first is needed.
+type stages struct {
+	root    string
+	letters []string
+	dir     string // of the programs
+}
 
 // after returns the program after these chapters. Without any it is that of the step before.
-func (s stages) after(t *testing.T, letters string) string {
-	program := filepath.Join(s.dir, "container-"+letters)
-	if _, err := os.Stat(program); err == nil {
-		return program
+func (s *stages) after(t *testing.T, letters string) string {
+	if s.dir == "" {
+		s.build(t)
 	}
-	if letters == "" {
-		require.NoError(t, Build(t.Context(), program, filepath.Join(s.root, "step4-cgroups")))
-		return program
+	return filepath.Join(s.dir, "after-"+letters)
+}
+
+func (s *stages) build(t *testing.T) {
+	programs := map[string]map[string][]byte{}
+	for _, letters := range s.letters {
+		files, err := lessons.Stage(filepath.Join(s.root, lesson), letters)
+		require.NoError(t, err)
+		programs["after-"+letters] = files
 	}
-	files, err := lessons.Stage(filepath.Join(s.root, lesson), letters)
+	dir, err := os.MkdirTemp("", "container-stages-")
 	require.NoError(t, err)
-	require.NoError(t, BuildFiles(t.Context(), program, filepath.Join(s.root, lesson), files))
-	return program
+	s.dir = dir
+	require.NoError(t, BuildAll(t.Context(), dir, s.root, programs))
+	before := filepath.Join(s.root, "step4-cgroups")
+	require.NoError(t, Build(t.Context(), filepath.Join(dir, "after-"), before))
 }
 
 // judgeAll runs each of the scripts against a program and returns what became of them.
