@@ -93,9 +93,9 @@ func blame(e harness.Event) *harness.Refusal {
 // is not there to be used, or to be removed.
 func origin(refused []harness.Refusal, later *harness.Refusal) *harness.Refusal {
 	removes := later.Call == "rmdir" || later.Call == "unlinkat" || later.Call == "umount2"
-	path := lastPath(later.Text)
+	path := strings.TrimSuffix(lastPath(later.Text), "/")
 	for _, r := range refused {
-		made := lastPath(r.Text)
+		made := strings.TrimSuffix(lastPath(r.Text), "/")
 		switch {
 		case r == *later:
 			return later
@@ -861,9 +861,11 @@ func notStarted(e harness.Event) string {
 	ofSetup := func(file string) bool {
 		return setupRE.MatchString(file) || filepath.Base(file) == "container" // the program itself
 	}
-	if others := slices.DeleteFunc(slices.Clone(e.Conduct.Ran), ofSetup); len(others) > 0 {
+	others := slices.DeleteFunc(slices.Clone(e.Conduct.Ran), ofSetup)
+	// One shell after the other is system(3), for something else than the command.
+	if n := len(others); n > 0 && (n == 1 || filepath.Base(others[n-1]) != "sh") {
 		text += fmt.Sprintf(" They executed %s instead. The command is the word after run, and "+
-			"must not be named in the source.", others[len(others)-1])
+			"must not be named in the source.", others[n-1])
 	}
 	return text
 }

@@ -421,10 +421,10 @@ exec unshare --pid --fork --mount --propagation unchanged -- \
 	{
 		name: "a file in a directory that could not be made",
 		step: "step1-skeleton",
-		program: "#!/bin/sh\nmkdir /srv/mine 2>/dev/null\n" +
+		program: "#!/bin/sh\nmkdir /srv/mine/ 2>/dev/null\n" +
 			"mkdir /srv/mine/1 || exit 1\n",
 		about: "step1-skeleton/command-runs",
-		says:  []string{`refused: mkdir("/srv/mine"): EROFS`},
+		says:  []string{`refused: mkdir("/srv/mine/"): EROFS`},
 		not:   []string{"The directory above"},
 	},
 	{
@@ -474,6 +474,14 @@ func main() {
 		program: "#!/bin/sh\nexec chroot rootfs /bin/cat </dev/null\n",
 		about:   "step1-skeleton/command-runs",
 		says:    []string{"executed echo", "They executed /bin/cat instead"},
+	},
+	{
+		name:    "shells for something else than the command",
+		step:    "step1-skeleton",
+		program: "#!/usr/bin/perl\nsystem(\"/bin/sh -c :\");\nsystem(\"/bin/sh -c :\");\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"executed echo"},
+		not:     []string{"instead"},
 	},
 	{
 		name:   "no proc file system",
