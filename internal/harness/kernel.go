@@ -80,8 +80,8 @@ func looksInVain(name string, call inject.Call) bool {
 
 // observe runs the program once more as the line of the script did, in a directory like that of the
 // script, and returns what it asked of the kernel. It returns nil for a line that runs something
-// else.
-func observe(ran, dir string) *Conduct {
+// else. The script took so long: so slow is the machine now, and under ptrace(2) all takes longer.
+func observe(ran, dir string, took time.Duration) *Conduct {
 	text := conditional.ReplaceAllString(ran, "")
 	words := Words(strings.TrimPrefix(text, "! "), func(name string) string {
 		if name == "WORK" {
@@ -114,7 +114,7 @@ func observe(ran, dir string) *Conduct {
 		Dir:  again,
 		Env:  scriptEnv(again),
 	}
-	r, err := program.Run(nil, 5*time.Second)
+	r, err := program.Run(nil, 5*time.Second+10*took)
 	if err != nil || r.Hung != "" {
 		return nil
 	}

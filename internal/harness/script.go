@@ -67,7 +67,7 @@ func tryScript(script Script, play, verbose bool) (e Event, err error) {
 			return e, err
 		}
 		e.Conduct = observe(readLog(e.Log).Ran,
-			filepath.Join(now().Dir, "work", "script-"+script.Name))
+			filepath.Join(now().Dir, "work", "script-"+script.Name), e.Took)
 	}
 	complaints, err := v.end(t.broke)
 	e.Status = Passed
