@@ -102,12 +102,18 @@ func origin(refused []harness.Refusal, later *harness.Refusal) *harness.Refusal 
 		case r.Errno == "EEXIST" || made == "":
 		case r.Call == "mkdir" || r.Call == "mkdirat" || r.Call == "mount":
 			if removes && made == path ||
-				later.Errno == "ENOENT" && strings.HasPrefix(path, made+"/") {
+				later.Errno == "ENOENT" && isBelow(path, made) {
 				return &r
 			}
 		}
 	}
 	return later
+}
+
+// isBelow tells whether a path leads through a directory, which may be relative to some other.
+func isBelow(path, dir string) bool {
+	return strings.HasPrefix(path, dir+"/") ||
+		!strings.HasPrefix(dir, "/") && strings.Contains(path, "/"+dir+"/")
 }
 
 // lastRefused is the system call whose error the program ended with, or nil.

@@ -428,6 +428,14 @@ exec unshare --pid --fork --mount --propagation unchanged -- \
 		not:   []string{"The directory above"},
 	},
 	{
+		name: "a directory that mkdir -p could not make",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\nmkdir -p /srv/mine 2>/dev/null\n" +
+			"mkdir /srv/mine/1 || exit 1\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{`EROFS`, `and therefore later mkdir("/srv/mine/1")`},
+	},
+	{
 		name: "what is cleaned up after a failure",
 		step: "step1-skeleton",
 		program: "#!/bin/sh\nmkdir /srv/mine 2>/dev/null && exit 0\n" +
