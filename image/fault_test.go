@@ -22,6 +22,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"container.example/workshop/internal/skip"
 )
 
 // A faultTest has a registry with two images, and a store.
@@ -33,7 +35,7 @@ type faultTest struct {
 
 func newFaultTest(t *testing.T) *faultTest {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, for mounts")
+		skip.Lacking(t, "needs root, for mounts")
 	}
 	f := &faultTest{T: t, dir: t.TempDir()}
 	f.store = filepath.Join(f.dir, "store")

@@ -19,6 +19,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"container.example/workshop/internal/skip"
 )
 
 // The scripts run twice: as root, and as an ordinary user that has ids in subuid(5). Their programs
@@ -117,7 +119,7 @@ func startInNamespace() {
 // TestScripts runs the scripts in testdata/image; those that begin with root- as root only.
 func TestScripts(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, for owners and mounts; root also tries what an ordinary user may")
+		skip.Lacking(t, "needs root, for owners and mounts")
 	}
 	place := newPlace(t)
 	t.Run("root", func(t *testing.T) { place.run(t, 0) })
@@ -174,9 +176,7 @@ func mountWork(t *testing.T, work string) {
 
 func (p place) run(t *testing.T, user int) {
 	if user != 0 {
-		if _, err := exec.LookPath("newuidmap"); err != nil {
-			t.Skip("needs newuidmap, of the package uidmap")
-		}
+		skip.Tool(t, "newuidmap", "uidmap")
 	}
 	scripts, err := filepath.Glob(filepath.Join(p.scripts, "*.txtar"))
 	require.NoError(t, err)

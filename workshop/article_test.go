@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"container.example/workshop/internal/harness"
+	"container.example/workshop/internal/skip"
 )
 
 // article is a program of the shape and with the mistakes of the article that the workshop follows.
@@ -75,7 +76,7 @@ func must(err error) {
 func TestArticle(t *testing.T) {
 	harness.NeedsGo(t)
 	if os.Geteuid() != 0 {
-		t.Skip("asks for root: the article's program has no user namespace")
+		skip.Lacking(t, "asks for root: the article's program has no user namespace")
 	}
 	root, err := moduleRoot()
 	require.NoError(t, err)

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"container.example/workshop/internal/harness"
+	"container.example/workshop/internal/skip"
 )
 
 // A chapterWord is a program with a fault, and what it is told.
@@ -403,7 +404,7 @@ var chapterWords = []chapterWord{
 func TestChapterWords(t *testing.T) {
 	harness.NeedsGo(t)
 	if os.Geteuid() != 0 {
-		t.Skip("asks for root: the scripts of these chapters do")
+		skip.Lacking(t, "asks for root: the scripts of these chapters do")
 	}
 	root, err := moduleRoot()
 	require.NoError(t, err)

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"container.example/workshop/internal/harness"
+	"container.example/workshop/internal/skip"
 )
 
 // firstWords are what programs with one fault are told first: about which promise, and in which
@@ -106,7 +106,6 @@ var firstWords = []struct {
 
 import (
 	"os"
-	"os/exec"
 	"syscall"
 )
 
@@ -137,7 +136,6 @@ func check(err error) {
 
 import (
 	"os"
-	"os/exec"
 )
 
 func main() {
@@ -241,7 +239,6 @@ func main() {
 
 import (
 	"os"
-	"os/exec"
 )
 
 func main() {
@@ -646,7 +643,7 @@ func main() {
 func TestFirstWords(t *testing.T) {
 	harness.NeedsGo(t)
 	if os.Geteuid() != 0 {
-		t.Skip("asks for root: some of the programs change their root")
+		skip.Lacking(t, "asks for root: some of the programs change their root")
 	}
 	root, err := moduleRoot()
 	require.NoError(t, err)
@@ -657,9 +654,8 @@ func TestFirstWords(t *testing.T) {
 	defer func() { require.NoError(t, host.Close()) }()
 	for _, c := range firstWords {
 		t.Run(c.name, func(t *testing.T) {
-			if _, err := exec.LookPath("python3"); err != nil &&
-				strings.Contains(c.program, "python3") {
-				t.Skip("asks for Python")
+			if strings.Contains(c.program, "python3") {
+				skip.Tool(t, "python3", "python3")
 			}
 			scripts, err := harness.Scripts(root, c.step)
 			require.NoError(t, err)

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"container.example/workshop/internal/skip"
 )
 
 // TestInspect compares what inspect says of a process that is unlike the host in many ways with
@@ -24,7 +26,7 @@ import (
 func TestInspect(t *testing.T) {
 	out, err := exec.Command("unshare", "--user", "--map-root-user", "true").CombinedOutput()
 	if err != nil {
-		t.Skipf("user namespaces: %s", out)
+		skip.Lacking(t, fmt.Sprintf("user namespaces: %s", out))
 	}
 	var got inspection
 	var text bytes.Buffer

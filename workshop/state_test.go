@@ -15,6 +15,8 @@ import (
 	"github.com/fsnotify/fsnotify"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"container.example/workshop/internal/skip"
 )
 
 // changer has this test binary add to the progress in a directory, as a command in another terminal
@@ -147,7 +149,7 @@ func TestGivenIsNoSave(t *testing.T) {
 // TestWriteWhole gives a new file to the user behind sudo, and leaves what was there to its owner.
 func TestWriteWhole(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root: the file is given to another user")
+		skip.Lacking(t, "needs root: the file is given to another user")
 	}
 	t.Setenv("SUDO_UID", "1234")
 	t.Setenv("SUDO_GID", "1234")

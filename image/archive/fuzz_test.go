@@ -18,6 +18,7 @@ import (
 
 	"container.example/workshop/image/layer"
 	"container.example/workshop/image/layout"
+	"container.example/workshop/internal/skip"
 )
 
 // The documents of an image of one layer, as docker save writes it. In place of the digests there
@@ -107,7 +108,7 @@ func loaded(t *testing.T, file string) {
 
 func FuzzLoad(f *testing.F) {
 	if os.Geteuid() != 0 {
-		f.Skip("needs root, for owners")
+		skip.Lacking(f, "needs root, for owners")
 	}
 	f.Add(fuzzIndex, fuzzManifest, fuzzConfig, "")
 	f.Add("", "", fuzzConfig, fuzzSaved)
@@ -124,7 +125,7 @@ func FuzzLoad(f *testing.F) {
 // FuzzLoadFile loads a file of any bytes.
 func FuzzLoadFile(f *testing.F) {
 	if os.Geteuid() != 0 {
-		f.Skip("needs root, for owners")
+		skip.Lacking(f, "needs root, for owners")
 	}
 	for _, kind := range []byte{tar.TypeReg, tar.TypeLink, tar.TypeSymlink} {
 		var archive bytes.Buffer

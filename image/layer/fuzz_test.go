@@ -19,6 +19,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"container.example/workshop/internal/skip"
 )
 
 // The fuzz tests unpack layers that nobody would write. Bytes of an archive that are changed at
@@ -192,7 +194,7 @@ func (p fuzzPlace) unpacked(t *testing.T, archive []byte, to string, below []str
 
 func FuzzUnpack(f *testing.F) {
 	if os.Geteuid() != 0 {
-		f.Skip("needs root, for owners and mounts")
+		skip.Lacking(f, "needs root, for owners and mounts")
 	}
 	for seed := range 64 {
 		data := make([]byte, 300)
@@ -269,7 +271,7 @@ func (p fuzzPlace) mounted(t *testing.T) (files []string) {
 // right.
 func FuzzArchive(f *testing.F) {
 	if os.Geteuid() != 0 {
-		f.Skip("needs root, for owners")
+		skip.Lacking(f, "needs root, for owners")
 	}
 	for _, format := range []tar.Format{tar.FormatUSTAR, tar.FormatPAX, tar.FormatGNU} {
 		var archive bytes.Buffer

@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"container.example/workshop/internal/skip"
 )
 
 // An oddHeader is a header of an archive as no program of today writes it (tar(5)).
@@ -57,7 +59,7 @@ func record(key, value string) string {
 // TestOddArchives unpacks what old programs wrote, and some others write.
 func TestOddArchives(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to set owners")
+		skip.Lacking(t, "needs root, to set owners")
 	}
 	const ustar, five, none = "ustar\x0000", "00000000005\x00", "00000000000\x00"
 	const base256 = "\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x05"

@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"container.example/workshop/internal/skip"
 )
 
 // TestPackCapability packs a program that got capabilities in a container whose root is nobody on
@@ -20,7 +22,7 @@ import (
 // (version 2).
 func TestPackCapability(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to set capabilities and owners")
+		skip.Lacking(t, "needs root, to set capabilities and owners")
 	}
 	upper, below := t.TempDir(), t.TempDir()
 	program := filepath.Join(upper, "program")
@@ -63,7 +65,7 @@ func TestPackRefused(t *testing.T) {
 		require.NoError(t, os.Mkdir(dir, 0o755))
 		err := unix.Setxattr(dir, userPrefix+attribute, []byte("/x"), 0)
 		if errors.Is(err, unix.ENOTSUP) {
-			t.Skip("needs attributes user.* in the directory for temporary files")
+			skip.Lacking(t, "needs attributes user.* in the directory for temporary files")
 		}
 		require.NoError(t, err)
 		_, err = Pack(&bytes.Buffer{}, upper, []string{below}, Owner{})
@@ -75,7 +77,7 @@ func TestPackRefused(t *testing.T) {
 // does not repeat them.
 func TestLinkKeepsCapability(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to set capabilities")
+		skip.Lacking(t, "needs root, to set capabilities")
 	}
 	const capability = "security.capability"
 	value := "\x01\x00\x00\x02\x00\x20" + string(make([]byte, 14))

@@ -21,6 +21,7 @@ import (
 
 	"container.example/workshop/image/layer"
 	"container.example/workshop/image/store"
+	"container.example/workshop/internal/skip"
 )
 
 func open(t *testing.T, dir string) *Store {
@@ -67,7 +68,7 @@ func TestInterrupted(t *testing.T) {
 // TestLies has manifests and configs that do not say what is so.
 func TestLies(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to set owners")
+		skip.Lacking(t, "needs root, to set owners")
 	}
 	const other = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	for _, lie := range []struct {
@@ -163,7 +164,7 @@ func tellLie(
 // TestInUse keeps the layers of an image that is open, after its name is gone.
 func TestInUse(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to set owners")
+		skip.Lacking(t, "needs root, to set owners")
 	}
 	s := open(t, t.TempDir())
 	t.Setenv("CONTAINER_IMAGES", s.Dir)
@@ -223,7 +224,7 @@ func TestChoose(t *testing.T) {
 // whole.
 func TestPowerCut(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to set owners")
+		skip.Lacking(t, "needs root, to set owners")
 	}
 	before := syncfs
 	t.Cleanup(func() { syncfs = before })

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"container.example/workshop/internal/skip"
 )
 
 func TestMain(m *testing.M) {
@@ -147,7 +149,7 @@ echo >/sys/fs/cgroup/mine/memory.max
 	t.Run("version 2 on a machine of version 1", func(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(cgroupFS, "cgroup.controllers")); err == nil ||
 			os.Geteuid() != 0 {
-			t.Skip("asks for version 1, and root")
+			skip.Lacking(t, "asks for version 1, and root")
 		}
 		e := own(t, "exec container run true\n",
 			usage+`mkdir /sys/fs/cgroup/mine && echo 64M >/sys/fs/cgroup/mine/memory.max && "$@"`,
@@ -242,7 +244,7 @@ echo >/sys/fs/cgroup/mine/memory.max
 	})
 	t.Run("covers /proc", func(t *testing.T) {
 		if os.Geteuid() != 0 {
-			t.Skip("asks for root")
+			skip.Lacking(t, "asks for root")
 		}
 		cover := "unshare --pid --fork --mount --propagation unchanged mount -t proc proc /proc\n"
 		twice := "exec container run true\nexec container run true\n"

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"container.example/workshop/internal/skip"
 )
 
 // TestBuild builds what people have: directories without go.mod, with cgo, of other languages, and
@@ -108,8 +110,8 @@ func TestBuild(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if _, err := exec.LookPath("gcc"); c.name == "cgo" && err != nil {
-				t.Skip("asks for a C compiler")
+			if c.name == "cgo" {
+				skip.Tool(t, "gcc", "gcc")
 			}
 			t.Setenv("GOTOOLCHAIN", "local")
 			dir := t.TempDir()

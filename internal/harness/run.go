@@ -110,7 +110,7 @@ func run(t *testing.T, script Script) {
 		must(t, err)
 		switch e.Status {
 		case Skipped:
-			skip(t, e)
+			skipScript(t, e)
 		case Failed:
 			judge(t, e)
 		default:
@@ -138,9 +138,9 @@ func judge(t *testing.T, e Event) {
 	}
 }
 
-// skip skips a script, unless the machine has all that it needs and CI=true asks for all that can
+// skipScript skips a script, unless the machine has all that it needs and CI=true asks for all that can
 // run.
-func skip(t *testing.T, e Event) {
+func skipScript(t *testing.T, e Event) {
 	whole := e.Lacking || now().Program != "" // our own programs have all that the scripts ask for
 	if now().CI && (e.baseless || !whole) {
 		t.Fatal("skipped, but nothing is missing here: ", e.Reason)

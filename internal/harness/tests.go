@@ -71,7 +71,7 @@ func NeedsGo(t *testing.T) {
 		fmt.Printf("%s skipped: runs the go command, and this machine has none\n", t.Name())
 		t.Skip("runs the go command")
 	}
-	require.NoError(t, lookAtSources())
+	must(t, lookAtSources())
 }
 
 // lookAtSources opens all directories of which the programs of the workshop and their tests are

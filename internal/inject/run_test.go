@@ -4,7 +4,6 @@ package inject
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"container.example/workshop/internal/skip"
 )
 
 // run runs a command of the shell with a fault.
@@ -115,11 +116,8 @@ func TestHang(t *testing.T) {
 // TestFallsForEver ends a process 1 of a pid namespace that dies of what it does, but not while it
 // is traced.
 func TestFallsForEver(t *testing.T) {
-	for _, tool := range []string{"perl", "unshare"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("asks for %s", tool)
-		}
-	}
+	skip.Tool(t, "perl", "perl")
+	skip.Tool(t, "unshare", "util-linux")
 	r := run(t, `unshare --user --map-root-user --pid --fork perl -e 'unpack("p", pack("J", 1))'
 echo over`, nil, time.Minute)
 	require.Empty(t, r.Hung)

@@ -23,6 +23,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"container.example/workshop/internal/skip"
 )
 
 // helperEnv has the test's own program do something to be recorded: see helpers.
@@ -288,13 +290,6 @@ func user() string {
 	return "user,"
 }
 
-func needs(t *testing.T, program string) {
-	t.Helper()
-	if _, err := exec.LookPath(program); err != nil {
-		t.Skipf("asks for %s", program)
-	}
-}
-
 func TestStep1(t *testing.T) {
 	r, out := run(t, Options{}, build(t, "step1-skeleton"), "run", "sh", "-c", "echo hello")
 	require.Equal(t, "hello\n", out)
@@ -375,7 +370,7 @@ func points(mounts []Mount) (points []string) {
 
 func TestStep4(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("asks for root: only root may make cgroups")
+		skip.Lacking(t, "asks for root: only root may make cgroups")
 	}
 	r, _ := run(t, Options{}, build(t, "step4-cgroups"), "run",
 		"-rootfs", rootfs(t), "-memory", "64M", "true")
@@ -437,10 +432,10 @@ func TestRuntime(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	needs(t, "unshare")
+	skip.Tool(t, "unshare", "util-linux")
 	command := []string{"unshare", "--mount", "true"}
 	if os.Getuid() == 0 {
-		needs(t, "setpriv")
+		skip.Tool(t, "setpriv", "util-linux")
 		command = append([]string{
 			"setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
 		}, command...)
@@ -560,7 +555,7 @@ func TestNotHere(t *testing.T) {
 // Test32Bits says of a program of 32 bits that its calls are not seen.
 func Test32Bits(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
-		t.Skip("asks for a processor that has programs of 32 bits")
+		skip.Lacking(t, "asks for a processor that has programs of 32 bits")
 	}
 	dir := t.TempDir()
 	file, program := filepath.Join(dir, "main.go"), filepath.Join(dir, "small")
@@ -571,7 +566,7 @@ func Test32Bits(t *testing.T) {
 	require.NoError(t, err, "%s", out)
 	r, _ := run(t, Options{}, program)
 	if r.Ended != "status 0" {
-		t.Skip("asks for a kernel that executes programs of 32 bits")
+		skip.Lacking(t, "asks for a kernel that executes programs of 32 bits")
 	}
 	require.Contains(t, r.Notes, "small is a program of 32 bits: its calls are not recorded")
 }
@@ -590,7 +585,7 @@ wait`, "sh", filepath.Join(t.TempDir(), "on"))
 
 // TestLineOfC finds the line in a program of C, whose library calls the kernel.
 func TestLineOfC(t *testing.T) {
-	needs(t, "cc")
+	skip.Tool(t, "cc", "gcc")
 	dir := t.TempDir()
 	file, program := filepath.Join(dir, "own.c"), filepath.Join(dir, "own")
 	require.NoError(t, os.WriteFile(file, []byte(`
@@ -603,7 +598,7 @@ int main(void) { return own("own") == 2; }
 `), 0o644))
 	out, err := exec.Command("cc", "-g", "-o", program, file).CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	needs(t, "unshare")
+	skip.Tool(t, "unshare", "util-linux")
 	r, _ := run(t, Options{}, "unshare", "--user", "--map-root-user", "--uts", program)
 	require.Equal(t, "status 0", r.Ended)
 	_, step := find(t, r, "sethostname")
@@ -614,8 +609,8 @@ int main(void) { return own("own") == 2; }
 // TestLineOfLiveCall is not misled by what calls that have returned left on the stack: a function
 // without debug information has room there that it does not use.
 func TestLineOfLiveCall(t *testing.T) {
-	needs(t, "cc")
-	needs(t, "unshare")
+	skip.Tool(t, "cc", "gcc")
+	skip.Tool(t, "unshare", "util-linux")
 	dir := t.TempDir()
 	own, library := filepath.Join(dir, "own.c"), filepath.Join(dir, "library.c")
 	program := filepath.Join(dir, "own")
@@ -714,7 +709,7 @@ func TestBindsItself(t *testing.T) {
 
 func testBindsItself(t *testing.T, helper string) {
 	t.Helper()
-	needs(t, "unshare")
+	skip.Tool(t, "unshare", "util-linux")
 	dir := t.TempDir()
 	t.Setenv(helperEnv, helper)
 	t.Setenv("PWD", dir)
@@ -738,7 +733,7 @@ func TestNotThere(t *testing.T) {
 
 // TestSearch tells a search in the directories of PATH as one step.
 func TestSearch(t *testing.T) {
-	needs(t, "unshare")
+	skip.Tool(t, "unshare", "util-linux")
 	t.Setenv("PATH", "/no/such:/nor/such:"+os.Getenv("PATH"))
 	command := []string{"unshare", "--user", "true"}
 	r, _ := run(t, Options{}, command...)

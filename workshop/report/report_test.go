@@ -15,6 +15,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
+
+	"container.example/workshop/internal/skip"
 )
 
 // hostile is what a program of a participant may have written.
@@ -83,19 +85,6 @@ func text(t *testing.T, r *Report, f Format) string {
 	return b.String()
 }
 
-// tool is the path of a program that reads one of the formats.
-func tool(t *testing.T, name, debian string) string {
-	path, err := exec.LookPath(name)
-	if err != nil {
-		message := "asks for " + name + " (apt-get install " + debian + ")"
-		if os.Getenv("CI") == "true" {
-			t.Fatal(message)
-		}
-		t.Skip(message)
-	}
-	return path
-}
-
 // TestFormatOf finds the format by the name of the file, or by the flag.
 func TestFormatOf(t *testing.T) {
 	for file, want := range map[string]Format{
@@ -118,7 +107,7 @@ func TestFormatOf(t *testing.T) {
 
 // TestJUnit has the XML validated against the schema, and reads it.
 func TestJUnit(t *testing.T) {
-	xmllint := tool(t, "xmllint", "libxml2-utils")
+	xmllint := skip.Tool(t, "xmllint", "libxml2-utils")
 	for name, r := range map[string]*Report{"some broken": sample(), "no program": unbuilt()} {
 		out := text(t, r, JUnit)
 		file := filepath.Join(t.TempDir(), "report.xml")
@@ -146,7 +135,7 @@ func TestJUnit(t *testing.T) {
 // TestTAP has prove read the protocol: it counts what is kept, and takes nothing in a message for a
 // test.
 func TestTAP(t *testing.T) {
-	prove := tool(t, "prove", "perl")
+	prove := skip.Tool(t, "prove", "perl")
 	run := func(r *Report) string {
 		file := filepath.Join(t.TempDir(), "report.tap")
 		require.NoError(t, os.WriteFile(file, []byte(text(t, r, TAP)), 0o644))

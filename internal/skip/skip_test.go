@@ -1,0 +1,69 @@
+package skip
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestSkip looks at what becomes of a test, and at what is said of it.
+func TestSkip(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "report")
+	t.Setenv(reportEnv, file)
+	const line = "skip TestSkip skipped "
+	for _, c := range []struct {
+		name, ci      string
+		act           func(testing.TB)
+		said, written string
+	}{
+		{
+			name: "lacking", ci: "true", act: func(t testing.TB) { Lacking(t, "needs root") },
+			said: "skip needs root", written: line + "needs root\n",
+		},
+		{
+			name: "missing", act: func(t testing.TB) { Tool(t, "no-such-tool", "some") },
+			said:    "skip asks for no-such-tool (apt-get install some)",
+			written: line + "asks for no-such-tool (apt-get install some)\n",
+		},
+		{
+			name: "missing where all is installed", ci: "true",
+			act:  func(t testing.TB) { Tool(t, "no-such-tool", "some") },
+			said: "fail asks for no-such-tool (apt-get install some)",
+		},
+		{name: "there", act: func(t testing.TB) { Tool(t, "go", "golang") }},
+	} {
+		t.Setenv("CI", c.ci)
+		require.NoError(t, os.WriteFile(file, nil, 0o644))
+		fake := &fakeTest{TB: t, said: make(chan string, 1)}
+		go func() {
+			defer close(fake.said)
+			c.act(fake)
+		}()
+		assert.Equal(t, c.said, <-fake.said, c.name)
+		written, err := os.ReadFile(file)
+		require.NoError(t, err)
+		assert.Equal(t, c.written, string(written), c.name)
+	}
+}
+
+// fakeTest tells how a test ended, and ends its goroutine as testing does.
+type fakeTest struct {
+	testing.TB
+	said chan string
+}
+
+func (f *fakeTest) Helper() {}
+
+func (f *fakeTest) Skip(why ...any) {
+	f.said <- "skip " + why[0].(string)
+	runtime.Goexit()
+}
+
+func (f *fakeTest) Fatal(why ...any) {
+	f.said <- "fail " + why[0].(string)
+	runtime.Goexit()
+}
