@@ -15,22 +15,34 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestLive runs a command that goes on as the page says, to its end.
-func TestLive(t *testing.T) {
+// goLive shows a command. It returns what is said on the standard error, of which the line with the
+// address is scanned; how the command ends; and what ends it.
+func goLive(t *testing.T, address string, command ...string) (
+	lines *bufio.Scanner, ended chan error, cancel func(),
+) {
 	said, saying, err := os.Pipe()
 	require.NoError(t, err)
-	defer said.Close()
 	stderr := os.Stderr
 	os.Stderr = saying
-	defer func() { os.Stderr = stderr }()
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
+	t.Cleanup(func() {
+		cancel()
+		os.Stderr = stderr
+		said.Close()
+	})
+	ended = make(chan error, 1)
 	go func() {
-		ended <- showLive(ctx, "127.0.0.1:0", []string{"sh", "-c", "exec true"})
+		ended <- showLive(ctx, address, command)
 		saying.Close()
 	}()
-	lines := bufio.NewScanner(said)
+	lines = bufio.NewScanner(said)
 	require.True(t, lines.Scan())
+	return lines, ended, cancel
+}
+
+// TestLive runs a command that goes on as the page says, to its end.
+func TestLive(t *testing.T) {
+	lines, ended, cancel := goLive(t, "127.0.0.1:0", "sh", "-c", "exec true")
 	url, _, _ := strings.Cut(strings.TrimPrefix(lines.Text(), "open "), " ")
 	assert.Regexp(t, `^http://127\.0\.0\.1:\d+/[A-Z2-7]{26}/$`, url)
 
@@ -61,21 +73,10 @@ func TestLive(t *testing.T) {
 
 // TestLiveInterrupted requires that ^C ends a command that waits at a call.
 func TestLiveInterrupted(t *testing.T) {
-	said, saying, err := os.Pipe()
-	require.NoError(t, err)
-	defer said.Close()
-	stderr := os.Stderr
-	os.Stderr = saying
-	defer func() { os.Stderr = stderr }()
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- showLive(ctx, ":0", []string{"sleep", "1000"}) }()
-	lines := bufio.NewScanner(said)
-	require.True(t, lines.Scan())
+	lines, ended, cancel := goLive(t, ":0", "sleep", "1000")
 	assert.NotContains(t, lines.Text(), "[::]", "an address that can be opened")
 	cancel()
 	assert.ErrorIs(t, <-ended, context.Canceled)
-	saying.Close()
 	for address, want := range map[string]string{
 		"here":           `live -addr "here": want ADDRESS:PORT, as in 127.0.0.1:8080`,
 		"192.0.2.1:8080": `live -addr "192.0.2.1:8080": bind: `,

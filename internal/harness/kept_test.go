@@ -23,16 +23,18 @@ func emptyCache(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 }
 
+// write writes a file, and the directories above it.
+func write(t *testing.T, path, text string) {
+	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o755))
+}
+
 // TestKeptProgram requires another name for what is kept as soon as anything is another that it is
 // made of, and that the go command is asked where a name does not say all.
 func TestKeptProgram(t *testing.T) {
 	emptyCache(t)
 	root := t.TempDir()
-	write := func(file, text string) {
-		path := filepath.Join(root, file)
-		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
-	}
+	change := func(file, text string) { write(t, filepath.Join(root, file), text) }
 	names := map[string]string{}
 	named := func(why string) (isWhole bool) {
 		name, isWhole, err := keptProgram(root, filepath.Join(root, "gift"))
@@ -41,22 +43,22 @@ func TestKeptProgram(t *testing.T) {
 		names[name] = why
 		return isWhole
 	}
-	write("go.mod", "module m\n")
-	write("gift/main.go", "package main\n\nfunc main() {}\n")
+	change("go.mod", "module m\n")
+	change("gift/main.go", "package main\n\nfunc main() {}\n")
 	require.True(t, named("at first"))
-	write("gift/main.go", "package main\n\nfunc main() { println() }\n")
+	change("gift/main.go", "package main\n\nfunc main() { println() }\n")
 	require.True(t, named("a file was changed"))
-	write("gift/more.go", "package main\n")
+	change("gift/more.go", "package main\n")
 	require.True(t, named("a file more"))
-	write("gift/call_amd64.s", "TEXT ·call(SB),$0\n")
+	change("gift/call_amd64.s", "TEXT ·call(SB),$0\n")
 	require.True(t, named("assembly"))
-	write("go.mod", "module m\n\nrequire n v1.0.0\n")
+	change("go.mod", "module m\n\nrequire n v1.0.0\n")
 	require.True(t, named("a library"))
-	write("go.sum", "n v1.0.0 h1:abc\n")
+	change("go.sum", "n v1.0.0 h1:abc\n")
 	require.True(t, named("the hash of a library"))
-	write("gift/more.go", "package main\n\nimport _ \"m/other\"\n")
+	change("gift/more.go", "package main\n\nimport _ \"m/other\"\n")
 	require.False(t, named("a package of the module"))
-	write("gift/more.go", "package main\n\n//go:embed text\nvar text string\n")
+	change("gift/more.go", "package main\n\n//go:embed text\nvar text string\n")
 	require.False(t, named("an embedded file"))
 }
 
@@ -71,9 +73,7 @@ func TestKeptAnew(t *testing.T) {
 			"gift/main.go": "package main\n\nimport \"m/word\"\n\nfunc main() { print(word.It) }\n",
 			"word/word.go": "package word\n\nconst It = \"" + word + "\"\n",
 		} {
-			path := filepath.Join(root, file)
-			require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
-			require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+			write(t, filepath.Join(root, file), text)
 		}
 		require.NoError(t, copyKept(at, root, filepath.Join(root, "gift")))
 		out, err := exec.Command(at).CombinedOutput()
@@ -114,13 +114,9 @@ func TestKeptRootfs(t *testing.T) {
 	root, bin := t.TempDir(), t.TempDir()
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 	script := filepath.Join(root, "scripts", "mkrootfs.sh")
-	require.NoError(t, os.MkdirAll(filepath.Dir(script), 0o755))
-	write := func(path, text string) {
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o755))
-	}
 	made := filepath.Join(root, "made")
 	makes := func(letter string) {
-		write(script, "#!/bin/sh\necho "+letter+" >>"+made+"\nmkdir $2 && echo "+letter+
+		write(t, script, "#!/bin/sh\necho "+letter+" >>"+made+"\nmkdir $2 && echo "+letter+
 			" >$2/letter && ln -s letter $2/link && touch $2/.mkrootfs\n")
 	}
 	places := func() string {
@@ -131,12 +127,12 @@ func TestKeptRootfs(t *testing.T) {
 		return string(letter)
 	}
 	makes("a")
-	write(filepath.Join(bin, "busybox"), "one")
+	write(t, filepath.Join(bin, "busybox"), "one")
 	require.Equal(t, "a\n", places())
 	require.Equal(t, "a\n", places())
 	makes("b")
 	require.Equal(t, "b\n", places())
-	write(filepath.Join(bin, "busybox"), "two")
+	write(t, filepath.Join(bin, "busybox"), "two")
 	require.Equal(t, "b\n", places())
 	require.Equal(t, "b\n", places())
 	times, err := os.ReadFile(made)
@@ -146,7 +142,7 @@ func TestKeptRootfs(t *testing.T) {
 	// Without a cache it is made each time; what the script says of its failure is told.
 	t.Setenv("XDG_CACHE_HOME", script)
 	require.Equal(t, "b\n", places())
-	write(script, "#!/bin/sh\necho no BusyBox >&2\nexit 1\n")
+	write(t, script, "#!/bin/sh\necho no BusyBox >&2\nexit 1\n")
 	require.EqualError(t, placeRootfs(filepath.Join(t.TempDir(), "rootfs"), root), "no BusyBox")
 }
 
