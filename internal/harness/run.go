@@ -138,8 +138,8 @@ func judge(t *testing.T, e Event) {
 	}
 }
 
-// skipScript skips a script, unless the machine has all that it needs and CI=true asks for all that can
-// run.
+// skipScript skips a script, unless the machine has all that it needs and CI=true asks for all that
+// can run.
 func skipScript(t *testing.T, e Event) {
 	whole := e.Lacking || now().Program != "" // our own programs have all that the scripts ask for
 	if now().CI && (e.baseless || !whole) {
