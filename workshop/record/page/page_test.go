@@ -170,7 +170,9 @@ func TestRefused(t *testing.T) {
 func TestNotes(t *testing.T) {
 	r := recordtest.Container(true)
 	r.Notes = []string{"recorded as an ordinary user", "<b>and so on</b>"}
+	r.Machine.Cgroups = ""
 	p := browser.Start(t).Open(t, file(t, r), browser.Projector)
+	assert.Contains(t, p.Text(".facts"), "no cgroups")
 	p.Press("Home")
 	p.WaitText(".position", "0 /")
 	assert.Contains(t, p.Text(".step"), "recorded as an ordinary user")

@@ -77,8 +77,9 @@ class Player {
 	// facts says what the recording is of.
 	facts() {
 		const {machine = {}, ended, cut} = this.recording.data;
+		const cgroups = machine.cgroups ? `cgroups ${machine.cgroups}` : "no cgroups";
 		const who = machine.uid === 0 ? "root" : `user ${machine.uid}`;
-		const facts = [who, `Linux ${machine.kernel}`, `cgroups ${machine.cgroups}`, ended];
+		const facts = [who, `Linux ${machine.kernel}`, cgroups, ended];
 		this.heading.replaceChildren(facts.filter(Boolean).join(" · "),
 			cut ? h("strong", {}, ` · not all of it: ${cut}`) : "");
 	}
