@@ -71,7 +71,7 @@ until in_machine true; do
 done
 say 'cloud-init'
 # shellcheck disable=SC2016 # to be expanded in the machine
-in_machine 'cloud-init status --wait --long; uname -a; for dir in / /workshop /workshop/rootfs; do findmnt -n $dir; done; tail -n 5 /var/log/cloud-init-output.log'
+in_machine 'cloud-init status --wait --long; uname -a; for dir in / /workshop /workshop/rootfs; do findmnt -n $dir; done; sudo tail -n 5 /var/log/cloud-init-output.log'
 say "$command"
 in_machine "export WORKSHOP_TIMEOUT=10m; $command"
 say 'the end'
