@@ -79,7 +79,7 @@ if [ "${MKIMAGE_INSIDE-}" != yes ]; then
     [ "$(uname -s)" = Linux ] || die 'runs on Linux'
     missing=
     for tool in mmdebstrap:mmdebstrap sfdisk:fdisk mke2fs:e2fsprogs mkfs.vfat:dosfstools mcopy:mtools qemu-img:qemu-utils \
-        git:git newuidmap:uidmap; do
+        git:git newuidmap:uidmap pkill:procps; do
         command -v "${tool%%:*}" >/dev/null || missing="$missing ${tool##*:}"
     done
     [ -z "$missing" ] || die "not installed: apt-get install --no-install-recommends$missing"
@@ -96,21 +96,31 @@ if [ "${MKIMAGE_INSIDE-}" != yes ]; then
     # of subuid(5).
     inside() {
         if [ "$(id -u)" -ne 0 ]; then
-            unshare --user --map-auto --map-root-user --mount --uts --pid --fork --kill-child "$@"
-            return
+            unshare --user --map-auto --map-root-user --mount --uts --pid --fork --kill-child "$@" &
+            builder=$!
+        else
+            rm -f "$work/ready" "$work/go"
+            mkfifo "$work/ready" "$work/go"
+            # shellcheck disable=SC2016 # to be expanded in the namespace
+            unshare --user sh -c 'echo >"$0/ready"; read -r _ <"$0/go"; exec unshare --mount --uts --pid --fork --kill-child "$@"' \
+                "$work" "$@" &
+            builder=$!
+            read -r _ <"$work/ready"
+            echo '0 0 4294967295' >"/proc/$builder/uid_map"
+            echo '0 0 4294967295' >"/proc/$builder/gid_map"
+            echo >"$work/go"
         fi
-        rm -f "$work/ready" "$work/go"
-        mkfifo "$work/ready" "$work/go"
-        # shellcheck disable=SC2016 # to be expanded in the namespace
-        unshare --user sh -c 'echo >"$0/ready"; read -r _ <"$0/go"; exec unshare --mount --uts --pid --fork --kill-child "$@"' \
-            "$work" "$@" &
-        read -r _ <"$work/ready"
-        echo '0 0 4294967295' >"/proc/$!/uid_map"
-        echo '0 0 4294967295' >"/proc/$!/gid_map"
-        echo >"$work/go"
-        wait $!
+        wait "$builder" && builder=''
     }
-    trap 'inside rm -rf --one-file-system "$work/tree"; rm -rf "$work"' EXIT
+    # A build that is interrupted ends before its tree goes: with the first process of the namespace all others do.
+    # shellcheck disable=SC2317 # the trap calls it
+    clean() {
+        [ -z "$builder" ] || ! pkill -KILL -P "$builder" || wait "$builder" || :
+        inside rm -rf --one-file-system "$work/tree"
+        rm -rf "$work"
+    }
+    builder=''
+    trap clean EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM
 
@@ -126,7 +136,7 @@ if [ "${MKIMAGE_INSIDE-}" != yes ]; then
     fi
     mkdir "$work/out"
     # shellcheck disable=SC2086 # a list of words
-    inside env MKIMAGE_INSIDE=yes "WORK=$work" sh "$0" -a "$arch" -s "$suite" $kinds
+    inside env MKIMAGE_INSIDE=yes "WORK=$work" "TMPDIR=$work" sh "$0" -a "$arch" -s "$suite" $kinds
     mv "$work"/out/* "$out"
     (cd "$out" && sha256sum -- workshop-* >SHA256SUMS)
     ls -l "$out"
