@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"container.example/workshop/internal/harness"
+	"container.example/workshop/internal/skip"
 )
 
 // mistakes are changes of one line of a step, and what somebody is told first who makes them.
@@ -102,7 +103,7 @@ var mistakes = []struct {
 func TestMistakes(t *testing.T) {
 	harness.NeedsGo(t)
 	if os.Geteuid() != 0 {
-		t.Skip("asks for root: the scripts of some of the steps do")
+		skip.Lacking(t, "asks for root: the scripts of some of the steps do")
 	}
 	root, err := moduleRoot()
 	require.NoError(t, err)

@@ -6,6 +6,7 @@ package isolated
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -14,6 +15,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"container.example/workshop/internal/skip"
 )
 
 // env has the name of the test that is run once more.
@@ -63,7 +66,8 @@ func AsNobody(t *testing.T) bool {
 // again is this program, which runs the test alone.
 func again(t *testing.T) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), env+"="+t.Name())
+	// The report is told by the test that waits, which may write there.
+	cmd.Env = append(os.Environ(), env+"="+t.Name(), skip.ReportEnv+"=")
 	return cmd
 }
 
@@ -73,11 +77,13 @@ func run(t *testing.T, cmd *exec.Cmd, why string, refused ...error) {
 	said, err := cmd.CombinedOutput()
 	for _, r := range refused {
 		if errors.Is(err, r) {
-			t.Skipf("%s: %v", why, err)
+			skip.Lacking(t, fmt.Sprintf("%s: %v", why, err))
 		}
 	}
 	require.NoError(t, err, string(said))
-	if strings.Contains(string(said), "--- SKIP: "+t.Name()) {
-		t.Skip(string(said))
+	if before, _, skipped := strings.Cut(string(said), "--- SKIP: "+t.Name()); skipped {
+		lines := strings.Split(strings.TrimSpace(before), "\n")
+		_, why, _ := strings.Cut(lines[len(lines)-1], ": ") // after file and line
+		skip.Lacking(t, why)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// reportEnv names the file of the report: a line for each test, with its directory.
-const reportEnv = "WORKSHOP_REPORT"
+// ReportEnv names the file of the report: a line for each test, with its directory.
+const ReportEnv = "WORKSHOP_REPORT"
 
 // Lacking skips a test for what the machine or its user lacks, and nobody can install.
 func Lacking(t testing.TB, why string) {
@@ -43,7 +43,7 @@ func Tool(t testing.TB, name, debian string) string {
 }
 
 func report(test, why string) error {
-	name := os.Getenv(reportEnv)
+	name := os.Getenv(ReportEnv)
 	if name == "" {
 		return nil
 	}

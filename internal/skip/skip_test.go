@@ -13,7 +13,7 @@ import (
 // TestSkip looks at what becomes of a test, and at what is said of it.
 func TestSkip(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "report")
-	t.Setenv(reportEnv, file)
+	t.Setenv(ReportEnv, file)
 	const line = "skip TestSkip skipped "
 	for _, c := range []struct {
 		name, ci      string

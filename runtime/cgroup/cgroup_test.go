@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"container.example/workshop/internal/isolated"
+	"container.example/workshop/internal/skip"
 	"container.example/workshop/runtime/config"
 	"container.example/workshop/runtime/plan"
 )
@@ -460,7 +461,7 @@ func TestMountsOfVersion1(t *testing.T) {
 	require.NoError(t, os.WriteFile(text, []byte("12:pids:/\n4:memory:/a\n3:cpu,cpuacct:/a\n"+
 		"5:cpuset:/\n1:name=systemd:/\n0::/\n"), 0o600))
 	if err := unix.Mount(text, "/proc/self/cgroup", "", unix.MS_BIND, ""); err != nil {
-		t.Skip("mount over /proc/self/cgroup:", err)
+		skip.Lacking(t, fmt.Sprint("mount over /proc/self/cgroup: ", err))
 	}
 	all := config.Container{Memory: 1, Pids: 1, CPUs: 1, Namespaces: unix.CLONE_NEWCGROUP}
 	mounts := func(c *config.Container) []Mount {

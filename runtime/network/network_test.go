@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"container.example/workshop/internal/isolated"
+	"container.example/workshop/internal/skip"
 	"container.example/workshop/runtime/plan"
 )
 
@@ -209,7 +210,7 @@ const up = "00000000000000000100000001000000"
 
 func little(t *testing.T) {
 	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
-		t.Skip("the bytes are those of a processor with the least significant byte first")
+		skip.Lacking(t, "the bytes are those of a processor with the least significant byte first")
 	}
 }
 
@@ -471,7 +472,7 @@ func TestJoinAndLeave(t *testing.T) {
 	var trace []string
 	first, err := Join(sleeping(t), func(what string) { trace = append(trace, what) })
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EPROTONOSUPPORT) {
-		t.Skip("the kernel has no bridge, veth or nftables:", err)
+		skip.Lacking(t, fmt.Sprint("the kernel has no bridge, veth or nftables: ", err))
 	}
 	require.NoError(t, err)
 	require.Equal(t, "bridge container0 10.200.0.1/16", trace[0])

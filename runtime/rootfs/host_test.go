@@ -4,6 +4,7 @@ package rootfs
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"container.example/workshop/internal/isolated"
+	"container.example/workshop/internal/skip"
 	"container.example/workshop/runtime/config"
 	"container.example/workshop/runtime/users"
 )
@@ -60,7 +62,7 @@ func TestCgroupVersion2(t *testing.T) {
 		return
 	}
 	if err := unix.Mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, ""); err != nil {
-		t.Skip("mount cgroup2:", err)
+		skip.Lacking(t, fmt.Sprint("mount cgroup2: ", err))
 	}
 	withoutNet := func(c *config.Container) { c.Namespaces &^= unix.CLONE_NEWNET }
 	require.Equal(t, []string{cgroup2}, cgroupStory(t, func(*config.Container) {}))
@@ -97,7 +99,7 @@ func TestCgroupVersion1(t *testing.T) {
 0::/
 `)
 	if err := unix.Mount(text, "/proc/self/cgroup", "", unix.MS_BIND, ""); err != nil {
-		t.Skip("mount over /proc/self/cgroup:", err)
+		skip.Lacking(t, fmt.Sprint("mount over /proc/self/cgroup: ", err))
 	}
 	hierarchy := func(name string) string {
 		return "/sys/fs/cgroup/" + name + ": cgroup MS_RDONLY|" + secure + " " + name
@@ -379,13 +381,13 @@ func TestReadBelow(t *testing.T) {
 
 func setOpaque(t *testing.T, dir string) {
 	if err := unix.Setxattr(dir, opaque, []byte("y"), 0); err != nil {
-		t.Skipf("no user attributes on this file system: %v", err)
+		skip.Lacking(t, fmt.Sprintf("no user attributes on this file system: %v", err))
 	}
 }
 
 func makeWhiteout(t *testing.T, name string) {
 	if err := unix.Mknod(name, unix.S_IFCHR, 0); err != nil {
-		t.Skipf("no whiteouts on this file system: %v", err)
+		skip.Lacking(t, fmt.Sprintf("no whiteouts on this file system: %v", err))
 	}
 }
 
@@ -819,7 +821,7 @@ func TestKeepIsForTheSameImage(t *testing.T) {
 // With other ids what was kept would be somebody else's: it is not for this container.
 func TestKeepIsForTheSameIDs(t *testing.T) {
 	if !canGiveAway() {
-		t.Skip("only root has more than its own ids")
+		skip.Lacking(t, "only root has more than its own ids")
 	}
 	dir := filepath.Join(t.TempDir(), "kept")
 	require.NoError(t, TakeKept(keeping(dir)))

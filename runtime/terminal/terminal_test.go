@@ -3,6 +3,7 @@
 package terminal
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"container.example/workshop/internal/skip"
 	"container.example/workshop/runtime/config"
 	"container.example/workshop/runtime/plan"
 	"container.example/workshop/runtime/signals"
@@ -163,7 +165,7 @@ func TestIsWantedIfTheCallerHasOne(t *testing.T) {
 func pair(t *testing.T) (master, slave *os.File) {
 	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		t.Skip("no terminals here:", err)
+		skip.Lacking(t, fmt.Sprint("no terminals here: ", err))
 	}
 	require.NoError(t, unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0))
 	other, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TIOCGPTPEER,
@@ -245,7 +247,7 @@ func TestKeys(t *testing.T) {
 				GidMappings: []syscall.SysProcIDMap{{HostID: os.Getegid(), Size: 1}},
 			}
 			if err := cmd.Start(); err != nil {
-				t.Skip("no pid namespace for this user here:", err)
+				skip.Lacking(t, fmt.Sprint("no pid namespace for this user here: ", err))
 			}
 			if c.command[0] == "sh" {
 				_, err = out.Read(make([]byte, len("ready\n")))
@@ -302,7 +304,7 @@ func TestKeysOfAnotherJob(t *testing.T) {
 	toShell, err := shell.StdinPipe()
 	require.NoError(t, err)
 	if err := job.Start(); err != nil {
-		t.Skip("no pid namespace for this user here:", err)
+		skip.Lacking(t, fmt.Sprint("no pid namespace for this user here: ", err))
 	}
 	require.NoError(t, shell.Start())
 	k := &keyboard{&Terminal{pid: shell.Process.Pid, master: master}, map[unix.Signal]bool{}}

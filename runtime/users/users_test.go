@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"container.example/workshop/internal/isolated"
+	"container.example/workshop/internal/skip"
 	"container.example/workshop/runtime/config"
 	"container.example/workshop/runtime/plan"
 )
@@ -234,7 +235,7 @@ func TestNobodyWatchesBetweenIDsAndDeath(t *testing.T) {
 	p.Execve("/nowhere", p.Array([]string{"nowhere"}), p.Array(nil))
 	pid, err := p.Start(unix.CLONE_NEWUSER, -1)
 	if err != nil {
-		t.Skip("no user namespace for this user here:", err)
+		skip.Lacking(t, fmt.Sprint("no user namespace for this user here: ", err))
 	}
 	require.NoError(t, WriteMaps(pid, c))
 	require.NoError(t, p.Release())
@@ -270,7 +271,7 @@ func TestFindMap(t *testing.T) {
 	require.NoError(t, err)
 	all := len(strings.Fields(string(text))) == 3 && strings.Fields(string(text))[2] == "4294967295"
 	if !all {
-		t.Skip("not all ids are there, in the user namespace of this test")
+		skip.Lacking(t, "not all ids are there, in the user namespace of this test")
 	}
 	root := os.Geteuid() == 0
 	for _, c := range []struct {
@@ -344,7 +345,7 @@ func TestFindMap(t *testing.T) {
 func TestChooseWithoutTheOwnID(t *testing.T) {
 	const own = 70000
 	if !hasIDs("/proc/self/uid_map", 0, own+idCount+1) {
-		t.Skip("not all ids are there, in the user namespace of this test")
+		skip.Lacking(t, "not all ids are there, in the user namespace of this test")
 	}
 	for first, want := range map[int]bool{
 		own - idCount:     true,
@@ -513,7 +514,7 @@ func sleeping(t *testing.T) (pid int) {
 	cmd := exec.Command("sleep", "60")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWUSER}
 	if err := cmd.Start(); err != nil {
-		t.Skip("no user namespace for this user here:", err)
+		skip.Lacking(t, fmt.Sprint("no user namespace for this user here: ", err))
 	}
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
@@ -547,7 +548,7 @@ func TestWriteMaps(t *testing.T) {
 // Root may map any, and then groups can be dropped.
 func TestWriteMapsOfRoot(t *testing.T) {
 	if os.Geteuid() != 0 || hasDeny() {
-		t.Skip("not root")
+		skip.Lacking(t, "not root")
 	}
 	pid := sleeping(t)
 	other := config.IDMap{{Outside: 200000, Size: 10}}
