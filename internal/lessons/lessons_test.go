@@ -25,8 +25,16 @@ var article = []string{"step1-skeleton", "step2-namespaces", "step3-rootfs", "st
 
 // files lists the files of all steps with names of this form.
 func files(t *testing.T, pattern string) []string {
-	found, err := filepath.Glob("../../step[0-9]*/" + pattern)
+	// The names are those in testdata: who lists the root of the module, lists .git, which is another
+	// after each command of Git, and the result is not kept.
+	steps, err := filepath.Glob("../../testdata/step[0-9]*")
 	require.NoError(t, err)
+	var found []string
+	for _, step := range steps {
+		own, err := filepath.Glob(filepath.Join("../..", filepath.Base(step), pattern))
+		require.NoError(t, err)
+		found = append(found, own...)
+	}
 	require.NotEmpty(t, found)
 	return found
 }
