@@ -148,8 +148,8 @@ var onDev = lazyregexp.New(`^mount\([^,]*, "([^"]*/)?dev["/]`)
 // refused. Whatever is wrong in a chapter, the first script of step 1 meets it first.
 func chapterSubject(c cause) string {
 	script := c.event.Script
-	if !c.seen || script.Step == "step5-complete" || strings.HasPrefix(script.Name, "user-") {
-		return "" // or it is about users itself
+	if !c.seen || script.Step == "step5-complete" {
+		return ""
 	}
 	name := ""
 	switch {
@@ -185,8 +185,8 @@ func chapterSubject(c cause) string {
 	case onDev.MatchString(c.text):
 		name = "dev"
 	}
-	if name == "" {
-		return ""
+	if name == "" || strings.HasPrefix(name, "user") && strings.HasPrefix(script.Name, "user-") {
+		return "" // or the script is about users itself
 	}
 	return "step5-complete/" + name
 }
