@@ -24,6 +24,7 @@ import (
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
+	"container.example/workshop/internal/harness"
 	"container.example/workshop/internal/skip"
 )
 
@@ -265,6 +266,7 @@ func requireOrder(t *testing.T, r *Recording, want ...string) {
 // build builds a program of the module.
 func build(t *testing.T, name string) string {
 	t.Helper()
+	harness.NeedsGo(t)
 	file := filepath.Join(t.TempDir(), "container")
 	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", file, "../../"+name)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -646,6 +648,7 @@ int main(void) {
 
 // TestStrippedGo finds the line in a program without symbols or debug information.
 func TestStrippedGo(t *testing.T) {
+	harness.NeedsGo(t)
 	file := filepath.Join(t.TempDir(), "container")
 	cmd := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-ldflags=-s -w", "-o", file,
 		"../../step1-skeleton")
