@@ -101,8 +101,9 @@ var conditions = map[string]func() (missing string){
 		}
 		return ""
 	},
-	// An overlay in a user namespace marks a directory that hides another one by user.overlay.opaque
-	// (overlayfs.rst), and its upper layer is on a tmpfs, which has such attributes since Linux 6.6.
+	// An overlay in a user namespace marks a directory that hides another one by the attribute
+	// user.overlay.opaque (overlayfs.rst). Its upper layer is on a tmpfs, which has such attributes
+	// since Linux 6.6.
 	"opaque": func() string {
 		switch err := tryTmpfs(mark); {
 		case errors.Is(err, unix.EOPNOTSUPP):

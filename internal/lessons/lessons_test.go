@@ -25,8 +25,8 @@ var article = []string{"step1-skeleton", "step2-namespaces", "step3-rootfs", "st
 
 // files lists the files of all steps with names of this form.
 func files(t *testing.T, pattern string) []string {
-	// The names are those in testdata: who lists the root of the module, lists .git, which is another
-	// after each command of Git, and the result is not kept.
+	// The names are those in testdata: in the root of the module there is .git, which is another
+	// after each command of Git, and then the result of the test would not be kept.
 	steps, err := filepath.Glob("../../testdata/step[0-9]*")
 	require.NoError(t, err)
 	var found []string
