@@ -61,13 +61,40 @@ func demosHere(root string) (scripts []Script, err error) {
 // isWanted tells whether a flag -run of go test asks for a test.
 func isWanted(run, test string) bool {
 	names := strings.Split(test, "/")
-	for i, pattern := range strings.Split(run, "/") {
-		re, err := regexp.Compile(pattern)
-		if err == nil && i < len(names) && !re.MatchString(names[i]) {
-			return false
+	return slices.ContainsFunc(splitPattern(run, '|'), func(alternative string) bool {
+		for i, pattern := range splitPattern(alternative, '/') {
+			re, err := regexp.Compile(pattern)
+			if err == nil && i < len(names) && !re.MatchString(names[i]) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// splitPattern takes a pattern apart as package testing does: where the separator is not in brackets
+// or parentheses.
+func splitPattern(pattern string, separator byte) (parts []string) {
+	begin, brackets, parentheses := 0, 0, 0
+	for i := 0; i < len(pattern); i++ {
+		switch c := pattern[i]; {
+		case c == '\\':
+			i++
+		case c == '[':
+			brackets++
+		case c == ']':
+			brackets = max(0, brackets-1)
+		case brackets > 0:
+		case c == '(':
+			parentheses++
+		case c == ')':
+			parentheses--
+		case c == separator && parentheses == 0:
+			parts = append(parts, pattern[begin:i])
+			begin = i + 1
 		}
 	}
-	return true
+	return append(parts, pattern[begin:])
 }
 
 // furnish fills dir with the tools of a throw-away host: bin/probe and rootfs.

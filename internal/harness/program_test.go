@@ -196,10 +196,17 @@ func TestBuildFailed(t *testing.T) {
 // TestIsWanted requires that only the tests that play a demonstration build what it asks for.
 func TestIsWanted(t *testing.T) {
 	const demo = "TestPromises/demos/images"
-	for _, run := range []string{"", ".", "Promises/demos", "TestPromises/demos/^images$"} {
+	for _, run := range []string{
+		"", ".", "Promises/demos", "TestPromises/demos/^images$", "TestOther|Promises/demos",
+		"TestPromises/step2|TestPromises/demos", "TestPromises/(step2|demos)",
+		"TestPromises/[|/d]emos/i",
+	} {
 		require.True(t, isWanted(run, demo), run)
 	}
-	for _, run := range []string{"TestFlags", "TestPromises/step1", "TestPromises/demos/uts"} {
+	for _, run := range []string{
+		"TestFlags", "TestPromises/step1", "TestPromises/demos/uts", "TestPromises/step2|TestFlags",
+		`TestPromises/demos/\|images`,
+	} {
 		require.False(t, isWanted(run, demo), run)
 	}
 }
