@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"debug/elf"
 	"encoding/binary"
@@ -362,8 +363,8 @@ func (a *app) findCgroups(context.Context, string) (all []finding) {
 		dir := cgroupRoot
 		if v2 {
 			text, _ := os.ReadFile(filepath.Join(cgroupRoot, "cgroup.controllers"))
-			if !slices.Contains(strings.Fields(string(text)), name) {
-				f.lack = "not in cgroup.controllers: " + strings.TrimSpace(string(text))
+			if there := strings.Fields(string(text)); !slices.Contains(there, name) {
+				f.lack = "not in cgroup.controllers: " + cmp.Or(strings.Join(there, " "), "none is")
 				f.remedy = "it is switched off (boot with cgroup_enable=" + name + ") or not " +
 					"passed on to the container that you are in: do it on the host"
 			}
