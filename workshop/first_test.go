@@ -106,6 +106,7 @@ var firstWords = []struct {
 
 import (
 	"os"
+	"os/exec"
 	"syscall"
 )
 
@@ -136,6 +137,7 @@ func check(err error) {
 
 import (
 	"os"
+	"os/exec"
 )
 
 func main() {
@@ -239,6 +241,7 @@ func main() {
 
 import (
 	"os"
+	"os/exec"
 )
 
 func main() {
