@@ -139,11 +139,12 @@ func beforePanic(stderr string) string {
 // pythonTrace is the error of a traceback, with the innermost line of the program itself. Of
 // several, where one error led to another, it is the last.
 func pythonTrace(stderr string) string {
-	last := stderr[strings.LastIndex(stderr, "Traceback"):]
-	text := raisedRE.FindString(last)
+	last := stderr[strings.LastIndex(stderr, "Traceback (most recent call last):"):]
+	raised := raisedRE.FindString(last)
+	text := raised
 	for _, m := range calledRE.FindAllStringSubmatch(last, -1) {
 		if !strings.Contains(m[1], "/lib/python") && !strings.HasPrefix(m[1], "<") {
-			text = raisedRE.FindString(last) + "\nat " + relative(m[1]) + ":" + m[2] + ": " + m[3]
+			text = raised + "\nat " + relative(m[1]) + ":" + m[2] + ": " + m[3]
 		}
 	}
 	return text
