@@ -102,7 +102,7 @@ func origin(refused []harness.Refusal, later *harness.Refusal) *harness.Refusal 
 		case r.Errno == "EEXIST" || made == "":
 		case r.Call == "mkdir" || r.Call == "mkdirat" || r.Call == "mount":
 			if removes && made == path ||
-				later.Errno == "ENOENT" && isBelow(path, made) {
+				later.Errno == "ENOENT" && later.Inside == r.Inside && isBelow(path, made) {
 				return &r
 			}
 		}
@@ -112,8 +112,8 @@ func origin(refused []harness.Refusal, later *harness.Refusal) *harness.Refusal 
 
 // isBelow tells whether a path leads through a directory, which may be relative to some other.
 func isBelow(path, dir string) bool {
-	return strings.HasPrefix(path, dir+"/") ||
-		!strings.HasPrefix(dir, "/") && strings.Contains(path, "/"+dir+"/")
+	return dir != "." && (strings.HasPrefix(path, dir+"/") ||
+		!strings.HasPrefix(dir, "/") && strings.Contains(path, "/"+dir+"/"))
 }
 
 // lastRefused is the system call whose error the program ended with, or nil.
@@ -141,11 +141,15 @@ func lastRefused(e harness.Event) *harness.Refusal {
 	if errno == "" && bug != "" {
 		return nil // that is about no call
 	}
+	isIt := func(r harness.Refusal) bool { return r.Errno == errno }
+	if errno == "EACCES" && !slices.ContainsFunc(e.Conduct.Refused, isIt) {
+		errno = "EPERM" // mount(8) and some languages have the same words for both
+	}
 	var last, lookedFor *harness.Refusal
 	for _, r := range slices.Backward(e.Conduct.Refused) {
 		made := (r.Call == "mkdir" || r.Call == "mkdirat") && r.Errno == "EEXIST"
 		switch {
-		case made || errno != "" && r.Errno != errno && !(errno == "EACCES" && r.Errno == "EPERM"):
+		case made || errno != "" && !isIt(r):
 		case namesPath(said, firstPath(r.Text)):
 			return &r
 		case r.Looks && lookedFor == nil:
@@ -194,15 +198,18 @@ func firstPath(call string) string {
 // lastPath is the path at which a call makes or removes something, in print: of mount(2) it is the
 // second one, the mount point.
 func lastPath(call string) string {
-	paths := quotedRE.FindAllStringSubmatch(call, -1)
-	switch {
-	case len(paths) > 1 && strings.HasPrefix(call, "mount("):
-		return paths[1][1]
-	case len(paths) > 0:
-		return paths[len(paths)-1][1]
+	if m := mountPointRE.FindStringSubmatch(call); m != nil {
+		return m[1]
 	}
-	return ""
+	paths := quotedRE.FindAllStringSubmatch(call, -1)
+	if len(paths) == 0 {
+		return ""
+	}
+	return paths[len(paths)-1][1]
 }
+
+// mountPointRE matches mount(2), whose first argument may be no text.
+var mountPointRE = lazyregexp.New(`^mount\((?:"[^"]*"|[^",]*), "([^"]*)"`)
 
 // namesPath tells whether a text names a path, and not one that contains it.
 func namesPath(text, path string) bool {
@@ -361,6 +368,7 @@ var clues = map[string]map[string]func(cause) string{
 	"sethostname": {
 		"EPERM": func(c cause) string {
 			switch {
+			case c.made("CLONE_NEWUSER") && !c.made("CLONE_NEWUTS"): // it is the host's name
 			case c.made("CLONE_NEWUSER"):
 				return nobodyYet
 			case os.Geteuid() != 0:
@@ -473,8 +481,8 @@ func noRootfs(c cause) string {
 	}
 	if c.call == "chroot" && c.path != "" && c.path == ranCommand(c.event) {
 		return fmt.Sprintf("Your program takes the command for the directory of the root file "+
-			"system: what comes before %q on its way to chroot(2) is empty. Is that a variable "+
-			"that nobody sets? The directory is called rootfs.", c.path)
+			"system, which is called rootfs. In a shell, a variable before %q that nobody has set "+
+			"does that.", c.path)
 	}
 	if c.path != "rootfs" && filepath.Clean(c.path) != "rootfs" && c.path != "" && c.path != "/" {
 		return fmt.Sprintf("The scripts run your program in a directory that has a root file "+
@@ -635,6 +643,9 @@ func noController(c cause) string {
 		"directories above (cgroups(7), \"no internal processes\")."
 }
 
+// ofRoot are calls that only root of a user namespace, or of the machine, can make.
+var ofRoot = []string{"chroot(", "mount(", "pivot_root(", "sethostname("}
+
 // noAddress is for a call that got an address of nothing.
 func noAddress(c cause) string {
 	if !c.seen {
@@ -647,6 +658,11 @@ func noAddress(c cause) string {
 
 func notRoot(c cause) string {
 	switch {
+	case c.made("CLONE_NEWUSER") && (c.call == "mknod" || c.call == "mknodat"):
+		return "Root of the machine may make devices, and root of a user namespace may not " +
+			"(mknod(2)): bind those of the host, mount(2) with MS_BIND."
+	case c.made("CLONE_NEWUSER") && slices.ContainsFunc(ofRoot, c.made):
+		return "" // it was somebody who may, and asked for what root of it may not
 	case c.made("CLONE_NEWUSER"):
 		return nobodyYet
 	case os.Geteuid() == 0:
@@ -854,8 +870,10 @@ func notStarted(e harness.Event) string {
 			return "" // it may have had nothing to say
 		}
 		if e.Stdout != "" {
-			return fmt.Sprintf("%s was executed without its arguments, and wrote an empty line: "+
-				"all words after the command belong to it, in both processes.", name)
+			return fmt.Sprintf("%s was executed, and there is only an empty line. Either it got "+
+				"no arguments: all words after the command belong to it, in both processes. Or "+
+				"the line is your program's own, and what %s wrote is lost: its descriptors 1 and "+
+				"2 have to be those of your program.", name, name)
 		}
 		return fmt.Sprintf("%s was executed, and what it wrote did not arrive: its descriptors 1 "+
 			"and 2 have to be those of your program, in both "+
@@ -864,16 +882,28 @@ func notStarted(e harness.Event) string {
 	name := ran.args[i+1]
 	text := fmt.Sprintf("Your program ended, and neither of its processes executed %s: there was "+
 		"no execve(2) of it.", name)
+	if other := otherCommand(e); other != "" {
+		text += fmt.Sprintf(" They executed %s instead. The command is the word after run: is "+
+			"another one named in the source?", other)
+	}
+	return text
+}
+
+// otherCommand is the file that a program executed in the place of the command, or nothing. The
+// first file may be an interpreter, which env(1) has found; and a script runs tools. So it has to be
+// the only file, the last one, and executed after the program started its second copy or changed its
+// root.
+func otherCommand(e harness.Event) string {
 	ofSetup := func(file string) bool {
 		return setupRE.MatchString(file) || filepath.Base(file) == "container" // the program itself
 	}
-	others := slices.DeleteFunc(slices.Clone(e.Conduct.Ran), ofSetup)
-	// One shell after the other is system(3), for something else than the command.
-	if n := len(others); n > 0 && (n == 1 || filepath.Base(others[n-1]) != "sh") {
-		text += fmt.Sprintf(" They executed %s instead. The command is the word after run, and "+
-			"must not be named in the source.", others[n-1])
+	ran, c := e.Conduct.Ran, cause{event: e}
+	others := slices.DeleteFunc(slices.Clone(ran), ofSetup)
+	if len(others) != 1 || others[0] == ran[0] || others[0] != ran[len(ran)-1] ||
+		!slices.Contains(ran, "/proc/self/exe") && !c.changedRoot() {
+		return ""
 	}
-	return text
+	return others[0]
 }
 
 // silent is for a program that failed without a word.

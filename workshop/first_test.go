@@ -640,6 +640,77 @@ func main() {
 			`program:3: chroot($fs) or die "chroot: $!";`,
 		},
 	},
+	// What only looks like a fault is none.
+	{
+		name:    "an error of syntax",
+		step:    "step1-skeleton",
+		program: "#!/usr/bin/perl\nmy $x = ;\nexec @ARGV;\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"stderr: syntax error at"},
+		not:     []string{"how it wants to be called"},
+	},
+	{
+		name:    "the usage of a tool",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nexec rootfs/bin/busybox chroot\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"Usage: chroot"},
+		not:     []string{"how it wants to be called"},
+	},
+	{
+		name:    "an interpreter and a tool are not another command",
+		step:    "step1-skeleton",
+		program: "#!/usr/bin/env bash\nmktemp -d >/dev/null\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"executed echo"},
+		not:     []string{"instead"},
+	},
+	{
+		name:    "an interpreter is not another command",
+		step:    "step1-skeleton",
+		program: "#!/usr/bin/env perl\nexit 0;\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"executed echo"},
+		not:     []string{"instead"},
+	},
+	{
+		name: "the output is lost, and an empty line is the program's own",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\ntest \"$1\" = run || exit 2\nshift\n" +
+			"env \"$@\" >/dev/null || exit\ntest \"$1\" = true || echo\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"seen: an empty line", "what echo wrote is lost"},
+	},
+	{
+		name:   "a proc file system on the old root",
+		step:   "step3-rootfs",
+		passed: true,
+		program: "#!/bin/sh\ntest \"$1\" = run || exit 2\nshift\n" +
+			"exec unshare --mount --pid --fork sh -c 'mount -t proc proc /proc; " +
+			"mount --bind rootfs rootfs; cd rootfs; pivot_root . mnt; umount -l /mnt; cd /; " +
+			"exec \"$@\"' sh \"$@\"\n",
+		about: "step3-rootfs/ps-alone",
+		says:  []string{"One on /proc of the host remains outside"},
+		not:   []string{"took it away"},
+	},
+	{
+		name: "a device in a user namespace",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\nexec unshare --user --map-root-user --mount sh -c " +
+			"'mount --bind rootfs rootfs && mknod rootfs/dev/mine c 1 3'\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"EPERM", "bind those of the host"},
+		not:   []string{"nobody"},
+	},
+	{
+		name: "what root of a user namespace may not mount",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\nexec unshare --user --map-root-user --mount sh -c " +
+			"'mount --bind rootfs rootfs && mount -t devtmpfs dev rootfs/dev'\n",
+		about: "step5-complete/dev",
+		says:  []string{`"devtmpfs", 0x0): EPERM`},
+		not:   []string{"nobody"},
+	},
 }
 
 // TestFirstWords lets programs with one fault be told of it.
@@ -676,6 +747,59 @@ func TestFirstWords(t *testing.T) {
 				require.NotContains(t, text, words)
 			}
 		})
+	}
+}
+
+// TestFlagOfTool requires that an option of a tool is not taken for a flag of the program.
+func TestFlagOfTool(t *testing.T) {
+	for said, isFlag := range map[string]bool{
+		"sh: illegal option -y":                  true,
+		"chroot: invalid option -- 'm'":          true,
+		"chroot: unrecognized option: m":         true,
+		"mount: wrong fs type, bad option, bad":  false,
+		"mount: bad option; for several systems": false,
+		"cp: invalid option -- 'z'":              false,
+	} {
+		e := harness.Event{}
+		e.Ran, e.Stderr = "exec container run -memory 64M true", said
+		require.Equal(t, isFlag, flagNotKnown(e) != "", said)
+	}
+}
+
+// TestOrigin requires that only what was to be made at a path is why something is missing there.
+func TestOrigin(t *testing.T) {
+	for _, c := range []struct {
+		earlier, later harness.Refusal
+		isWhy          bool
+	}{
+		{
+			harness.Refusal{Call: "mount", Errno: "EPERM", Text: `mount(0, "/mnt/a", "tmpfs", 0x0)`},
+			harness.Refusal{Call: "umount2", Errno: "EINVAL", Text: `umount2("/mnt/a", 0x0)`},
+			true,
+		},
+		{
+			harness.Refusal{Call: "mkdir", Errno: "EROFS", Text: `mkdir("/srv/a")`},
+			harness.Refusal{Call: "openat", Errno: "ENOENT", Text: `openat(AT_FDCWD, "/srv/a/b")`},
+			true,
+		},
+		{ // the working directory is there
+			harness.Refusal{Call: "mount", Errno: "EPERM", Text: `mount(".", ".", 0, MS_BIND)`},
+			harness.Refusal{Call: "openat", Errno: "ENOENT", Text: `openat(AT_FDCWD, "./old/b")`},
+			false,
+		},
+		{ // another /sys
+			harness.Refusal{
+				Call: "mount", Errno: "EPERM", Text: `mount("sysfs", "/sys", "sysfs", 0x0)`,
+				Inside: true,
+			},
+			harness.Refusal{
+				Call: "openat", Errno: "ENOENT", Text: `openat(AT_FDCWD, "/sys/fs/cgroup/a")`,
+			},
+			false,
+		},
+	} {
+		why := origin([]harness.Refusal{c.earlier, c.later}, &c.later)
+		require.Equal(t, c.isWhy, *why == c.earlier, c.later.Text)
 	}
 }
 

@@ -33,7 +33,8 @@ func flagNotKnown(e harness.Event) string {
 		isIt := strings.Contains(b.Command, " run "+flag+" ")
 		endedWell = endedWell || isIt && b.State == "exit status 0"
 	}
-	complains := optionRE.MatchString(said)
+	m := optionRE.FindStringSubmatch(said)
+	complains := m != nil && strings.Contains(flag, m[1])
 	for line := range strings.SplitSeq(said, "\n") {
 		complains = complains || strings.Contains(line, flag) && unknownRE.MatchString(line)
 	}
@@ -49,8 +50,10 @@ var (
 	// unknownRE matches what programs say of a flag, or of a command, that they do not know.
 	unknownRE = lazyregexp.New(`(?i)not found|no such|unknown|not defined|unrecogni[sz]ed|` +
 		`invalid option|no flag|\bENOENT\b`)
-	// optionRE matches what a shell says that takes the flag for one of its own, letter by letter.
-	optionRE = lazyregexp.New(`(?i)(illegal|invalid|bad|unrecogni[sz]ed|unknown) option`)
+	// optionRE matches what a shell says that takes the flag for some of its own, letter by letter,
+	// and the letter.
+	optionRE = lazyregexp.New(`(?i)(?:illegal|invalid|bad|unrecogni[sz]ed|unknown) option` +
+		`\W{1,6}([a-z])\b`)
 )
 
 // notStartable is for a program that cannot be executed at all.
@@ -90,8 +93,9 @@ func interpreterOf(file string) (interpreter string, isScript bool) {
 	text, err := os.ReadFile(file)
 	line, _, _ := strings.Cut(string(text), "\n")
 	line, isScript = strings.CutPrefix(line, "#!")
-	if name, _, ok := strings.Cut(strings.TrimLeft(line, " \t"), " "); ok {
-		line = name
+	line = strings.TrimLeft(line, " \t")
+	if i := strings.IndexAny(line, " \t"); i >= 0 {
+		line = line[:i]
 	}
 	return line, err == nil && isScript
 }
@@ -152,7 +156,7 @@ func rootNotChanged(e harness.Event) string {
 // notMoved is for a program that stays in the directory in which it was started.
 func notMoved(e harness.Event) string {
 	if e.Script.Name != "root-is-rootfs" || e.Conduct == nil ||
-		commandLine(e.Ran) != "container run pwd" {
+		commandLine(e.Ran) != "container run pwd" || !outsideRE.MatchString(e.Stdout+e.Stderr) {
 		return ""
 	}
 	changed, moved := -1, -1 // the number of the last call
@@ -171,6 +175,9 @@ func notMoved(e harness.Event) string {
 		"is still where it was, which is outside of the new root. chdir(2) to / comes next."
 }
 
+// outsideRE matches what pwd(1) says of a directory that is not below the root (getcwd(3)).
+var outsideRE = lazyregexp.New(`\(unreachable\)|getcwd`)
+
 // procEmpty is for a container in which ps(1) finds nobody, not even itself.
 func procEmpty(e harness.Event) string {
 	heading := strings.TrimSpace(e.Stdout)
@@ -179,11 +186,14 @@ func procEmpty(e harness.Event) string {
 		return ""
 	}
 	if e.Conduct != nil {
-		mounted := false
+		mounted := false // on /proc of the root that is the last
 		for _, made := range e.Conduct.Made {
-			mounted = mounted || strings.HasPrefix(made, "mount(") &&
-				strings.Contains(made, `"/proc", "proc"`)
-			if mounted && strings.HasPrefix(made, "umount2(") {
+			switch call, args, _ := strings.Cut(made, "("); {
+			case call == "chroot" || call == "pivot_root":
+				mounted = false
+			case call == "mount" && strings.Contains(args, `"/proc", "proc"`):
+				mounted = true
+			case call == "umount2" && mounted:
 				return fmt.Sprintf("Your program mounted a proc file system, and %s after that "+
 					"took it away, together with the mount that it is on. Only the old root is to "+
 					"be unmounted: after pivot_root(\".\", \".\") that is \".\", with another "+
@@ -200,7 +210,8 @@ func procEmpty(e harness.Event) string {
 func oldRootStays(e harness.Event) string {
 	c := cause{event: e}
 	switch {
-	case e.Script.Name != "host-chroot-breakout" || e.Conduct == nil:
+	case e.Script.Name != "host-chroot-breakout" || e.Conduct == nil ||
+		!strings.Contains(e.Stdout, "broke out"):
 		return ""
 	case c.made("pivot_root(") && !c.made("umount2("):
 		return "pivot_root(2) was made, and the old root is still mounted: umount2(2) with " +
@@ -220,7 +231,8 @@ func notLimited(e harness.Event) string {
 		return ""
 	}
 	c := cause{event: e}
-	if !c.made("/cgroup.procs") && !c.made("/tasks") {
+	// clone3(2) can start a process in a cgroup.
+	if !c.made("/cgroup.procs") && !c.made("/tasks") && !c.made("clone3(") {
 		return "No process has joined the cgroup: its limits are for the processes whose number " +
 			"is written to its file cgroup.procs, and for what they start from then on. The " +
 			"process that becomes the command, or its parent, joins before that starts."
@@ -242,7 +254,8 @@ func ownEmptyLine(e harness.Event) string {
 			own = true
 		}
 	}
-	if !own || parseCommand(e.Script.Line(e.Line)).name != "cmp" {
+	line := parseCommand(e.Script.Line(e.Line))
+	if !own || line.name != "cmp" || line.args[0] != "stdout" {
 		return ""
 	}
 	return "What the command wrote is all there. The empty line is your program's own: let the " +
@@ -251,16 +264,24 @@ func ownEmptyLine(e harness.Event) string {
 
 // wrongUsage is for a program that wants to be called in another way.
 func wrongUsage(e harness.Event) string {
-	if e.Script.Name == "usage" || executed(e) != "no" ||
-		!usageRE.MatchString(e.Stdout+"\n"+e.Stderr) {
+	m := usageRE.FindStringSubmatch(e.Stdout + "\n" + e.Stderr)
+	if e.Script.Name == "usage" || executed(e) != "no" || m == nil {
 		return ""
+	}
+	for _, file := range e.Conduct.Ran {
+		// A tool was called in a wrong way. BusyBox is one of all names.
+		if name := filepath.Base(file); name == m[2] || name == "busybox" {
+			return ""
+		}
 	}
 	return "Your program does not take this command line, and prints how it wants to be called. " +
 		"The scripts call it as `container run CMD [ARG...]`, with any number of arguments."
 }
 
 var (
-	usageRE = lazyregexp.New(`(?im)^\W*(usage|syntax)\b`)
+	// usageRE matches how a program wants to be called, and the name that it has there. An error of
+	// syntax is something else.
+	usageRE = lazyregexp.New(`(?im)^\W*(usage\b|syntax:)\W*(\w*)`)
 	// setupRE matches what a program may run before the command: itself, and tools.
 	setupRE = lazyregexp.New(`^/proc/self/exe$|/(unshare|chroot|nsenter|u?mount|ip|` +
 		`ifconfig|brctl|iptables|sudo|hostname|mkdir|cp|rm|env|id|newuidmap|newgidmap)$`)
