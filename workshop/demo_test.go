@@ -100,8 +100,8 @@ func buildChanged(t *testing.T, program, source string, change [3]string) {
 	require.Contains(t, string(text), change[1], file)
 	text = bytes.Replace(text, []byte(change[1]), []byte(change[2]), 1)
 	overlay, err := harness.Overlay(map[string][]byte{file: text})
-	defer os.RemoveAll(filepath.Dir(overlay))
 	require.NoError(t, err)
+	defer os.RemoveAll(filepath.Dir(overlay))
 	cmd := exec.Command("go", "build", "-buildvcs=false", "-ldflags=-s", "-overlay", overlay, "-o",
 		program, ".")
 	cmd.Dir, cmd.Env = source, append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")

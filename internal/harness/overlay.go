@@ -11,7 +11,7 @@ import (
 // Overlay writes a file for the flag -overlay of the go command: it sees these texts at these
 // paths, and nothing where the text is nil. Nothing is written at the paths, and they are the same
 // each time: the go command does not compile again what it has in its cache. The caller removes the
-// directory of the file, also after an error.
+// directory of the file. After an error there is none.
 func Overlay(texts map[string][]byte) (file string, err error) {
 	dir, err := os.MkdirTemp("", "container-overlay-")
 	if err != nil {
@@ -26,7 +26,11 @@ func Overlay(texts map[string][]byte) (file string, err error) {
 	}
 	list, jsonErr := json.Marshal(map[string]any{"Replace": replace})
 	file = filepath.Join(dir, "overlay.json")
-	return file, errors.Join(err, jsonErr, os.WriteFile(file, list, 0o644))
+	err = errors.Join(err, jsonErr, os.WriteFile(file, list, 0o644))
+	if err != nil {
+		return "", errors.Join(err, os.RemoveAll(dir))
+	}
+	return file, nil
 }
 
 // OverlayPackage is an Overlay in which the package in dir has these Go files, by name, and no

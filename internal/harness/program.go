@@ -200,12 +200,10 @@ func Build(ctx context.Context, path, source string) error {
 		return goBuild(ctx, path, dir, what)
 	}
 	overlay, err := lendModule(dir)
-	if overlay != "" {
-		defer os.RemoveAll(filepath.Dir(overlay))
-	}
 	if err != nil {
 		return buildFailed(source, err.Error(), err)
 	}
+	defer os.RemoveAll(filepath.Dir(overlay))
 	return goBuild(ctx, path, dir, what, "-overlay", overlay)
 }
 
@@ -213,22 +211,20 @@ func Build(ctx context.Context, path, source string) error {
 // had them and no others.
 func BuildFiles(ctx context.Context, path, dir string, files map[string][]byte) error {
 	overlay, err := OverlayPackage(dir, files)
-	if overlay != "" {
-		defer os.RemoveAll(filepath.Dir(overlay))
-	}
 	if err != nil {
 		return err
 	}
+	defer os.RemoveAll(filepath.Dir(overlay))
 	return goBuild(ctx, path, dir, ".", "-overlay", overlay)
 }
 
 // BuildAll compiles programs to executables in dir. Each is a few Go files, by name, that are
-// nowhere on the disk, in a package of the module at root. To start the go command once for each
-// takes as long as to compile one.
+// nowhere on the disk, in a package of the module at root. The go command is started once for all:
+// its start takes as long as the compilation of one.
 func BuildAll(ctx context.Context, dir, root string, programs map[string]map[string][]byte) error {
 	texts, sources := map[string][]byte{}, []string{}
 	for program, files := range programs {
-		// The go command overlooks a directory with such a name but when it is told.
+		// The go command overlooks a directory with such a name unless it is given to it.
 		source := filepath.Join("_programs", program)
 		sources = append(sources, "./"+source)
 		for name, text := range files {
@@ -236,12 +232,10 @@ func BuildAll(ctx context.Context, dir, root string, programs map[string]map[str
 		}
 	}
 	overlay, err := Overlay(texts)
-	if overlay != "" {
-		defer os.RemoveAll(filepath.Dir(overlay))
-	}
 	if err != nil {
 		return err
 	}
+	defer os.RemoveAll(filepath.Dir(overlay))
 	// With the slash, it is a directory even for one program.
 	cmd := goBuildCommand(ctx, dir+"/", root, sources, "-overlay", overlay)
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -159,6 +159,7 @@ func TestBuildFiles(t *testing.T) {
 	}
 	before, err := os.ReadDir(dir)
 	require.NoError(t, err)
+	t.Setenv("TMPDIR", t.TempDir())
 	require.NoError(t, BuildFiles(t.Context(), program, dir, map[string][]byte{
 		"main.go": []byte("package main\n\nfunc main() { println(word, 2) }\n"),
 		"new.go":  []byte("package main\n\nconst word = \"new\"\n"),
@@ -169,6 +170,11 @@ func TestBuildFiles(t *testing.T) {
 	after, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Equal(t, before, after)
+	// Nothing is left, even of what cannot be compiled.
+	require.Error(t, BuildFiles(t.Context(), program, dir, map[string][]byte{"main.go": nil}))
+	left, err := os.ReadDir(os.TempDir())
+	require.NoError(t, err)
+	require.Empty(t, left)
 }
 
 // TestBuildFailed tells what the go command says of the machine from mistakes in the source.
