@@ -35,7 +35,7 @@ type Refusal struct {
 // eyes of ptrace(2). It needs no source and no words of the program, in whatever language it is.
 type Conduct struct {
 	Refused []Refusal
-	// Ran are the paths of the files that execve(2) executed, of which the first is the program.
+	// Ran are the paths of the files that execve(2) executed after the program itself.
 	Ran []string
 	// Made are the system calls about containers that succeeded, with their arguments.
 	Made []string
@@ -80,7 +80,8 @@ func looksInVain(name string, call inject.Call) bool {
 
 // observe runs the program once more as the line of the script did, in a directory like that of the
 // script, and returns what it asked of the kernel. It returns nil for a line that runs something
-// else. The script took so long: so slow is the machine now, and under ptrace(2) all takes longer.
+// else. The time that the script took tells how slow the machine is now, and under ptrace(2)
+// everything takes longer.
 func observe(ran, dir string, took time.Duration) *Conduct {
 	text := conditional.ReplaceAllString(ran, "")
 	words := Words(strings.TrimPrefix(text, "! "), func(name string) string {
