@@ -8,14 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // A spare is a root file system that one script has left as it got it, and that the next one gets:
-// to look at 400 links takes a fraction of the time in which they are made, and of the 4 MB of
-// programs in it nothing is copied. Nearly all scripts begin with a root file system, and few
-// change it.
+// 400 links are looked at in a fraction of the time in which they are made, and of the 4 MB of
+// programs nothing is copied. Nearly all scripts begin with a root file system, and few change it.
 type spare struct {
 	path  string // where it lies while no script has it
 	given []tree // those of the script that runs
@@ -37,8 +37,9 @@ type entry struct {
 	// Of a file or a link the kernel counts each change in ctime.
 	size         uint64
 	mtime, ctime unix.StatxTimestamp
-	// A directory has other times after a file in it came and went. What else may have been changed
-	// at those times is an extended attribute.
+	// A directory has other times after a file in it came and went. What else such a time may stand
+	// for is an extended attribute: these are the names. A new directory has none whose value could
+	// be another.
 	xattrs string
 }
 
@@ -54,6 +55,20 @@ func (s *spare) give(to string, make func(to string) error) error {
 	entries, err := readTree(to)
 	if err == nil {
 		s.given = append(s.given, tree{path: to, entries: entries})
+		err = waitForTick()
+	}
+	return err
+}
+
+// waitForTick waits for less than 10 ms, until the clock of the kernel, from which the times of
+// files are, has gone on. Before Linux 6.13 a file that is changed within the same tick has the same
+// times as before.
+func waitForTick() error {
+	var begin, now unix.Timespec
+	err := unix.ClockGettime(unix.CLOCK_REALTIME_COARSE, &begin)
+	for now = begin; err == nil && now == begin; {
+		time.Sleep(time.Millisecond)
+		err = unix.ClockGettime(unix.CLOCK_REALTIME_COARSE, &now)
 	}
 	return err
 }
