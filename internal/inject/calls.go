@@ -13,26 +13,26 @@ import (
 )
 
 // about is the path that a call is about, or what it asks for if it is several calls in one.
-func (p *process) about(tid int, c *Call) string {
+func (th *thread) about(tid int, c *Call) string {
 	switch c.Number {
 	case unix.SYS_CLONE, unix.SYS_PRCTL, unix.SYS_KEYCTL:
 		return fmt.Sprint(c.Args[0])
 	case unix.SYS_FCNTL, unix.SYS_FLOCK, unix.SYS_IOCTL:
-		return fmt.Sprint(p.file(c.Args[0]), " ", c.Args[1])
+		return fmt.Sprint(th.file(c.Args[0]), " ", c.Args[1])
 	case unix.SYS_MMAP:
 		return fmt.Sprint(c.Args[3])
 	case unix.SYS_PPOLL:
-		if p.hasWaited { // on a slow machine only
+		if th.hasWaited { // on a slow machine only
 			return AfterWait
 		}
 	case unix.SYS_CLOSE:
-		file := p.file(c.Args[0])
-		delete(p.files, c.Args[0])
+		file := th.file(c.Args[0])
+		delete(th.files, c.Args[0])
 		return file
 	}
 	switch {
 	case onFile[c.Number]:
-		return p.file(c.Args[0])
+		return th.file(c.Args[0])
 	case onPath[c.Number]:
 		return numbers.ReplaceAllString(readText(tid, c.Args[1]), "N")
 	}

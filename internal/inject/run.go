@@ -60,9 +60,10 @@ type Program struct {
 	Args []string // the first is the name
 	Dir  string
 	Env  []string
-	// Filter has the program take a filter of seccomp(2), which chooses the calls to stop at for a
-	// fault, and without one chooses none: so the program sees the same in all runs. If the kernel
-	// does not let it, it has none in any run, and stops at each call.
+	// Filter has the program take a filter of seccomp(2), so that it stops only at the calls that a
+	// fault is about. Without a fault it stops at each call and takes a filter all the same: so it
+	// sees the same in all runs. If the kernel refuses the filter the program has none in any run,
+	// and stops at each call.
 	Filter bool
 }
 
@@ -157,7 +158,6 @@ type process struct {
 	number, image int
 	made          map[Point]int     // how many system calls; Nth is 0
 	files         map[uint64]string // the paths of open files, as in Point.About
-	hasWaited     bool              // the last call was a wait whose time was up
 }
 
 // thread is one of a process.
@@ -166,6 +166,9 @@ type thread struct {
 	isNew bool  // it has not stopped yet
 	call  *Call // that it is in, if it is of interest
 	fails bool  // the call is to return the error of the fault
+	// hasWaited tells that its last call was a wait whose time was up. Calls of other threads are
+	// not counted: a filter does not show most of them, and Go has threads that often wait.
+	hasWaited bool
 	// falls is how often it had a signal that ends a program for what it does, since its last call.
 	falls int
 }

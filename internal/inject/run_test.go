@@ -176,3 +176,15 @@ func points(r Result) (all []Point) {
 	}
 	return all
 }
+
+// TestAfterWait tells what a thread does after a wait of its own from what it does after a wait of
+// another thread.
+func TestAfterWait(t *testing.T) {
+	p := &process{made: map[Point]int{}}
+	waiting, other := &thread{process: p}, &thread{process: p}
+	waiting.call = &Call{Point: Point{Number: unix.SYS_FUTEX}}
+	(&tracer{}).returned(0, waiting, -int64(unix.ETIMEDOUT), &Result{})
+	poll := &Call{Point: Point{Number: unix.SYS_PPOLL}}
+	require.Equal(t, AfterWait, waiting.about(0, poll))
+	require.Empty(t, other.about(0, poll))
+}
