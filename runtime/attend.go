@@ -84,9 +84,10 @@ func (h *thisHost) pass(s signals.Signal, m made, command *signals.Command) {
 // stop stops the command and the runtime until the shell has them go on. With a command that is not
 // process 1 the kernel would do that.
 func (h *thisHost) stop(s unix.Signal, m made, command *signals.Command) {
-	command.Stop()
-	for !command.HasStopped() && h.signals.Interrupted() == nil {
-		time.Sleep(time.Millisecond) // it would take a line that is meant for the shell
+	// Until it has stopped the command may read a line that is meant for the shell. CONT from
+	// somebody else may have taken the STOP back (signal(7)).
+	for command.Stop(); !command.HasStopped() && h.signals.Interrupted() == nil; command.Stop() {
+		time.Sleep(time.Millisecond)
 	}
 	m.terminal.Suspend()
 	h.signals.StopBy(s)
