@@ -54,8 +54,9 @@ func readGoProgram(file string, f *elf.File) (*goProgram, error) {
 	return p, nil
 }
 
-// mapSection has a section of a file in memory as far as it is looked at. Nobody can make the file
-// shorter while a process executes it (execve(2), ETXTBSY), and it is looked at as long.
+// mapSection maps a section of a file: only what is looked at is read. The file may become shorter
+// later, and then there is a fault where it ended. Most kernels let nobody write to a file that a
+// process executes (ETXTBSY of open(2)); but Linux 6.11 does, and so may a shared folder.
 func mapSection(file string, section *elf.Section) ([]byte, error) {
 	fd, err := unix.Open(file, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -37,7 +37,7 @@ type loaded struct {
 // knownPlace is what is known of an address.
 type knownPlace struct {
 	place   *Place
-	isProbe bool // the library of the language is there for itself
+	isProbe bool // the library of the language makes a call there for itself
 }
 
 func newPlaces() places {
@@ -70,8 +70,12 @@ func (p *places) find(th *thread, info *ptrace.SyscallInfo) (best *Place, isProb
 func (l *loaded) at(tid int, pc uint64) knownPlace {
 	k, ok := l.known[pc-l.bias]
 	if !ok {
-		k.isProbe = l.golang != nil && l.golang.functionName(pc-l.bias) == goProbe
-		k.place = l.place(tid, pc)
+		k = unlessFault(func() knownPlace {
+			return knownPlace{
+				place:   l.place(tid, pc),
+				isProbe: l.golang != nil && l.golang.functionName(pc-l.bias) == goProbe,
+			}
+		})
 		l.known[pc-l.bias] = k
 	}
 	return k
@@ -147,7 +151,7 @@ type program struct {
 }
 
 // readProgram reads the tables of a file. A program without any is nil, and so is a file that
-// becomes shorter before a process executes it: see mapSection.
+// becomes shorter meanwhile: see mapSection.
 func readProgram(file string) *program {
 	f, err := elf.Open(file)
 	if err != nil {
@@ -157,14 +161,13 @@ func readProgram(file string) *program {
 	return unlessFault(func() *program { return readTables(file, f) })
 }
 
-// unlessFault is nil if what is read is memory that is not there.
-func unlessFault(read func() *program) (p *program) {
+// unlessFault returns what read does, or nothing if it reads memory that is no longer there.
+func unlessFault[T any](read func() T) T {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		switch problem := recover().(type) {
 		case nil:
 		case interface{ Addr() uintptr }: // the address of a fault
-			p = nil
 		default:
 			panic(problem)
 		}
