@@ -6,6 +6,7 @@ import (
 	"debug/dwarf"
 	"debug/elf"
 	"errors"
+	"maps"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -31,7 +32,6 @@ type loaded struct {
 	*program
 	bias       uint64 // what is added to the addresses in the file
 	start, end uint64 // of its instructions in memory
-	memory     []byte // for a part of a stack
 }
 
 // knownPlace is what is known of an address.
@@ -109,6 +109,11 @@ func (p *places) load(process *process) *loaded {
 	return l
 }
 
+// forget forgets the programs of a process that has ended. Another one may get its number.
+func (p *places) forget(pid int) {
+	maps.DeleteFunc(p.current, func(key [2]int, _ *loaded) bool { return key[0] == pid })
+}
+
 // readAhead reads the program of the command beside the command, which need not wait for it then.
 func (p *places) readAhead(path string) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a FIFO would wait
@@ -148,6 +153,7 @@ type program struct {
 	functions []elf.Symbol
 	// known are the places that were found, by address: most stacks begin and end alike.
 	known map[uint64]knownPlace
+	stack []byte // room for a part of one
 }
 
 // readProgram reads the tables of a file. A program without any is nil, and so is a file that
@@ -295,11 +301,11 @@ type stack struct {
 
 func (l *loaded) readStack(tid int, start uint64) *stack {
 	const most = 8192
-	if l.memory == nil {
-		l.memory = make([]byte, most)
+	if l.stack == nil {
+		l.stack = make([]byte, most)
 	}
-	n := ptrace.ReadInto(l.memory, tid, start)
-	return &stack{tid: tid, start: start, top: l.memory[:n]}
+	n := ptrace.ReadInto(l.stack, tid, start)
+	return &stack{tid: tid, start: start, top: l.stack[:n]}
 }
 
 // word is what the thread has at an address, on its stack or elsewhere.

@@ -486,6 +486,7 @@ func (t *tracer) append(step Step) {
 func (t *tracer) ended(tid int, status unix.WaitStatus) {
 	th := t.threads[tid]
 	t.removeThread(tid)
+	t.places.forget(tid)
 	t.adopt()
 	if th == nil || tid != th.process.pid || th.process.isProbe {
 		return
