@@ -189,13 +189,16 @@ func TestTooLong(t *testing.T) {
 	assert.ErrorContains(t, err, "at most 10000 are compared")
 }
 
-// TestRestrictions tells what a mount does not forbid, and not how the call does its work.
+// TestRestrictions tells what a mount does not forbid, and not how the call does its work, nor what
+// the kernel ignores.
 func TestRestrictions(t *testing.T) {
+	const same = "both do the same in the same order"
 	for _, test := range []struct {
 		mine, ours string
 		want       string
 	}{
-		{"MS_NOSUID", "MS_NOSUID|MS_RELATIME|MS_SILENT", "both do the same in the same order"},
+		{"MS_NOSUID", "MS_NOSUID|MS_RELATIME|MS_SILENT", same},
+		{"MS_BIND|MS_REC", "MS_NOSUID|MS_BIND|MS_REC", same},
 		{"", "MS_NOSUID", `yours lacks nosuid in "mount proc /proc"; ours has it`},
 		{
 			"MS_NODEV", "MS_RDONLY|MS_NOSUID|MS_NODEV|MS_NOEXEC",
@@ -209,6 +212,10 @@ func TestRestrictions(t *testing.T) {
 			"MS_NOEXEC", "MS_NOSUID|MS_NODEV",
 			`yours lacks nosuid and nodev in "mount proc /proc", and ours noexec`,
 		},
+		{
+			"MS_NOSUID|MS_REMOUNT|MS_BIND", "MS_REMOUNT|MS_BIND",
+			`ours lacks nosuid in "mount proc /proc"; yours has it`,
+		},
 	} {
 		t.Run(test.want, func(t *testing.T) {
 			mine, ours := recording(t, "mount proc /proc"), recording(t, "mount proc /proc")
@@ -218,8 +225,13 @@ func TestRestrictions(t *testing.T) {
 			c, err := Compare(mine, ours)
 			require.NoError(t, err)
 			assert.Equal(t, []string{test.want}, c.Sentences)
-			assert.Equal(t, test.want != "both do the same in the same order",
-				c.Rows[last].Apart)
+			assert.Equal(t, test.want != same, c.Rows[last].Apart)
+
+			// What is taken away is no restriction.
+			mine.Steps[last].Args[0].Name, ours.Steps[last].Args[0].Name = "clear", "clear"
+			c, err = Compare(mine, ours)
+			require.NoError(t, err)
+			assert.Equal(t, []string{same}, c.Sentences)
 		})
 	}
 }

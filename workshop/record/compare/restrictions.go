@@ -9,16 +9,21 @@ import (
 )
 
 // restrictions are the options that a step gives a mount and that forbid something there, by their
-// names in mount(8). Other flags say how the call does its work.
+// names in mount(8). Other flags say how the call does its work. Of a bind mount the kernel ignores
+// the options until it is remounted (mount(2)).
 func restrictions(step record.Step) (names []string) {
 	for _, arg := range step.Args {
+		all := strings.Split(arg.Value, "|")
+		isBind := slices.Contains(all, "MS_BIND") && !slices.Contains(all, "MS_REMOUNT")
+		if isBind || arg.Name == "clear" { // of mount_setattr(2)
+			continue
+		}
 		for _, r := range []struct{ flag, name string }{
 			{"RDONLY", "ro"},
 			{"NOSUID", "nosuid"},
 			{"NODEV", "nodev"},
 			{"NOEXEC", "noexec"},
 		} {
-			all := strings.Split(arg.Value, "|")
 			if slices.Contains(all, "MS_"+r.flag) || slices.Contains(all, "MOUNT_ATTR_"+r.flag) {
 				names = append(names, r.name)
 			}
