@@ -440,6 +440,7 @@ func (h *host) readCgroup(name string) *Cgroup {
 	}
 	text, err := readFile(filepath.Join(dir, "cgroup.procs"))
 	if err != nil {
+		delete(h.files, dir) // another one may get its name, and have others
 		return nil
 	}
 	group := &Cgroup{Files: map[string]string{}}

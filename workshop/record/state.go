@@ -103,6 +103,9 @@ func (t *tracer) lookAfter(c *call) {
 		t.refreshInterfaces()
 	}
 	if looks&lookCgroups != 0 {
+		if c.about == "cgroup.subtree_control" {
+			clear(t.host.files) // the control groups below have others now
+		}
 		t.madeCgroup(c)
 	}
 	if looks&lookCgroups != 0 || c.kind.number == unix.SYS_EXECVE || c.other != nil {

@@ -217,3 +217,35 @@ func TestShortProgram(t *testing.T) {
 	require.NoError(t, os.Truncate(name, 0))
 	require.Equal(t, knownPlace{}, l.at(os.Getpid(), l.golang.text))
 }
+
+// TestFilesOfCgroup sees the files that a control group gets later, with controllers that are
+// passed on to it, and those of another one with the same name.
+func TestFilesOfCgroup(t *testing.T) {
+	dir := t.TempDir()
+	group := filepath.Join(dir, "a")
+	tr := newTracer(Options{})
+	tr.host = host{cgroups: []hierarchy{{point: dir, root: "/"}}, files: map[string][]string{}}
+	tr.state.Cgroups = map[string]*Cgroup{}
+	tr.changes = &Changes{}
+	after := func(about string, files ...string) {
+		for _, name := range files {
+			require.NoError(t, os.WriteFile(filepath.Join(group, name), []byte("1\n"), 0o644))
+		}
+		tr.lookAfter(&call{
+			kind: &callKind{looks: lookCgroups}, about: about,
+			thread: &thread{process: &process{}},
+		})
+	}
+	require.NoError(t, os.Mkdir(group, 0o755))
+	after(group, "cgroup.procs")
+	require.Empty(t, tr.state.Cgroups[":/a"].Files)
+	after("cgroup.subtree_control", "pids.max")
+	require.Equal(t, map[string]string{"pids.max": "1"}, tr.state.Cgroups[":/a"].Files)
+
+	require.NoError(t, os.RemoveAll(group))
+	after(group)
+	require.Empty(t, tr.state.Cgroups)
+	require.NoError(t, os.Mkdir(group, 0o755))
+	after(group, "cgroup.procs", "memory.max")
+	require.Equal(t, map[string]string{"memory.max": "1"}, tr.state.Cgroups[":/a"].Files)
+}
