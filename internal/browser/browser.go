@@ -86,7 +86,9 @@ func Start(t testing.TB) *Browser {
 	quiet := func(string, ...any) {}
 	ctx, cancel := chromedp.NewContext(ctx, chromedp.WithLogf(quiet), chromedp.WithErrorf(quiet))
 	t.Cleanup(func() {
-		_ = chromedp.Cancel(ctx) // asks it to end; one that does not is killed
+		limited, done := context.WithTimeout(ctx, patience)
+		_ = chromedp.Cancel(limited) // asks it to end; one that does not in time is killed
+		done()
 		cancel()
 	})
 	if err := chromedp.Do(ctx); err != nil {
