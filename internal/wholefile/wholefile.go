@@ -33,8 +33,10 @@ func put(name string, mode os.FileMode, write, writeOther func(*os.File) error) 
 		}
 		return errors.Join(writeOther(f), f.Close())
 	}
+	// Its name is one that nobody else has: what a killed writer has left is in nobody's way.
+	next := filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+"."+rand.Text()+".new")
 	path := (*os.PathError)(nil)
-	if err := replace(name, mode, write); errors.As(err, &path) {
+	if err := replace(name, next, mode, write); errors.As(err, &path) && path.Path == next {
 		// Nobody has asked for the file that is to replace the other.
 		return &os.PathError{Op: "write", Path: name, Err: path.Err}
 	} else if err != nil {
@@ -43,10 +45,8 @@ func put(name string, mode os.FileMode, write, writeOther func(*os.File) error) 
 	return nil
 }
 
-// replace writes a new file beside the one that it replaces. Its name is one that nobody else has:
-// what a killed writer has left is in nobody's way.
-func replace(name string, mode os.FileMode, write func(*os.File) error) error {
-	next := filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+"."+rand.Text()+".new")
+// replace writes a new file beside the one that it replaces.
+func replace(name, next string, mode os.FileMode, write func(*os.File) error) error {
 	f, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err

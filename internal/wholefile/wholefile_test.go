@@ -36,6 +36,13 @@ func testWrite(
 	require.NoError(t, err)
 	require.Equal(t, "two", string(got))
 
+	// The file that could not be read is told, and not the one to write.
+	err = write(file, 0o644, func(*os.File) error {
+		_, err := os.Open(filepath.Join(dir, "missing"))
+		return err
+	})
+	require.ErrorContains(t, err, "open "+dir+"/missing: no such file")
+
 	// While another one is written. A name that both had would be in the way of one of them.
 	require.NoError(t, write(file, 0o644, func(f *os.File) error {
 		return errors.Join(write(file, 0o644, put("inner", nil)), put("outer", nil)(f))
