@@ -11,7 +11,8 @@ import (
 	"container.example/workshop/internal/ptrace"
 )
 
-// numbers are the calls that have to be seen to find the point of a fault, which may be nil.
+// numbers are those of the calls that have to be seen to find the point of a fault. The fault may
+// be nil.
 func (f *Fault) numbers() []int {
 	if f == nil {
 		return nil
@@ -37,7 +38,7 @@ func (f *Fault) numbers() []int {
 	return slices.Compact(all)
 }
 
-// newFilter is a filter that stops a thread at the calls of these numbers (seccomp(2)).
+// newFilter is a filter of seccomp(2) that stops a thread at the calls with these numbers.
 func newFilter(numbers []int) []unix.SockFilter {
 	const (
 		load        = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
@@ -54,9 +55,9 @@ func newFilter(numbers []int) []unix.SockFilter {
 	return append(filter, unix.SockFilter{Code: end, K: unix.SECCOMP_RET_ALLOW})
 }
 
-// installFilter has a program that is about to begin take a filter: it makes a call of ours in the
+// installFilter has a program that is about to begin take a filter: it makes a call of ours in
 // place of its first one, and then its own. It returns false if the kernel refuses: an ordinary
-// user may take a filter only by giving up what set-user-ID programs such as newuidmap(1) are for.
+// user may take a filter only by giving up the privileges that programs such as newuidmap(1) have.
 func installFilter(program int, filter []unix.SockFilter) bool {
 	if toCall(program) != nil {
 		return false
@@ -77,7 +78,7 @@ func installFilter(program int, filter []unix.SockFilter) bool {
 	return err == nil && info.Op == ptrace.SyscallInfoExit && info.Data[0] == 0
 }
 
-// toCall lets a program go on until it begins its call or ends it.
+// toCall lets a program go on until it begins a call or ends the one that it is in.
 func toCall(program int) error {
 	var status unix.WaitStatus
 	if err := ptrace.Syscall(program, 0); err != nil {
@@ -92,7 +93,7 @@ func toCall(program int) error {
 	return nil
 }
 
-// writeFilter writes struct sock_fprog and the filter to memory of a program that nobody uses yet,
+// writeFilter writes struct sock_fprog and the filter to memory that a program does not use yet,
 // below its stack. It returns the address.
 func writeFilter(program int, stack uint64, filter []unix.SockFilter) (at uint64, err error) {
 	const below, headSize, alignment = 4096, 16, 16

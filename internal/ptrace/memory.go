@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// PageSize is the least of all architectures: what is read in one go does not cross it.
+// PageSize is the smallest of all architectures: memory within one page is there or is not.
 const PageSize = 4096
 
 // ReadMemory reads what a thread has at an address: fewer bytes if there are no more.
@@ -18,14 +18,14 @@ func ReadMemory(tid int, address uint64, size int) []byte {
 	return data[:ReadInto(data, tid, address)]
 }
 
-// ReadInto is ReadMemory into memory that is there. It returns how many bytes there were.
+// ReadInto is ReadMemory with room for the result. It returns how many bytes there were.
 func ReadInto(data []byte, tid int, address uint64) int {
 	if len(data) == 0 {
 		return 0
 	}
 	local := unix.Iovec{Base: &data[0]}
 	local.SetLen(len(data))
-	// The kernel reads whole parts: those up to the first page that is not there.
+	// The kernel reads whole parts, up to the first one that is not there (process_vm_readv(2)).
 	var parts []unix.RemoteIovec
 	for done := 0; done < len(data); {
 		at := address + uint64(done)

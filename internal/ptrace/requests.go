@@ -25,7 +25,7 @@ const (
 	SyscallInfoSeccomp = 3
 )
 
-// GetSyscallInfo says why a thread has stopped that stopped at a system call.
+// GetSyscallInfo returns the system call that a thread has stopped at.
 func GetSyscallInfo(tid int) (i SyscallInfo, err error) {
 	err = request(unix.PTRACE_GET_SYSCALL_INFO, tid, unsafe.Sizeof(i), unsafe.Pointer(&i))
 	return i, err
@@ -45,7 +45,7 @@ func Syscall(tid int, signal unix.Signal) error {
 	return requestNumber(unix.PTRACE_SYSCALL, tid, int(signal))
 }
 
-// Listen leaves a thread stopped whose process was stopped by a signal, until SIGCONT comes.
+// Listen leaves a thread of a stopped process where it is, until SIGCONT comes.
 func Listen(tid int) error { return requestNumber(unix.PTRACE_LISTEN, tid, 0) }
 
 // GetRegs reads the registers of a thread.
@@ -61,7 +61,7 @@ func SetRegs(tid int, registers *unix.PtraceRegs) error {
 	return request(unix.PTRACE_SETREGSET, tid, unix.NT_PRSTATUS, unsafe.Pointer(&vector))
 }
 
-// vectorOf is where the requests for sets of registers find one.
+// vectorOf tells the requests for sets of registers where the set is.
 func vectorOf[T any](set *T) unix.Iovec {
 	return unix.Iovec{
 		Base: (*byte)(unsafe.Pointer(set)),

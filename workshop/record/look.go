@@ -266,7 +266,7 @@ func (l mountLines) read(p *process) []Mount {
 	return mounts
 }
 
-// learn takes on the lines that are new.
+// learn parses the lines that are new.
 func (l mountLines) learn(text []byte) error {
 	var lines []string
 	for line := range bytes.Lines(text) {

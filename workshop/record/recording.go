@@ -32,7 +32,7 @@ type Machine struct {
 	Kernel  string `json:"kernel"`  // release, as of uname(2)
 	Arch    string `json:"arch"`    // GOARCH
 	UID     int    `json:"uid"`     // who recorded
-	Cgroups string `json:"cgroups"` // "v1", "v2" or "hybrid"
+	Cgroups string `json:"cgroups"` // "v1", "v2" or "hybrid"; "" if there are none
 }
 
 // Step is one thing that happened, and what it changed.

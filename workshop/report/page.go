@@ -118,7 +118,7 @@ func Collect(files []string) (*Page, error) {
 	return p, nil
 }
 
-// shorten cuts a name that is longer than names are: it may be on the page a hundred times.
+// shorten cuts a name that is longer than any real one: it may be on the page a hundred times.
 func shorten(name string) string {
 	const longest = 60
 	characters := []rune(name)

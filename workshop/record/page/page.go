@@ -36,8 +36,7 @@ func Write(w io.Writer, r *record.Recording) error {
 	})
 }
 
-// Prepare does all of Write that is done once, for whoever has time for it before the recording is
-// there.
+// Prepare does the part of Write that is done only once, as long as there is no recording yet.
 func Prepare() { _ = Write(io.Discard, &record.Recording{}) } // never fails
 
 // WriteCompare writes the page of a comparison.
@@ -115,8 +114,8 @@ func put(w io.Writer, text string) error {
 	return err
 }
 
-// parted writes a long text, which comes at once, in parts. WebKit takes minutes to read an element
-// of some ten megabytes, and no time for as much in many elements.
+// parted writes a long text in parts; it gets all of it at once. WebKit takes minutes to read one
+// element of some ten megabytes, and no time for as much in many elements.
 type parted struct{ w io.Writer }
 
 func (p parted) Write(text []byte) (written int, err error) {

@@ -270,7 +270,7 @@ function argumentList(step) {
 	return rows.length > 0 && h("dl", {class: "arguments"}, rows);
 }
 
-// makerOf shows the command of the process, where no line is known: of a script it says as much.
+// makerOf shows the command of the process, where no line is known. For a script that says as much.
 function makerOf(recording, step, process) {
 	const command = commandOf(process);
 	if (!command) return null;
