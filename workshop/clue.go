@@ -890,9 +890,9 @@ func notStarted(e harness.Event) string {
 }
 
 // otherCommand is the file that a program executed in the place of the command, or nothing. The
-// first file may be an interpreter, which env(1) has found; and a script runs tools. So it has to be
-// the only file, the last one, and executed after the program started its second copy or changed its
-// root.
+// first file may be an interpreter, which env(1) has found; and a script runs tools. So it has to
+// be the only file, the last one, and executed after the program started its second copy or changed
+// its root.
 func otherCommand(e harness.Event) string {
 	ofSetup := func(file string) bool {
 		return setupRE.MatchString(file) || filepath.Base(file) == "container" // the program itself

@@ -773,7 +773,7 @@ func TestOrigin(t *testing.T) {
 		isWhy          bool
 	}{
 		{
-			harness.Refusal{Call: "mount", Errno: "EPERM", Text: `mount(0, "/mnt/a", "tmpfs", 0x0)`},
+			harness.Refusal{Call: "mount", Errno: "EPERM", Text: `mount(0, "/mnt/a", "tmpfs", 0)`},
 			harness.Refusal{Call: "umount2", Errno: "EINVAL", Text: `umount2("/mnt/a", 0x0)`},
 			true,
 		},

@@ -72,8 +72,8 @@ func isWanted(run, test string) bool {
 	})
 }
 
-// splitPattern takes a pattern apart as package testing does: where the separator is not in brackets
-// or parentheses.
+// splitPattern takes a pattern apart as package testing does: where the separator is neither in
+// brackets nor in parentheses.
 func splitPattern(pattern string, separator byte) (parts []string) {
 	begin, brackets, parentheses := 0, 0, 0
 	for i := 0; i < len(pattern); i++ {

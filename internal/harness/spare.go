@@ -61,8 +61,8 @@ func (s *spare) give(to string, make func(to string) error) error {
 }
 
 // waitForTick waits for less than 10 ms, until the clock of the kernel, from which the times of
-// files are, has gone on. Before Linux 6.13 a file that is changed within the same tick has the same
-// times as before.
+// files are, has gone on. Before Linux 6.13 a file that is changed within the same tick has the
+// same times as before.
 func waitForTick() error {
 	var begin, now unix.Timespec
 	err := unix.ClockGettime(unix.CLOCK_REALTIME_COARSE, &begin)
