@@ -66,12 +66,13 @@ func AsNobody(t *testing.T) bool {
 // again is this program, which runs the test alone.
 func again(t *testing.T) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
-	// The report is told by the test that waits, which may write there.
+	// The test that waits writes the report: it is allowed to.
 	cmd.Env = append(os.Environ(), env+"="+t.Name(), skip.ReportEnv+"=")
 	return cmd
 }
 
-// run has the other test decide this one: a refusal to start it skips it.
+// run starts the test once more, and that decides. If the kernel refuses to start it with one of
+// these errors, the test is skipped.
 func run(t *testing.T, cmd *exec.Cmd, why string, refused ...error) {
 	t.Helper()
 	said, err := cmd.CombinedOutput()

@@ -1,5 +1,5 @@
-// Package skip lets a test be skipped, and never quietly: what is missing is said in the report
-// that the scripts have as well.
+// Package skip skips tests, and never quietly: what is missing is in the report, as it is for
+// scripts.
 package skip
 
 import (
@@ -7,13 +7,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
 // ReportEnv names the file of the report: a line for each test, with its directory.
 const ReportEnv = "WORKSHOP_REPORT"
 
-// Lacking skips a test for what the machine or its user lacks, and nobody can install.
+// Lacking skips a test for something that the machine or its user lacks, and that cannot be
+// installed.
 func Lacking(t testing.TB, why string) {
 	t.Helper()
 	if err := report(t.Name(), why); err != nil {
@@ -22,8 +24,8 @@ func Lacking(t testing.TB, why string) {
 	t.Skip(why)
 }
 
-// Missing skips a test for what can be installed. With CI=true all of that is there, and the test
-// fails.
+// Missing skips a test for something that can be installed. With CI=true the test fails: all of
+// that has to be there.
 func Missing(t testing.TB, why string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
@@ -32,7 +34,8 @@ func Missing(t testing.TB, why string) {
 	Lacking(t, why)
 }
 
-// Tool is the path of a program that a test runs, of the package of Debian.
+// Tool is the path of a program that a test runs. Without it the test is skipped, and names the
+// package of Debian that has it.
 func Tool(t testing.TB, name, debian string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -56,6 +59,8 @@ func report(test, why string) error {
 		return err
 	}
 	defer f.Close()
+	// What a program said may have several lines, and the report has one for each test.
+	why = strings.Join(strings.Fields(why), " ")
 	_, err = fmt.Fprintln(f, filepath.Base(dir), test, "skipped", why)
 	return err
 }

@@ -25,6 +25,10 @@ func TestSkip(t *testing.T) {
 			said: "skip needs root", written: line + "needs root\n",
 		},
 		{
+			name: "several lines", act: func(t testing.TB) { Lacking(t, "unshare:\nnone\n") },
+			said: "skip unshare:\nnone\n", written: line + "unshare: none\n",
+		},
+		{
 			name: "missing", act: func(t testing.TB) { Tool(t, "no-such-tool", "some") },
 			said:    "skip asks for no-such-tool (apt-get install some)",
 			written: line + "asks for no-such-tool (apt-get install some)\n",
