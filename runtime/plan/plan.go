@@ -439,6 +439,7 @@ func (p *Plan) telling(i int) int {
 }
 
 //go:nosplit
+//go:norace
 func (c *call) allows(errno uint32) bool {
 	return errno == uint32(c.allowed[0]) || errno == uint32(c.allowed[1]) ||
 		errno == uint32(c.allowed[2])
