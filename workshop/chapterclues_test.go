@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -15,7 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"container.example/workshop/internal/harness"
-	"container.example/workshop/internal/skip"
 )
 
 // A chapterWord is a program with a fault, and what it is told.
@@ -402,17 +400,7 @@ var chapterWords = []chapterWord{
 
 // TestChapterWords lets programs with one fault in a chapter be told of it.
 func TestChapterWords(t *testing.T) {
-	harness.NeedsGo(t)
-	if os.Geteuid() != 0 {
-		skip.Lacking(t, "asks for root: the scripts of these chapters do")
-	}
-	root, err := moduleRoot()
-	require.NoError(t, err)
-	course, err := readCourse(root)
-	require.NoError(t, err)
-	host, err := harness.NewHost(root)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, host.Close()) }()
+	course, host := checkHere(t, "asks for root: the scripts of these chapters do")
 	var build func() (dir string, err error)
 	const atOnce = 8 // programs that are compiled when the first of them is needed
 	for i, c := range chapterWords {
@@ -437,15 +425,7 @@ func TestChapterWords(t *testing.T) {
 			}
 			scripts := (&checker{course: course}).inOrder(l, s)
 			failed := firstFailureOf(t, host, filepath.Join(dir, chapterProgram(i%atOnce)), scripts)
-			require.NotNil(t, failed)
-			text := inRows(t, *failed)
-			require.Equal(t, c.about, headline(root, *failed).ID(), text)
-			for _, words := range c.says {
-				require.Contains(t, text, words)
-			}
-			for _, words := range c.not {
-				require.NotContains(t, text, words)
-			}
+			requireTold(t, failed, c.about, c.says, c.not)
 		})
 	}
 }

@@ -715,9 +715,30 @@ func main() {
 
 // TestFirstWords lets programs with one fault be told of it.
 func TestFirstWords(t *testing.T) {
+	course, host := checkHere(t, "asks for root: some of the programs change their root")
+	for _, c := range firstWords {
+		t.Run(c.name, func(t *testing.T) {
+			if strings.Contains(c.program, "python3") {
+				skip.Tool(t, "python3", "python3")
+			}
+			scripts, err := harness.Scripts(course.root, c.step)
+			require.NoError(t, err)
+			if c.passed {
+				scripts = inOrderOf(t, course, c.step)
+			}
+			failed := firstFailureOf(t, host, makeProgram(t, c.program), scripts)
+			requireTold(t, failed, c.about, c.says, c.not)
+		})
+	}
+}
+
+// checkHere returns what a test of programs needs, which run on a throw-away host. It skips the test
+// for an ordinary user.
+func checkHere(t *testing.T, whyRoot string) (*course, *harness.Host) {
+	t.Helper()
 	harness.NeedsGo(t)
 	if os.Geteuid() != 0 {
-		skip.Lacking(t, "asks for root: some of the programs change their root")
+		skip.Lacking(t, whyRoot)
 	}
 	root, err := moduleRoot()
 	require.NoError(t, err)
@@ -725,28 +746,24 @@ func TestFirstWords(t *testing.T) {
 	require.NoError(t, err)
 	host, err := harness.NewHost(root)
 	require.NoError(t, err)
-	defer func() { require.NoError(t, host.Close()) }()
-	for _, c := range firstWords {
-		t.Run(c.name, func(t *testing.T) {
-			if strings.Contains(c.program, "python3") {
-				skip.Tool(t, "python3", "python3")
-			}
-			scripts, err := harness.Scripts(root, c.step)
-			require.NoError(t, err)
-			if c.passed {
-				scripts = inOrderOf(t, course, c.step)
-			}
-			failed := firstFailureOf(t, host, makeProgram(t, c.program), scripts)
-			require.NotNil(t, failed)
-			text := inRows(t, *failed)
-			require.Equal(t, c.about, headline(root, *failed).ID(), text)
-			for _, words := range c.says {
-				require.Contains(t, text, words)
-			}
-			for _, words := range c.not {
-				require.NotContains(t, text, words)
-			}
-		})
+	t.Cleanup(func() { require.NoError(t, host.Close()) })
+	return course, host
+}
+
+// requireTold requires that a failure is told under the headline of a script, in words that have
+// some texts in them, and some not.
+func requireTold(t *testing.T, failed *harness.Event, about string, says, not []string) {
+	t.Helper()
+	require.NotNil(t, failed)
+	root, err := moduleRoot()
+	require.NoError(t, err)
+	text := inRows(t, *failed)
+	require.Equal(t, about, headline(root, *failed).ID(), text)
+	for _, words := range says {
+		require.Contains(t, text, words)
+	}
+	for _, words := range not {
+		require.NotContains(t, text, words)
 	}
 }
 

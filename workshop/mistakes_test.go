@@ -3,7 +3,6 @@
 package main
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"container.example/workshop/internal/harness"
-	"container.example/workshop/internal/skip"
 )
 
 // mistakes are changes of one line of a step, and what somebody is told first who makes them.
@@ -101,17 +99,7 @@ var mistakes = []struct {
 
 // TestMistakes makes mistakes on purpose in the steps, and looks at what is told of them.
 func TestMistakes(t *testing.T) {
-	harness.NeedsGo(t)
-	if os.Geteuid() != 0 {
-		skip.Lacking(t, "asks for root: the scripts of some of the steps do")
-	}
-	root, err := moduleRoot()
-	require.NoError(t, err)
-	course, err := readCourse(root)
-	require.NoError(t, err)
-	host, err := harness.NewHost(root)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, host.Close()) }()
+	course, host := checkHere(t, "asks for root: the scripts of some of the steps do")
 	for _, m := range mistakes {
 		t.Run(m.name, func(t *testing.T) {
 			l, err := course.find(m.lesson)
@@ -122,18 +110,10 @@ func TestMistakes(t *testing.T) {
 			require.Contains(t, right, m.old)
 			files[m.file] = []byte(strings.Replace(right, m.old, m.new, 1))
 			program := filepath.Join(t.TempDir(), "program")
-			step := filepath.Join(root, l.step)
+			step := filepath.Join(course.root, l.step)
 			require.NoError(t, harness.BuildFiles(t.Context(), program, step, files))
 			failed := firstFailureOf(t, host, program, inOrderOf(t, course, l.step))
-			require.NotNil(t, failed)
-			text := inRows(t, *failed)
-			require.Equal(t, m.about, headline(root, *failed).ID(), text)
-			for _, words := range m.says {
-				require.Contains(t, text, words)
-			}
-			for _, words := range m.not {
-				require.NotContains(t, text, words)
-			}
+			requireTold(t, failed, m.about, m.says, m.not)
 		})
 	}
 }
