@@ -41,8 +41,8 @@ var (
 	// Exception in thread "main" an.Error: text, and at Main.main(Main.java:3) below it
 	javaRE      = lazyregexp.New(`(?m)^Exception in thread "\S+" (.*)$`)
 	javaFrameRE = lazyregexp.New(`(?m)^\s+at (?:[\w.$/@]*?)\((\w+\.\w+):(\d+)\)$`)
-	// text at ./container.pl line 3.
-	perlRE      = lazyregexp.New(`(?m)^(.+) at \S+ line \d+\.$`)
+	// text at ./container.pl line 3. If it is not the end it was only a warning.
+	perlRE      = lazyregexp.New(`(?:^|\n)([^\n]+) at \S+ line \d+\.\s*$`)
 	perlFrameRE = lazyregexp.New(`(?m) at (/\S+) line (\d+)\.$`)
 )
 
@@ -63,7 +63,7 @@ var traces = []struct {
 	{bug: phpRE, text: "$1", frame: lazyregexp.New(`(?m) in (\S+?)(?::| on line )(\d+)$`)},
 	{bug: nodeRE, text: "$1", frame: nodeFrameRE},
 	{bug: javaRE, text: "$1", frame: javaFrameRE},
-	{bug: perlRE, text: "panic: $1", frame: perlFrameRE},
+	{bug: perlRE, text: "panic: $1", frame: perlFrameRE, last: true},
 }
 
 // traceOf is what panicked tells of a trace of one of these languages, or nothing.

@@ -61,6 +61,17 @@ func TestTraces(t *testing.T) {
 			want: "java.io.IOException: error=2, No such file\nat Mine.java:7",
 		},
 		{
+			name: "Perl",
+			stderr: "Use of uninitialized value $x in exec at /srv/mine.pl line 2.\n" +
+				"chroot: No such file or directory at /srv/mine.pl line 3.\n",
+			want: "panic: chroot: No such file or directory\nat /srv/mine.pl:3",
+		},
+		{
+			name: "a warning of Perl",
+			stderr: "Use of uninitialized value $x in exec at /srv/mine.pl line 2.\n" +
+				"container: it failed\n",
+		},
+		{
 			name:   "words of the program",
 			stderr: "mine: in 'rootfs': no such file (Error)\nError: it failed\n",
 		},
