@@ -77,7 +77,7 @@ func mountRefused(c cause) string {
 		switch own := c.made("CLONE_NEW" + strings.ToUpper(fs.namespace)); {
 		case fs.fstype == "mqueue" || !own && c.seen:
 			return made
-		case own:
+		case own && c.made("umount2("):
 			return inSight
 		}
 		return made + " " + inSight

@@ -86,7 +86,7 @@ func notStartable(e harness.Event) string {
 }
 
 // cannotStartRE matches what is said of a program that the kernel does not execute.
-var cannotStartRE = lazyregexp.New(`(?m)^fork/exec (\S+): (.*)$`)
+var cannotStartRE = lazyregexp.New(`(?m)^fork/exec (.+): ([^:]+)$`)
 
 // interpreterOf is what the first line of a script asks for.
 func interpreterOf(file string) (interpreter string, isScript bool) {
@@ -206,7 +206,7 @@ func procEmpty(e harness.Event) string {
 		"changed, or on /proc after that. One on /proc of the host remains outside."
 }
 
-// oldRootStays is for a container out of which a way leads by the old root, or by chroot(2).
+// oldRootStays is for a container that can be left by the old root, or by chroot(2).
 func oldRootStays(e harness.Event) string {
 	c := cause{event: e}
 	switch {
