@@ -12,7 +12,7 @@ import (
 	"container.example/workshop/internal/harness"
 )
 
-// mistakes are changes of one line of a step, and what somebody is told first who makes them.
+// mistakes are changes of one line of a step, and what the person who makes them is told first.
 var mistakes = []struct {
 	name     string
 	lesson   string

@@ -82,7 +82,8 @@ func TestTitles(t *testing.T) {
 	}
 }
 
-// A stages is the programs as they are after some chapters, compiled when the first is needed.
+// stages are the programs as they are after some chapters. All are compiled when the first is
+// needed.
 type stages struct {
 	root    string
 	letters []string
