@@ -110,12 +110,16 @@ if [ "${MKIMAGE_INSIDE-}" != yes ]; then
             echo '0 0 4294967295' >"/proc/$builder/gid_map"
             echo >"$work/go"
         fi
-        wait "$builder" && builder=''
+        status=0
+        wait "$builder" || status=$?
+        builder=''
+        return "$status"
     }
-    # A build that is interrupted ends before its tree goes: with the first process of the namespace all others do.
+    # A build that is interrupted ends before its tree goes: with the first process of the namespace all others do. Before
+    # there is one, the builder itself waits for its ids.
     # shellcheck disable=SC2317 # the trap calls it
     clean() {
-        [ -z "$builder" ] || ! pkill -KILL -P "$builder" || wait "$builder" || :
+        [ -z "$builder" ] || ! { pkill -KILL -P "$builder" || kill -KILL "$builder"; } || wait "$builder" || :
         inside rm -rf --one-file-system "$work/tree"
         rm -rf "$work"
     }
