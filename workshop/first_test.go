@@ -783,6 +783,15 @@ func TestFlagOfTool(t *testing.T) {
 	}
 }
 
+// TestNotStartable requires that the path of a program may have blanks, and that more may be said.
+func TestNotStartable(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "my program")
+	require.NoError(t, os.WriteFile(program, []byte("#! /no/such -e\n"), 0o755))
+	e := harness.Event{}
+	e.Message = "fork/exec " + program + ": no such file or directory\nunexpected command failure"
+	require.Contains(t, notStartable(e), "asks for /no/such, which is not")
+}
+
 // TestOrigin requires that only what was to be made at a path is why something is missing there.
 func TestOrigin(t *testing.T) {
 	for _, c := range []struct {

@@ -86,7 +86,7 @@ func notStartable(e harness.Event) string {
 }
 
 // cannotStartRE matches what is said of a program that the kernel does not execute.
-var cannotStartRE = lazyregexp.New(`(?m)^fork/exec (.+): ([^:]+)$`)
+var cannotStartRE = lazyregexp.New(`(?m)^fork/exec (.+): ([^:\n]+)$`)
 
 // interpreterOf is what the first line of a script asks for.
 func interpreterOf(file string) (interpreter string, isScript bool) {
