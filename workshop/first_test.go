@@ -732,8 +732,8 @@ func TestFirstWords(t *testing.T) {
 	}
 }
 
-// checkHere returns what a test of programs needs, which run on a throw-away host. It skips the test
-// for an ordinary user.
+// checkHere returns what a test of programs needs, which run on a throw-away host. It skips the
+// test for an ordinary user.
 func checkHere(t *testing.T, whyRoot string) (*course, *harness.Host) {
 	t.Helper()
 	harness.NeedsGo(t)
