@@ -821,7 +821,7 @@ func TestKeepIsForTheSameImage(t *testing.T) {
 // With other ids what was kept would be somebody else's: it is not for this container.
 func TestKeepIsForTheSameIDs(t *testing.T) {
 	if !canGiveAway() {
-		skip.Lacking(t, "only root has more than its own ids")
+		skip.Lacking(t, "asks for root, who has more than its own ids")
 	}
 	dir := filepath.Join(t.TempDir(), "kept")
 	require.NoError(t, TakeKept(keeping(dir)))

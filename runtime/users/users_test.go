@@ -548,7 +548,7 @@ func TestWriteMaps(t *testing.T) {
 // Root may map any, and then groups can be dropped.
 func TestWriteMapsOfRoot(t *testing.T) {
 	if os.Geteuid() != 0 || hasDeny() {
-		skip.Lacking(t, "not root")
+		skip.Lacking(t, "asks for root, who may map any ids")
 	}
 	pid := sleeping(t)
 	other := config.IDMap{{Outside: 200000, Size: 10}}
