@@ -1,6 +1,7 @@
 #!/bin/sh
 # What ran where: report.sh NAME=FILE... prints a table of scripts and environments out of what WORKSHOP_REPORT
-# collected in each, with the reasons of what was skipped, and fails if a script ran nowhere.
+# collected in each, with the reasons of what was skipped, and fails if a script ran nowhere. A test of Go has a line only
+# where it was skipped.
 set -eu
 [ $# -gt 0 ] || {
     echo 'usage: report.sh NAME=FILE...' >&2
@@ -47,6 +48,9 @@ done | awk -F '\t' '
             print line (text == "" ? "" : " (" text ")") | sort
         }
         close(sort)
-        for (script in scripts) if (!(script in ran)) { print script ": ran nowhere"; bad = 1 }
+        for (script in scripts) if (!(script in ran) && script !~ /^Test/) {
+            print script ": ran nowhere"
+            bad = 1
+        }
         exit bad
     }'
