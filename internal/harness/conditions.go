@@ -105,22 +105,11 @@ var conditions = map[string]func() (missing string){
 	// user.overlay.opaque (overlayfs.rst). Its upper layer is on a tmpfs, which has such attributes
 	// since Linux 6.6.
 	"opaque": func() string {
-		switch err := tryTmpfs(mark); {
-		case errors.Is(err, unix.EOPNOTSUPP):
-			return "a tmpfs has no attributes user.* before Linux 6.6"
-		case err != nil:
-			return "an attribute of a tmpfs: " + err.Error()
-		}
-		return ""
+		return lackOfTmpfs(mark, unix.EOPNOTSUPP,
+			"a tmpfs has no attributes user.* before Linux 6.6")
 	},
 	"idmap": func() string {
-		switch err := tryTmpfs(idmap); {
-		case errors.Is(err, unix.EINVAL):
-			return "a tmpfs has no idmapped mounts before Linux 6.3"
-		case err != nil:
-			return "an idmapped mount of a tmpfs: " + err.Error()
-		}
-		return ""
+		return lackOfTmpfs(idmap, unix.EINVAL, "a tmpfs has no idmapped mounts before Linux 6.3")
 	},
 	// A file system of Btrfs in a file, which a loop device makes a disk of (losetup(8)).
 	"btrfs": func() string {
@@ -157,6 +146,17 @@ var conditions = map[string]func() (missing string){
 		}
 		return ""
 	},
+}
+
+// lackOfTmpfs says what a tmpfs lacks: why, if what is tried with it fails with the error of that.
+func lackOfTmpfs(try func(mount int) error, lacks error, why string) string {
+	switch err := tryTmpfs(try); {
+	case errors.Is(err, lacks):
+		return why
+	case err != nil:
+		return "a tmpfs to try: " + err.Error()
+	}
+	return ""
 }
 
 // tryTmpfs makes a tmpfs, without attaching it anywhere, and tries something with it.
