@@ -340,10 +340,11 @@ P
     dd if="$work/efi" of="$1" bs=1M seek=$((efi_start / 2048)) conv=notrunc,sparse status=none
 }
 
-# pack DIR FILE: a directory as a compressed archive, the same for the same content.
+# pack DIR FILE: a directory as a compressed archive, the same for the same content. tar starts gzip itself: the status of a
+# pipe would be gzip's alone.
 pack() {
     tar -C "$1" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --clamp-mtime --owner=0 --group=0 --numeric-owner \
-        --format=gnu -cf - . | gzip -n >"$2"
+        --format=gnu -I 'gzip -n' -cf "$2" .
 }
 
 # wanted KIND...: whether one of these is.
@@ -359,8 +360,7 @@ if wanted wsl; then
     tar -C "$tree" --sort=name --numeric-owner --xattrs --xattrs-include='*' --format=pax \
         --pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime \
         --exclude='./boot/*' --exclude='./usr/lib/modules/*' --exclude=./vmlinuz'*' --exclude=./initrd.img'*' \
-        --exclude=./etc/fstab --exclude=./etc/resolv.conf -cf - . |
-        gzip -n >"$work/out/workshop-wsl-$arch.tar.gz"
+        --exclude=./etc/fstab --exclude=./etc/resolv.conf -I 'gzip -n' -cf "$work/out/workshop-wsl-$arch.tar.gz" .
 fi
 
 if wanted disk; then

@@ -98,7 +98,8 @@ Where the machine itself is missing something, `scripts/provision.sh` makes a De
 R
 echo 'offline.sh: pages' >&2
 mkdir "$dir/pages"
-git archive HEAD | tar -x -C "$dir/pages"
+git archive -o "$work/pages.tar" HEAD
+tar -x -C "$dir/pages" -f "$work/pages.tar"
 go run ./internal/pages "$dir"
 (cd "$dir" && find . -type f ! -name SHA256SUMS -print0 | LC_ALL=C sort -z | xargs -0 sha256sum >"$work/sums" && mv "$work/sums" SHA256SUMS)
 du -sh "$dir"

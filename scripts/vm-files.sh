@@ -99,8 +99,9 @@ unpack_packages() {
     (cd "$1" && mkdir -p usr/bin usr/sbin usr/lib usr/lib64 dev proc sys run tmp root home/user etc workshop var/tmp mnt)
     for dir in bin sbin lib lib64; do ln -s "usr/$dir" "$1/$dir"; done
     for deb in "$work"/debs/*.deb; do
-        dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$1" --keep-directory-symlink --no-same-owner --no-same-permissions \
-            --exclude='./usr/share/doc/*' --exclude='./usr/share/man/*' --exclude='./usr/share/locale/*'
+        dpkg-deb --fsys-tarfile "$deb" >"$work/tar"
+        tar -x -C "$1" --keep-directory-symlink --no-same-owner --no-same-permissions --exclude='./usr/share/doc/*' \
+            --exclude='./usr/share/man/*' --exclude='./usr/share/locale/*' -f "$work/tar"
     done
     rm -rf "$work/debs"
 }

@@ -134,7 +134,8 @@ $b mount --move /dev /new/dev
 exec $b switch_root /new /workshop/scripts/vm-init.sh
 I
 chmod 755 "$i/init"
-(cd "$i" && find . | cpio -o -H newc -R 0:0 --quiet | gzip -1) >"$work/initrd"
+(cd "$i" && find . | cpio -o -H newc -R 0:0 --quiet -O "$work/cpio")
+gzip -1 <"$work/cpio" >"$work/initrd"
 
 # The tests are compiled by go test itself, which hands each to a program that keeps it for later. So all its flags
 # mean what they always do.
@@ -190,7 +191,9 @@ if [ -n "${CONTAINER-}" ]; then
         cp "$mine" "$KEEP/container"
     fi || die "CONTAINER $CONTAINER: not a program"
 fi
-tar -c --exclude=./.git --exclude=./rootfs . | tar -x -C "$payload" --no-same-owner
+# 1: a file changed meanwhile, such as a program that somebody compiles.
+tar -c --exclude=./.git --exclude=./rootfs -f "$work/sources.tar" . || [ $? -eq 1 ] || die 'tar: not all could be read'
+tar -x -C "$payload" --no-same-owner -f "$work/sources.tar"
 
 # What emulation makes dear: protections of the kernel that a machine of a few minutes does not need, and addresses
 # that differ from one process to the next, so that the same code is translated again. And a test of the timer that an
