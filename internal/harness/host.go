@@ -95,10 +95,27 @@ func runHost() (status int, err error) {
 
 // makeDir makes the directory of a throw-away host.
 func makeDir() (dir string, err error) {
-	if dir, err = os.MkdirTemp("", "container-test-"); err != nil {
+	if dir, err = os.MkdirTemp(baseDir(), "container-test-"); err != nil {
 		return "", err
 	}
 	return dir, errors.Join(os.Chmod(dir, 0o755), os.Mkdir(filepath.Join(dir, "work"), 0o755))
+}
+
+// baseDir is where the directory of a host is made: that of temporary files, which many machines
+// have on a tmpfs. Before Linux 6.3 root's chapter f needs one on a disk (see mountWork), which
+// /var/tmp is.
+func baseDir() string {
+	base := os.TempDir()
+	var fs unix.Statfs_t
+	err := unix.Statfs(base, &fs)
+	if err != nil || fs.Type != unix.TMPFS_MAGIC || os.Geteuid() != 0 {
+		return base
+	}
+	const disk = "/var/tmp"
+	if errors.Is(TryIDMap(base), unix.EINVAL) && TryIDMap(disk) == nil {
+		return disk
+	}
+	return base
 }
 
 // runStages runs the second and the third stage, which is cmd, on a throw-away host in p.Dir, and
