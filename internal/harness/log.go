@@ -20,6 +20,8 @@ var (
 	ended = lazyregexp.New(`^\[(exit status |signal: |fork/exec |exec: ).*\]$`)
 	// endedInLine matches that after output that has no line break at its end.
 	endedInLine = lazyregexp.New(`^(.+)\[((?:exit status |signal: )[^\[\]]*)\]$`)
+	// stderrInLine matches the heading after output that has no line break at its end.
+	stderrInLine = lazyregexp.New(`^(.+)\[stderr\]$`)
 	// runs matches the commands of a script that run a program.
 	runs = lazyregexp.New(`^(\[\S+\] )*(! )?(exec|exits) `)
 	// backgroundLine is how the log names a program in the background.
@@ -73,6 +75,10 @@ func readLog(log string) (f Failure) {
 		case text == "[stderr]":
 			into = &f.Stderr
 			f.Stderr = ""
+		case into == &f.Stdout && stderrInLine.MatchString(text):
+			f.Stdout += stderrInLine.FindStringSubmatch(text)[1]
+			into = &f.Stderr
+			f.Stderr = ""
 		case ended.MatchString(text):
 			into = nil
 			f.Message = strings.Trim(text, "[]")
@@ -111,6 +117,9 @@ func inBackground(log string) (all []Background) {
 		case text == "[stdout]":
 			into = &all[len(all)-1].Stdout
 		case text == "[stderr]":
+			into = &all[len(all)-1].Stderr
+		case into == &all[len(all)-1].Stdout && stderrInLine.MatchString(text):
+			*into += stderrInLine.FindStringSubmatch(text)[1]
 			into = &all[len(all)-1].Stderr
 		case into != nil:
 			*into += line
