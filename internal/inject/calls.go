@@ -73,11 +73,15 @@ var numbers = regexp.MustCompile(`[0-9a-f]*[0-9][0-9a-f]*`)
 
 // file is the path of an open file, or the number of a standard stream.
 func (p *process) file(fd uint64) string {
-	if fd < 3 {
-		return fmt.Sprint(fd)
+	if path := p.files[fd]; path != "" || fd > 2 {
+		return path
 	}
-	return p.files[fd]
+	return fmt.Sprint(fd)
 }
+
+// isDup tells whether a call makes its second argument another descriptor of the file of the first.
+// Not every processor has dup2(2).
+func isDup(number int) bool { return Name(number) == "dup2" || Name(number) == "dup3" }
 
 // print returns a call in the manner of strace(1). What may be the address of a text is shown as
 // one. The thread is in the call.

@@ -8,6 +8,7 @@ import "golang.org/x/sys/unix"
 var namesHere = [...]string{
 	unix.SYS_ACCESS:     "access",
 	unix.SYS_ARCH_PRCTL: "arch_prctl",
+	unix.SYS_DUP2:       "dup2",
 	unix.SYS_FORK:       "fork",
 	unix.SYS_GETRLIMIT:  "getrlimit",
 	unix.SYS_LSTAT:      "lstat",

@@ -396,6 +396,8 @@ func (t *tracer) returned(tid int, th *thread, result int64, r *Result) {
 		th.hasWaited = c.Number == unix.SYS_FUTEX && c.Errno == unix.ETIMEDOUT
 	case c.Number == unix.SYS_OPENAT:
 		th.files[uint64(result)] = c.About
+	case isDup(c.Number): // as a shell does for a redirection
+		th.files[c.Args[1]] = th.files[c.Args[0]]
 	}
 	if t.fault == nil {
 		r.Calls = append(r.Calls, *c)
