@@ -29,14 +29,17 @@ type Refusal struct {
 	Looks bool
 	// Inside tells that the program had changed its root before.
 	Inside bool
+	// process is the number of the process that made the call.
+	process int
 }
 
 // A Conduct is what a program that failed asked of the kernel, when it was run once more under the
 // eyes of ptrace(2). It needs no source and no words of the program, in whatever language it is.
 type Conduct struct {
 	Refused []Refusal
-	// Ran are the paths of the files that execve(2) executed after the program itself.
-	Ran []string
+	// Ran are the paths of the files that execve(2) executed after the program itself, and RanInside
+	// those that came after it had changed its root.
+	Ran, RanInside []string
 	// Made are the system calls about containers that succeeded, with their arguments.
 	Made []string
 	// Splits tells that the program takes a word apart that has a blank in it.
@@ -74,15 +77,18 @@ var ofLanguages = lazyregexp.New(`^/etc/(ld\.|localtime|selinux|ssl|nsswitch)|` 
 // looksInVain tells whether a call looked for a file that is not there, and that is not of the
 // runtime of a language.
 func looksInVain(name string, call inject.Call) bool {
+	path := firstText(call.Text)
+	// Where a runtime looks for its limits it opens the file at once.
+	asksForCgroup := strings.HasPrefix(path, cgroupFS+"/") && !strings.HasPrefix(name, "open")
 	return call.Errno == unix.ENOENT && slices.Contains(looking, name) &&
-		!writesKernelFile(name, call) && !ofLanguages.MatchString(firstText(call.Text))
+		!writesKernelFile(name, call) && (asksForCgroup || !ofLanguages.MatchString(path))
 }
 
 // observe runs the program once more as the line of the script did, in a directory like that of the
 // script, and returns what it asked of the kernel. It returns nil for a line that runs something
-// else. The time that the script took tells how slow the machine is now, and under ptrace(2)
-// everything takes longer.
-func observe(ran, dir string, took time.Duration) *Conduct {
+// else, and for a program that does not end within the limit, unless it is known to hang: what it
+// did until then is told.
+func observe(ran, dir string, limit time.Duration, hangs bool) *Conduct {
 	text := conditional.ReplaceAllString(ran, "")
 	words := Words(strings.TrimPrefix(text, "! "), func(name string) string {
 		if name == "WORK" {
@@ -115,15 +121,15 @@ func observe(ran, dir string, took time.Duration) *Conduct {
 		Dir:  again,
 		Env:  scriptEnv(again),
 	}
-	r, err := program.Run(nil, 5*time.Second+10*took)
-	if err != nil || r.Hung != "" {
+	r, err := program.Run(nil, limit)
+	if err != nil || r.Hung != "" && !hangs {
 		return nil
 	}
 	c := conduct(r.Calls, words)
 	for i, refused := range c.Refused {
 		c.Refused[i].Text = strings.ReplaceAll(refused.Text, again, "$WORK")
 	}
-	c.Splits = splits(program, words)
+	c.Splits = !hangs && splits(program, words)
 	return c
 }
 
@@ -157,6 +163,9 @@ func conduct(calls []inject.Call, words []string) *Conduct {
 		switch {
 		case call.Errno == 0 && strings.HasPrefix(name, "execve"):
 			c.Ran = append(c.Ran, firstText(call.Text))
+			if inside {
+				c.RanInside = append(c.RanInside, firstText(call.Text))
+			}
 			if command < 0 && len(words) > 2 &&
 				filepath.Base(firstText(call.Text)) == filepath.Base(words[2]) {
 				command = call.Process
@@ -165,7 +174,7 @@ func conduct(calls []inject.Call, words []string) *Conduct {
 			// that it could do without or in another way: of the paths in /proc that are covered
 			// no kernel has all, and some of them are files.
 			c.Refused = slices.DeleteFunc(c.Refused, func(r Refusal) bool {
-				return r.Call == name || r.Looks ||
+				return r.Call == name && r.process == call.Process || r.Looks ||
 					r.Call == "mount" && (r.Errno == "ENOENT" || r.Errno == "ENOTDIR")
 			})
 		case call.Errno == 0 && len(c.Made) < mostCalls:
@@ -180,6 +189,7 @@ func conduct(calls []inject.Call, words []string) *Conduct {
 		case call.Errno == unix.ENOSYS: // an old kernel, or a filter: it tries another call then
 		case name == "unlinkat" && call.Errno == unix.EISDIR: // rmdir(2) comes next
 		case call.Errno == unix.ENOENT && name == "unlinkat": // there was nothing to remove
+		case strings.HasSuffix(firstText(call.Text), "/__pycache__"): // Python does without
 		default:
 			if looks {
 				c.forgetLook()
@@ -190,6 +200,7 @@ func conduct(calls []inject.Call, words []string) *Conduct {
 				Errno: unix.ErrnoName(call.Errno),
 				Cause: call.Errno.Error(),
 				Looks: looks, Inside: inside,
+				process: call.Process,
 			})
 		}
 	}
@@ -276,7 +287,7 @@ var numberOf = map[string]int{
 	"fchdir": 1, "lstat": 1, "newfstatat": 2, "open": 1, "openat": 2, "openat2": 2, "readlink": 1,
 	"readlinkat": 2, "stat": 1, "statx": 2, "mkdir": 1, "mkdirat": 2, "mount": 4,
 	"pivot_root": 2, "rmdir": 1,
-	"sethostname": 1, "setns": 2, "umount2": 2, "unshare": 1,
+	"sethostname": 1, "setns": 2, "umount2": 2, "unshare": 1, "write": 3,
 }
 
 // ofDirectory are the calls whose first argument is the directory where a path begins.

@@ -1,0 +1,42 @@
+//go:build linux
+
+package harness
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"container.example/workshop/internal/inject"
+)
+
+// TestConduct tells what is news of the calls of a program.
+func TestConduct(t *testing.T) {
+	const atFDCWD = 1<<32 - 100 // as an argument of 32 bits
+	call := func(process, number int, text string, errno unix.Errno) inject.Call {
+		c := inject.Call{Text: text, Errno: errno, Args: [6]uint64{atFDCWD}}
+		c.Process, c.Number = process, number
+		return c
+	}
+	c := conduct([]inject.Call{
+		// What one process looks for in several directories is no news when it is found, and what
+		// another one did not find is.
+		call(1, unix.SYS_EXECVE, `execve("/bin/bash")`, unix.ENOENT),
+		call(2, unix.SYS_EXECVE, `execve("/usr/local/bin/env")`, unix.ENOENT),
+		call(2, unix.SYS_EXECVE, `execve("/usr/bin/env")`, 0),
+		// Python does without a directory for what it has compiled.
+		call(0, unix.SYS_MKDIRAT, `mkdirat(-100, "/usr/lib/python3/__pycache__")`, unix.EROFS),
+		// The runtime of a language opens the files of its limits. A program asks for the directory.
+		call(0, unix.SYS_OPENAT, `openat(-100, "/sys/fs/cgroup/cpu.max")`, unix.ENOENT),
+		call(0, unix.SYS_NEWFSTATAT, `newfstatat(-100, "/sys/fs/cgroup/pids")`, unix.ENOENT),
+	}, []string{"container", "run", "true"})
+	var refused []string
+	for _, r := range c.Refused {
+		refused = append(refused, r.Text)
+	}
+	require.Equal(t, []string{
+		`execve("/bin/bash")`, `newfstatat(AT_FDCWD, "/sys/fs/cgroup/pids")`,
+	}, refused)
+	require.Equal(t, []string{"/usr/bin/env"}, c.Ran)
+}
