@@ -56,10 +56,11 @@ func findCause(e harness.Event) (c cause) {
 		c.path, c.inside = firstPath(r.Text), r.Inside
 		return c
 	}
-	words := e.Message + "\n" + e.Stderr + "\n" + e.Stdout
+	words := e.Stderr + "\n" + e.Stdout
 	for _, b := range e.Background {
 		words += "\n" + b.Stderr
 	}
+	words += "\n" + e.Message // which may name paths of others
 	if e.Conduct == nil {
 		c.text = panicked(e.Stderr) + "\n" + words
 		c.errno, c.call = errnoIn(c.text), callIn(c.text)
@@ -121,6 +122,9 @@ func lastRefused(e harness.Event) *harness.Refusal {
 	if e.Conduct == nil {
 		return nil
 	}
+	if statusLost(e) != "" {
+		return nil // whatever came after the command
+	}
 	m := anyStatus.FindStringSubmatch(e.Message)
 	content := !e.Panicked && (m == nil || m[1] == "0") && panicked(e.Stderr) == ""
 	if content && executed(e) != "no" {
@@ -138,7 +142,7 @@ func lastRefused(e harness.Event) *harness.Refusal {
 		said = bug
 	}
 	errno := errnoIn(said)
-	if errno == "" && bug != "" {
+	if errno == "" && (bug != "" || e.Waiting != "") {
 		return nil // that is about no call
 	}
 	isIt := func(r harness.Refusal) bool { return r.Errno == errno }
@@ -341,7 +345,7 @@ var clues = map[string]map[string]func(cause) string{
 	"umount2":    {"EBUSY": busyMount, "EINVAL": notMounted, "ENOENT": notMounted},
 	"mkdir":      {"EROFS": readOnlyHost, "ENOENT": noParent},
 	"mkdirat":    {"EROFS": readOnlyHost, "ENOENT": noParent},
-	"openat":     {"EROFS": readOnlyHost, "ENOENT": noCgroupFile, "EACCES": noCgroupFile},
+	"openat":     {"EROFS": readOnlyHost, "ENOENT": noCgroup, "EACCES": noCgroup},
 	"write": {
 		"EPERM": badMap, "EINVAL": badMapOrLimit, "ENOENT": noController, "EBUSY": noController,
 		"EOPNOTSUPP": noController,
@@ -463,7 +467,22 @@ func noMountPoint(cause) string {
 		"MS_BIND, and give pivot_root(2) that path."
 }
 
-func noOldRoot(cause) string {
+// movedTo tells whether the program went to a directory that is given by a relative path.
+func (c cause) movedTo(dir string) bool {
+	return c.event.Conduct != nil &&
+		slices.ContainsFunc(c.event.Conduct.Made, func(made string) bool {
+			return strings.HasPrefix(made, "chdir(") &&
+				strings.HasSuffix("/"+filepath.Clean(firstPath(made)), "/"+dir)
+		})
+}
+
+func noOldRoot(c cause) string {
+	dir := filepath.Clean(c.path)
+	if !filepath.IsAbs(dir) && dir != "." && c.movedTo(dir) {
+		return fmt.Sprintf("The working directory is %s already, because of chdir(2), and a "+
+			"relative path begins there: %s/%s is meant now, and is not there. Take absolute "+
+			"paths, or give pivot_root(2) the new root as \".\".", dir, dir, dir)
+	}
 	return "Both directories have to be there: the new root, and in or below it a directory on " +
 		"which the old root is put. " +
 		"pivot_root(\".\", \".\") needs no such directory, see the notes of pivot_root(2)."
@@ -485,12 +504,16 @@ func noRootfs(c cause) string {
 			"does that.", c.path)
 	}
 	if c.path != "rootfs" && filepath.Clean(c.path) != "rootfs" && c.path != "" && c.path != "/" {
-		return fmt.Sprintf("The scripts run your program in a directory that has a root file "+
-			"system called rootfs in it. It looks "+
-			"for %q: take the relative path rootfs.", c.path)
+		return rootElsewhere(c.path)
 	}
 	return fmt.Sprintf("There is no %s in the directory where the program is.",
 		orName(c.path, "such directory"))
+}
+
+// rootElsewhere is for a root file system in another place than that of the scripts.
+func rootElsewhere(path string) string {
+	return fmt.Sprintf("The scripts run your program in a directory that has a root file system "+
+		"called rootfs in it. It looks for %q: take the relative path rootfs.", path)
 }
 
 // noFile is for a file that the program looks for.
@@ -501,6 +524,9 @@ func noFile(c cause) string {
 	switch name := ranCommand(c.event); {
 	case strings.HasPrefix(name, "no-such"):
 		return ""
+	case strings.HasPrefix(c.path, "$WORK") && c.made(`, "/tmp", `):
+		return "Your program has mounted something on /tmp. The directory in which the scripts " +
+			"run it is below that, and is covered now."
 	case !strings.Contains(name, "/") && filepath.Base(c.path) == name:
 		return fmt.Sprintf("Your program takes the word %q for the path of a file. It is a "+
 			"name, which has to be looked for in the directories of $PATH: execvp(3) does that. "+
@@ -546,6 +572,8 @@ func noMountTarget(c cause) string {
 		return maskMissing
 	case c.about("overlay"):
 		return overlayMissing
+	case ofNoDevice.MatchString(c.text):
+		return noMountPointThere(c, lastPath(c.text))
 	case c.changedRoot():
 		return "Either what is to be mounted or the mount point is not there. After pivot_root " +
 			"or chroot paths begin in the root " +
@@ -560,6 +588,48 @@ func noMountTarget(c cause) string {
 	return "Either what is to be mounted or the mount point is not there. The scripts run your " +
 		"program in a directory that has a " +
 		"root file system called rootfs in it, and the path rootfs is relative to that."
+}
+
+// ofNoDevice matches a mount of a file system for which the source is only a name: what is missing
+// is the mount point.
+var ofNoDevice = lazyregexp.New(`^mount\(.*"(proc|sysfs|tmpfs|devtmpfs|devpts|mqueue|cgroup2?)"`)
+
+// noMountPointThere is for a mount point that is missing.
+func noMountPointThere(c cause, point string) string {
+	relative := !strings.HasPrefix(point, "/")
+	switch above := filepath.Dir(filepath.Clean(point)); {
+	case relative && c.made("chroot(") && !c.madeAfter("chroot", "chdir", "fchdir"):
+		return fmt.Sprintf("The path %q begins at the working directory, and chroot(2) does not "+
+			"change that: it is still outside of the new root. chdir(2) to / comes right after "+
+			"chroot(2).", point)
+	case c.changedRoot():
+		return fmt.Sprintf("There is no directory %s in the root file system, where paths begin "+
+			"since the root was changed. A mount point has to be there: mkdir(2) makes it, or "+
+			"take one that is there.", point)
+	case rootRE.MatchString(above) && above != "rootfs" && above != "/":
+		return rootElsewhere(above)
+	case relative:
+		return fmt.Sprintf("There is no directory %s here. A mount point has to be there: the "+
+			"scripts run your program in a directory that has a root file system called rootfs "+
+			"in it, and nothing else.", point)
+	}
+	return fmt.Sprintf("There is no directory %s on this machine. Is it meant to be in the "+
+		"container? Then it is below the directory rootfs, or your root is not changed yet.",
+		point)
+}
+
+// madeAfter tells whether one of some calls was made after the last one of another.
+func (c cause) madeAfter(first string, then ...string) bool {
+	changed, moved := -1, -2 // the number of the last call
+	for i, made := range c.event.Conduct.Made {
+		switch call, _, _ := strings.Cut(made, "("); {
+		case call == first:
+			changed = i
+		case slices.Contains(then, call):
+			moved = i
+		}
+	}
+	return moved > changed
 }
 
 // noSuchType is for a type of file system that the kernel does not know.
@@ -588,11 +658,10 @@ func notMounted(cause) string {
 
 // readOnlyHost is for a program that writes to the machine.
 func readOnlyHost(c cause) string {
-	if strings.Contains(c.path+c.text, "/sys/fs/cgroup") && !harness.HasCgroup2() {
-		return "This machine has version 1 of cgroups, where /sys/fs/cgroup is no cgroup but a " +
-			"tmpfs with a hierarchy for each controller: " +
-			"make the directory in /sys/fs/cgroup/memory, pids or cpu. The files are " +
-			"memory.limit_in_bytes, pids.max and cpu.cfs_quota_us there."
+	if path := c.cgroupPath(); path != "" {
+		if text := wrongVersion(path, harness.HasCgroup2()); text != "" {
+			return text
+		}
 	}
 	const readOnly = "All that belongs to the machine is read-only here, so that a mistake does " +
 		"no harm"
@@ -606,41 +675,16 @@ func readOnlyHost(c cause) string {
 }
 
 func noParent(c cause) string {
+	above := filepath.Dir(filepath.Clean(c.path))
+	switch {
+	case strings.HasPrefix(c.path, cgroupFS):
+		return noCgroup(c)
+	case strings.HasPrefix(c.path, "/") && rootRE.MatchString(above) && !c.changedRoot():
+		return rootElsewhere(above)
+	}
 	return fmt.Sprintf("The directory above %s is not there. From where does this path begin, "+
 		"and is the root changed already?",
 		orName(c.path, "it"))
-}
-
-func noCgroupFile(c cause) string {
-	if !strings.Contains(c.path+c.text, "cgroup") {
-		return ""
-	}
-	if !harness.HasCgroup2() {
-		return "This machine has version 1 of cgroups: a hierarchy for each controller, as " +
-			"/sys/fs/cgroup/memory, and other names of " +
-			"files. A cgroup is a directory that you make in each of them."
-	}
-	return "The kernel makes these files when the directory is made, for the controllers that " +
-		"are in cgroup.subtree_control of the " +
-		"directory above (cgroups(7))."
-}
-
-func badLimit(c cause) string {
-	if !strings.Contains(c.text, "cgroup") {
-		return ""
-	}
-	return "The kernel does not take this value for the file of a cgroup: look at the form that " +
-		"cgroups(7) gives for it."
-}
-
-func noController(c cause) string {
-	if !strings.Contains(c.text, "cgroup") ||
-		c.errno == "EBUSY" && !strings.Contains(c.text, "subtree_control") {
-		return ""
-	}
-	return "A cgroup that has processes cannot pass controllers on, and a controller has to be " +
-		"in cgroup.subtree_control of all " +
-		"directories above (cgroups(7), \"no internal processes\")."
 }
 
 // ofRoot are calls that only root of a user namespace, or of the machine, can make.
@@ -711,7 +755,11 @@ func noProgram(c cause) string {
 	case strings.Contains(c.path, " ") && !strings.Contains(name, " "):
 		return "The words of the command line were put together into one. execve(2) gets them as " +
 			"a list."
-	case strings.HasPrefix(c.path, "/") && !strings.Contains(name, "/") &&
+	case c.seen && isOther(c.path, name) && (c.inside || shellRE.MatchString(c.path)):
+		return otherMissing(c.path, c.inside)
+	case c.seen && isOther(c.path, name):
+		return toolMissing(base)
+	case strings.HasPrefix(c.path, "/") && !strings.Contains(name, "/") && base == name &&
 		(c.changedRoot() || strings.Contains(c.text, "fork/exec /")):
 		return fmt.Sprintf("%s is where the host has %s. The name was looked up in $PATH before "+
 			"the root was changed, and in the "+
@@ -752,11 +800,13 @@ var (
 
 // habits are clues from what a program did where no call failed.
 var habits = []func(harness.Event) string{
-	leavesBehind, mountsShared, rootNotChanged, notMoved, procEmpty, oldRootStays, notLimited,
-	wordsSplit, wrongIndex, wrongWord, nilPanic, helperFailed, noNetwork, ownOutput, ownEmptyLine,
+	leavesBehind, nothingRead, lookedForCgroup, mountsShared, rootNotChanged, notMoved, procEmpty,
+	oldRootStays, notLimited,
+	wordsSplit, wrongIndex, wrongWord, unknownChild, nilPanic, helperFailed, noNetwork, ownOutput,
+	ownEmptyLine,
 	wrongUsage, capsetAlone, nobodysFiles, callersPipe, oneIDOnly, noPtmx, noControlling,
 	notCopied, noSize, terminalLines, networkAmiss, knewStatus, statusLost, notAFlag, notStarted,
-	silent,
+	noTool, silent,
 }
 
 // leavesBehind is for a program after which the host is not as it was.
@@ -815,6 +865,26 @@ func wrongWord(e harness.Event) string {
 		m[1]+m[3])
 }
 
+// unknownChild is for a program that does not know the word with which it starts itself again.
+func unknownChild(e harness.Event) string {
+	m := unknownChildRE.FindStringSubmatch(e.Stderr + "\n" + e.Stdout)
+	if m == nil || e.Conduct == nil || executed(e) != "no" ||
+		!slices.ContainsFunc(e.Conduct.Ran, ofItself) {
+		return ""
+	}
+	return fmt.Sprintf("Your program starts itself again with the word %q, and does not know that "+
+		"word: it needs a branch for it, beside the one for run.", m[1])
+}
+
+// unknownChildRE matches what programs say of a command that they do not know.
+var unknownChildRE = lazyregexp.New(`(?i)(?:unknown|unrecogni[sz]ed|bad|invalid|unsupported)` +
+	`[^\n]{0,30}?\b(child|init|container)\b`)
+
+// ofItself tells whether a file is the program itself.
+func ofItself(file string) bool {
+	return file == "/proc/self/exe" || filepath.Base(file) == "container"
+}
+
 // ownOutput is for a program that writes to the command's standard output.
 func ownOutput(e harness.Event) string {
 	line := parseCommand(e.Script.Line(e.Line))
@@ -822,10 +892,18 @@ func ownOutput(e harness.Event) string {
 	if !silent || strings.TrimSpace(e.Stdout) == "" {
 		return ""
 	}
-	return "The command printed nothing: this is your program's own. Standard output belongs to " +
+	own := "The command printed nothing: this is your program's own. Standard output belongs to " +
 		"the command, because others read it from there. " +
 		"Write your own lines to standard error, descriptor 2, or leave them out."
+	// A shell knows true by itself, and executes nothing then.
+	if executed(e) == "no" && !slices.ContainsFunc(e.Conduct.Ran, shellRE.MatchString) {
+		return own + " And " + firstSmall(neverExecuted(e))
+	}
+	return own
 }
+
+// firstSmall makes the first letter a small one, in the middle of a sentence.
+func firstSmall(text string) string { return strings.ToLower(text[:1]) + text[1:] }
 
 // knewStatus is for a program that prints the status of the command and returns another.
 func knewStatus(e harness.Event) string {
@@ -879,15 +957,83 @@ func notStarted(e harness.Event) string {
 			"and 2 have to be those of your program, in both "+
 			"processes.", name)
 	}
-	name := ran.args[i+1]
-	text := fmt.Sprintf("Your program ended, and neither of its processes executed %s: there was "+
-		"no execve(2) of it.", name)
+	return "Your program ended, and " + firstSmall(neverExecuted(e))
+}
+
+// neverExecuted says that the command was not executed, and what else was, as far as it was seen.
+func neverExecuted(e harness.Event) string {
+	text := fmt.Sprintf("None of your processes executed %s: there was no execve(2) of it.",
+		ranCommand(e))
 	if other := otherCommand(e); other != "" {
-		text += fmt.Sprintf(" They executed %s instead. The command is the word after run: is "+
-			"another one named in the source?", other)
+		return text + fmt.Sprintf(" They executed %s instead. The command is the word after run: "+
+			"is another one named in the source?", other)
+	}
+	if r := otherRefused(e); r != nil {
+		return text + " " + otherMissing(firstPath(r.Text), r.Inside)
 	}
 	return text
 }
+
+// otherRefused is the call that was to execute another file in the place of the command, which is
+// not there, or nil. It is a shell, or something in the root file system.
+func otherRefused(e harness.Event) *harness.Refusal {
+	for _, r := range slices.Backward(e.Conduct.Refused) {
+		path := firstPath(r.Text)
+		if strings.HasPrefix(r.Call, "execve") && r.Errno == "ENOENT" &&
+			isOther(path, ranCommand(e)) && (r.Inside || shellRE.MatchString(path)) {
+			return &r
+		}
+	}
+	return nil
+}
+
+// isOther tells whether a file is another one than the command, and none of the program's own.
+func isOther(path, command string) bool {
+	switch base := filepath.Base(path); base {
+	case "run", "child", "exe", filepath.Base(command):
+		return false
+	}
+	return strings.HasPrefix(path, "/") && !strings.HasPrefix(command, "-")
+}
+
+// shellRE matches the path of a shell.
+var shellRE = lazyregexp.New(`/(ba|da|a|z|k)?sh$`)
+
+// otherMissing is for a program that executes something else than the command, which is not there.
+func otherMissing(path string, inside bool) string {
+	where := "here"
+	if inside {
+		where = "in the root file system, whose shell is /bin/sh"
+	}
+	return fmt.Sprintf("Your program wants to execute %s, and there is none %s. The command is "+
+		"the word after run: is another one named in the source?", path, where)
+}
+
+// toolMissing is for another program that is not on this machine.
+func toolMissing(name string) string {
+	if name == "sudo" {
+		return "Your program runs sudo, which is not on this machine. The scripts run your " +
+			"program as the one who started the check: be root yourself, and leave it out."
+	}
+	return fmt.Sprintf("Your program runs %s, which is not on this machine. Install it, or do "+
+		"what it does by system calls.", name)
+}
+
+// noTool is for a program that says that it did not find another one.
+func noTool(e harness.Event) string {
+	m := noToolRE.FindStringSubmatch(e.Stderr)
+	if m == nil || executed(e) == "yes" {
+		return ""
+	}
+	if name := m[1] + m[2]; name != ranCommand(e) && !strings.HasPrefix(name, "no-such") {
+		return toolMissing(name)
+	}
+	return ""
+}
+
+// noToolRE matches what shells, and programs of Go, say of a command that is not found.
+var noToolRE = lazyregexp.New(`(?m): (?:line )?\d+: ([\w.+-]+): (?:command )?not found$|` +
+	`exec: "([\w.+-]+)": executable file not found`)
 
 // otherCommand is the file that a program executed in the place of the command, or nothing. The
 // first file may be an interpreter, which env(1) has found; and a script runs tools. So it has to
@@ -896,6 +1042,9 @@ func notStarted(e harness.Event) string {
 func otherCommand(e harness.Event) string {
 	ofSetup := func(file string) bool {
 		return setupRE.MatchString(file) || filepath.Base(file) == "container" // the program itself
+	}
+	if inside := e.Conduct.RanInside; len(inside) > 0 && !ofSetup(inside[len(inside)-1]) {
+		return inside[len(inside)-1]
 	}
 	ran, c := e.Conduct.Ran, cause{event: e}
 	others := slices.DeleteFunc(slices.Clone(ran), ofSetup)
@@ -936,9 +1085,8 @@ var subjects = []struct {
 // cgroupSubject is the script about what a program wanted of cgroups: a limit that was asked for,
 // or nothing.
 func cgroupSubject(e harness.Event, c cause) string {
-	asked := func(flag string) bool { return strings.Contains(e.Ran, flag) }
 	switch {
-	case !slices.ContainsFunc([]string{" -memory ", " -pids ", " -cpus "}, asked):
+	case !asksLimit(e):
 		return "step4-cgroups/limits-none"
 	case strings.Contains(c.path, "pids"):
 		return "step4-cgroups/pids-file"
@@ -948,10 +1096,16 @@ func cgroupSubject(e harness.Event, c cause) string {
 	return "step4-cgroups/memory-file"
 }
 
+// asksLimit tells whether the program was to set a limit.
+func asksLimit(e harness.Event) bool {
+	asked := func(flag string) bool { return strings.Contains(e.Ran, flag) }
+	return slices.ContainsFunc([]string{" -memory ", " -pids ", " -cpus "}, asked)
+}
+
 // subject names the script whose hints help, if it is not the one that failed.
 func subject(e harness.Event) string {
 	c := findCause(e)
-	cgroupRefused := c.errno == "EROFS" && strings.Contains(c.path+c.text, "/sys/fs/cgroup")
+	cgroupRefused := c.cgroupPath() != "" && (c.errno == "EROFS" || c.seen && !asksLimit(e))
 	split := e.Conduct != nil && e.Conduct.Splits && blame(e) == nil
 	lookedUpOnHost := c.call == "execve" && strings.Contains(noProgram(c), "before the root was "+
 		"changed")

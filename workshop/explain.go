@@ -149,7 +149,9 @@ func explain(e harness.Event) (x explanation, err error) {
 	case c.text != "":
 		x.expected = "this succeeds: " + c.text
 	}
-	x.panicked = panicked(x.stderr)
+	if statusLost(e) == "" { // otherwise it is only a warning, after the command
+		x.panicked = panicked(x.stderr)
+	}
 	x.refused = refused(e)
 	x.clue = clue(e)
 	if archive, err := txtar.ParseFile(e.Script.File); err == nil {
@@ -516,7 +518,10 @@ func (x explanation) rows() (rows [][2]string) {
 	add("panic", strings.TrimPrefix(x.panicked, "panic: "))
 	add("clue", x.clue)
 	add("stdout", verbatim(x.stdout, 8))
-	add("stderr", verbatim(beforePanic(x.stderr), 8))
+	if x.panicked != "" {
+		x.stderr = beforePanic(x.stderr)
+	}
+	add("stderr", verbatim(x.stderr, 8))
 	add("differs", verbatim(x.diff, 12))
 	return rows
 }

@@ -640,6 +640,191 @@ func main() {
 			`program:3: chroot($fs) or die "chroot: $!";`,
 		},
 	},
+	{
+		name: "an error after output without a line break",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\nprintf 'pid: 7'\n" +
+			"printf 'panic: no luck today\\n' >&2\nexit 2\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"panic: no luck today", "stdout: pid: 7"},
+		not:   []string{"[stderr]"},
+	},
+	{
+		name: "a second copy that is not known",
+		step: "step1-skeleton",
+		program: `package main
+
+import (
+	"os"
+	"os/exec"
+)
+
+func main() {
+	if os.Args[1] != "run" {
+		panic("unrecognized command " + os.Args[1])
+	}
+	cmd := exec.Command("/proc/self/exe", "child")
+	cmd.Stderr = os.Stderr
+	if cmd.Run() != nil {
+		os.Exit(1)
+	}
+}
+`,
+		about: "step1-skeleton/command-runs",
+		says:  []string{`starts itself again with the word "child"`},
+	},
+	{
+		name:    "own lines, and no command",
+		step:    "step1-skeleton",
+		program: "#!/usr/bin/perl\nprint \"starting\\n\";\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"Standard output belongs to the command", "And none of your processes"},
+	},
+	{
+		name:    "own lines, and a shell that knows the command",
+		step:    "step1-skeleton",
+		program: "#!/usr/bin/perl\nprint \"starting\\n\";\nexec '/bin/sh', '-c', 'true';\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"Standard output belongs to the command"},
+		not:     []string{"None of your processes", "none of your processes"},
+	},
+	{
+		name:    "no input",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nshift\nexec \"$@\" </dev/null\n",
+		about:   "step1-skeleton/streams",
+		says:    []string{"cat was executed, and got nothing to read"},
+	},
+	{
+		name:    "a shell that is not in the root file system",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nexec chroot rootfs /bin/bash -l\n",
+		about:   "step1-skeleton/command-runs",
+		says: []string{
+			`refused: execve("/bin/bash"): ENOENT`,
+			"none in the root file system, whose shell is /bin/sh",
+		},
+		not: []string{"looked up in $PATH"},
+	},
+	{
+		name: "a shell that is not in the root file system, and tools after that",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\nchroot rootfs /bin/bash 2>/dev/null\n" +
+			"env true\nexit 0\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"wants to execute /bin/bash, and there is none in the root file system"},
+	},
+	{
+		name: "a shell in the place of the command",
+		step: "step1-skeleton",
+		program: "#!/usr/bin/env perl\nchroot('rootfs');\nchdir('/');\n" +
+			"system('/bin/sleep', '0');\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"They executed /bin/sleep instead"},
+	},
+	{
+		name:    "a tool that is not there",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nshift\nmy-own-tool \"$@\" || exit 127\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"runs my-own-tool, which is not on this machine"},
+	},
+	{
+		name: "a tool that a program of Go does not find",
+		step: "step1-skeleton",
+		program: `package main
+
+import "os/exec"
+
+func main() {
+	if err := exec.Command("my-own-tool").Run(); err != nil {
+		panic(err)
+	}
+}
+`,
+		about: "step1-skeleton/command-runs",
+		says:  []string{"runs my-own-tool, which is not on this machine"},
+	},
+	{
+		name: "a status that is lost, and a warning after that",
+		step: "step1-skeleton",
+		program: "#!/usr/bin/perl\nshift;\nsystem @ARGV;\nstat('/srv/none');\n" +
+			"warn \"cannot clean up: No such file or directory\" if $?;\n",
+		about: "step1-skeleton/exit-status",
+		says:  []string{"The command ended with 1, and your program with 0"},
+		not:   []string{"panic: ", "refused: "},
+	},
+	{
+		name:    "a mount on a directory that is not there",
+		step:    "step1-skeleton",
+		program: goMount(`syscall.Mount("none", "/my-own-tmp", "tmpfs", 0, "")`),
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"There is no directory /my-own-tmp on this machine"},
+	},
+	{
+		name: "a mount on a directory that is not in the root file system",
+		step: "step1-skeleton",
+		program: goMount(`errors.Join(syscall.Chroot("rootfs"), os.Chdir("/"),
+			syscall.Mount("none", "mytemp", "tmpfs", 0, ""))`),
+		about: "step1-skeleton/command-runs",
+		says:  []string{"There is no directory mytemp in the root file system", "mkdir(2)"},
+	},
+	{
+		name: "a mount on a relative path after chroot",
+		step: "step1-skeleton",
+		program: goMount(`errors.Join(syscall.Chroot("rootfs"),
+			syscall.Mount("proc", "proc", "proc", 0, ""))`),
+		about: "step1-skeleton/command-runs",
+		says:  []string{`"proc" begins at the working directory`, "chdir(2) to / comes right after"},
+	},
+	{
+		name:    "a mount in a root file system elsewhere",
+		step:    "step1-skeleton",
+		program: goMount(`syscall.Mount("proc", "./newroot/proc", "proc", 0, "")`),
+		about:   "step1-skeleton/command-runs",
+		says:    []string{`looks for "newroot": take the relative path rootfs`},
+	},
+	{
+		name: "a relative new root after chdir",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\nexec unshare --mount sh -c 'mount --bind rootfs rootfs && " +
+			"cd rootfs && pivot_root rootfs rootfs/mnt'\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"ENOENT", "rootfs/rootfs is meant now"},
+	},
+	{
+		name:    "a directory in a root file system elsewhere",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nmkdir /srv/my-rootfs/proc || exit 1\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{`looks for "/srv/my-rootfs": take the relative path rootfs`},
+	},
+	{
+		name: "a cgroup whose name is mistyped",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\nd=/sys/fs/cgroup/pids\ntest -d $d || d=/sys/fs/cgroup\n" +
+			"mkdir $d/mine || exit 1\ntrap 'rmdir $d/mine' EXIT\n" +
+			"echo 20 >$d/mien/pids.max || exit 1\n",
+		about: "step4-cgroups/limits-none",
+		says:  []string{"There is no cgroup ", "/mine: is one of the names mistyped?"},
+		not:   []string{"This machine has version"},
+	},
+	{
+		name: "no number of a process",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\nd=/sys/fs/cgroup/pids\ntest -d $d || d=/sys/fs/cgroup\n" +
+			"mkdir $d/mine || exit 1\ntrap 'rmdir $d/mine' EXIT\n" +
+			"echo pid >$d/mine/cgroup.procs || exit 1\n",
+		about: "step4-cgroups/limits-none",
+		says:  []string{"number of one process in a write(2), in digits"},
+	},
+	{
+		name:    "a hierarchy that was looked for in vain",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\ntest -d /sys/fs/cgroup/cpuset/mine || exit 1\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"Your program looked for /sys/fs/cgroup/cpuset/mine, which is not there"},
+	},
 	// What only looks like a fault is none.
 	{
 		name:    "an error of syntax",
@@ -711,6 +896,27 @@ func main() {
 		says:  []string{`"devtmpfs", 0x0): EPERM`},
 		not:   []string{"nobody"},
 	},
+}
+
+// goMount is the source of a program in Go that does something that has an error.
+func goMount(does string) string {
+	return `package main
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+var _ = errors.Join(nil)
+
+func main() {
+	if err := ` + does + `; err != nil {
+		println(err.Error())
+		os.Exit(1)
+	}
+}
+`
 }
 
 // TestFirstWords lets programs with one fault be told of it.

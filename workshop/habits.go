@@ -159,16 +159,9 @@ func notMoved(e harness.Event) string {
 		commandLine(e.Ran) != "container run pwd" || !outsideRE.MatchString(e.Stdout+e.Stderr) {
 		return ""
 	}
-	changed, moved := -1, -1 // the number of the last call
-	for i, made := range e.Conduct.Made {
-		switch call, _, _ := strings.Cut(made, "("); call {
-		case "chroot", "pivot_root":
-			changed = i
-		case "chdir", "fchdir":
-			moved = i
-		}
-	}
-	if changed < 0 || changed < moved {
+	c := cause{event: e}
+	if !c.changedRoot() || c.madeAfter("chroot", "chdir", "fchdir") &&
+		c.madeAfter("pivot_root", "chdir", "fchdir") {
 		return ""
 	}
 	return "chroot(2) does not change the working directory, and neither does pivot_root(2): it " +
@@ -239,6 +232,17 @@ func notLimited(e harness.Event) string {
 	}
 	return "The limit did not act on the command. Is it a child of the process that joined the " +
 		"cgroup, and was it started after that? And does the limit count swap, too?"
+}
+
+// nothingRead is for a command that gets no input.
+func nothingRead(e harness.Event) string {
+	if e.Script.Name != "streams" || commandLine(e.Ran) != "container run cat" ||
+		strings.TrimSpace(e.Stdout) != "" || executed(e) != "yes" {
+		return ""
+	}
+	return "cat was executed, and got nothing to read: its descriptor 0 has to be that of your " +
+		"program, in both processes. What starts a command and collects what it writes often " +
+		"gives it an empty input."
 }
 
 // ownEmptyLine is for a program that ends what the command wrote with an empty line.

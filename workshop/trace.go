@@ -24,7 +24,8 @@ var (
 	// raisedRE matches the first line that is neither indented nor the heading, and names an error.
 	raisedRE = lazyregexp.New(`(?m)^[A-Za-z_][\w.]*(?::.*)?$`)
 	calledRE = lazyregexp.New(`(?m)^  File "([^"]+)", line (\d+), in \S+\n    (.*)$`)
-	rustRE   = lazyregexp.New(`panicked at (?:'(.*)', )?(\S+:\d+)(?::\d+)?:?\n?(.*)`)
+	// the text, or the second line of it, is below the place
+	rustRE = lazyregexp.New(`panicked at (?:'(.*)', )?(\S+:\d+)(?::\d+)?:?\n?(.*?)(: ?\n.+|\n|$)`)
 	// main.rb:3:in `cp': no such file (Errno::ENOENT)
 	rubyRE      = lazyregexp.New(`(?m)^(\S+:\d+):in [\x60'].*?': (.*) \((\w+(?:::\w+)*)\)$`)
 	rubyFrameRE = lazyregexp.New(`(?m)^(?:\tfrom )?(\S+?):(\d+):in `)
@@ -112,7 +113,8 @@ func panicked(stderr string) string {
 		return pythonTrace(stderr)
 	case strings.HasPrefix(first, "thread "):
 		if m := rustRE.FindStringSubmatch(stderr); m != nil {
-			return strings.TrimSpace("panic: "+m[1]+m[3]) + "\nat " + m[2]
+			text := strings.Join(strings.Fields("panic: "+m[1]+m[3]+m[4]), " ")
+			return text + "\nat " + m[2]
 		}
 	case first != "":
 		if place := goPlace(stderr); place != "" {

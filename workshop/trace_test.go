@@ -32,6 +32,12 @@ func TestTraces(t *testing.T) {
 			want: "NoMethodError: undefined method 'x' for nil\nat /srv/mine.rb:3",
 		},
 		{
+			name: "Rust",
+			stderr: "thread 'main' panicked at src/main.rs:77:21:\nmkdir failed:\nENOENT: No such " +
+				"file or directory\nnote: run with `RUST_BACKTRACE=1`\n",
+			want: "panic: mkdir failed: ENOENT: No such file or directory\nat src/main.rs:77:21",
+		},
+		{
 			name: "Nim",
 			stderr: "/srv/mine.nim(18) mine\n/srv/mine.nim(4) prepare\n" +
 				"/usr/lib/nim/lib/pure/os.nim(1885) copyFile\n" +

@@ -1,0 +1,175 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"container.example/workshop/internal/harness"
+	"container.example/workshop/internal/lazyregexp"
+)
+
+// This file has the clues about control groups. Many programs are written for a hierarchy that
+// this machine does not have.
+
+const cgroupFS = "/sys/fs/cgroup"
+
+const (
+	hasVersion1 = "This machine has version 1 of cgroups, where /sys/fs/cgroup is no cgroup but a " +
+		"tmpfs with a hierarchy for each controller: make the directory in " +
+		"/sys/fs/cgroup/memory, pids or cpu. The files are memory.limit_in_bytes, pids.max and " +
+		"cpu.cfs_quota_us there."
+	hasVersion2 = "This machine has version 2 of cgroups, where /sys/fs/cgroup is one tree for " +
+		"all controllers, without a hierarchy for each: make the directory of the container " +
+		"right below it. The files are memory.max, pids.max and cpu.max there, and cgroup.procs " +
+		"for the processes."
+)
+
+var (
+	// hierarchyRE matches a path in a hierarchy of version 1, with its name.
+	hierarchyRE = lazyregexp.New(`^/sys/fs/cgroup/(memory|pids|cpu(?:,cpuacct)?|cpuacct|cpuset|` +
+		`devices|freezer|blkio|hugetlb|net_cls(?:,net_prio)?|perf_event|rdma|misc|systemd)(?:/|$)`)
+	// file1RE and file2RE match files that only one of the versions has.
+	file1RE = lazyregexp.New(`/(memory\.(\w+_in_bytes|memsw\.\w+|swappiness)|cpu\.(cfs_\w+|shares)` +
+		`|notify_on_release|release_agent|tasks)$`)
+	file2RE = lazyregexp.New(`/(memory\.(max|high|swap\.max)|cpu\.(max|weight)` +
+		`|cgroup\.(controllers|subtree_control|type|kill|freeze))$`)
+	// cgroupPathRE matches a path in the words of a program.
+	cgroupPathRE = lazyregexp.New(`/sys/fs/cgroup[\w./@,-]*`)
+)
+
+// wrongVersion is for a path of the version of cgroups that this machine does not have.
+func wrongVersion(path string, version2 bool) string {
+	m := hierarchyRE.FindStringSubmatch(path)
+	switch {
+	case version2 && (m != nil || file1RE.MatchString(path)):
+		return hasVersion2
+	case version2:
+		return ""
+	case m == nil, file2RE.MatchString(path):
+		return hasVersion1
+	case !slices.Contains([]string{"memory", "pids", "cpu", "devices"}, m[1]):
+		return fmt.Sprintf("The throw-away host has no hierarchy %s, but memory, pids and cpu.",
+			m[1])
+	}
+	return ""
+}
+
+// cgroupPath is the path that a call, or an error in words, is about, if it is one of a cgroup.
+func (c cause) cgroupPath() string {
+	return cgroupPathRE.FindString(c.path + "\n" + c.text)
+}
+
+// noCgroup is for a directory of a cgroup, or a file in it, that is not there.
+func noCgroup(c cause) string {
+	path := c.cgroupPath()
+	if path == "" {
+		return ""
+	}
+	if text := wrongVersion(path, harness.HasCgroup2()); text != "" {
+		return text
+	}
+	const ofSystemd = " user.slice and system.slice are those of systemd: make the directory " +
+		"right below /sys/fs/cgroup, or below one that your program has made."
+	dir, file := filepath.Split(path)
+	dir = filepath.Clean(dir)
+	text := ""
+	switch {
+	case strings.HasPrefix(c.call, "mkdir"):
+		text = fmt.Sprintf("There is no cgroup %s in which to make another one.", dir)
+	case c.madeDirectory(dir) && harness.HasCgroup2():
+		return fmt.Sprintf("The cgroup %s has no file %s. The kernel makes the files of the "+
+			"controllers that are in cgroup.subtree_control of the directory above, and no "+
+			"others: write + and the name of the controller there before (cgroups(7)).", dir, file)
+	case c.madeDirectory(dir):
+		return fmt.Sprintf("The cgroup %s has no file %s: each hierarchy of version 1 has the "+
+			"files of its own controller, and cgroup.procs (cgroups(7)).", dir, file)
+	default:
+		text = fmt.Sprintf("There is no cgroup %s, or no such file in it. A cgroup is a directory "+
+			"that mkdir(2) makes, and the kernel makes its files", dir)
+		if harness.HasCgroup2() {
+			text += ": those of the controllers that are in cgroup.subtree_control of the " +
+				"directory above (cgroups(7))"
+		}
+		text += "." + c.otherCgroup(dir)
+	}
+	if strings.Contains(path, ".slice") {
+		text += ofSystemd
+	}
+	return text
+}
+
+// madeDirectory tells whether the program made this directory, or found that it was there.
+func (c cause) madeDirectory(dir string) bool {
+	if c.event.Conduct == nil {
+		return false
+	}
+	isIt := func(call string) bool {
+		return strings.HasPrefix(call, "mkdir") && filepath.Clean(lastPath(call)) == dir
+	}
+	return slices.ContainsFunc(c.event.Conduct.Made, isIt) ||
+		slices.ContainsFunc(c.event.Conduct.Refused, func(r harness.Refusal) bool {
+			return r.Errno == "EEXIST" && isIt(r.Text)
+		})
+}
+
+// otherCgroup tells of a cgroup that the program made beside the one that is missing.
+func (c cause) otherCgroup(missing string) string {
+	if c.event.Conduct == nil {
+		return ""
+	}
+	for _, made := range c.event.Conduct.Made {
+		dir := filepath.Clean(lastPath(made))
+		if strings.HasPrefix(made, "mkdir") && filepath.Dir(dir) == filepath.Dir(missing) {
+			return fmt.Sprintf(" Your program made %s: is one of the names mistyped?", dir)
+		}
+	}
+	return ""
+}
+
+// lookedForCgroup is for a program that looked for a directory of the other version, and gave up.
+func lookedForCgroup(e harness.Event) string {
+	if executed(e) != "no" {
+		return ""
+	}
+	for _, r := range e.Conduct.Refused {
+		if path := firstPath(r.Text); r.Looks && strings.HasPrefix(path, cgroupFS+"/") {
+			if text := wrongVersion(path, harness.HasCgroup2()); text != "" {
+				return fmt.Sprintf("Your program looked for %s, which is not there. %s", path, text)
+			}
+		}
+	}
+	return ""
+}
+
+// badLimit is for a value that a file of a cgroup does not take.
+func badLimit(c cause) string {
+	switch path := c.cgroupPath(); {
+	case path == "" && !strings.Contains(c.text, "cgroup"):
+		return ""
+	case strings.HasSuffix(path, "/cgroup.procs"), strings.HasSuffix(path, "/tasks"):
+		return "This file takes the number of one process in a write(2), in digits, or 0 for the " +
+			"process that writes (cgroups(7))."
+	}
+	return "The kernel does not take this value for the file of a cgroup: look at the form that " +
+		"cgroups(7) gives for it."
+}
+
+// noController is for the rules of version 2 about which cgroups may have processes.
+func noController(c cause) string {
+	const rule = " (cgroups(7), \"no internal processes\")."
+	switch path := c.cgroupPath(); {
+	case strings.HasSuffix(path, "/cgroup.procs") && c.errno == "EBUSY":
+		return "A cgroup that passes controllers on, by its cgroup.subtree_control, cannot have " +
+			"processes itself: write the number of the process to cgroup.procs of a directory " +
+			"below, which your program makes" + rule
+	case path == "" && !strings.Contains(c.text, "cgroup"),
+		c.errno == "EBUSY" && !strings.Contains(path, "subtree_control"):
+		return ""
+	}
+	return "A cgroup that has processes cannot pass controllers on, and a controller has to be " +
+		"in cgroup.subtree_control of all directories above" + rule
+}
