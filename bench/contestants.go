@@ -43,7 +43,7 @@ type bench struct {
 	atOnce   map[string]time.Duration // for each of the highest number at once
 }
 
-// newBench prepares this process, and finds the contestants that the machine has.
+// newBench prepares this process.
 func newBench(o options, dir string) (b *bench, err error) {
 	b = &bench{
 		options: o,
@@ -64,9 +64,14 @@ func newBench(o options, dir string) (b *bench, err error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("prctl subreaper: %w", err)
 	}
+	return b, nil
+}
+
+// findContestants finds those that the machine has.
+func (b *bench) findContestants() error {
 	all, err := b.all()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, c := range all {
 		if _, err := b.output(c, nothing...); err != nil {
@@ -76,9 +81,9 @@ func newBench(o options, dir string) (b *bench, err error) {
 		b.contestants = append(b.contestants, c)
 	}
 	if !b.has(ours) {
-		return nil, errors.New("nothing to measure")
+		return errors.New("nothing to measure")
 	}
-	return b, nil
+	return nil
 }
 
 func (b *bench) has(name string) bool {

@@ -7,7 +7,8 @@
 //
 //	sudo env PATH=$PATH go run ./bench [FLAG...]
 //
-// With -images it measures what it costs to pull an image instead.
+// With -images it measures what it costs to pull an image instead, and with -record what it costs
+// to record the steps.
 package main
 
 import (
@@ -34,6 +35,7 @@ type options struct {
 	onlyV1   bool
 	fifo     bool
 	images   bool
+	record   bool
 	rootfs   string
 }
 
@@ -43,6 +45,8 @@ func (o *options) flags() *flag.FlagSet {
 	f.IntVar(&o.rounds, "n", 100,
 		"`N` rounds, each of all contestants in random order (with -images default 5)")
 	f.BoolVar(&o.images, "images", false, "measure how images are pulled, and nothing else")
+	f.BoolVar(&o.record, "record", false,
+		"measure how `workshop record` slows the steps down, and nothing else")
 	f.StringVar(&o.rootfs, "rootfs", "",
 		"with -images: `DIR` whose files are the image (default what mkrootfs.sh debian makes)")
 	f.Func("many", "`LIST` of how many containers at once (default 1,10,50,200)",
@@ -76,6 +80,8 @@ func parse(args []string) (o options, err error) {
 		return o, errors.New("-rootfs: must be with -images")
 	case o.images && (given["many"] || given["sequence"] || o.onlyV1 || o.fifo):
 		return o, errors.New("-images: takes -n and -rootfs only")
+	case o.record && len(given) > 1 && !(len(given) == 2 && given["n"]):
+		return o, errors.New("-record: takes -n only")
 	case o.rounds < 1:
 		return o, fmt.Errorf("-n %d: must be 1 or more", o.rounds)
 	case o.sequence < 0 || o.sequence > 0 && o.sequence < 2*sample:
@@ -151,6 +157,9 @@ func run(o options) (err error) {
 	if o.images { // the registry is on the loopback of this process
 		unshare, prepare = unix.CLONE_NEWNS, buildImages
 	}
+	if o.record {
+		unshare, prepare = unix.CLONE_NEWNS, buildRecordings
+	}
 	if err := prepare(o, dir); err != nil {
 		return err
 	}
@@ -179,6 +188,12 @@ func measure(o options, dir string) error {
 	}
 	b, err := newBench(o, dir)
 	if err != nil {
+		return err
+	}
+	if o.record {
+		return b.recordings()
+	}
+	if err := b.findContestants(); err != nil {
 		return err
 	}
 	// The first container on the bridge makes it and the last one removes it. This one is there all
