@@ -6,7 +6,8 @@
 #   COMMAND    the README's test command by default
 #
 # The machine gets scripts/cloud-init.yaml as its user data with a key added to it, a copy of this directory as its folder,
-# and no network but for SSH. It is emulated, so that a stock kernel starts everywhere. Root is not needed.
+# and no network but for SSH. It is emulated, so that a stock kernel starts everywhere. Root is not needed. Where the machine
+# cannot go on, or does not answer by SSH within an hour, the end of its console is shown.
 set -eu
 
 usage='usage: image-selftest.sh [-bios] DISK [COMMAND]'
@@ -24,15 +25,16 @@ disk=$(realpath -e -- "$1") || die "$1: no such disk"
 command=${2-$(sed -n "s/.*vagrant ssh -c '\(.*\)'.*/\1/p" "$root/README.md" | head -n 1)}
 [ -n "$command" ] || die 'the README has no command'
 work=$(mktemp -d)
-pid=''
-trap '[ -z "$pid" ] || kill "$pid" 2>/dev/null; rm -rf "$work"' EXIT
+pids=''
+# shellcheck disable=SC2086 # a list of words
+trap '[ -z "$pids" ] || kill $pids 2>/dev/null; rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
 # As in the table of mkimage.sh: a disk has the name of its architecture.
 case $disk in
 *amd64*)
-    set -- qemu-system-x86_64 -M q35 -cpu max
+    set -- qemu-system-x86_64 -M q35 -cpu Nehalem # the fastest, see docs/kernels.md
     if [ -z "$bios" ]; then
         cp /usr/share/OVMF/OVMF_VARS*.fd "$work"
         set -- "$@" -drive if=pflash,format=raw,readonly=on,file="$(find /usr/share/OVMF -name 'OVMF_CODE*.fd' ! -name '*ms*' ! -name '*secboot*' | LC_ALL=C sort | head -n 1)" \
@@ -60,21 +62,48 @@ say "$*"
     -drive "file=$disk,if=virtio,snapshot=on,cache=unsafe" -drive "file=$work/seed.img,if=virtio,format=raw" \
     -nic "user,model=virtio-net-pci,restrict=on,hostfwd=tcp:127.0.0.1:$port-:22" -device virtio-rng-pci \
     -virtfs "local,path=$work/workshop,mount_tag=workshop,security_model=none" </dev/null >"$work/log" 2>&1 &
-pid=$!
+pid=$! pids=$!
+# What a machine says last that has no way to go on: Linux, its first stage, systemd, GRUB, and UEFI that finds no system on
+# the disk. QEMU is ended then, and with it an SSH that waits for an answer.
+last='Kernel panic - not syncing.*|^\(initramfs\)|You are in emergency mode|^grub( rescue)?>|Start PXE over IPv[46]'
+watch() {
+    until LC_ALL=C grep -a -o -E -m 1 "$last" "$work/console" >"$work/last" 2>/dev/null; do sleep 1; done
+    kill "$pid"
+}
+watch &
+pids="$pid $!"
+# lost CAUSE: ends the test with what is known of the machine.
+lost() {
+    [ ! -s "$work/last" ] || set -- "the machine cannot go on: $(tr -d '\r' <"$work/last")"
+    cat "$work/log" >&2
+    tail -n 30 "$work/console" >&2 2>/dev/null || :
+    echo >&2
+    die "$1"
+}
 in_machine() {
     ssh -q -i "$work/key" -p "$port" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=20 \
         workshop@127.0.0.1 "$@"
 }
+runs() { kill -0 "$pid" 2>/dev/null; }
+deadline=$(($(date +%s) + 3600))
 until in_machine true; do
-    kill -0 "$pid" 2>/dev/null || { cat "$work/log" "$work/console" >&2; die 'the machine has ended'; }
+    runs || lost 'the machine has ended'
+    [ "$(date +%s)" -lt "$deadline" ] || lost 'no answer by SSH within an hour'
     sleep 1
 done
+# step COMMAND: in the machine; it must succeed.
+step() {
+    in_machine "$1" && return
+    status=$?
+    runs || lost 'the machine has ended'
+    exit "$status"
+}
 say 'cloud-init'
 # shellcheck disable=SC2016 # to be expanded in the machine
-in_machine 'cloud-init status --wait --long; uname -a; for dir in / /workshop /workshop/rootfs; do findmnt -n $dir; done; sudo tail -n 5 /var/log/cloud-init-output.log'
+step 'cloud-init status --wait --long; uname -a; for dir in / /workshop /workshop/rootfs; do findmnt -n $dir; done; sudo tail -n 5 /var/log/cloud-init-output.log'
 say "$command"
-in_machine "export WORKSHOP_TIMEOUT=10m; $command"
+step "export WORKSHOP_TIMEOUT=10m; $command"
 say 'the end'
 in_machine sudo poweroff || :
 wait "$pid"
-pid=''
+pids=${pids#* }
