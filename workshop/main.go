@@ -110,12 +110,7 @@ throw-away host where it cannot harm the machine.
 			}
 			return cli.ShowAppHelp(cmd)
 		},
-		Commands: []*cli.Command{
-			a.start(), a.watch(), a.check(), a.report(), a.hint(),
-			a.list(), a.skip(), a.plan(), a.diff(), a.catchup(),
-			a.progress(), a.reset(), a.doctor(), a.demo(), a.inspect(), a.attack(),
-			a.record(), a.live(), a.wall(),
-		},
+		Commands:        a.commands(os.Args[1:]),
 		HideHelpCommand: true,
 	}
 	asTyped := func(_ context.Context, _ *cli.Command, err error, _ bool) error { return err }
@@ -125,6 +120,20 @@ throw-away host where it cannot harm the machine.
 		cmd.HideHelpCommand = true
 	}
 	return root
+}
+
+// commands are those below the root. While a recorder starts, the program that it is to record
+// waits: the others are left out where nobody asks for them.
+func (a *app) commands(args []string) []*cli.Command {
+	if len(args) > 0 && args[0] == recordName {
+		return []*cli.Command{a.record()}
+	}
+	return []*cli.Command{
+		a.start(), a.watch(), a.check(), a.report(), a.hint(),
+		a.list(), a.skip(), a.plan(), a.diff(), a.catchup(),
+		a.progress(), a.reset(), a.doctor(), a.demo(), a.inspect(), a.attack(),
+		a.record(), a.live(), a.wall(),
+	}
 }
 
 func init() {

@@ -21,10 +21,12 @@ import (
 	pages "container.example/workshop/workshop/record/page"
 )
 
+const recordName = "record"
+
 func (a *app) record() *cli.Command {
 	file, limit, steps, comparing := "", time.Duration(0), 0, false
 	return &cli.Command{
-		Name:      "record",
+		Name:      recordName,
 		Usage:     "Record how a program makes a container",
 		ArgsUsage: "-- CMD [ARG...] | -compare YOURS OURS",
 		Description: `Run a command and record each system call that makes a container, and what
