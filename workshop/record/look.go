@@ -256,24 +256,30 @@ type mountLines map[string]Mount
 // read reads the table of mounts as a process sees it.
 func (l mountLines) read(p *process) []Mount {
 	text, err := readFile(threadFile(p.pid, p.view, "mountinfo"))
-	if err != nil || l.learn(text) != nil {
+	if err != nil {
 		return nil
 	}
 	mounts := make([]Mount, 0, bytes.Count(text, []byte("\n")))
+	var lines []string // that are new
+	var at []int       // where they are in mounts
 	for line := range bytes.Lines(text) {
-		mounts = append(mounts, l[string(line)])
+		m, known := l[string(line)]
+		if !known {
+			lines, at = append(lines, string(line)), append(at, len(mounts))
+		}
+		mounts = append(mounts, m)
+	}
+	if l.learn(lines) != nil {
+		return nil
+	}
+	for i, line := range lines {
+		mounts[at[i]] = l[line]
 	}
 	return mounts
 }
 
-// learn parses the lines that are new.
-func (l mountLines) learn(text []byte) error {
-	var lines []string
-	for line := range bytes.Lines(text) {
-		if _, known := l[string(line)]; !known {
-			lines = append(lines, string(line))
-		}
-	}
+// learn parses lines.
+func (l mountLines) learn(lines []string) error {
 	if len(lines) == 0 {
 		return nil
 	}

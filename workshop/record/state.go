@@ -236,7 +236,9 @@ func (t *tracer) refreshMountsOf(ns string, preferred *process) (passesOn bool) 
 		return false
 	}
 	if mounts := t.host.mounts.read(p); mounts != nil {
-		set(t.state.Mounts, &t.changes.Mounts, ns, mounts)
+		if !slices.Equal(t.state.Mounts[ns], mounts) { // sooner told than by package reflect
+			put(t.state.Mounts, &t.changes.Mounts, ns, mounts)
+		}
 	}
 	return slices.ContainsFunc(t.state.Mounts[ns], func(m Mount) bool {
 		return m.Propagation != "private" && m.Propagation != "unbindable"
@@ -291,9 +293,13 @@ func (t *tracer) dropNamespaces() {
 
 // set puts an entry into a state, and into the changes if it is another one than before.
 func set[K comparable, V any](state map[K]V, changes *map[K]V, key K, value V) {
-	if before, ok := state[key]; ok && reflect.DeepEqual(before, value) {
-		return
+	if before, ok := state[key]; !ok || !reflect.DeepEqual(before, value) {
+		put(state, changes, key, value)
 	}
+}
+
+// put puts an entry into a state and into the changes.
+func put[K comparable, V any](state map[K]V, changes *map[K]V, key K, value V) {
 	state[key] = value
 	if *changes == nil {
 		*changes = map[K]V{}
