@@ -275,7 +275,7 @@ var errnos = []struct{ words, name string }{
 }
 
 // errnoRE matches an error by its name, as in ENOENT, or by its number, as in "os error 2".
-var errnoRE = regexp.MustCompile(`\b(E[A-Z0-9]{3,})\b|(?i:\b(?:errno|os error)[ :=]+(\d+))`)
+var errnoRE = lazyregexp.New(`\b(E[A-Z0-9]{3,})\b|(?i:\b(?:errno|os error)[ :=]+(\d+))`)
 
 func errnoIn(text string) string {
 	lower := strings.ToLower(text)

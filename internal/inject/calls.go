@@ -4,11 +4,11 @@ package inject
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"container.example/workshop/internal/lazyregexp"
 	"container.example/workshop/internal/ptrace"
 )
 
@@ -69,7 +69,7 @@ var (
 )
 
 // numbers are what differs from one run to the next: those of processes, and random names.
-var numbers = regexp.MustCompile(`[0-9a-f]*[0-9][0-9a-f]*`)
+var numbers = lazyregexp.New(`[0-9a-f]*[0-9][0-9a-f]*`)
 
 // file is the path of an open file, or the number of a standard stream.
 func (p *process) file(fd uint64) string {

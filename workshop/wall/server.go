@@ -361,16 +361,21 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, key string, row bo
 //go:embed page.html
 var pageFile string
 
-var pageText = strings.Replace(pageFile, "{{style}}", style.CSS, 1)
+// pageText is put together when it is first used: other commands begin sooner without it.
+var pageText = sync.OnceValue(func() string {
+	return strings.Replace(pageFile, "{{style}}", style.CSS, 1)
+})
 
 // policy lets the page run its own script and look at its own server, and nothing else.
-var policy = fmt.Sprintf("default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; "+
-	"form-action 'none'; frame-ancestors 'none'; script-src %s; style-src %s",
-	hash("script"), hash("style"))
+var policy = sync.OnceValue(func() string {
+	return fmt.Sprintf("default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; "+
+		"form-action 'none'; frame-ancestors 'none'; script-src %s; style-src %s",
+		hash("script"), hash("style"))
+})
 
 // hash is that of an element of the page.
 func hash(element string) string {
-	_, text, _ := strings.Cut(pageText, "<"+element+">")
+	_, text, _ := strings.Cut(pageText(), "<"+element+">")
 	text, _, _ = strings.Cut(text, "</"+element+">")
 	return style.Hash([]byte(text))
 }
@@ -380,9 +385,9 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Security-Policy", policy)
+	w.Header().Set("Content-Security-Policy", policy())
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime))
-	_, _ = io.WriteString(w, pageText) // or nobody looks any longer
+	_, _ = io.WriteString(w, pageText()) // or nobody looks any longer
 }
 
 // events tells a page what is on the wall, and again at each change. A page that reads slowly
