@@ -10,10 +10,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -27,7 +25,6 @@ type checker struct {
 	*place
 	course  *course
 	host    *harness.Host
-	second  *harness.Host // for many scripts
 	timeout time.Duration // for a script; 0 for what suits the step
 	all     bool          // a promise that is broken does not end a check
 }
@@ -42,8 +39,17 @@ type verdict struct {
 	passed  []lesson                 // that were not passed before
 }
 
-// build makes an executable of the program.
+// build makes an executable of the program, if it is not one.
 func (c *checker) build(ctx context.Context, s state) (path string, err error) {
+	path, err = c.executable(s)
+	if source := c.program(s); err == nil && path != source {
+		err = harness.Build(ctx, path, source)
+	}
+	return path, err
+}
+
+// executable is where the executable of the program is, or will be when it is built.
+func (c *checker) executable(s state) (path string, err error) {
 	source := c.program(s)
 	info, err := os.Stat(source)
 	switch missing := c.missing(s); {
@@ -61,7 +67,7 @@ func (c *checker) build(ctx context.Context, s state) (path string, err error) {
 	if err := makeDir(filepath.Dir(path)); err != nil {
 		return "", withAdvice(err)
 	}
-	return path, harness.Build(ctx, path, source)
+	return path, nil
 }
 
 // notExecutable says what to do about a file without the x bit.
@@ -93,21 +99,19 @@ func (c *checker) check(
 		return v, err
 	}
 	v.scripts = c.inOrder(l, before)
-	furnished := make(chan error, 1)
-	go func() { // takes longer than to build
-		var err error
-		if c.host == nil {
-			c.host, err = harness.NewHost(c.root)
-		}
-		furnished <- err
-	}()
-	program, err := c.build(ctx, before)
-	hostErr := <-furnished
-	if errors.As(err, &v.build) {
-		return v, hostErr
-	}
-	if err := errors.Join(err, hostErr); err != nil {
+	program, err := c.executable(before)
+	if err != nil {
 		return v, err
+	}
+	built := make(chan error, 1)
+	go func() { // takes as long as to make the hosts
+		_, err := c.build(ctx, before)
+		built <- err
+	}()
+	if c.host == nil {
+		if c.host, err = harness.NewHost(c.root); err != nil {
+			return v, errors.Join(err, <-built)
+		}
 	}
 	var open []harness.Script
 	for _, script := range v.scripts {
@@ -118,28 +122,32 @@ func (c *checker) check(
 			open = append(open, script)
 		}
 	}
-	for _, scripts := range rounds(open) {
-		o := harness.Options{Program: program, Timeout: c.timeout}
-		if o.Timeout == 0 {
-			o.Timeout = patience(scripts[0])
+	o := harness.Options{
+		Program:  program,
+		Timeout:  c.timeout,
+		Patience: patience,
+		All:      c.all,
+		Hosts:    harness.MostHosts(),
+		Built:    func() error { return <-built },
+	}
+	err = c.host.Check(ctx, o, open, func(e harness.Event) {
+		v.events[e.Script.ID()] = e
+		if e.Status == harness.Failed && !e.Script.NotYet() &&
+			(v.failure == nil || earlier(open, e, *v.failure)) {
+			v.failure = &e
 		}
-		err := c.checkRound(ctx, o, scripts, func(e harness.Event) {
-			v.events[e.Script.ID()] = e
-			if e.Status == harness.Failed && !e.Script.NotYet() &&
-				(v.failure == nil || earlier(scripts, e, *v.failure)) {
-				v.failure = &e
-			}
-			each(e)
-		})
-		if err != nil {
-			return v, err
-		}
-		if v.failure != nil && !c.all {
-			// With two hosts some may have been tried that come after it.
-			for i := len(scripts) - 1; scripts[i] != v.failure.Script; i-- {
-				delete(v.events, scripts[i].ID())
-			}
-			break
+		each(e)
+	})
+	if errors.As(err, &v.build) {
+		return v, nil
+	}
+	if err != nil {
+		return v, err
+	}
+	if v.failure != nil && !c.all {
+		// Some that come after it may have been tried.
+		for i := len(open) - 1; open[i] != v.failure.Script; i-- {
+			delete(v.events, open[i].ID())
 		}
 	}
 	return v, c.keep(&v)
@@ -152,83 +160,6 @@ func (c *checker) inOrder(l lesson, s state) []harness.Script {
 		return c.rank(a, l, s) - c.rank(b, l, s)
 	})
 	return scripts
-}
-
-// checkRound checks on two hosts at once where there are so many scripts that this is worth the
-// while.
-func (c *checker) checkRound(
-	ctx context.Context,
-	o harness.Options,
-	scripts []harness.Script,
-	each func(harness.Event),
-) error {
-	if len(scripts) < 20 || runtime.NumCPU() < 2 {
-		return c.try(ctx, c.host, o, scripts, each)
-	}
-	if c.second == nil {
-		var err error
-		if c.second, err = harness.NewHost(c.root); err != nil {
-			return err
-		}
-	}
-	var mutex sync.Mutex
-	first := len(scripts) // the index of the first that failed so far
-	errs := make(chan error, 2)
-	for n, host := range []*harness.Host{c.host, c.second} {
-		var part []harness.Script
-		index := map[string]int{}
-		for i := n; i < len(scripts); i += 2 {
-			part = append(part, scripts[i])
-			index[scripts[i].ID()] = i
-		}
-		go func() {
-			over := false
-			ctx, cancel := context.WithCancel(ctx)
-			defer cancel()
-			err := c.try(ctx, host, o, part, func(e harness.Event) {
-				mutex.Lock()
-				defer mutex.Unlock()
-				i := index[e.Script.ID()]
-				if i > first && !c.all { // what comes after a failure is not reached
-					over = true
-					cancel()
-					return
-				}
-				if e.Status == harness.Failed && !e.Script.NotYet() {
-					first = i
-				}
-				each(e)
-			})
-			if over && errors.Is(err, context.Canceled) {
-				err = nil
-			}
-			errs <- err
-		}()
-	}
-	return errors.Join(<-errs, <-errs)
-}
-
-// try runs scripts on a host until one of them fails, or all of them.
-func (c *checker) try(
-	ctx context.Context,
-	host *harness.Host,
-	o harness.Options,
-	scripts []harness.Script,
-	each func(harness.Event),
-) error {
-	for {
-		ended := 0
-		err := host.Check(ctx, o, scripts, func(e harness.Event) {
-			if e.Status != harness.Started {
-				ended++
-			}
-			each(e)
-		})
-		if err != nil || !c.all || ended == 0 || ended == len(scripts) {
-			return err
-		}
-		scripts = scripts[ended:]
-	}
 }
 
 // earlier tells whether the script of a comes before that of b.
@@ -268,18 +199,6 @@ func patience(s harness.Script) time.Duration {
 		return 10 * time.Second
 	}
 	return 0
-}
-
-// rounds divides scripts where the patience changes.
-func rounds(scripts []harness.Script) (all [][]harness.Script) {
-	for i, s := range scripts {
-		if i == 0 || patience(s) != patience(scripts[i-1]) ||
-			(s.Step == "step5-complete") != (scripts[i-1].Step == "step5-complete") {
-			all = append(all, nil)
-		}
-		all[len(all)-1] = append(all[len(all)-1], s)
-	}
-	return all
 }
 
 // keep keeps what a check found out, and adds to it the lessons that are passed by it.
@@ -384,13 +303,10 @@ func addNew(list []string, text string) []string {
 }
 
 func (c *checker) close() error {
-	var err error
-	for _, host := range []*harness.Host{c.host, c.second} {
-		if host != nil {
-			err = errors.Join(err, host.Close())
-		}
+	if c.host == nil {
+		return nil
 	}
-	return err
+	return c.host.Close()
 }
 
 // checkFlags are the flags of check and watch.
@@ -542,7 +458,7 @@ func (a *app) runCheck(ctx context.Context, c *checker, l lesson) (v verdict, er
 		}
 		out.printf("%s\n", a.promiseLine(e))
 	}
-	// With two hosts they end in another order.
+	// With several hosts they end in another order.
 	waiting := c.inOrder(l, s)
 	ended := map[string]harness.Event{}
 	over := false

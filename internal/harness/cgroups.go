@@ -104,11 +104,15 @@ func protect(tree subtree) error {
 	return nil
 }
 
-// maxMemory is how much memory there is for the throw-away host, in bytes: half of the machine's.
-func maxMemory() uint64 {
+// maxMemory is how much memory there is for one throw-away host, in bytes: a quarter of the
+// machine's.
+func maxMemory() uint64 { return max(machineMemory()/4, 1<<30) }
+
+// machineMemory is how much memory the machine has, in bytes.
+func machineMemory() uint64 {
 	var info unix.Sysinfo_t
 	_ = unix.Sysinfo(&info) // fails for a bad address only
-	return max(uint64(info.Totalram)*uint64(info.Unit)/2, 1<<30)
+	return uint64(info.Totalram) * uint64(info.Unit)
 }
 
 // MaxTasks is how many processes and threads there can be at once on the throw-away host. It is

@@ -3,14 +3,11 @@
 package harness
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"time"
@@ -99,74 +96,30 @@ func (h *Host) Close() error { return os.RemoveAll(h.dir) }
 // task is what a check asks of the third stage.
 type task struct {
 	Scripts []Script
-	Play    bool // see Host.Play
-	All     bool // see Options
+	Limits  []time.Duration // how long each of them may take; 0 for what phase.Timeout says
+	Play    bool            // see Host.Play
+	All     bool            // see Options
 }
 
 // Options of a check.
 type Options struct {
 	Program string        // the executable, an absolute path
 	Ours    bool          // it is one of the workshop's own
-	Timeout time.Duration // for each script; 0 for what TimeoutEnv says
+	Timeout time.Duration // for each script; 0 for what Patience says
+	// Patience is how long a script may take; 0, or without it, for what TimeoutEnv says.
+	Patience func(Script) time.Duration
 	// All says that the check goes on after a script that failed, and that nobody asks why it did:
 	// there is no Conduct.
 	All bool
+	// Hosts is on how many throw-away hosts the scripts run at once; 0 for one.
+	Hosts int
+	// Built returns when the program is there, or says why it is not. The hosts are made meanwhile.
+	// Without it the program is there.
+	Built func() error
 }
 
-// Check runs scripts, one after another, until one of them fails, and calls each for all that
-// happens. The scripts that show what a step does not isolate yet do not end the check. An error
-// says that it could not be run, or that ctx was done.
-func (h *Host) Check(ctx context.Context, o Options, scripts []Script, each func(Event)) error {
-	return h.run(ctx, o, task{Scripts: scripts, All: o.All}, nil, func(line []byte) error {
-		var e Event
-		if err := json.Unmarshal(line, &e); err != nil {
-			return err
-		}
-		each(e)
-		return nil
-	})
-}
-
-// run has the third stage carry out a task, and calls each for every line that it writes.
-func (h *Host) run(ctx context.Context, o Options, what task, stdin *os.File,
-	each func([]byte) error,
-) error {
-	if err := buildTools(h.dir, h.root, what.Scripts); err != nil {
-		return err
-	}
-	link := filepath.Join(h.dir, "bin", "container")
-	if err := os.Remove(link); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	if err := os.Symlink(o.Program, link); err != nil {
-		return err
-	}
-	report, reportWriter, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	lines := make(chan error, 1)
-	go func() {
-		scanner := bufio.NewScanner(report)
-		scanner.Buffer(nil, 64<<20)
-		var err error
-		for err == nil && scanner.Scan() {
-			err = each(scanner.Bytes())
-		}
-		if err != nil {
-			cancel()
-		}
-		lines <- errors.Join(err, scanner.Err())
-		report.Close()
-	}()
-
-	runtime.LockOSThread() // the thread that dies is what Pdeathsig looks at
-	defer runtime.UnlockOSThread()
-	cmd := exec.CommandContext(ctx, "/proc/self/exe")
-	var output bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &output, &output
+// phase is what the stages of a host are told.
+func (o Options) phase(h *Host, what task) phase {
 	p := fromUser()
 	p.Dir, p.Task, p.CI, p.Program = h.dir, &what, false, o.Program
 	if o.Ours {
@@ -175,17 +128,54 @@ func (h *Host) run(ctx context.Context, o Options, what task, stdin *os.File,
 	if o.Timeout > 0 {
 		p.Timeout = o.Timeout
 	}
-	err = runStages(cmd, p, reportWriter)
-	reportWriter.Close()
-	err = errors.Join(err, <-lines)
-	switch {
-	case err != nil || ctx.Err() != nil:
-		return errors.Join(err, ctx.Err())
-	case !cmd.ProcessState.Success():
-		return fmt.Errorf("throw-away host: %s\n%s", cmd.ProcessState,
-			bytes.TrimSpace(output.Bytes()))
+	return p
+}
+
+// Check runs scripts until one of them fails, and calls each for all that happens, one call at a
+// time. The scripts that show what a step does not isolate yet do not end the check. An error says
+// that it could not be run, or that ctx was done.
+//
+// A host runs the next script, in the order given, that no other one runs. With several hosts the
+// scripts end in another order. All that come before one that failed end, too. Of those that come
+// after it, some may have been tried.
+func (h *Host) Check(ctx context.Context, o Options, scripts []Script, each func(Event)) error {
+	what := task{Scripts: scripts, All: o.All}
+	numbers := map[string]int{}
+	for n, script := range scripts {
+		numbers[script.ID()] = n
+		limit := time.Duration(0)
+		if o.Timeout == 0 && o.Patience != nil {
+			limit = o.Patience(script)
+		}
+		what.Limits = append(what.Limits, limit)
 	}
-	return nil
+	p := newPool(ctx, min(max(1, o.Hosts), len(scripts)))
+	return h.work(p, o, what, nil, func(w *worker, line []byte) error {
+		var e Event
+		if err := json.Unmarshal(line, &e); err != nil {
+			return err
+		}
+		if !p.begin(w, numbers[e.Script.ID()]) {
+			return nil
+		}
+		if e.Status == Failed && !e.Script.NotYet() && !o.All {
+			p.end(w, nil)
+		}
+		each(e)
+		return nil
+	})
+}
+
+// equip puts the program under test, and the tools that scripts ask for, where the hosts find them.
+func (h *Host) equip(program string, scripts []Script) error {
+	if err := buildTools(h.dir, h.root, scripts); err != nil {
+		return err
+	}
+	link := filepath.Join(h.dir, "bin", "container")
+	if err := os.Remove(link); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return os.Symlink(program, link)
 }
 
 // IsStage tells whether this process is the second or the third stage of a check. A program that
@@ -200,6 +190,7 @@ func Stage() int {
 		err = setupHost()
 	} else {
 		unix.CloseOnExec(reportFd)
+		unix.CloseOnExec(queueFd)
 		err = obey(*now().Task)
 	}
 	if err != nil {
@@ -209,13 +200,21 @@ func Stage() int {
 	return 0
 }
 
-// obey runs the scripts of a task.
+// obey runs scripts of a task, as long as there are some that no other host has taken.
 func obey(what task) error {
-	for _, script := range what.Scripts {
+	for {
+		n, ok, err := nextNumber()
+		if !ok {
+			return err
+		}
+		script, limit := what.Scripts[n], now().Timeout
+		if n < len(what.Limits) && what.Limits[n] > 0 {
+			limit = what.Limits[n]
+		}
 		if err := tell(Event{Script: script, Status: Started}); err != nil {
 			return err
 		}
-		e, err := tryScript(script, what.Play, false)
+		e, err := tryScript(script, limit, what.Play, false)
 		if err != nil {
 			return fmt.Errorf("%s: %w", script.ID(), err)
 		}
@@ -226,7 +225,6 @@ func obey(what task) error {
 			return nil
 		}
 	}
-	return nil
 }
 
 // tell writes an event as one line to the report. It does so without an os.File, which would close

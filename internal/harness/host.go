@@ -53,8 +53,11 @@ func Main(m *testing.M) int {
 	return status
 }
 
-// reportFd is the descriptor on which the third stage tells the first what ran.
-const reportFd = 3
+// Descriptors of the third stage.
+const (
+	reportFd = 3 // on which it tells the first one what ran
+	queueFd  = 4 // from which it reads, in a check, which script comes next
+)
 
 // runHost prepares the host, runs the other stages in it, and takes it away.
 func runHost() (status int, err error) {
@@ -119,10 +122,17 @@ func baseDir() string {
 }
 
 // runStages runs the second and the third stage, which is cmd, on a throw-away host in p.Dir, and
-// waits until they are gone. The third stage has report as its descriptor reportFd.
-func runStages(cmd *exec.Cmd, p phase, report *os.File) (err error) {
+// waits until they are gone. The third stage has files as its descriptors from reportFd on.
+func runStages(cmd *exec.Cmd, p phase, files ...*os.File) (err error) {
+	if p.Disk, err = os.MkdirTemp(p.Dir, "disk-"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(p.Disk)) }()
+	if err := os.Chmod(p.Disk, 0o755); err != nil {
+		return err
+	}
 	p.Stage = setup
-	cmd.ExtraFiles = []*os.File{report}
+	cmd.ExtraFiles = files
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWUTS | unix.CLONE_NEWPID | unix.CLONE_NEWNS |
 			unix.CLONE_NEWIPC | unix.CLONE_NEWNET,
@@ -191,7 +201,7 @@ func setupHost() error {
 		{"write ns_last_pid", leaveRoomForPids},
 		{"forwarding off", forwardingOff},
 		{"mount cgroups", mountCgroups},
-		{"mount " + work, func() error { return mountWork(work) }},
+		{"mount " + work, func() error { return mountWork(work, p.Disk) }},
 		// As systemd does: a program that forgets to make it private is found out.
 		{"make / shared", func() error {
 			return unix.Mount("", "/", "", unix.MS_SHARED|unix.MS_REC,
@@ -210,9 +220,9 @@ func setupHost() error {
 }
 
 // mountWork mounts a tmpfs for the files of the scripts. Chapter f makes an idmapped mount of them,
-// which a tmpfs allows since Linux 6.3. Before that the scripts get the directory itself, if its
+// which a tmpfs allows since Linux 6.3. Before that the scripts get a directory on the disk, if its
 // file system allows one.
-func mountWork(work string) error {
+func mountWork(work, disk string) error {
 	mount := func() error { return unix.Mount("tmpfs", work, "tmpfs", 0, "mode=0755") }
 	if err := mount(); err != nil || TryIDMap(work) == nil {
 		return err
@@ -220,10 +230,10 @@ func mountWork(work string) error {
 	if err := unix.Unmount(work, 0); err != nil {
 		return err
 	}
-	if TryIDMap(work) != nil {
+	if TryIDMap(disk) != nil {
 		return mount()
 	}
-	if err := unix.Mount(work, work, "", unix.MS_BIND, ""); err != nil {
+	if err := unix.Mount(disk, work, "", unix.MS_BIND, ""); err != nil {
 		return err
 	}
 	return unix.MountSetattr(unix.AT_FDCWD, work, 0, &unix.MountAttr{

@@ -16,7 +16,8 @@ const phaseEnv = "WORKSHOP_PHASE"
 // is in it, too: it is read in the first stage, and nowhere else.
 type phase struct {
 	Stage   stageName
-	Dir     string // of the throw-away host
+	Dir     string // of the throw-away hosts
+	Disk    string // a directory of this host alone, for mountWork
 	Cgroups subtrees
 	// NoCgroups says why there are none.
 	NoCgroups string

@@ -37,7 +37,8 @@ func (h *Host) Play(ctx context.Context, o Options, script Script,
 	defer goOn.Close()
 	defer goOnWriter.Close()
 	o.Timeout = 24 * time.Hour // somebody may be talking
-	err = h.run(ctx, o, task{Scripts: []Script{script}, Play: true}, goOn, func(line []byte) error {
+	what := task{Scripts: []Script{script}, Play: true}
+	err = h.work(newPool(ctx, 1), o, what, goOn, func(_ *worker, line []byte) error {
 		var news struct {
 			*Moment `json:"Moment"`
 			Event

@@ -106,7 +106,7 @@ var told = map[string]bool{}
 // run runs one script, and fails it when it leaves something behind.
 func run(t *testing.T, script Script) {
 	t.Run(script.Name, func(t *testing.T) {
-		e, err := tryScript(script, false, testing.Verbose())
+		e, err := tryScript(script, now().Timeout, false, testing.Verbose())
 		must(t, err)
 		switch e.Status {
 		case Skipped:

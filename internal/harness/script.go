@@ -31,8 +31,9 @@ type trial struct {
 	stdout, stderr string
 }
 
-// tryScript runs one script, with a moment before and after each line if it is played.
-func tryScript(script Script, play, verbose bool) (e Event, err error) {
+// tryScript runs one script, which may take so long, with a moment before and after each line if it
+// is played.
+func tryScript(script Script, limit time.Duration, play, verbose bool) (e Event, err error) {
 	start := time.Now()
 	e = Event{Script: script}
 	text, err := os.ReadFile(script.File)
@@ -45,7 +46,7 @@ func tryScript(script Script, play, verbose bool) (e Event, err error) {
 		return e, err
 	}
 	defer os.Remove(file)
-	v, err := beginVisit(script.Name)
+	v, err := beginVisit(script.Name, limit)
 	if err != nil {
 		return e, err
 	}

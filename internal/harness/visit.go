@@ -18,6 +18,7 @@ import (
 // visit is the stay of one script on the throw-away host.
 type visit struct {
 	name     string
+	limit    time.Duration // how long it may be
 	before   state
 	lastPid  int
 	line     atomic.Int64 // of the script, which runs now
@@ -33,10 +34,11 @@ type visit struct {
 
 // beginVisit looks at the host, and begins to watch the clock. When the time is up all that the
 // script has started is killed.
-func beginVisit(name string) (*visit, error) {
+func beginVisit(name string, limit time.Duration) (*visit, error) {
 	before, err := hostState()
 	v := &visit{
 		name:    name,
+		limit:   limit,
 		before:  before,
 		lastPid: lastPid(),
 		over:    make(chan struct{}),
@@ -53,7 +55,7 @@ const longest = 20
 // watch ends the script when its time is up.
 func (v *visit) watch() {
 	defer close(v.quiet)
-	limit, start := now().Timeout, time.Now()
+	limit, start := v.limit, time.Now()
 	for c := newClock(100 * time.Millisecond); ; {
 		select {
 		case <-v.over:
