@@ -3,11 +3,9 @@
 package harness
 
 import (
-	"io/fs"
+	"errors"
 	"maps"
 	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,7 +13,8 @@ import (
 
 // A spare is a root file system that one script has left as it got it, and that the next one gets:
 // 400 links are looked at in a fraction of the time in which they are made, and of the 4 MB of
-// programs nothing is copied. Nearly all scripts begin with a root file system, and few change it.
+// programs nothing is copied. Nearly all scripts begin with a root file system. Some add files to
+// it, and few change what is there.
 type spare struct {
 	path  string // where it lies while no script has it
 	given []tree // those of the script that runs
@@ -43,8 +42,8 @@ type entry struct {
 	xattrs string
 }
 
-// give puts the tree that is kept at a path, if it is still as it was made. Otherwise make makes
-// one there.
+// give puts the tree that is kept at a path, if it still has all as it was made, and removes what it
+// has besides. Otherwise make makes one there.
 func (s *spare) give(to string, make func(to string) error) error {
 	if s.take(to) {
 		return nil
@@ -80,6 +79,12 @@ func (s *spare) take(to string) bool {
 	t := *s.kept
 	s.kept = nil
 	entries, err := readTree(t.path)
+	for name := range entries {
+		if _, made := t.entries[name]; !made {
+			delete(entries, name)
+			err = errors.Join(err, os.RemoveAll(t.path+name))
+		}
+	}
 	if err == nil && maps.Equal(entries, t.entries) &&
 		unix.Renameat2(unix.AT_FDCWD, t.path, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE) == nil {
 		s.given = append(s.given, tree{path: to, entries: t.entries})
@@ -101,33 +106,85 @@ func (s *spare) keep() {
 
 // readTree reads all entries below a directory, and its own.
 func readTree(dir string) (map[string]entry, error) {
-	entries := map[string]entry{}
-	return entries, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	r := treeReader{entries: make(map[string]entry, 512), buffer: make([]byte, 1<<15)}
+	return r.entries, r.read(fd, "")
+}
+
+// A treeReader reads a tree, looking for each entry in its directory and not at its whole path.
+type treeReader struct {
+	entries map[string]entry
+	buffer  []byte // for getdents64(2)
+}
+
+// read reads the entries of an open directory, of which name is the path below the tree, and closes
+// it.
+func (r *treeReader) read(dir int, name string) error {
+	defer unix.Close(dir)
+	e, err := readEntry(dir, "")
+	if err != nil {
+		return err
+	}
+	e.xattrs, err = attributeNames(dir)
+	if err != nil {
+		return err
+	}
+	r.entries[name] = e
+	var names []string
+	for {
+		n, err := unix.ReadDirent(dir, r.buffer)
 		if err != nil {
 			return err
 		}
-		e, err := readEntry(path, d.IsDir())
-		entries[strings.TrimPrefix(path, dir)] = e
-		return err
-	})
+		if n <= 0 {
+			break
+		}
+		_, _, names = unix.ParseDirent(r.buffer[:n], -1, names)
+	}
+	for _, n := range names {
+		e, err := readEntry(dir, n)
+		if err != nil {
+			return err
+		}
+		if e.mode&unix.S_IFMT != unix.S_IFDIR {
+			r.entries[name+"/"+n] = e
+			continue
+		}
+		below, err := unix.Openat(dir, n, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|
+			unix.O_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		if err := r.read(below, name+"/"+n); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func readEntry(path string, isDir bool) (e entry, err error) {
+// readEntry reads the entry of a name in a directory, or with an empty name the directory itself.
+func readEntry(dir int, name string) (e entry, err error) {
 	var s unix.Statx_t
-	err = unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_BASIC_STATS, &s)
-	if err != nil {
+	const flags = unix.AT_SYMLINK_NOFOLLOW | unix.AT_EMPTY_PATH
+	if err := unix.Statx(dir, name, flags, unix.STATX_BASIC_STATS, &s); err != nil {
 		return e, err
 	}
 	e = entry{ino: s.Ino, mode: s.Mode, uid: s.Uid, gid: s.Gid, attributes: s.Attributes}
-	if !isDir {
+	if s.Mode&unix.S_IFMT != unix.S_IFDIR {
 		e.size, e.mtime, e.ctime = s.Size, s.Mtime, s.Ctime
-		return e, nil
 	}
+	return e, nil
+}
+
+// attributeNames are the names of the extended attributes of an open directory.
+func attributeNames(dir int) (string, error) {
 	names := make([]byte, 1<<10)
-	n, err := unix.Llistxattr(path, names)
+	n, err := unix.Flistxattr(dir, names)
 	if err == unix.EOPNOTSUPP {
-		return e, nil
+		return "", nil
 	}
-	e.xattrs = string(names[:max(n, 0)])
-	return e, err
+	return string(names[:max(n, 0)]), err
 }

@@ -39,6 +39,17 @@ func TestSpare(t *testing.T) {
 		}, true},
 		{"a file more", func(root string) error {
 			return os.WriteFile(filepath.Join(root, "letter"), nil, 0o644)
+		}, true},
+		{"a directory more", func(root string) error {
+			return os.MkdirAll(filepath.Join(root, "bin", "old", "bin"), 0o755)
+		}, true},
+		{"a hard link more", func(root string) error {
+			return os.Link(filepath.Join(root, "bin", "sh"), filepath.Join(root, "other"))
+		}, false},
+		{"a file in the place of a directory", func(root string) error {
+			bin := filepath.Join(root, "bin")
+			require.NoError(t, os.RemoveAll(bin))
+			return os.WriteFile(bin, nil, 0o755)
 		}, false},
 		{"a file less", func(root string) error {
 			return os.Remove(filepath.Join(root, "bin", "ls"))
@@ -65,7 +76,7 @@ func TestSpare(t *testing.T) {
 		}, false},
 		{"a whiteout", func(root string) error {
 			return unix.Mknod(filepath.Join(root, "old"), unix.S_IFCHR, 0)
-		}, false},
+		}, true},
 		{"a time that was set back", func(root string) error {
 			sh := filepath.Join(root, "bin", "sh")
 			info, err := os.Stat(sh)
@@ -98,6 +109,12 @@ func TestSpare(t *testing.T) {
 			text, err := os.ReadFile(filepath.Join(root, "bin", "ls"))
 			require.NoError(t, err)
 			require.Equal(t, "text", string(text))
+			names, err := filepath.Glob(filepath.Join(root, "*"))
+			require.NoError(t, err)
+			require.Equal(t, []string{filepath.Join(root, "bin")}, names)
+			names, err = filepath.Glob(filepath.Join(root, "bin", "*"))
+			require.NoError(t, err)
+			require.Len(t, names, 2)
 			s.keep()
 		})
 	}

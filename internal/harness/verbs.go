@@ -5,6 +5,7 @@ package harness
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -134,16 +135,22 @@ func copyTree(from, to string) error {
 
 // copyProgram copies a file, with its mode.
 func copyProgram(from, to string) error {
-	text, err := os.ReadFile(from)
+	source, err := os.Open(from)
 	if err != nil {
 		return err
 	}
-	info, err := os.Stat(from)
+	defer source.Close()
+	info, err := source.Stat()
 	if err != nil {
 		return err
 	}
+	target, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(target, source)
 	// whatever the umask of this process is
-	return errors.Join(os.WriteFile(to, text, 0o600), os.Chmod(to, info.Mode()))
+	return errors.Join(err, target.Chmod(info.Mode()), target.Close())
 }
 
 // running is the command `running 'COMMAND LINE'`: it waits for a process on the host to run that.
