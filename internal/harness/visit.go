@@ -116,8 +116,8 @@ func lastPid() int {
 	return pid
 }
 
-// end says what is wrong with the host after the script, and makes the host as it was before. What
-// a script that failed left behind is no news.
+// end says what is wrong with the host after the script, and makes the host as it was before, if it
+// is not. What a script that failed left behind is no news.
 func (v *visit) end(failed bool) (complaints []string, err error) {
 	close(v.over)
 	<-v.quiet
@@ -130,7 +130,9 @@ func (v *visit) end(failed bool) (complaints []string, err error) {
 				"the host is not as it was before:\n\t"+strings.Join(v.left, "\n\t"))
 		}
 	}
-	err = errors.Join(err, restore(v.before))
+	if failed || len(complaints) > 0 || err != nil {
+		err = errors.Join(err, restore(v.before))
+	}
 	spareRootfs().keep()
 	for _, dir := range []string{"script-" + v.name, "again"} {
 		err = errors.Join(err, os.RemoveAll(filepath.Join(now().Dir, "work", dir)))
