@@ -99,15 +99,20 @@ func splitPattern(pattern string, separator byte) (parts []string) {
 
 // furnish fills dir with the tools of a throw-away host: bin/probe and rootfs.
 func furnish(dir, root string) error {
-	if err := buildProbe(filepath.Join(dir, "bin", "probe"), root); err != nil {
-		return err
-	}
+	probe := make(chan error, 1)
+	go func() { probe <- buildProbe(filepath.Join(dir, "bin", "probe"), root) }()
+	err := placeTree(filepath.Join(dir, "rootfs"), root)
+	return errors.Join(err, <-probe)
+}
+
+// placeTree puts a root file system at path, one made elsewhere if there is one.
+func placeTree(path, root string) error {
 	if prebuilt := filepath.Join(os.Getenv(prebuiltEnv), "rootfs"); os.Getenv(prebuiltEnv) != "" {
 		if _, err := os.Stat(prebuilt); err == nil {
-			return exec.Command("cp", "-a", prebuilt, dir).Run()
+			return exec.Command("cp", "-a", prebuilt, path).Run()
 		}
 	}
-	return placeRootfs(filepath.Join(dir, "rootfs"), root)
+	return placeRootfs(path, root)
 }
 
 // buildProbe puts the probe at path.
