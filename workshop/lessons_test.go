@@ -236,6 +236,16 @@ func TestKeep(t *testing.T) {
 	require.Equal(t, "asks for root", s.Unchecked["step5-complete/e"])
 	require.Equal(t, "5f", s.At)
 
+	// Chapters that were taken over are passed with the next one, if they are kept.
+	s = fresh()
+	s.Taken = []string{"step5-complete/a", "step5-complete/b", "step5-complete/c"}
+	v = verdictOf("5d", *s, kept)
+	require.NoError(t, s.keep(c, v))
+	for _, letter := range "abcd" {
+		require.Contains(t, s.Passed, "step5-complete/"+string(letter))
+	}
+	require.NotContains(t, s.Passed, "step5-complete/e")
+
 	// The chosen one is passed: on with the one after it, and not back to the first.
 	s = fresh()
 	s.At = "5c"

@@ -405,6 +405,9 @@ func TestExplain(t *testing.T) {
 	)
 	require.Contains(t, text, `expected: a line that begins with "1 " on standard output`)
 
+	e := event("command-runs", "exec container", harness.Failure{Tasks: harness.MaxTasks()})
+	require.Contains(t, rows(e), "does the second copy of the program start a copy again")
+
 	if !harness.HasCgroup2() {
 		e := event(
 			"memory-file",
