@@ -74,6 +74,7 @@ func must(err error) {
 // TestArticle walks from the program of the article to one that passes step 3. At each stop the
 // message is about what is wrong there, and says enough to go on.
 func TestArticle(t *testing.T) {
+	t.Parallel()
 	harness.NeedsGo(t)
 	if os.Geteuid() != 0 {
 		skip.Lacking(t, "asks for root: the article's program has no user namespace")

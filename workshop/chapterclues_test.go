@@ -400,7 +400,8 @@ var chapterWords = []chapterWord{
 
 // TestChapterWords lets programs with one fault in a chapter be told of it.
 func TestChapterWords(t *testing.T) {
-	course, host := checkHere(t, "asks for root: the scripts of these chapters do")
+	t.Parallel()
+	course, hosts := checkHere(t, "asks for root: the scripts of these chapters do")
 	var build func() (dir string, err error)
 	const atOnce = 8 // programs that are compiled when the first of them is needed
 	for i, c := range chapterWords {
@@ -411,7 +412,9 @@ func TestChapterWords(t *testing.T) {
 				return dir, buildChapters(t.Context(), dir, course, some)
 			})
 		}
+		build := build // the one of this program
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			dir, err := build()
 			require.NoError(t, err)
 			l, err := course.find(c.lesson)
@@ -424,7 +427,8 @@ func TestChapterWords(t *testing.T) {
 				}
 			}
 			scripts := (&checker{course: course}).inOrder(l, s)
-			failed := firstFailureOf(t, host, filepath.Join(dir, chapterProgram(i%atOnce)), scripts)
+			failed := firstFailureOf(t, hosts.take(t), filepath.Join(dir, chapterProgram(i%atOnce)),
+				scripts)
 			requireTold(t, failed, c.about, c.says, c.not)
 		})
 	}

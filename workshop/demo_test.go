@@ -57,32 +57,25 @@ var broken = map[string][3]string{
 // TestDemosBroken breaks what each demo shows, and requires that the demo is red: one that cannot
 // fail proves nothing. That they are green is tested with the steps.
 func TestDemosBroken(t *testing.T) {
+	t.Parallel()
 	harness.NeedsGo(t)
 	root, err := moduleRoot()
 	require.NoError(t, err)
 	demos, err := harness.Demos(root)
 	require.NoError(t, err)
 	require.Len(t, demos, len(broken))
-	host, err := harness.NewHost(root)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, host.Close()) }()
+	hosts := newHosts(t, root)
 	for _, d := range demos {
 		t.Run(d.Name, func(t *testing.T) {
+			t.Parallel()
 			change, ok := broken[d.Name]
 			require.True(t, ok, "no change that breaks %s", d.Name)
 			program := filepath.Join(t.TempDir(), "container")
 			buildChanged(t, program, filepath.Join(root, d.Program), change)
 			var last harness.Event
 			o := harness.Options{Program: program, Ours: true}
-			require.NoError(
-				t,
-				host.Check(
-					context.Background(),
-					o,
-					[]harness.Script{d.Script},
-					func(e harness.Event) { last = e },
-				),
-			)
+			require.NoError(t, hosts.take(t).Check(t.Context(), o, []harness.Script{d.Script},
+				func(e harness.Event) { last = e }))
 			if last.Status == harness.Skipped {
 				skip.Lacking(t, last.Reason)
 			}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -921,9 +922,11 @@ func main() {
 
 // TestFirstWords lets programs with one fault be told of it.
 func TestFirstWords(t *testing.T) {
-	course, host := checkHere(t, "asks for root: some of the programs change their root")
+	t.Parallel()
+	course, hosts := checkHere(t, "asks for root: some of the programs change their root")
 	for _, c := range firstWords {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			if strings.Contains(c.program, "python3") {
 				skip.Tool(t, "python3", "python3")
 			}
@@ -932,15 +935,15 @@ func TestFirstWords(t *testing.T) {
 			if c.passed {
 				scripts = inOrderOf(t, course, c.step)
 			}
-			failed := firstFailureOf(t, host, makeProgram(t, c.program), scripts)
+			failed := firstFailureOf(t, hosts.take(t), makeProgram(t, c.program), scripts)
 			requireTold(t, failed, c.about, c.says, c.not)
 		})
 	}
 }
 
-// checkHere returns what a test of programs needs, which run on a throw-away host. It skips the
-// test for an ordinary user.
-func checkHere(t *testing.T, whyRoot string) (*course, *harness.Host) {
+// checkHere returns what a test of programs needs, which run on throw-away hosts. It skips the test
+// for an ordinary user.
+func checkHere(t *testing.T, whyRoot string) (*course, *hosts) {
 	t.Helper()
 	harness.NeedsGo(t)
 	if os.Geteuid() != 0 {
@@ -950,10 +953,45 @@ func checkHere(t *testing.T, whyRoot string) (*course, *harness.Host) {
 	require.NoError(t, err)
 	course, err := readCourse(root)
 	require.NoError(t, err)
-	host, err := harness.NewHost(root)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, host.Close()) })
-	return course, host
+	return course, newHosts(t, root)
+}
+
+// hosts are throw-away hosts for tests that run beside one another: each has one to itself.
+type hosts struct {
+	root  string
+	mutex sync.Mutex
+	free  []*harness.Host
+}
+
+// newHosts makes hosts for a test and those below it, as many as are in use at once.
+func newHosts(t *testing.T, root string) *hosts {
+	h := &hosts{root: root}
+	t.Cleanup(func() {
+		for _, host := range h.free {
+			require.NoError(t, host.Close())
+		}
+	})
+	return h
+}
+
+// take lends a host to a test until that ends.
+func (h *hosts) take(t *testing.T) (host *harness.Host) {
+	t.Helper()
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	if n := len(h.free); n > 0 {
+		host, h.free = h.free[n-1], h.free[:n-1]
+	} else {
+		var err error
+		host, err = harness.NewHost(h.root)
+		require.NoError(t, err)
+	}
+	t.Cleanup(func() {
+		h.mutex.Lock()
+		defer h.mutex.Unlock()
+		h.free = append(h.free, host)
+	})
+	return host
 }
 
 // requireTold requires that a failure is told under the headline of a script, in words that have

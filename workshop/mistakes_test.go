@@ -99,9 +99,11 @@ var mistakes = []struct {
 
 // TestMistakes makes mistakes on purpose in the steps, and looks at what is told of them.
 func TestMistakes(t *testing.T) {
-	course, host := checkHere(t, "asks for root: the scripts of some of the steps do")
+	t.Parallel()
+	course, hosts := checkHere(t, "asks for root: the scripts of some of the steps do")
 	for _, m := range mistakes {
 		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
 			l, err := course.find(m.lesson)
 			require.NoError(t, err)
 			files, err := course.stageOf(l)
@@ -112,7 +114,7 @@ func TestMistakes(t *testing.T) {
 			program := filepath.Join(t.TempDir(), "program")
 			step := filepath.Join(course.root, l.step)
 			require.NoError(t, harness.BuildFiles(t.Context(), program, step, files))
-			failed := firstFailureOf(t, host, program, inOrderOf(t, course, l.step))
+			failed := firstFailureOf(t, hosts.take(t), program, inOrderOf(t, course, l.step))
 			requireTold(t, failed, m.about, m.says, m.not)
 		})
 	}
