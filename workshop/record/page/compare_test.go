@@ -28,8 +28,7 @@ func compared(t *testing.T, mine, ours *record.Recording) string {
 	return name
 }
 
-func TestCompare(t *testing.T) {
-	b := browser.Start(t)
+func testCompare(t *testing.T, b *browser.Browser) {
 	name := compared(t, recordtest.Container(false), recordtest.Container(true))
 	t.Run("differences", func(t *testing.T) {
 		p := b.Open(t, name, browser.Projector)

@@ -33,8 +33,28 @@ func goTo(p *browser.Page, n int) {
 	p.Wait(fmt.Sprintf(`document.querySelector(".position").textContent.startsWith("%d ")`, n))
 }
 
-func TestRecording(t *testing.T) {
+// TestPages looks at pages in one browser: each has a window of its own, which shares nothing with
+// the others.
+func TestPages(t *testing.T) {
 	b := browser.Start(t)
+	for name, look := range map[string]func(*testing.T, *browser.Browser){
+		"access":    testAccess,
+		"compare":   testCompare,
+		"hostile":   testHostile,
+		"keyboard":  testKeyboard,
+		"long":      testLong,
+		"looks":     testLooks,
+		"maker":     testMaker,
+		"notes":     testNotes,
+		"print":     testPrint,
+		"recording": testRecording,
+		"refused":   testRefused,
+	} {
+		t.Run(name, func(t *testing.T) { look(t, b) })
+	}
+}
+
+func testRecording(t *testing.T, b *browser.Browser) {
 	name := file(t, recordtest.Container(true))
 	t.Run("keys", func(t *testing.T) {
 		p := b.Open(t, name, browser.Projector)
@@ -146,9 +166,8 @@ func TestRecording(t *testing.T) {
 	})
 }
 
-// TestRefused looks at a call that the kernel refused, which is seen without colour.
-func TestRefused(t *testing.T) {
-	b := browser.Start(t)
+// testRefused looks at a call that the kernel refused, which is seen without colour.
+func testRefused(t *testing.T, b *browser.Browser) {
 	p := b.Open(t, file(t, recordtest.Container(false)), browser.Projector)
 	goTo(p, 10)
 	assert.Equal(t, "mount ✗ EPERM", p.Text(".step h2"))
@@ -166,12 +185,12 @@ func TestRefused(t *testing.T) {
 	p.WaitText(".buttons", "all steps")
 }
 
-// TestNotes looks at what the recorder says of itself.
-func TestNotes(t *testing.T) {
+// testNotes looks at what the recorder says of itself.
+func testNotes(t *testing.T, b *browser.Browser) {
 	r := recordtest.Container(true)
 	r.Notes = []string{"recorded as an ordinary user", "<b>and so on</b>"}
 	r.Machine.Cgroups = ""
-	p := browser.Start(t).Open(t, file(t, r), browser.Projector)
+	p := b.Open(t, file(t, r), browser.Projector)
 	assert.Contains(t, p.Text(".facts"), "no cgroups")
 	p.Press("Home")
 	p.WaitText(".position", "0 /")
@@ -181,10 +200,9 @@ func TestNotes(t *testing.T) {
 	assert.NotContains(t, p.Text(".step"), "recorded as")
 }
 
-// TestMaker looks at calls whose line is not known: those of a script, and of a program that was
+// testMaker looks at calls whose line is not known: those of a script, and of a program that was
 // compiled without -g.
-func TestMaker(t *testing.T) {
-	b := browser.Start(t)
+func testMaker(t *testing.T, b *browser.Browser) {
 	sample := recordtest.New("sh", "-c", "hostname box\n  exit").
 		Step(record.Step{Call: "sethostname"}).
 		Step(record.Step{Call: "mount"}).Place("", 0, "child")
@@ -199,10 +217,9 @@ func TestMaker(t *testing.T) {
 	assert.Equal(t, "in child, line not known", p.Text(".source figcaption"), "it has -g")
 }
 
-// TestLooks looks at each step in each size and colour: nothing is beyond the edge, and what
+// testLooks looks at each step in each size and colour: nothing is beyond the edge, and what
 // changed can be read.
-func TestLooks(t *testing.T) {
-	b := browser.Start(t)
+func testLooks(t *testing.T, b *browser.Browser) {
 	name := file(t, recordtest.Container(false))
 	for _, view := range []browser.View{browser.Projector, browser.Phone} {
 		for _, view.Dark = range []bool{false, true} {
@@ -230,9 +247,8 @@ func TestLooks(t *testing.T) {
 	}
 }
 
-// TestAccess looks at what a screen reader and a keyboard need.
-func TestAccess(t *testing.T) {
-	b := browser.Start(t)
+// testAccess looks at what a screen reader and a keyboard need.
+func testAccess(t *testing.T, b *browser.Browser) {
 	p := b.Open(t, file(t, recordtest.Container(true)), browser.Projector)
 	goTo(p, 7)
 	assert.Equal(t, "Step 7 of 16. sethostname: the host name in the container is container",
@@ -252,9 +268,9 @@ func TestAccess(t *testing.T) {
 	p.Wait(`document.documentElement.dataset.colours == "dark"`)
 }
 
-// TestKeyboard goes through the list of steps with the keys alone, and scrolls.
-func TestKeyboard(t *testing.T) {
-	p := browser.Start(t).Open(t, file(t, recordtest.Container(true)), browser.Projector)
+// testKeyboard goes through the list of steps with the keys alone, and scrolls.
+func testKeyboard(t *testing.T, b *browser.Browser) {
+	p := b.Open(t, file(t, recordtest.Container(true)), browser.Projector)
 	focus := func() string {
 		return browser.Value[string](p, `document.activeElement.dataset.step ?? ""`)
 	}
@@ -274,9 +290,8 @@ func TestKeyboard(t *testing.T) {
 	p.Wait(`document.querySelector(".state").scrollTop > 0`)
 }
 
-// TestPrint looks at what is printed: all steps, and no button; on paper, which is light.
-func TestPrint(t *testing.T) {
-	b := browser.Start(t)
+// testPrint looks at what is printed: all steps, and no button; on paper, which is light.
+func testPrint(t *testing.T, b *browser.Browser) {
 	view := browser.View{Width: 800, Height: 1000, Print: true}
 	p := b.Open(t, file(t, long(200)), view)
 	p.Eval(`dispatchEvent(new Event("beforeprint"))`)
@@ -314,10 +329,9 @@ func long(steps int) *record.Recording {
 	return b.Recording
 }
 
-// TestLong looks at a recording of 5,000 steps: what is not in sight is not in the page, and each
+// testLong looks at a recording of 5,000 steps: what is not in sight is not in the page, and each
 // state is what all steps up to it make, whichever way one comes there.
-func TestLong(t *testing.T) {
-	b := browser.Start(t)
+func testLong(t *testing.T, b *browser.Browser) {
 	p := b.Open(t, file(t, long(5000)), browser.Projector)
 	p.Press("End")
 	p.WaitText(".position", "5000 / 5000")
@@ -353,8 +367,8 @@ const hostile = `</script><script>window.done = "script"</script>` +
 	`<img src=x onerror="window.done = 'img'">` + "\u2028'\"`${window.done = 1}\u202e<!--" +
 	"a-word-that-is-wider-than-any-window-of-a-phone-and-of-some-projectors/and/has/no/blank/in/it"
 
-// TestHostile records a program that puts markup wherever it can.
-func TestHostile(t *testing.T) {
+// testHostile records a program that puts markup wherever it can.
+func testHostile(t *testing.T, c *browser.Browser) {
 	b := recordtest.New("./container", hostile)
 	b.Recording.Machine.Kernel, b.Recording.Ended = hostile, hostile
 	b.Recording.Cut = hostile
@@ -380,7 +394,6 @@ func TestHostile(t *testing.T) {
 	b.Recording.Steps[0].Changes.Interfaces = map[string][]record.Interface{
 		"__proto__": {{Name: hostile, Addresses: []string{hostile}, Routes: []string{hostile}}},
 	}
-	c := browser.Start(t)
 	name := file(t, b.Recording)
 	p := c.Open(t, name, browser.Phone)
 	p.Press("ArrowRight", "f", "f", "f")
