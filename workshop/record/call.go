@@ -120,9 +120,11 @@ func (c *call) absolute(dir int, path string) string {
 		}
 		path = filepath.Join(from, path)
 	}
-	if m := descriptorPath.FindStringSubmatch(path); m != nil {
-		fd, _ := strconv.Atoi(m[1])
-		return c.file(fd)
+	if strings.HasPrefix(path, "/proc/") {
+		if m := descriptorPath.FindStringSubmatch(path); m != nil {
+			fd, _ := strconv.Atoi(m[1])
+			return c.file(fd)
+		}
 	}
 	return filepath.Clean(path)
 }

@@ -62,14 +62,16 @@ func (c *call) fileKind(path, in string) string {
 			return "" // only a directory in which they are mounted
 		}
 		return cgroupFile
+	case strings.HasSuffix(path, "/pts/ptmx"), path == "/dev/ptmx":
+		return terminalFile
+	case !strings.HasPrefix(path, "/proc/"): // most are elsewhere
+		return ""
 	case mapPath.MatchString(path):
 		return mapFile
 	case selfPath.MatchString(path):
 		return procFile
 	case strings.HasPrefix(path, "/proc/sys/"):
 		return sysctlFile
-	case path == "/dev/ptmx", strings.HasSuffix(path, "/pts/ptmx"):
-		return terminalFile
 	}
 	return ""
 }

@@ -109,6 +109,13 @@ func (p *places) load(process *process) *loaded {
 	return l
 }
 
+// inherit gives a child the program of its parent, which is at the same addresses (fork(2)).
+func (p *places) inherit(parent, child *process) {
+	if l, ok := p.current[[2]int{parent.pid, parent.program}]; ok {
+		p.current[[2]int{child.pid, child.program}] = l
+	}
+}
+
 // forget forgets the programs of a process that has ended. Another one may get its number.
 func (p *places) forget(pid int) {
 	maps.DeleteFunc(p.current, func(key [2]int, _ *loaded) bool { return key[0] == pid })

@@ -224,6 +224,7 @@ func (t *tracer) born(parent *thread) {
 			filtered: p.filtered, noNewPrivs: p.noNewPrivs,
 			isProbe: parent.probes,
 		}
+		t.places.inherit(parent.process, p)
 	}
 	hasStopped := t.addThread(tid, p)
 	if c := parent.call; c != nil && pid == tid {
@@ -263,7 +264,8 @@ func (t *tracer) executed(th *thread) {
 	p := th.process
 	p.view = p.pid
 	p.program++
-	if exe := readLink("/proc/" + strconv.Itoa(p.pid) + "/exe"); isOf32Bits(p.pid) {
+	if isOf32Bits(p.pid) {
+		exe := readLink("/proc/" + strconv.Itoa(p.pid) + "/exe")
 		t.note(filepath.Base(exe) + " is a program of 32 bits: its calls are not recorded")
 	}
 	c := th.call
