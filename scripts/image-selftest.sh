@@ -27,7 +27,7 @@ command=${2-$(sed -n "s/.*vagrant ssh -c '\(.*\)'.*/\1/p" "$root/README.md" | he
 work=$(mktemp -d)
 pids=''
 # shellcheck disable=SC2086 # a list of words
-trap '[ -z "$pids" ] || kill $pids 2>/dev/null; rm -rf "$work"' EXIT
+trap '[ -z "$pids" ] || kill $pids 2>/dev/null || :; rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
@@ -91,9 +91,10 @@ until in_machine true; do
     [ "$(date +%s)" -lt "$deadline" ] || lost 'no answer by SSH within an hour'
     sleep 1
 done
-# step COMMAND: in the machine; it must succeed.
+# step COMMAND: in the machine; it must succeed. A signal ends wait, and not a command in the foreground.
 step() {
-    in_machine "$1" && return
+    in_machine "$1" &
+    wait $! && return
     status=$?
     runs || lost 'the machine has ended'
     exit "$status"
