@@ -18,8 +18,8 @@ import (
 const cgroupFS = "/sys/fs/cgroup"
 
 const (
-	hasVersion1 = "This machine has version 1 of cgroups, where /sys/fs/cgroup is no cgroup but a " +
-		"tmpfs with a hierarchy for each controller: make the directory in " +
+	hasVersion1 = "This machine has version 1 of cgroups, where /sys/fs/cgroup is no cgroup but " +
+		"a tmpfs with a hierarchy for each controller: make the directory in " +
 		"/sys/fs/cgroup/memory, pids or cpu. The files are memory.limit_in_bytes, pids.max and " +
 		"cpu.cfs_quota_us there."
 	hasVersion2 = "This machine has version 2 of cgroups, where /sys/fs/cgroup is one tree for " +
@@ -33,8 +33,8 @@ var (
 	hierarchyRE = lazyregexp.New(`^/sys/fs/cgroup/(memory|pids|cpu(?:,cpuacct)?|cpuacct|cpuset|` +
 		`devices|freezer|blkio|hugetlb|net_cls(?:,net_prio)?|perf_event|rdma|misc|systemd)(?:/|$)`)
 	// file1RE and file2RE match files that only one of the versions has.
-	file1RE = lazyregexp.New(`/(memory\.(\w+_in_bytes|memsw\.\w+|swappiness)|cpu\.(cfs_\w+|shares)` +
-		`|notify_on_release|release_agent|tasks)$`)
+	file1RE = lazyregexp.New(`/(memory\.(\w+_in_bytes|memsw\.\w+|swappiness)` +
+		`|cpu\.(cfs_\w+|shares)|notify_on_release|release_agent|tasks)$`)
 	file2RE = lazyregexp.New(`/(memory\.(max|high|swap\.max)|cpu\.(max|weight)` +
 		`|cgroup\.(controllers|subtree_control|type|kill|freeze))$`)
 	// cgroupPathRE matches a path in the words of a program.
@@ -132,8 +132,10 @@ func (c cause) otherCgroup(missing string) string {
 
 // lookedForCgroup is for a program that looked for a directory of the other version, and gave up.
 func lookedForCgroup(e harness.Event) string {
-	if executed(e) != "no" {
-		return ""
+	m := anyStatus.FindStringSubmatch(e.Message)
+	failed := m != nil && m[1] != "0" || strings.Contains(strings.ToLower(e.Stderr), "cgroup")
+	if executed(e) != "no" || !failed {
+		return "" // it may only have looked whether there is something to remove
 	}
 	for _, r := range e.Conduct.Refused {
 		if path := firstPath(r.Text); r.Looks && strings.HasPrefix(path, cgroupFS+"/") {
@@ -144,6 +146,44 @@ func lookedForCgroup(e harness.Event) string {
 	}
 	return ""
 }
+
+// cgroupAmiss is for a cgroup of the container that is not as the limit asks for, while the command
+// is there.
+func cgroupAmiss(e harness.Event) string {
+	list, ok := strings.CutPrefix(e.Message, "no cgroup has ")
+	if !ok {
+		return ""
+	}
+	var own []string // the cgroups of the program, and not those of the host
+	for _, m := range listedRE.FindAllStringSubmatch(list, -1) {
+		above := filepath.Dir(m[1])
+		if m[1] != cgroupFS+"/harness" && (above != cgroupFS || harness.HasCgroup2()) {
+			own = append(own, m[1])
+		}
+	}
+	ended := ""
+	for _, b := range e.Background {
+		if b.State != "" {
+			ended = b.State
+		}
+	}
+	switch {
+	case e.Script.Name == "two-at-once" && len(own) == 1:
+		return fmt.Sprintf("Both containers use the cgroup %s. Each needs a directory with a name "+
+			"of its own, for instance a random one.", own[0])
+	case strings.HasPrefix(e.Script.Name, "memory") && ended == "exit status 137":
+		return "The command was killed, as the OOM killer does when the limit is too low even to " +
+			"start. 64M is 64*1024*1024 bytes: look at the number that your program writes."
+	case ended == "" && len(own) == 0:
+		return "The command runs, and there is no cgroup beside the host's own: your program has " +
+			"made none. It makes the directory, and joins it, before the command is started. " +
+			"What is deferred until the end comes too late, and exit(2) leaves it out."
+	}
+	return ""
+}
+
+// listedRE matches the cgroups that the harness has listed, with the value in the file.
+var listedRE = lazyregexp.New(`(?m)^(/sys/fs/cgroup/\S+): `)
 
 // badLimit is for a value that a file of a cgroup does not take.
 func badLimit(c cause) string {

@@ -93,7 +93,6 @@ func blame(e harness.Event) *harness.Refusal {
 // origin is the refusal because of which a later one came: what should have been made, and was not,
 // is not there to be used, or to be removed.
 func origin(refused []harness.Refusal, later *harness.Refusal) *harness.Refusal {
-	removes := later.Call == "rmdir" || later.Call == "unlinkat" || later.Call == "umount2"
 	path := strings.TrimSuffix(lastPath(later.Text), "/")
 	for _, r := range refused {
 		made := strings.TrimSuffix(lastPath(r.Text), "/")
@@ -102,13 +101,18 @@ func origin(refused []harness.Refusal, later *harness.Refusal) *harness.Refusal 
 			return later
 		case r.Errno == "EEXIST" || made == "":
 		case r.Call == "mkdir" || r.Call == "mkdirat" || r.Call == "mount":
-			if removes && made == path ||
+			if removes(later.Call) && made == path ||
 				later.Errno == "ENOENT" && later.Inside == r.Inside && isBelow(path, made) {
 				return &r
 			}
 		}
 	}
 	return later
+}
+
+// removes tells whether a call takes away what was made.
+func removes(call string) bool {
+	return call == "rmdir" || call == "unlinkat" || call == "umount2"
 }
 
 // isBelow tells whether a path leads through a directory, which may be relative to some other.
@@ -153,7 +157,7 @@ func lastRefused(e harness.Event) *harness.Refusal {
 	for _, r := range slices.Backward(e.Conduct.Refused) {
 		made := (r.Call == "mkdir" || r.Call == "mkdirat") && r.Errno == "EEXIST"
 		switch {
-		case made || errno != "" && !isIt(r):
+		case made || errno != "" && !isIt(r) || content && removes(r.Call):
 		case namesPath(said, firstPath(r.Text)):
 			return &r
 		case r.Looks && lookedFor == nil:
@@ -241,6 +245,12 @@ func executed(e harness.Event) string {
 			return "yes"
 		}
 	}
+	// A library may have followed the link of the command.
+	if slices.ContainsFunc(e.Conduct.RanInside, func(file string) bool {
+		return filepath.Base(file) == "busybox"
+	}) {
+		return ""
+	}
 	return "no"
 }
 
@@ -304,6 +314,7 @@ var callNames = []struct {
 	call  string
 }{
 	{lazyregexp.New(`(?i)pivot_?root`), "pivot_root"},
+	{lazyregexp.New(`\bwrite /sys/fs/cgroup`), "write"}, // in Go
 	{lazyregexp.New(`(?i)\bchroot`), "chroot"},
 	{lazyregexp.New(`(?i)\bu(n)?mount`), "umount2"},
 	{lazyregexp.New(`(?i)\bmount`), "mount"},
@@ -402,7 +413,7 @@ var clues = map[string]map[string]func(cause) string{
 // clue says what an error that does not explain itself means for a container program.
 func clue(e harness.Event) string {
 	for _, tell := range []func(harness.Event) string{
-		notStartable, flagNotKnown, unshareKilled,
+		notStartable, flagNotKnown, unshareKilled, cgroupAmiss,
 	} {
 		if text := tell(e); text != "" {
 			return text
@@ -416,8 +427,10 @@ func clue(e harness.Event) string {
 			harness.MaxTasks(), e.Tasks)
 	}
 	c := findCause(e)
-	if text := filtered(c); text != "" {
-		return text
+	for _, tell := range []func(cause) string{filtered, wideText} {
+		if text := tell(c); text != "" {
+			return text
+		}
 	}
 	if c.errno != "" && !(aboutPids && c.errno == "EAGAIN") {
 		for _, call := range []string{c.call, ""} {
@@ -478,6 +491,10 @@ func (c cause) movedTo(dir string) bool {
 
 func noOldRoot(c cause) string {
 	dir := filepath.Clean(c.path)
+	if c.made("umount2(") && c.made("MS_BIND") {
+		return "Your program unmounted something before, and the mount of the new root went with " +
+			"that. The old root is unmounted after pivot_root(2)."
+	}
 	if !filepath.IsAbs(dir) && dir != "." && c.movedTo(dir) {
 		return fmt.Sprintf("The working directory is %s already, because of chdir(2), and a "+
 			"relative path begins there: %s/%s is meant now, and is not there. Take absolute "+
@@ -741,6 +758,35 @@ func tooMany(cause) string {
 		"the command?"
 }
 
+// wideText is for a program that gives a call texts of wide characters: the kernel sees the first.
+func wideText(c cause) string {
+	texts := quotedRE.FindAllStringSubmatch(c.text, -1)
+	isOne := func(m []string) bool { return len(m[1]) == 1 && m[1] != "." && m[1] != "/" }
+	if !c.seen || len(texts) == 0 || !slices.ContainsFunc(texts, isOne) ||
+		slices.ContainsFunc(texts, func(m []string) bool { return len(m[1]) > 1 }) ||
+		!strings.Contains(c.event.Stderr, ".py") {
+		return ""
+	}
+	return "Only the first letter of each text came to the kernel. ctypes passes a str of Python " +
+		"as wide characters, with zeros in between: give it bytes, as in b\"proc\", or " +
+		"path.encode()."
+}
+
+// searched tells whether a program looked for a file in several directories, as in those of $PATH.
+func (c cause) searched() bool {
+	if c.event.Conduct == nil {
+		return false
+	}
+	dirs := map[string]bool{}
+	for _, r := range c.event.Conduct.Refused {
+		path := firstPath(r.Text)
+		if strings.HasPrefix(r.Call, "execve") && filepath.Base(path) == filepath.Base(c.path) {
+			dirs[filepath.Dir(path)] = true
+		}
+	}
+	return len(dirs) > 1
+}
+
 // noProgram is for execve(2) that finds no file.
 func noProgram(c cause) string {
 	name := ranCommand(c.event)
@@ -759,6 +805,10 @@ func noProgram(c cause) string {
 		return otherMissing(c.path, c.inside)
 	case c.seen && isOther(c.path, name):
 		return toolMissing(base)
+	case c.inside && base == name && c.searched():
+		return fmt.Sprintf("%s was looked for in all directories of $PATH, in the new root, and "+
+			"is in none of them. The root file system called rootfs has it in /bin: is the new "+
+			"root that directory?", base)
 	case strings.HasPrefix(c.path, "/") && !strings.Contains(name, "/") && base == name &&
 		(c.changedRoot() || strings.Contains(c.text, "fork/exec /")):
 		return fmt.Sprintf("%s is where the host has %s. The name was looked up in $PATH before "+
@@ -800,13 +850,14 @@ var (
 
 // habits are clues from what a program did where no call failed.
 var habits = []func(harness.Event) string{
-	leavesBehind, nothingRead, lookedForCgroup, mountsShared, rootNotChanged, notMoved, procEmpty,
+	leavesBehind, nothingRead, lookedForCgroup, mountsShared, rootNotChanged, notMoved, notCounted,
+	notNamed, procEmpty,
 	oldRootStays, notLimited,
-	wordsSplit, wrongIndex, wrongWord, unknownChild, nilPanic, helperFailed, noNetwork, ownOutput,
-	ownEmptyLine,
+	wordsSplit, wrongName, wrongIndex, wrongWord, unknownChild, nilPanic, helperFailed, noNetwork,
+	ownOutput, ownEmptyLine,
 	wrongUsage, capsetAlone, nobodysFiles, callersPipe, oneIDOnly, noPtmx, noControlling,
-	notCopied, noSize, terminalLines, networkAmiss, knewStatus, statusLost, notAFlag, notStarted,
-	noTool, silent,
+	notCopied, noSize, terminalLines, networkAmiss, signalStatus, knewStatus, statusLost,
+	notAFlag, notStarted, noTool, silent,
 }
 
 // leavesBehind is for a program after which the host is not as it was.
@@ -817,6 +868,11 @@ func leavesBehind(e harness.Event) string {
 			"host: / is a shared mount here, as on every machine with systemd, and a copy of the " +
 			"table remains tied to it until mount(2) on / with " +
 			"MS_PRIVATE and MS_REC cuts it, before any other mount."},
+		{"gone: mount ", "Your program has unmounted something of the host. Either it has no " +
+			"mount namespace, or its mounts are still shared with the host: / is a shared mount " +
+			"here, and what is unmounted in a copy of the table goes on the host, too, until " +
+			"mount(2) on / with MS_PRIVATE and MS_REC cuts the two. That comes before all other " +
+			"mounts, in the process that unmounts."},
 		{"new: host name ", "The name that the container changes is the one of the host. With " +
 			"CLONE_NEWUTS of clone(2) or unshare(2) it has one of its own; sethostname(2) comes " +
 			"after that, and in the process that is in the new namespace."},
@@ -959,6 +1015,20 @@ func notStarted(e harness.Event) string {
 	}
 	return "Your program ended, and " + firstSmall(neverExecuted(e))
 }
+
+// wrongName is for a program that gives the command its arguments without its name.
+func wrongName(e harness.Event) string {
+	m, name := appletRE.FindStringSubmatch(e.Stderr), ranCommand(e)
+	if m == nil || executed(e) != "yes" || m[1] == name {
+		return ""
+	}
+	return fmt.Sprintf("%s was executed, and takes %q for its own name. The first of the "+
+		"arguments of execve(2) is the name of the program, argv[0], and those that are typed "+
+		"come after it.", name, m[1])
+}
+
+// appletRE matches what BusyBox says of a name that it does not have.
+var appletRE = lazyregexp.New(`(?m)^(.+): applet not found$`)
 
 // neverExecuted says that the command was not executed, and what else was, as far as it was seen.
 func neverExecuted(e harness.Event) string {

@@ -776,7 +776,9 @@ func main() {
 		program: goMount(`errors.Join(syscall.Chroot("rootfs"),
 			syscall.Mount("proc", "proc", "proc", 0, ""))`),
 		about: "step1-skeleton/command-runs",
-		says:  []string{`"proc" begins at the working directory`, "chdir(2) to / comes right after"},
+		says: []string{
+			`"proc" begins at the working directory`, "chdir(2) to / comes right after",
+		},
 	},
 	{
 		name:    "a mount in a root file system elsewhere",
@@ -826,7 +828,84 @@ func main() {
 		about:   "step1-skeleton/command-runs",
 		says:    []string{"Your program looked for /sys/fs/cgroup/cpuset/mine, which is not there"},
 	},
+	{
+		name: "a mount of the host that is unmounted",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\ntest \"$1\" = run || exit 2\nshift\nunshare --mount --propagation " +
+			"unchanged umount /proc\nexec \"$@\"\n",
+		about: "step3-rootfs/host-mounts-unchanged",
+		says:  []string{"taken away: mount proc", "unmounted something of the host"},
+	},
+	{
+		name: "a text of wide characters",
+		step: "step1-skeleton",
+		program: "#!/usr/bin/env python3\nimport ctypes, os\nlibc = ctypes.CDLL(None, " +
+			"use_errno=True)\nif libc.mount('proc', 'rootfs/proc', 'proc', 0, None):\n" +
+			"    raise OSError(ctypes.get_errno(), 'mount in container.py')\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{`mount("p", "r", "p"`, "give it bytes"},
+	},
+	{
+		name: "no name before the arguments",
+		step: "step1-skeleton",
+		program: "#!/usr/bin/perl\nchroot('rootfs'); chdir('/');\n" +
+			"exec {\"/bin/$ARGV[1]\"} @ARGV[2..$#ARGV] if @ARGV > 2;\nexec \"/bin/$ARGV[1]\";\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{`takes "the command ran" for its own name`, "argv[0]"},
+		not:   []string{"did not arrive"},
+	},
+	{
+		name:    "a new root without the command",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nshift\nmkdir -p jail\nexec chroot jail \"$@\"\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"was looked for in all directories of $PATH, in the new root"},
+		not:     []string{"before the root was changed"},
+	},
+	{
+		name:    "a signal that is lost",
+		step:    "step1-skeleton",
+		program: "#!/usr/bin/perl\nshift;\nsystem @ARGV;\nexit($? >> 8);\n",
+		about:   "step1-skeleton/exit-status-signal",
+		says:    []string{"seen: exit status 0", "WIFSIGNALED"},
+	},
+	{
+		name: "a signal by the number of OCaml",
+		step: "step1-skeleton",
+		program: "#!/usr/bin/perl\nshift;\nsystem @ARGV;\n" +
+			"exit(($? & 127) == 9 ? 128 - 7 : $? >> 8);\n",
+		about: "step1-skeleton/exit-status-signal",
+		says:  []string{"seen: exit status 121", "Sys.sigkill"},
+	},
 	// What only looks like a fault is none.
+	{
+		name: "a cgroup that only would be removed",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\necho ready\n" +
+			"test -d /sys/fs/cgroup/cpuset/mine && rmdir /sys/fs/cgroup/cpuset/mine\nexit 0\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"Standard output belongs to the command"},
+		not:   []string{"Your program looked for"},
+	},
+	{
+		name: "what is cleaned up at the end is not why",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\necho ready\nshift\nchroot rootfs sh -c \"$*\"\n" +
+			"umount /mnt 2>/dev/null\nexit 0\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"Standard output belongs to the command"},
+		not:   []string{"refused"},
+	},
+	{
+		name: "a library that follows the link of the command",
+		step: "step1-skeleton",
+		program: "#!/usr/bin/perl\nchroot('rootfs'); chdir('/');\n" +
+			"open(STDOUT, '>', '/dev/null') || open(STDOUT, '>', '/out');\n" +
+			"exec {'/bin/busybox'} @ARGV[1..$#ARGV];\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"seen: nothing on standard output"},
+		not:   []string{"none of your processes", "refused"},
+	},
 	{
 		name:    "an error of syntax",
 		step:    "step1-skeleton",

@@ -125,16 +125,43 @@ func mountsShared(e harness.Event) string {
 		return ""
 	}
 	c := cause{event: e}
-	switch {
-	case c.made("MS_PRIVATE") || c.made("MS_SLAVE"):
+	switch asked := c.made("CLONE_NEWNS") || e.Conduct.Calls("clone3"); {
+	case asked && (c.made("MS_PRIVATE") || c.made("MS_SLAVE")):
 		return ""
-	case c.made("CLONE_NEWNS") || e.Conduct.Calls("clone3"):
+	case asked:
 		return "There is a mount namespace, and its mounts are still shared with the host: / is " +
 			"a shared mount here, as on every machine with systemd, and a copy of the table " +
 			"remains tied to it until mount(2) on / with MS_PRIVATE and MS_REC cuts it."
 	}
 	return "Nobody asked for a mount namespace: CLONE_NEWNS of clone(2) or unshare(2) makes one. " +
 		"Then mount(2) on / with MS_PRIVATE and MS_REC cuts what ties its mounts to the host."
+}
+
+// notCounted is for a program whose processes have the numbers of the host.
+func notCounted(e harness.Event) string {
+	c := cause{event: e}
+	switch {
+	case e.Script.Name != "pid-1" || executed(e) != "yes" || e.Conduct.Calls("clone3"):
+		return ""
+	case !c.made("CLONE_NEWPID"):
+		return "Nobody asked for a pid namespace: CLONE_NEWPID of clone(2), or of unshare(2) " +
+			"before a fork(2), makes one."
+	case c.made("unshare(") && !c.madeAfter("unshare", "clone", "fork", "vfork"):
+		return "unshare(2) with CLONE_NEWPID does not move the process that calls it: its next " +
+			"child is process 1 of the new namespace. fork(2) comes after it, and the child " +
+			"executes the command."
+	}
+	return ""
+}
+
+// notNamed is for a program that does not give the container its name.
+func notNamed(e harness.Event) string {
+	if e.Script.Name != "hostname-flag" && e.Script.Name != "hostname-in" || e.Conduct == nil ||
+		strings.TrimSpace(e.Stdout) == "" || e.Conduct.Calls("sethostname") {
+		return ""
+	}
+	return "This is the name of the host: none of your processes called sethostname(2). The one " +
+		"in the new uts namespace does it, before the command."
 }
 
 // rootNotChanged is for a program whose container sees the files of the host.
@@ -234,8 +261,15 @@ func notLimited(e harness.Event) string {
 		"cgroup, and was it started after that? And does the limit count swap, too?"
 }
 
-// nothingRead is for a command that gets no input.
+// nothingRead is for a command that gets no input, or whose errors are lost.
 func nothingRead(e harness.Event) string {
+	line := parseCommand(e.Script.Line(e.Line))
+	if e.Script.Name == "streams" && line.name == "stderr" && !line.negated &&
+		strings.TrimSpace(e.Stderr) == "" && strings.TrimSpace(e.Stdout) != "" {
+		return "What the command wrote to standard output is there, and what it wrote to " +
+			"standard error is lost: its descriptor 2 has to be that of your program, in both " +
+			"processes."
+	}
 	if e.Script.Name != "streams" || commandLine(e.Ran) != "container run cat" ||
 		strings.TrimSpace(e.Stdout) != "" || executed(e) != "yes" {
 		return ""
@@ -300,6 +334,28 @@ func statusLost(e harness.Event) string {
 	return fmt.Sprintf("The command ended with %s, and your program with 0. wait(2) tells the "+
 		"status to the process that waits. Each of yours that waits for another has to ask for "+
 		"it, and to end with the same.", meaning(m[2]))
+}
+
+// signalStatus is for a program that does not tell of a signal as a shell does.
+func signalStatus(e harness.Event) string {
+	m := exitStatus.FindStringSubmatch(e.Message)
+	if e.Script.Name != "exit-status-signal" || m == nil || m[2] != "137" ||
+		strings.TrimSpace(e.Stderr) != "" {
+		return ""
+	}
+	switch m[1] {
+	case "0":
+		return "A signal ended the command, and your program ended with 0. wait(2) tells that in " +
+			"another way than an exit status: look first whether there was a signal " +
+			"(WIFSIGNALED), and add 128 to its number (WTERMSIG)."
+	case "9":
+		return "9 is the number of the signal. Add 128 to it."
+	case "121", "249": // 128-7, and -7 as a byte
+		return "OCaml's own numbers for signals are negative, and KILL is -7 there " +
+			"(Sys.sigkill). The status is 128 and the number that the kernel has, 9 for KILL " +
+			"(signal(7)): a table makes one of the other."
+	}
+	return ""
 }
 
 // nilPanic is for a program that takes success for a failure.
