@@ -69,9 +69,9 @@ func (p *pool) end(w *worker, err error) {
 	}
 }
 
-// MostHosts is on how many throw-away hosts at once a check is worth the while here. Scripts wait
-// about as long as they work. Each host has a limit of memory of its own, for programs that know
-// none.
+// MostHosts is on how many throw-away hosts at once a check runs here. Scripts wait about as long
+// as they work: there are two hosts for each processor. A machine with little memory has fewer,
+// because each of them may use as much as maxMemory says.
 func MostHosts() int {
 	hosts := min(4, 2*runtime.NumCPU())
 	return int(min(uint64(hosts), max(2, machineMemory()>>30)))

@@ -42,8 +42,8 @@ type entry struct {
 	xattrs string
 }
 
-// give puts the tree that is kept at a path, if it still has all as it was made, and removes what it
-// has besides. Otherwise make makes one there.
+// give puts the tree that is kept at a path, if it still has all as it was made, and removes what
+// it has besides. Otherwise make makes one there.
 func (s *spare) give(to string, make func(to string) error) error {
 	if s.take(to) {
 		return nil
