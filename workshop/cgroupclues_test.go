@@ -72,4 +72,6 @@ func TestCgroupWords(t *testing.T) {
 			"or directory\n",
 	}}
 	require.Contains(t, findCause(e).cgroupPath(), "/pids/mine/memory.limit_in_bytes")
+	e.Background[0].Stderr = "cgroup: write /sys/fs/cgroup/cgroup.procs: device or resource busy\n"
+	require.Contains(t, clue(e), "cannot have processes itself")
 }
