@@ -69,6 +69,10 @@ func noCgroup(c cause) string {
 	if path == "" {
 		return ""
 	}
+	if c.changedRoot() {
+		return "The root is another one already, and /sys/fs/cgroup of the host is out of reach. " +
+			"Make the cgroup, and join it, before the root is changed."
+	}
 	if text := wrongVersion(path, harness.HasCgroup2()); text != "" {
 		return text
 	}

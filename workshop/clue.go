@@ -362,8 +362,13 @@ var clues = map[string]map[string]func(cause) string{
 		"EOPNOTSUPP": noController,
 	},
 	"unshare": {"EPERM": notRoot, "EINVAL": manyThreads},
-	"clone":   {"EPERM": notRoot, "EINVAL": badFlags, "ENOSPC": nested, "EAGAIN": tooMany},
-	"clone3":  {"EPERM": notRoot, "EINVAL": badFlags, "ENOSPC": nested, "EAGAIN": tooMany},
+	"clone": {
+		"EPERM": notRoot, "EINVAL": badFlags, "ENOSPC": nested, "EAGAIN": tooMany,
+		"ENOMEM": noInit,
+	},
+	"fork":   {"ENOMEM": noInit},
+	"vfork":  {"ENOMEM": noInit},
+	"clone3": {"EPERM": notRoot, "EINVAL": badFlags, "ENOSPC": nested, "EAGAIN": tooMany},
 	"execve": {
 		"ENOENT": noProgram, "EACCES": notExecutableThere, "ENOEXEC": noFormat,
 		"ENOTDIR": noProgram,
@@ -491,7 +496,7 @@ func (c cause) movedTo(dir string) bool {
 
 func noOldRoot(c cause) string {
 	dir := filepath.Clean(c.path)
-	if c.made("umount2(") && c.made("MS_BIND") {
+	if c.path != "" && c.made(`umount2("`+c.path+`"`) && c.made("MS_BIND") {
 		return "Your program unmounted something before, and the mount of the new root went with " +
 			"that. The old root is unmounted after pivot_root(2)."
 	}
@@ -751,6 +756,16 @@ func nested(c cause) string {
 	return "The kernel says so when namespaces are nested too deep, 32 levels, or there are too " +
 		"many: does the second copy start a copy " +
 		"again, instead of the command?"
+}
+
+// noInit is for a process that can start no other, because its pid namespace has ended.
+func noInit(c cause) string {
+	if !c.made("CLONE_NEWPID") {
+		return ""
+	}
+	return "Process 1 of the new pid namespace has ended, and with that the namespace: no other " +
+		"can be started there (pid_namespaces(7)). After unshare(2) the first child is process " +
+		"1, whatever it does. So fork(2) comes next, and that child executes the command."
 }
 
 func tooMany(cause) string {

@@ -813,6 +813,34 @@ func main() {
 		not:   []string{"This machine has version"},
 	},
 	{
+		name: "a cgroup after the root was changed",
+		step: "step1-skeleton",
+		program: goMount(`errors.Join(syscall.Chroot("rootfs"), os.Chdir("/"),
+			os.Mkdir("/sys/fs/cgroup/mine", 0o755))`),
+		about: "step4-cgroups/limits-none",
+		says:  []string{"/sys/fs/cgroup of the host is out of reach"},
+		not:   []string{"This machine has version"},
+	},
+	{
+		name:   "unshare of the pid namespace without a child",
+		step:   "step2-namespaces",
+		passed: true,
+		program: "#!/bin/sh\ntest \"$1\" = run || exit 2\nshift\n" +
+			"case \"$*\" in *kill*) exec unshare --uts --mount --pid -- \"$@\" ;; esac\n" +
+			"exec unshare --uts --mount -- \"$@\"\n",
+		about: "step2-namespaces/pid-host-invisible",
+		says:  []string{"With unshare(2) the process that calls it stays where it is"},
+	},
+	{
+		name:   "a pid namespace whose process 1 has ended",
+		step:   "step2-namespaces",
+		passed: true,
+		program: "#!/bin/sh\ntest \"$1\" = run || exit 2\nshift\n" +
+			"exec unshare --uts --mount --pid -- \"$@\"\n",
+		about: "step2-namespaces/hostname-in",
+		says:  []string{"ENOMEM", "Process 1 of the new pid namespace has ended"},
+	},
+	{
 		name: "no number of a process",
 		step: "step1-skeleton",
 		program: "#!/bin/sh\nd=/sys/fs/cgroup/pids\ntest -d $d || d=/sys/fs/cgroup\n" +

@@ -33,8 +33,8 @@ func TestTraces(t *testing.T) {
 		},
 		{
 			name: "Rust",
-			stderr: "thread 'main' panicked at src/main.rs:77:21:\nmkdir failed:\nENOENT: No such " +
-				"file or directory\nnote: run with `RUST_BACKTRACE=1`\n",
+			stderr: "thread 'main' panicked at src/main.rs:77:21:\nmkdir failed:\n" +
+				"ENOENT: No such file or directory\nnote: run with `RUST_BACKTRACE=1`\n",
 			want: "panic: mkdir failed: ENOENT: No such file or directory\nat src/main.rs:77:21",
 		},
 		{
