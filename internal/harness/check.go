@@ -191,6 +191,7 @@ func Stage() int {
 	} else {
 		unix.CloseOnExec(reportFd)
 		unix.CloseOnExec(queueFd)
+		stockThreads(spareThreads)
 		err = obey(*now().Task)
 	}
 	if err != nil {

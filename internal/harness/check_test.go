@@ -166,6 +166,11 @@ echo >/sys/fs/cgroup/mine/memory.max
 			require.Contains(t, e.Waiting, "start itself again and again")
 		}
 	})
+	t.Run("fills the host with processes", func(t *testing.T) {
+		e := one(t, "step1-skeleton/exit-status",
+			`while :; do (while :; do (sleep 6200) & done) & done`)
+		require.Equal(t, Failed, e.Status)
+	})
 	t.Run("a flag", func(t *testing.T) {
 		script := "[!flag:tty] skip 'asks for the flag -tty'\nexec container run -tty true\n"
 		for _, program := range []struct {

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -40,6 +41,7 @@ func Main(m *testing.M) int {
 		err = setupHost()
 	default:
 		unix.CloseOnExec(reportFd)
+		stockThreads(spareThreads)
 		// under nohup(1): caught and dropped it is not ignored by what the tests start
 		if signal.Ignored(unix.SIGHUP) {
 			signal.Notify(make(chan os.Signal, 1), unix.SIGHUP)
@@ -293,6 +295,26 @@ func limitProcesses() error {
 	}
 	limit.Cur = min(limit.Cur, uint64(MaxTasks()))
 	return unix.Setrlimit(unix.RLIMIT_NPROC, &limit)
+}
+
+// spareThreads is more than the third stage has had at once in any script.
+const spareThreads = 16
+
+// stockThreads has Go make so many threads, which it keeps and takes again. A program that starts
+// itself forever reaches the limit of processes of the host, and this process is on the host, too:
+// Go ends a process in which it cannot make another thread.
+func stockThreads(n int) {
+	var made, used sync.WaitGroup
+	made.Add(n)
+	for range n {
+		used.Go(func() {
+			runtime.LockOSThread() // for itself
+			defer runtime.UnlockOSThread()
+			made.Done()
+			made.Wait()
+		})
+	}
+	used.Wait()
 }
 
 // smallPages keeps transparent huge pages from the tests and all that they start
