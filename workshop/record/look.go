@@ -249,37 +249,45 @@ func terminalName(device uint64) string {
 	return fmt.Sprintf("%d:%d", major, minor)
 }
 
-// mountLines are the mounts that were seen, by their lines in a table: most are in the next table,
-// too.
-type mountLines map[string]Mount
+// mountLines are the numbers of the mounts that were seen, by their lines in a table: most are in
+// the next table, too.
+type mountLines struct {
+	recording *Recording // whose Mounts have the numbers
+	byLine    map[string]int
+	byMount   map[Mount]int // what is not recorded may differ in their lines
+}
+
+func newMountLines(r *Recording) mountLines {
+	return mountLines{recording: r, byLine: map[string]int{}, byMount: map[Mount]int{}}
+}
 
 // read reads the table of mounts as a process sees it.
-func (l mountLines) read(p *process) []Mount {
+func (l *mountLines) read(p *process) []int {
 	text, err := readFile(threadFile(p.pid, p.view, "mountinfo"))
 	if err != nil {
 		return nil
 	}
-	mounts := make([]Mount, 0, bytes.Count(text, []byte("\n")))
+	numbers := make([]int, 0, bytes.Count(text, []byte("\n")))
 	var lines []string // that are new
-	var at []int       // where they are in mounts
+	var at []int       // where they are in numbers
 	for line := range bytes.Lines(text) {
-		m, known := l[string(line)]
+		number, known := l.byLine[string(line)]
 		if !known {
-			lines, at = append(lines, string(line)), append(at, len(mounts))
+			lines, at = append(lines, string(line)), append(at, len(numbers))
 		}
-		mounts = append(mounts, m)
+		numbers = append(numbers, number)
 	}
 	if l.learn(lines) != nil {
 		return nil
 	}
 	for i, line := range lines {
-		mounts[at[i]] = l[line]
+		numbers[at[i]] = l.byLine[line]
 	}
-	return mounts
+	return numbers
 }
 
 // learn parses lines.
-func (l mountLines) learn(lines []string) error {
+func (l *mountLines) learn(lines []string) error {
 	if len(lines) == 0 {
 		return nil
 	}
@@ -288,7 +296,7 @@ func (l mountLines) learn(lines []string) error {
 		return err
 	}
 	for i, m := range infos {
-		l[lines[i]] = Mount{
+		l.byLine[lines[i]] = l.number(Mount{
 			ID: m.ID, Parent: m.Parent,
 			Root: m.Root, Point: m.Mountpoint,
 			Options:     m.Options,
@@ -296,9 +304,20 @@ func (l mountLines) learn(lines []string) error {
 			Type:        m.FSType,
 			Source:      m.Source,
 			Super:       m.VFSOptions,
-		}
+		})
 	}
 	return nil
+}
+
+// number is the number of a mount in the recording.
+func (l *mountLines) number(m Mount) int {
+	number, known := l.byMount[m]
+	if !known {
+		number = len(l.recording.Mounts)
+		l.recording.Mounts = append(l.recording.Mounts, m)
+		l.byMount[m] = number
+	}
+	return number
 }
 
 // propagation reads the optional fields of a line: "shared:1 master:2".

@@ -356,8 +356,11 @@ func TestStep3(t *testing.T) {
 	ns := r.After(i).Processes[step.PID].Namespaces["mnt"]
 	require.Equal(t, "/", r.After(i + 1).Processes[step.PID].Dir)
 
+	for i, m := range r.Mounts {
+		require.NotContains(t, r.Mounts[:i], m, "a mount is listed once")
+	}
 	i, _ = find(t, r, "umount /")
-	before, after := r.After(i).Mounts[ns], r.After(i + 1).Mounts[ns]
+	before, after := r.Table(r.After(i).Mounts[ns]), r.Table(r.After(i + 1).Mounts[ns])
 	require.Less(t, len(after), len(before))
 	require.Equal(t, []string{"/", "/proc"}, points(after))
 	require.NotContains(t, r.After(len(r.Steps)).Mounts, ns)

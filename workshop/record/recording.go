@@ -4,14 +4,16 @@ package record
 
 import "time"
 
-// Version is the version of the form of a Recording as JSON. A reader refuses a later one.
-const Version = 1
+// Version is the version of the form of a Recording as JSON. A reader refuses any other one.
+const Version = 2
 
 // Recording is what was seen of one run of a command.
 type Recording struct {
 	Version int      `json:"version"`
 	Command []string `json:"command"`
 	Machine Machine  `json:"machine"`
+	// Mounts are all that were seen, each once: a table of mounts consists of numbers in this list.
+	Mounts []Mount `json:"mounts"`
 	// Start is the state before the first step: one process, which is about to execute Command.
 	Start State `json:"start"`
 	// Steps are in order of time.
@@ -83,7 +85,7 @@ type Place struct {
 // State is all that is looked at. Namespaces and cgroups are by name, since processes share them.
 type State struct {
 	Processes  map[int]*Process       `json:"processes"`  // by PID
-	Mounts     map[string][]Mount     `json:"mounts"`     // by mount namespace
+	Mounts     map[string][]int       `json:"mounts"`     // tables, by mount namespace
 	Hostnames  map[string]string      `json:"hostnames"`  // by UTS namespace
 	Interfaces map[string][]Interface `json:"interfaces"` // by network namespace
 	Cgroups    map[string]*Cgroup     `json:"cgroups"`    // by controllers and path: "pids:/a/b"
@@ -93,7 +95,7 @@ type State struct {
 // gone.
 type Changes struct {
 	Processes  map[int]*Process       `json:"processes,omitempty"`
-	Mounts     map[string][]Mount     `json:"mounts,omitempty"`
+	Mounts     map[string][]int       `json:"mounts,omitempty"`
 	Hostnames  map[string]string      `json:"hostnames,omitempty"`
 	Interfaces map[string][]Interface `json:"interfaces,omitempty"`
 	Cgroups    map[string]*Cgroup     `json:"cgroups,omitempty"`

@@ -32,7 +32,7 @@ func (t *tracer) readMachine() {
 	t.host.uts = namespaceLink("/proc/self/ns/uts")
 	t.host.cgroups = readHierarchies()
 	t.host.files = map[string][]string{}
-	t.host.sets, t.host.mounts = capabilitySets{}, mountLines{}
+	t.host.sets, t.host.mounts = capabilitySets{}, newMountLines(t.recording)
 	t.recording.Machine = newMachine(unix.ByteSliceToString(name.Release[:]), t.host.cgroups)
 	if os.Getuid() != 0 {
 		t.note("recorded as an ordinary user: " +
@@ -51,7 +51,7 @@ func (t *tracer) readHostRights() {
 func (t *tracer) begin() {
 	t.state = State{
 		Processes:  map[int]*Process{},
-		Mounts:     map[string][]Mount{},
+		Mounts:     map[string][]int{},
 		Hostnames:  map[string]string{},
 		Interfaces: map[string][]Interface{},
 		Cgroups:    map[string]*Cgroup{},
@@ -240,7 +240,8 @@ func (t *tracer) refreshMountsOf(ns string, preferred *process) (passesOn bool) 
 			put(t.state.Mounts, &t.changes.Mounts, ns, mounts)
 		}
 	}
-	return slices.ContainsFunc(t.state.Mounts[ns], func(m Mount) bool {
+	return slices.ContainsFunc(t.state.Mounts[ns], func(number int) bool {
+		m := &t.recording.Mounts[number]
 		return m.Propagation != "private" && m.Propagation != "unbindable"
 	})
 }

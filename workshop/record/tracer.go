@@ -80,6 +80,7 @@ func newTracer(o Options) *tracer {
 		recording: &Recording{
 			Version: Version,
 			Command: o.Command,
+			Mounts:  []Mount{},
 			Steps:   []Step{},
 		},
 		began:   time.Now(),

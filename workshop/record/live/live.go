@@ -36,11 +36,18 @@ type Server struct {
 	letGo   int // the number of the last step after which the program may go on
 	ended   []byte
 	pages   int
+
+	// The recording grows while the program runs: only Begin and Gate, for which it waits, read it.
+	recording *record.Recording
+	mounts    int // how many of its mounts the page has
 }
 
 // New makes a server. Host is the one that it listens on.
 func New(host string) *Server {
-	return &Server{secret: rand.Text(), host: host, changed: make(chan struct{})}
+	return &Server{
+		secret: rand.Text(), host: host, changed: make(chan struct{}),
+		recording: &record.Recording{},
+	}
 }
 
 // Path is that of the page: nobody who is not told can guess it, and so no other page that is open
@@ -75,6 +82,7 @@ func (s *Server) until(ctx context.Context, condition func() bool) error {
 
 // Begin takes the recording before its first step.
 func (s *Server) Begin(r *record.Recording) error {
+	s.recording, s.mounts = r, len(r.Mounts)
 	data, err := json.Marshal(r)
 	if err != nil {
 		return err
@@ -85,10 +93,13 @@ func (s *Server) Begin(r *record.Recording) error {
 
 // Gate shows a step, and waits until somebody lets the program go on.
 func (s *Server) Gate(ctx context.Context, step record.Step) error {
+	mounts := s.recording.Mounts[s.mounts:]
+	s.mounts += len(mounts)
 	data, err := json.Marshal(struct {
 		Step   record.Step    `json:"step"`
+		Mounts []record.Mount `json:"mounts,omitempty"` // that were not seen before
 		Source map[int]string `json:"source,omitempty"`
-	}{Step: step, Source: around(step.Place)})
+	}{Step: step, Mounts: mounts, Source: around(step.Place)})
 	if err != nil {
 		return err
 	}

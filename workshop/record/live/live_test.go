@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,9 +44,15 @@ func start(t *testing.T, r *record.Recording) *program {
 	})
 	begin := *r
 	begin.Steps, begin.Ended = nil, ""
+	for _, table := range r.Start.Mounts {
+		begin.Mounts = r.Mounts[:len(table)]
+	}
 	require.NoError(t, p.page.Begin(&begin))
 	go func() {
 		for i, step := range r.Steps {
+			for _, table := range step.Changes.Mounts {
+				begin.Mounts = r.Mounts[:max(len(begin.Mounts), slices.Max(table)+1)]
+			}
 			if err := p.page.Gate(ctx, step); err != nil {
 				p.err <- err
 				return
@@ -78,6 +85,7 @@ func TestLive(t *testing.T) {
 	// What has happened can be gone through; the program waits meanwhile.
 	p.Press("Home", "ArrowRight")
 	p.WaitText(".step h2", "clone")
+	assert.Contains(t, p.Text(".changes"), "a copy of the 9 mounts")
 	assert.Empty(t, program.made)
 	p.Press("End", "ArrowRight")
 	assert.Equal(t, 3, <-program.made)
@@ -110,6 +118,9 @@ func TestLive(t *testing.T) {
 	require.NoError(t, <-program.err)
 	p.Press("End", "ArrowRight")
 	p.WaitText(".position", "16 / 16")
+	p.Visit(program.url() + "#10")
+	p.WaitText(".position", "10 / 16")
+	assert.Contains(t, p.Text(".changes"), "mounts: 10 → 1")
 	other.Errors()
 }
 

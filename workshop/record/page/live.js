@@ -26,11 +26,11 @@ class Live {
 	}
 
 	// step takes a step over, and shows it if the one before it was shown.
-	step({step, source}) {
+	step({step, mounts, source}) {
 		const {player} = this, {recording} = player;
 		if (source) Object.assign(recording.data.source[step.place.file] ??= {}, source);
 		const follows = player.n === player.count;
-		recording.add(step);
+		recording.add(step, mounts || []);
 		this.asked = false;
 		player.grow();
 		if (follows) player.show(player.count, "replace");

@@ -349,12 +349,12 @@ func testLong(t *testing.T, b *browser.Browser) {
 	}
 	assert.Equal(t, []int{}, browser.Value[[]int](p, `(() => {
 		const data = pageData();
-		const recording = new Recording(data), plain = new State(data.start), wrong = [];
+		const recording = new Recording(data), plain = recording.at(0), wrong = [];
 		data.steps.forEach(step => plain.apply(step.changes));
 		const same = (a, b) => JSON.stringify([...a.mounts]) === JSON.stringify([...b.mounts]);
 		if (!same(recording.at(5000), plain)) wrong.push(5000);
 		for (const n of [7, 4000, 100, 99]) {
-			const other = new State(data.start);
+			const other = recording.at(0);
 			data.steps.slice(0, n).forEach(step => other.apply(step.changes));
 			if (!same(recording.at(n), other)) wrong.push(n);
 		}
@@ -433,6 +433,7 @@ func TestRead(t *testing.T) {
 	asPage.Reset()
 	require.NoError(t, Write(&asPage, many))
 	assert.Greater(t, strings.Count(asPage.String(), dataGoesOn), 1)
+	assert.Equal(t, 1, strings.Count(asPage.String(), `"/tmp/7"`), "a mount is listed once")
 	for _, part := range strings.Split(asPage.String(), dataGoesOn) {
 		assert.True(t, utf8.ValidString(part))
 	}
@@ -440,15 +441,17 @@ func TestRead(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, many.Steps, again.Steps)
 	for text, want := range map[string]string{
-		"":                             "not a recording",
-		"<html>nothing</html>":         "not a recording: this page has none in it",
-		"{}":                           "not a recording: no version",
-		`{"version": 99}`:              "version 99",
-		"\x7fELF":                      "not a recording",
-		`{"version": 1, "steps": 7}`:   "not a recording",
-		dataBegins + `{"version": 1`:   "not a recording: this page has none in it",
-		dataBegins + `{ ` + dataEnds:   "not a recording",
-		dataBegins + `null` + dataEnds: "not a recording",
+		"":                     "not a recording",
+		"<html>nothing</html>": "not a recording: this page has none in it",
+		"{}":                   "not a recording: no version",
+		`{"version": 99}`:      "version 99",
+		"\x7fELF":              "not a recording",
+		`{"version": 1, "start": {"mounts": {"7": [{"id": 1}]}}}`: "record it again",
+		`{"version": 2, "start": {"mounts": {"7": [0]}}}`:         "not a recording",
+		`{"version": 2, "steps": 7}`:                              "not a recording",
+		dataBegins + `{"version": 2`:                              "not a recording: this page has none in it",
+		dataBegins + `{ ` + dataEnds:                              "not a recording",
+		dataBegins + `null` + dataEnds:                            "not a recording",
 	} {
 		_, err := Read([]byte(text))
 		assert.ErrorContains(t, err, want, text)

@@ -10,20 +10,26 @@ const KEEP = 50;
 
 // State is what host and processes look like at one moment.
 class State {
-	constructor(from = {}) {
+	// The mounts are those of the recording: a table has their numbers.
+	constructor(mounts) {
+		this.allMounts = mounts;
 		// Maps and not objects: a name in a recording may be "__proto__".
-		for (const part of PARTS) {
-			const known = from[part] || {};
-			this[part] = new Map(known instanceof Map ? known : Object.entries(known));
-		}
+		for (const part of PARTS) this[part] = new Map();
+	}
+
+	copy() {
+		const copy = new State(this.allMounts);
+		for (const part of PARTS) copy[part] = new Map(this[part]);
+		return copy;
 	}
 
 	// apply takes the changes of a step over; null stands for an entry that is gone.
-	apply(changes = {}) {
+	apply(changes) {
 		for (const part of PARTS) {
-			for (const [key, value] of Object.entries(changes[part] || {})) {
+			for (const [key, value] of Object.entries(changes?.[part] || {})) {
 				if (value === null) this[part].delete(key);
-				else this[part].set(key, value);
+				else if (part !== "mounts") this[part].set(key, value);
+				else this.mounts.set(key, value.map(number => this.allMounts[number]));
 			}
 		}
 	}
@@ -44,7 +50,9 @@ class Recording {
 	constructor(data) {
 		this.data = data;
 		this.steps = data.steps || [];
-		this.kept = [new State(data.start)];
+		const start = new State(data.mounts ||= []);
+		start.apply(data.start);
+		this.kept = [start];
 		this.curves = new Map();
 		// The host is the process that the recording begins with: its parent is not in it.
 		const [pid, process] = [...this.kept[0].processes].find(
@@ -53,19 +61,20 @@ class Recording {
 		this.host = process;
 	}
 
-	// add appends a step, which has just happened.
-	add(step) {
+	// add appends a step, which has just happened, and the mounts that it is the first to show.
+	add(step, mounts) {
+		this.data.mounts.push(...mounts);
 		this.steps.push(step);
 	}
 
 	// at returns the state after step n; after step 0 is before the first.
 	at(n) {
 		const nearest = Math.min(Math.floor(n / KEEP), this.kept.length - 1);
-		const state = new State(this.kept[nearest]);
+		const state = this.kept[nearest].copy();
 		for (let i = nearest * KEEP; i < n; i++) {
 			state.apply(this.steps[i].changes);
 			if ((i + 1) % KEEP === 0 && this.kept.length === (i + 1) / KEEP) {
-				this.kept.push(new State(state));
+				this.kept.push(state.copy());
 			}
 		}
 		return state;

@@ -60,7 +60,7 @@ func New(command ...string) *Builder {
 	}
 	start := record.State{
 		Processes: map[int]*record.Process{Host: p},
-		Mounts:    map[string][]record.Mount{p.Namespaces["mnt"]: mounts},
+		Mounts:    map[string][]int{},
 		Hostnames: map[string]string{p.Namespaces["uts"]: "laptop"},
 		Interfaces: map[string][]record.Interface{p.Namespaces["net"]: {
 			{Name: "lo", Addresses: []string{"127.0.0.1/8"}, Up: true},
@@ -82,11 +82,12 @@ func New(command ...string) *Builder {
 	}}
 	b.state = record.State{
 		Processes:  maps.Clone(start.Processes),
-		Mounts:     maps.Clone(start.Mounts),
 		Hostnames:  maps.Clone(start.Hostnames),
 		Interfaces: maps.Clone(start.Interfaces),
 		Cgroups:    maps.Clone(start.Cgroups),
 	}
+	start.Mounts[p.Namespaces["mnt"]] = b.table(mounts)
+	b.state.Mounts = maps.Clone(start.Mounts)
 	return b
 }
 
@@ -149,14 +150,29 @@ func (b *Builder) process(pid int, p *record.Process) *Builder {
 
 // Mounts says that the last step changed a mount table.
 func (b *Builder) Mounts(ns string, change func([]record.Mount) []record.Mount) *Builder {
-	mounts := change(slices.Clone(b.state.Mounts[ns]))
-	b.state.Mounts[ns] = mounts
-	b.changes().Mounts = map[string][]record.Mount{ns: mounts}
+	table := b.table(change(b.MountsOf(ns)))
+	b.state.Mounts[ns] = table
+	b.changes().Mounts = map[string][]int{ns: table}
 	return b
 }
 
 // MountsOf is the mount table of a namespace after the last step.
-func (b *Builder) MountsOf(ns string) []record.Mount { return slices.Clone(b.state.Mounts[ns]) }
+func (b *Builder) MountsOf(ns string) []record.Mount {
+	return b.Recording.Table(b.state.Mounts[ns])
+}
+
+// table is a table of mounts, which the recording has from then on.
+func (b *Builder) table(mounts []record.Mount) []int {
+	r, table := b.Recording, []int{}
+	for _, m := range mounts {
+		number := slices.Index(r.Mounts, m)
+		if number < 0 {
+			number, r.Mounts = len(r.Mounts), append(r.Mounts, m)
+		}
+		table = append(table, number)
+	}
+	return table
+}
 
 // Cgroup says that the last step changed a cgroup.
 func (b *Builder) Cgroup(key string, processes []int, files map[string]string) *Builder {
