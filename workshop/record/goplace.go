@@ -3,6 +3,7 @@
 package record
 
 import (
+	"bytes"
 	"debug/buildinfo"
 	"debug/elf"
 	"encoding/binary"
@@ -47,7 +48,7 @@ func readGoProgram(file string, f *elf.File) (*goProgram, error) {
 		p.data = section.Addr
 	}
 	if p.data == 0 || f.Section(".interp") != nil {
-		p.readSymbols(f)
+		p.readSymbols(file, f)
 	}
 	info, _ := buildinfo.ReadFile(file) // an error: no module is known
 	p.readRoot(info)
@@ -79,15 +80,26 @@ func mapSection(file string, section *elf.Section) ([]byte, error) {
 	return raw[before:], nil
 }
 
-// readSymbols finds what is elsewhere with cgo, and where older programs have their tables.
-func (p *goProgram) readSymbols(f *elf.File) {
-	symbols, _ := f.Symbols() // none: it is stripped
-	for _, s := range symbols {
-		switch s.Name {
-		case "runtime.text":
-			p.text = s.Value
-		case "runtime.firstmoduledata":
-			p.data = s.Value
+// readSymbols finds what is elsewhere with cgo, and where older programs have their tables. Package
+// debug/elf would make a list of all symbols, which takes as long as all else that is read here.
+func (p *goProgram) readSymbols(file string, f *elf.File) {
+	const size, valueAt = 24, 8 // of Elf64_Sym (elf(5))
+	symbols, texts := f.Section(".symtab"), f.Section(".strtab")
+	if symbols == nil || texts == nil || f.Class != elf.ELFCLASS64 {
+		return // it is stripped
+	}
+	raw, err := mapSection(file, symbols)
+	names, notNames := mapSection(file, texts)
+	if err != nil || notNames != nil {
+		return
+	}
+	for table := structure(raw); len(table) >= size; table = table[size:] {
+		name := names[min(uint64(table.u32(0)), uint64(len(names))):]
+		switch {
+		case bytes.HasPrefix(name, []byte("runtime.text\x00")):
+			p.text = table.u64(valueAt)
+		case bytes.HasPrefix(name, []byte("runtime.firstmoduledata\x00")):
+			p.data = table.u64(valueAt)
 		}
 	}
 }
