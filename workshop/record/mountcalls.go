@@ -39,7 +39,6 @@ var mountCalls = []callKind{
 	{number: unix.SYS_FSPICK, name: "fspick", man: "fspick(2)", decode: decodeFspick},
 	{
 		number: unix.SYS_FSCONFIG, name: "fsconfig", man: "fsconfig(2)", decode: decodeFsconfig,
-		looks: lookMounts,
 	},
 	{number: unix.SYS_FSMOUNT, name: "fsmount", man: "fsmount(2)", decode: decodeFsmount},
 	{
@@ -288,6 +287,7 @@ func decodeFsconfig(c *call) bool {
 	case fsconfigCmdReconfigure:
 		c.arg("cmd", "FSCONFIG_CMD_RECONFIGURE")
 		c.words, c.key = "the file system takes its new options", "fsconfig reconfigure"
+		c.looks |= lookMounts // of the mounts of this file system
 	case fsconfigSetFlag:
 		c.arg("key", name)
 		c.words, c.key = "the file system has the option "+name, "fsconfig "+name
