@@ -333,8 +333,10 @@ func (t *tracer) entered(th *thread, info *ptrace.SyscallInfo) {
 	if isThis := conditions[kind.number]; !isThis.holds(c.raw) || !kind.decode(c) {
 		return
 	}
-	// The child, which is no part of the command, executes it.
-	if th.process.program > 0 {
+	th.probes = false
+	// The child, which is no part of the command, executes it. The place of a call that another
+	// thread has just made alike is not looked for: such a call is shown only if it is refused.
+	if th.process.program > 0 && !isRepeated(c) {
 		c.place, th.probes = t.places.find(th, info)
 	}
 	if !th.probes {
@@ -384,7 +386,7 @@ func (t *tracer) emit(c *call) {
 		t.leftOut++
 		return
 	}
-	if t.isRepeated(c, &step) || t.isSearch(c, &step) {
+	if isRepeated(c) || t.isSearch(c, &step) {
 		return
 	}
 	t.changes = &step.Changes
@@ -396,15 +398,23 @@ func (t *tracer) emit(c *call) {
 	t.append(step)
 }
 
-// isRepeated tells whether a step is a call that each thread of a process makes alike: rights are
-// of a thread, and libraries make them those of all (nptl(7)).
-func (t *tracer) isRepeated(c *call, step *Step) bool {
+// isRepeated tells whether a call is one that each thread of a process makes alike: rights are of a
+// thread, and libraries make them those of all (nptl(7)).
+func isRepeated(c *call) bool {
 	last := c.thread.process.last
 	if c.kind.looks&lookRights == 0 || c.about != "" && c.kind.man != "prctl(2)" || last == nil {
 		return false
 	}
-	return last.TID != step.TID && last.Call == step.Call && last.Errno == step.Errno &&
-		slices.Equal(last.Args, step.Args)
+	return last.thread() != c.thread.tid && last.Call == c.kind.name && last.Errno == c.errno &&
+		slices.Equal(last.Args, c.args)
+}
+
+// thread is the number of the thread that made a step.
+func (s *Step) thread() int {
+	if s.TID == 0 {
+		return s.PID
+	}
+	return s.TID
 }
 
 // search is a program that a process looks for in the directories of PATH, by trying to execute it
