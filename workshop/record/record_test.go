@@ -664,6 +664,23 @@ func TestStrippedGo(t *testing.T) {
 	require.Contains(t, r.Source[step.Place.File][step.Place.Line], "Start")
 }
 
+// TestGoBesideC finds the line in a program that the linker of C has put together: before what Go
+// compiled it has other code.
+func TestGoBesideC(t *testing.T) {
+	harness.NeedsGo(t)
+	skip.Tool(t, "cc", "gcc")
+	file := filepath.Join(t.TempDir(), "container")
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-ldflags=-linkmode=external", "-o", file,
+		"../../step1-skeleton")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	r, _ := run(t, Options{}, file, "run", "true")
+	_, step := find(t, r, "execve true")
+	require.NotNil(t, step.Place)
+	require.Equal(t, "main.start", step.Place.Function)
+}
+
 // TestNothingOfOurs requires that a program sees and is shown nothing of the recorder's.
 func TestNothingOfOurs(t *testing.T) {
 	r, out := run(t, Options{}, "env")
