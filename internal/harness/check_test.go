@@ -240,6 +240,15 @@ echo >/sys/fs/cgroup/mine/memory.max
 		require.Contains(t, looked, "/proc/mine")
 		require.NotContains(t, looked, "/letter-100")
 	})
+	t.Run("slow when it is looked at", func(t *testing.T) {
+		// The time of the script is up meanwhile: idle, a script has a third of it.
+		e := own(t, "exec container run true\n",
+			"grep -q '^TracerPid:.0$' /proc/self/status || sleep 2\nmkdir /proc/mine; exit 7",
+			3*time.Second)
+		require.Empty(t, e.Waiting)
+		require.NotNil(t, e.Conduct)
+		require.Contains(t, fmt.Sprint(e.Conduct.Refused), "/proc/mine")
+	})
 	t.Run("temporary files", func(t *testing.T) {
 		e := own(t, "exec container run true\n",
 			`d=$(mktemp -d) || exit 6; mkdir "$d/one/two"; exit 7`, patience())

@@ -68,13 +68,13 @@ func tryScript(script Script, limit time.Duration, play, verbose bool) (e Event,
 			return e, err
 		}
 		dir := filepath.Join(now().Dir, "work", "script-"+script.Name)
-		if ran := readLog(e.Log).Ran; v.timedOut.Load() {
-			v.inPeace(func() { e.Conduct = observe(ran, dir, 5*time.Second+e.Took/4, true) })
-		} else {
-			// The time that the script took tells how slow the machine is now, and under ptrace(2)
-			// everything takes longer.
-			e.Conduct = observe(ran, dir, 5*time.Second+10*e.Took, false)
+		// The time that the script took tells how slow the machine is now, and under ptrace(2)
+		// everything takes longer.
+		limit, hangs := 5*time.Second+10*e.Took, v.timedOut.Load()
+		if hangs {
+			limit = 5*time.Second + e.Took/4
 		}
+		v.inPeace(func() { e.Conduct = observe(readLog(e.Log).Ran, dir, limit, hangs) })
 	}
 	complaints, err := v.end(t.broke)
 	e.Status = Passed
