@@ -172,16 +172,19 @@ func cgroupAmiss(e harness.Event) string {
 		}
 	}
 	switch {
-	case e.Script.Name == "two-at-once" && len(own) == 1:
+	case e.Script.Name == "two-at-once" && ended == "" && len(own) == 1:
 		return fmt.Sprintf("Both containers use the cgroup %s. Each needs a directory with a name "+
 			"of its own, for instance a random one.", own[0])
 	case strings.HasPrefix(e.Script.Name, "memory") && ended == "exit status 137":
 		return "The command was killed, as the OOM killer does when the limit is too low even to " +
 			"start. 64M is 64*1024*1024 bytes: look at the number that your program writes."
 	case ended == "" && len(own) == 0:
-		return "The command runs, and there is no cgroup beside the host's own: your program has " +
-			"made none. It makes the directory, and joins it, before the command is started. " +
-			"What is deferred until the end comes too late, and exit(2) leaves it out."
+		what, _, _ := strings.Cut(list, ";")
+		_, file, _ := strings.Cut(what, " in ")
+		return fmt.Sprintf("The command runs, and beside the host's own there is no cgroup with "+
+			"a file %s: your program has made none. It makes the directory, and joins it, before "+
+			"the command is started. What is deferred until the end comes too late, and exit(2) "+
+			"leaves it out.", file)
 	}
 	return ""
 }

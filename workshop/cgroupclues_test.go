@@ -75,3 +75,41 @@ func TestCgroupWords(t *testing.T) {
 	e.Background[0].Stderr = "cgroup: write /sys/fs/cgroup/cgroup.procs: device or resource busy\n"
 	require.Contains(t, clue(e), "cannot have processes itself")
 }
+
+// TestCgroupAmiss tells what is wrong with a cgroup only where that is the one thing it can be.
+func TestCgroupAmiss(t *testing.T) {
+	const list = "no cgroup has 134217728 in memory.max; there are:\n" +
+		"/sys/fs/cgroup/harness: max\n"
+	one := "/sys/fs/cgroup/memory/mine: 67108864"
+	for _, c := range []struct {
+		script, message string
+		ended           string // how the second of two containers had ended
+		says            string
+	}{
+		{"two-at-once", list + one, "", "Both containers use the cgroup"},
+		{"two-at-once", list + one, "exit status 125", ""},
+		{"two-at-once", list + one + "\n/sys/fs/cgroup/memory/other: max", "", ""},
+		{"memory-file", list, "", "no cgroup with a file memory.max"},
+		{"memory-file", list, "exit status 125", ""},
+		{"memory-file", list, "exit status 137", "too low even to start"},
+		{"memory-file", list + one, "", ""},
+	} {
+		e := harness.Event{Script: harness.Script{Name: c.script}}
+		e.Message, e.Background = c.message, []harness.Background{{}, {State: c.ended}}
+		text := cgroupAmiss(e)
+		require.Contains(t, text, c.says)
+		require.Equal(t, c.says == "", text == "", "%s: %s", c.script, text)
+	}
+}
+
+// TestNotNamed requires that the name of the host was seen before a program is told of it.
+func TestNotNamed(t *testing.T) {
+	e := harness.Event{Script: harness.Script{Name: "hostname-flag"}}
+	e.Conduct = &harness.Conduct{}
+	for stdout, told := range map[string]bool{
+		"host\n": true, "pid 7\nhost\n": true, "I run hostname\n": false, "": false,
+	} {
+		e.Stdout = stdout
+		require.Equal(t, told, notNamed(e) != "", "%q", stdout)
+	}
+}
