@@ -171,14 +171,31 @@ func makeRoom(dir string) error {
 	if err := os.Mkdir(leaf, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	procs, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	// Meanwhile a program that one of them starts, as go build does, may be born in the directory. It
+	// is moved the next time.
+	const most = 100
+	var err error
+	for range most {
+		if err = moveAll(dir, leaf); err == nil {
+			err = enable(dir, controllers)
+		}
+		if !errors.Is(err, unix.EBUSY) {
+			break
+		}
+	}
+	return err
+}
+
+// moveAll moves all processes of one cgroup to another one.
+func moveAll(from, to string) error {
+	procs, err := os.ReadFile(filepath.Join(from, "cgroup.procs"))
 	for pid := range bytes.FieldsSeq(procs) {
-		moved := os.WriteFile(filepath.Join(leaf, "cgroup.procs"), pid, 0)
+		moved := os.WriteFile(filepath.Join(to, "cgroup.procs"), pid, 0)
 		if !errors.Is(moved, unix.ESRCH) { // it ended meanwhile
 			err = errors.Join(err, moved)
 		}
 	}
-	return errors.Join(err, enable(dir, controllers))
+	return err
 }
 
 // enable passes controllers on to the cgroups in dir (cgroups(7), subtree_control).
