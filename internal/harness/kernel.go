@@ -27,7 +27,7 @@ type Refusal struct {
 	Cause string // invalid argument
 	// Looks tells that the call only looks for a file, which many programs do in several places.
 	Looks bool
-	// Inside tells that the program had changed its root before.
+	// Inside tells that the process that made the call had another root than the host.
 	Inside bool
 	// process is the number of the process that made the call.
 	process int
@@ -38,7 +38,7 @@ type Refusal struct {
 type Conduct struct {
 	Refused []Refusal
 	// Ran are the paths of the files that execve(2) executed after the program itself, and RanInside
-	// those that came after it had changed its root.
+	// those of them that were executed with another root than the host's.
 	Ran, RanInside []string
 	// Made are the system calls about containers that succeeded, with their arguments.
 	Made []string
@@ -151,9 +151,11 @@ func splits(program inject.Program, words []string) bool {
 // command of the container looks are none of the program's business.
 func conduct(calls []inject.Call, words []string) *Conduct {
 	c := &Conduct{}
-	inside, command := false, -1 // the number of the first process that is of the command
+	command := -1 // the number of the first process that is of the command
+	roots := roots{inside: map[int]bool{}, unshared: map[int]bool{}, parents: map[int]int{}}
 	for _, call := range calls {
 		name := inject.Name(call.Number)
+		inside := roots.look(name, call)
 		ofCommand := command >= 0 && call.Process >= command
 		looks := !ofCommand && looksInVain(name, call)
 		if !slices.Contains(telling, name) && !writesKernelFile(name, call) &&
@@ -180,7 +182,6 @@ func conduct(calls []inject.Call, words []string) *Conduct {
 		case call.Errno == 0 && len(c.Made) < mostCalls:
 			text := withFlags(name, call)
 			c.Made = append(c.Made, text)
-			inside = inside || name == "chroot" || name == "pivot_root"
 			// It was made in the end, after what was missing had been made.
 			c.Refused = slices.DeleteFunc(c.Refused, func(r Refusal) bool {
 				return r.Text == text
@@ -205,6 +206,36 @@ func conduct(calls []inject.Call, words []string) *Conduct {
 		}
 	}
 	return c
+}
+
+// roots tells which processes of a program have another root than the host.
+type roots struct {
+	inside, unshared map[int]bool // by the numbers of the processes
+	parents          map[int]int
+}
+
+// look looks at a call, and tells whether the process that made it had another root before.
+func (r roots) look(name string, call inject.Call) (inside bool) {
+	p := call.Process
+	if _, known := r.parents[p]; !known {
+		r.parents[p], r.inside[p] = call.Parent, r.inside[call.Parent]
+	}
+	inside = r.inside[p]
+	switch {
+	case call.Errno != 0:
+	case name == "unshare" && call.Args[0]&unix.CLONE_NEWNS != 0:
+		r.unshared[p] = true
+	case name == "chroot":
+		r.inside[p] = true
+	case name == "pivot_root":
+		// It is for all processes in the mount namespace: up to the one that was the first there.
+		r.inside[p] = true
+		for !r.unshared[p] && (r.parents[p] > 0 || r.unshared[0]) {
+			p = r.parents[p]
+			r.inside[p] = true
+		}
+	}
+	return inside
 }
 
 // forgetLook forgets the first look for a file where there are many: the last ones are before the

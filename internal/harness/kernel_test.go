@@ -14,9 +14,14 @@ import (
 // TestConduct tells what is news of the calls of a program.
 func TestConduct(t *testing.T) {
 	const atFDCWD = 1<<32 - 100 // as an argument of 32 bits
+	parents := []int{0, 0, 1, 0}
 	call := func(process, number int, text string, errno unix.Errno) inject.Call {
-		c := inject.Call{Text: text, Errno: errno, Args: [6]uint64{atFDCWD}}
-		c.Process, c.Number = process, number
+		first := uint64(atFDCWD) // the argument
+		if number == unix.SYS_UNSHARE {
+			first = unix.CLONE_NEWNS
+		}
+		c := inject.Call{Text: text, Errno: errno, Args: [6]uint64{first}}
+		c.Process, c.Parent, c.Number = process, parents[process], number
 		return c
 	}
 	c := conduct([]inject.Call{
@@ -39,4 +44,25 @@ func TestConduct(t *testing.T) {
 		`execve("/bin/bash")`, `newfstatat(AT_FDCWD, "/sys/fs/cgroup/pids")`,
 	}, refused)
 	require.Equal(t, []string{"/usr/bin/env"}, c.Ran)
+
+	// Of chroot(2) only the process that made it is inside, and what it starts.
+	c = conduct([]inject.Call{
+		call(1, unix.SYS_CHROOT, `chroot("rootfs")`, 0),
+		call(1, unix.SYS_EXECVE, `execve("/bin/sh")`, 0),
+		call(2, unix.SYS_EXECVE, `execve("/bin/false")`, 0),
+		call(3, unix.SYS_EXECVE, `execve("/usr/bin/tail")`, 0),
+		call(3, unix.SYS_MKDIRAT, `mkdirat(-100, "/proc/mine")`, unix.ENOENT),
+	}, []string{"container", "run", "true"})
+	require.Equal(t, []string{"/bin/sh", "/bin/false"}, c.RanInside)
+	require.False(t, c.Refused[0].Inside)
+
+	// Of pivot_root(2) all in the mount namespace are, as of pivot_root(8) in a shell.
+	c = conduct([]inject.Call{
+		call(1, unix.SYS_UNSHARE, `unshare(131072)`, 0),
+		call(1, unix.SYS_EXECVE, `execve("/bin/sh")`, 0),
+		call(2, unix.SYS_PIVOT_ROOT, `pivot_root(".", "mnt")`, 0),
+		call(1, unix.SYS_EXECVE, `execve("/bin/false")`, 0),
+		call(0, unix.SYS_EXECVE, `execve("/usr/bin/tail")`, 0),
+	}, []string{"container", "run", "true"})
+	require.Equal(t, []string{"/bin/false"}, c.RanInside)
 }

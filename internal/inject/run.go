@@ -37,9 +37,10 @@ func (p Point) first() Point {
 // A Call is a system call that was made.
 type Call struct {
 	Point
-	Args  [6]uint64
-	Text  string     // in print
-	Errno unix.Errno // what it returned, or 0
+	Parent int // the process that started the one that made it
+	Args   [6]uint64
+	Text   string     // in print
+	Errno  unix.Errno // what it returned, or 0
 }
 
 // A Fault is what happens at a point.
@@ -156,6 +157,7 @@ func (o output) read(timeout time.Duration) string {
 // process is one of the program.
 type process struct {
 	number, image int
+	parent        int               // its number
 	made          map[Point]int     // how many system calls; Nth is 0
 	files         map[uint64]string // the paths of open files, as in Point.About
 }
@@ -209,7 +211,7 @@ func (t *tracer) trace(r *Result) error {
 	if t.filter != nil && !installFilter(t.program, t.filter) {
 		t.filter = nil
 	}
-	t.add(t.program, t.newProcess())
+	t.add(t.program, t.newProcess(0))
 	_ = t.resume(t.program, 0)
 	for {
 		tid, err := unix.Wait4(-1, &status, unix.WALL|unix.WNOTHREAD, nil)
@@ -233,10 +235,11 @@ func (t *tracer) trace(r *Result) error {
 	}
 }
 
-func (t *tracer) newProcess() *process {
+func (t *tracer) newProcess(parent int) *process {
 	t.processes++
 	return &process{
 		number: t.processes - 1,
+		parent: parent,
 		made:   map[Point]int{},
 		files:  map[uint64]string{},
 	}
@@ -274,7 +277,7 @@ func (t *tracer) stopped(tid int, status unix.WaitStatus, r *Result) {
 	case event == unix.PTRACE_EVENT_CLONE:
 		t.born(tid, th.process)
 	case event == unix.PTRACE_EVENT_FORK, event == unix.PTRACE_EVENT_VFORK:
-		t.born(tid, t.newProcess())
+		t.born(tid, t.newProcess(th.number))
 	case event == unix.PTRACE_EVENT_EXEC:
 		if t.fault == nil && th.call != nil {
 			r.Calls = append(r.Calls, *th.call)
@@ -354,6 +357,7 @@ func (t *tracer) syscall(tid int, th *thread, r *Result) (stays bool) {
 	}
 	c := &Call{Args: [6]uint64(info.Data[1:7])}
 	c.Process, c.Image, c.Number = th.number, th.image, int(info.Data[0])
+	c.Parent = th.parent
 	c.About = th.about(tid, c)
 	c.Nth = th.made[c.Point]
 	th.made[c.first()]++
