@@ -71,15 +71,12 @@ a line tells what became of each.
 			if err != nil {
 				return err
 			}
-			chosen := demos
-			switch {
-			case rehearse && len(args) == 0:
-			case list || len(args) == 0:
+			if list || len(args) == 0 && !rehearse {
 				return a.listDemos(root, demos)
-			default:
-				if chosen, err = a.chooseDemos(root, demos, args[0]); err != nil {
-					return err
-				}
+			}
+			chosen, err := a.chooseDemos(root, demos, args)
+			if err != nil {
+				return err
 			}
 			h, err := openHouse(root)
 			if err != nil {
@@ -120,12 +117,16 @@ func (a *app) listDemos(root string, demos []harness.Demo) error {
 	return nil
 }
 
-// chooseDemos are the demonstration of that name, or those of a lesson.
+// chooseDemos are the demonstration of that name, or those of a lesson; without an argument, all.
 func (a *app) chooseDemos(
 	root string,
 	demos []harness.Demo,
-	what string,
+	args []string,
 ) (chosen []harness.Demo, err error) {
+	if len(args) == 0 {
+		return demos, nil
+	}
+	what := args[0]
 	names := []string{what}
 	c, err := readCourse(root)
 	if err != nil {

@@ -54,6 +54,20 @@ var broken = map[string][3]string{
 	"bridge":   {"network.go", `= ports.Attrs().Index`, `= 0 * ports.Attrs().Index`},
 }
 
+// TestChooseDemos chooses by name, step and chapter, and all.
+func TestChooseDemos(t *testing.T) {
+	root, err := moduleRoot()
+	require.NoError(t, err)
+	demos, err := harness.Demos(root)
+	require.NoError(t, err)
+	a := &app{out: newOutput(&bytes.Buffer{}, false, nil)}
+	for what, number := range map[string]int{"": len(demos), "uts": 1, "2": 3, "5b": 3, "moon": 0} {
+		chosen, err := a.chooseDemos(root, demos, strings.Fields(what))
+		require.Len(t, chosen, number, what)
+		require.Equal(t, number == 0, err != nil, what)
+	}
+}
+
 // TestDemosBroken breaks what each demo shows, and requires that the demo is red: one that cannot
 // fail proves nothing. That they are green is tested with the steps.
 func TestDemosBroken(t *testing.T) {
