@@ -105,8 +105,8 @@ type task struct {
 type Options struct {
 	Program string        // the executable, an absolute path
 	Ours    bool          // it is one of the workshop's own
-	Timeout time.Duration // for each script; 0 for what Patience says
-	// Patience is how long a script may take; 0, or without it, for what TimeoutEnv says.
+	Timeout time.Duration // for each script; 0 means what Patience says
+	// Patience says how long a script may take. If it says 0, or is nil, TimeoutEnv says it.
 	Patience func(Script) time.Duration
 	// All says that the check goes on after a script that failed, and that nobody asks why it did:
 	// there is no Conduct.
@@ -114,7 +114,7 @@ type Options struct {
 	// Hosts is on how many throw-away hosts the scripts run at once; 0 for one.
 	Hosts int
 	// Built returns when the program is there, or says why it is not. The hosts are made meanwhile.
-	// Without it the program is there.
+	// If Built is nil the program is there already.
 	Built func() error
 }
 
@@ -135,9 +135,9 @@ func (o Options) phase(h *Host, what task) phase {
 // time. The scripts that show what a step does not isolate yet do not end the check. An error says
 // that it could not be run, or that ctx was done.
 //
-// A host runs the next script, in the order given, that no other one runs. With several hosts the
-// scripts end in another order. All that come before one that failed end, too. Of those that come
-// after it, some may have been tried.
+// Each host runs the next script, in the order given, that no other host has taken. With several
+// hosts the scripts end in another order. When one has failed, all scripts before it still run to
+// their end, and some after it may have been tried.
 func (h *Host) Check(ctx context.Context, o Options, scripts []Script, each func(Event)) error {
 	what := task{Scripts: scripts, All: o.All}
 	numbers := map[string]int{}
