@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -43,6 +44,18 @@ func TestListIsMade(t *testing.T) {
 	require.NoError(t, p.Failed())
 	require.DirExists(t, dir+"/a/b")
 	require.NoDirExists(t, dir+"/a/left-out")
+}
+
+// TestStackIsAligned looks at what a processor of arm64 asks for. One of amd64, and QEMU in the place
+// of either, would run the child on any stack.
+func TestStackIsAligned(t *testing.T) {
+	p, err := New(nil)
+	require.NoError(t, err)
+	start, size := p.stackOfChild()
+	require.Zero(t, (start+size)%16)
+	require.GreaterOrEqual(t, start, uintptr(unsafe.Pointer(&p.stack)))
+	require.LessOrEqual(t, start+size, uintptr(unsafe.Pointer(&p.stack))+stackSize)
+	require.Greater(t, size, uintptr(stackSize-16))
 }
 
 func TestErrorEndsTheList(t *testing.T) {
