@@ -46,7 +46,7 @@ func (o *options) flags() *flag.FlagSet {
 		"`N` rounds, each of all contestants in random order (with -images default 5)")
 	f.BoolVar(&o.images, "images", false, "measure how images are pulled, and nothing else")
 	f.BoolVar(&o.record, "record", false,
-		"measure how `workshop record` slows the steps down, and nothing else")
+		"measure by how much workshop record slows the steps down, and nothing else")
 	f.StringVar(&o.rootfs, "rootfs", "",
 		"with -images: `DIR` whose files are the image (default what mkrootfs.sh debian makes)")
 	f.Func("many", "`LIST` of how many containers at once (default 1,10,50,200)",
