@@ -28,6 +28,7 @@ work=$(mktemp -d)
 pids=''
 # shellcheck disable=SC2086 # a list of words
 trap '[ -z "$pids" ] || kill $pids 2>/dev/null || :; rm -rf "$work"' EXIT
+trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
@@ -84,10 +85,9 @@ in_machine() {
     ssh -q -i "$work/key" -p "$port" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=20 \
         workshop@127.0.0.1 "$@"
 }
-runs() { kill -0 "$pid" 2>/dev/null; }
 deadline=$(($(date +%s) + 3600))
 until in_machine true; do
-    runs || lost 'the machine has ended'
+    kill -0 "$pid" 2>/dev/null || lost 'the machine has ended'
     [ "$(date +%s)" -lt "$deadline" ] || lost 'no answer by SSH within an hour'
     sleep 1
 done
@@ -96,7 +96,7 @@ step() {
     in_machine "$1" &
     wait $! && return
     status=$?
-    runs || lost 'the machine has ended'
+    [ "$status" -ne 255 ] || lost 'the connection by SSH has ended'
     exit "$status"
 }
 say 'cloud-init'
@@ -106,5 +106,7 @@ say "$command"
 step "export WORKSHOP_TIMEOUT=10m; $command"
 say 'the end'
 in_machine sudo poweroff || :
-wait "$pid"
+wait "$pid" || lost 'QEMU has failed'
 pids=${pids#* }
+# watch ends QEMU, which succeeds then.
+[ ! -s "$work/last" ] || lost 'the machine has failed'
