@@ -125,6 +125,7 @@ if [ "${MKIMAGE_INSIDE-}" != yes ]; then
     }
     builder=''
     trap clean EXIT
+    trap 'exit 129' HUP
     trap 'exit 130' INT
     trap 'exit 143' TERM
 

@@ -15,6 +15,9 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 work=$(mktemp -d)
 chmod 755 "$work"
 trap 'chmod -R u+w "$work"; rm -rf --one-file-system "$work"' EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
 if [ $# -eq 0 ]; then
     "$root/scripts/offline.sh" "$work/dir"
     dir=$work/dir

@@ -38,6 +38,9 @@ if ! go list -m >/dev/null 2>&1; then
         mkdir -p "$HOME/.local/lib"
         tmp=$(mktemp -d "$HOME/.local/lib/.go.XXXXXX")
         trap 'rm -rf "$tmp"' EXIT
+        trap 'exit 129' HUP
+        trap 'exit 130' INT
+        trap 'exit 143' TERM
         unzip -q "$zip" -d "$tmp"
         # A module has no modes.
         chmod 755 "$tmp/golang.org/toolchain@$name"/bin/* "$tmp/golang.org/toolchain@$name"/pkg/tool/*/*

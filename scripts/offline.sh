@@ -23,6 +23,7 @@ mkdir -p "$1" || die "$1: cannot be made"
 dir=$(CDPATH='' cd -- "$1" && pwd)
 work=$(mktemp -d)
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
+trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 

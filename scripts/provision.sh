@@ -69,6 +69,9 @@ if [ ! -x "$go_dir/bin/go" ]; then
     say "Go $go_version to $go_dir"
     tmp=$(mktemp -d /usr/local/lib/.go.XXXXXX)
     trap 'rm -rf "$tmp"' EXIT
+    trap 'exit 129' HUP
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
     name=golang.org/toolchain@v0.0.1-go$go_version.linux-$go_arch
     curl -fsSL -o "$tmp/go.zip" "$go_proxy/golang.org/toolchain/@v/v0.0.1-go$go_version.linux-$go_arch.zip" ||
         die "$go_proxy has no Go (WORKSHOP_GOPROXY sets another proxy)"

@@ -31,6 +31,9 @@ done
 
 work=$(mktemp -d)
 trap 'rm -rf --one-file-system "$work"' EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
 chmod 755 "$work"
 git clone -q "$root" "$work/workshop"
 rm -rf "$work/workshop/.git"
