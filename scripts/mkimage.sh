@@ -311,6 +311,7 @@ mkdisk() {
     # It also takes over when a file was last read, and when its inode was changed: that nobody can set but here.
     fs="$1?offset=$((root_start * 512))"
     inodes=$(dumpe2fs -h "$fs" 2>/dev/null | awk -F: '/^Inode count/ { all = $2 } /^Free inodes/ { print all - $2 }')
+    [ -n "$inodes" ] || die 'dumpe2fs: no number of inodes'
     { echo 2; seq 11 "$inodes"; } | sed "s/.*/set_inode_field <&> atime @$SOURCE_DATE_EPOCH\nset_inode_field <&> ctime @$SOURCE_DATE_EPOCH/" \
         >"$work/times"
     debugfs -w -f "$work/times" "$fs" >/dev/null 2>"$work/log" || die "debugfs: $(head -n 3 "$work/log")"
