@@ -194,6 +194,7 @@ fi
 # 1: a file changed meanwhile, such as a program that somebody compiles.
 tar -c --exclude=./.git --exclude=./rootfs -f "$work/sources.tar" . || [ $? -eq 1 ] || die 'tar: not all could be read'
 tar -x -C "$payload" --no-same-owner -f "$work/sources.tar"
+rm "$work/sources.tar"
 
 # What emulation makes dear: protections of the kernel that a machine of a few minutes does not need, and addresses
 # that differ from one process to the next, so that the same code is translated again. And a test of the timer that an
