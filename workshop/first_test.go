@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"container.example/workshop/internal/harness"
@@ -1075,7 +1076,7 @@ func newHosts(t *testing.T, root string) *hosts {
 	h := &hosts{root: root}
 	t.Cleanup(func() {
 		for _, host := range h.free {
-			require.NoError(t, host.Close())
+			assert.NoError(t, host.Close()) // and then the others
 		}
 	})
 	return h
