@@ -171,8 +171,7 @@ func makeRoom(dir string) error {
 	if err := os.Mkdir(leaf, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	// Meanwhile a program that one of them starts, as go build does, may be born in the directory. It
-	// is moved the next time.
+	// Meanwhile one of them may start a process here, as go build does. It is moved the next time.
 	const most = 100
 	var err error
 	for range most {
