@@ -37,8 +37,8 @@ type Refusal struct {
 // eyes of ptrace(2). It needs no source and no words of the program, in whatever language it is.
 type Conduct struct {
 	Refused []Refusal
-	// Ran are the paths of the files that execve(2) executed after the program itself, and RanInside
-	// those of them that were executed with another root than the host's.
+	// Ran are the paths of the files that execve(2) executed after the program itself, and
+	// RanInside those of them that were executed with another root than the host's.
 	Ran, RanInside []string
 	// Made are the system calls about containers that succeeded, with their arguments.
 	Made []string

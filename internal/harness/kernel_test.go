@@ -32,7 +32,8 @@ func TestConduct(t *testing.T) {
 		call(2, unix.SYS_EXECVE, `execve("/usr/bin/env")`, 0),
 		// Python does without a directory for what it has compiled.
 		call(0, unix.SYS_MKDIRAT, `mkdirat(-100, "/usr/lib/python3/__pycache__")`, unix.EROFS),
-		// The runtime of a language opens the files of its limits. A program asks for the directory.
+		// The runtime of a language opens the files of its limits. A program asks for the
+		// directory.
 		call(0, unix.SYS_OPENAT, `openat(-100, "/sys/fs/cgroup/cpu.max")`, unix.ENOENT),
 		call(0, unix.SYS_NEWFSTATAT, `newfstatat(-100, "/sys/fs/cgroup/pids")`, unix.ENOENT),
 	}, []string{"container", "run", "true"})

@@ -46,8 +46,8 @@ func TestListIsMade(t *testing.T) {
 	require.NoDirExists(t, dir+"/a/left-out")
 }
 
-// TestStackIsAligned looks at what a processor of arm64 asks for. One of amd64, and QEMU in the place
-// of either, would run the child on any stack.
+// TestStackIsAligned looks at what a processor of arm64 asks for. One of amd64, and QEMU in the
+// place of either, would run the child on any stack.
 func TestStackIsAligned(t *testing.T) {
 	p, err := New(nil)
 	require.NoError(t, err)

@@ -449,7 +449,7 @@ func TestRead(t *testing.T) {
 		`{"version": 1, "start": {"mounts": {"7": [{"id": 1}]}}}`: "record it again",
 		`{"version": 2, "start": {"mounts": {"7": [0]}}}`:         "not a recording",
 		`{"version": 2, "steps": 7}`:                              "not a recording",
-		dataBegins + `{"version": 2`:                              "not a recording: this page has none in it",
+		dataBegins + `{"version": 2`:                              "this page has none in it",
 		dataBegins + `{ ` + dataEnds:                              "not a recording",
 		dataBegins + `null` + dataEnds:                            "not a recording",
 	} {
