@@ -165,14 +165,18 @@ func cgroupAmiss(e harness.Event) string {
 			own = append(own, m[1])
 		}
 	}
-	ended := ""
+	ended, running, met := "", 0, true
 	for _, b := range e.Background {
-		if b.State != "" {
-			ended = b.State
+		if b.State == "" {
+			running++
+			continue
 		}
+		ended = b.State
+		// One that ended may have met the other one there.
+		met = met && len(own) == 1 && strings.Contains(b.Stderr, own[0]+"/")
 	}
 	switch {
-	case e.Script.Name == "two-at-once" && ended == "" && len(own) == 1:
+	case e.Script.Name == "two-at-once" && len(own) == 1 && running > 0 && met:
 		return fmt.Sprintf("Both containers use the cgroup %s. Each needs a directory with a name "+
 			"of its own, for instance a random one.", own[0])
 	case strings.HasPrefix(e.Script.Name, "memory") && ended == "exit status 137":

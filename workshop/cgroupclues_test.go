@@ -83,20 +83,29 @@ func TestCgroupAmiss(t *testing.T) {
 	one := "/sys/fs/cgroup/memory/mine: 67108864"
 	for _, c := range []struct {
 		script, message string
-		ended           string // how the second of two containers had ended
+		ended, stderr   string // how the second of two containers had ended
 		says            string
 	}{
-		{"two-at-once", list + one, "", "Both containers use the cgroup"},
-		{"two-at-once", list + one, "exit status 125", ""},
-		{"two-at-once", list + one + "\n/sys/fs/cgroup/memory/other: max", "", ""},
-		{"memory-file", list, "", "no cgroup with a file memory.max"},
-		{"memory-file", list, "exit status 125", ""},
-		{"memory-file", list, "exit status 137", "too low even to start"},
-		{"memory-file", list + one, "", ""},
+		{"two-at-once", list + one, "", "", "Both containers use the cgroup"},
+		{"two-at-once", list + one, "exit status 125", "bad limit", ""},
+		{
+			"two-at-once", list + one, "exit status 125",
+			"write /sys/fs/cgroup/memory/mine/memory.max: invalid argument",
+			"Both containers use the cgroup",
+		},
+		{"two-at-once", list + one + "\n/sys/fs/cgroup/memory/other: max", "", "", ""},
+		{"memory-file", list, "", "", "no cgroup with a file memory.max"},
+		{"memory-file", list, "exit status 125", "", ""},
+		{"memory-file", list, "exit status 137", "", "too low even to start"},
+		{"memory-file", list + one, "", "", ""},
 	} {
 		e := harness.Event{Script: harness.Script{Name: c.script}}
-		e.Message, e.Background = c.message, []harness.Background{{}, {State: c.ended}}
+		e.Message = c.message
+		e.Background = []harness.Background{{}, {State: c.ended, Stderr: c.stderr}}
 		text := cgroupAmiss(e)
+		if text != "" {
+			require.Equal(t, text, clue(e))
+		}
 		require.Contains(t, text, c.says)
 		require.Equal(t, c.says == "", text == "", "%s: %s", c.script, text)
 	}
