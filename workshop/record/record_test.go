@@ -649,36 +649,35 @@ int main(void) {
 	require.Equal(t, &Place{File: own, Line: 7, Function: "main"}, step.Place)
 }
 
-// TestStrippedGo finds the line in a program without symbols or debug information.
-func TestStrippedGo(t *testing.T) {
+// recordGo records step 1, built with or without cgo and with some flags, and returns where it
+// starts the command.
+func recordGo(t *testing.T, cgo string, flags ...string) (*Recording, *Place) {
 	harness.NeedsGo(t)
 	file := filepath.Join(t.TempDir(), "container")
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-ldflags=-s -w", "-o", file,
-		"../../step1-skeleton")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	r, _ := run(t, Options{}, file, "run", "true")
-	_, step := find(t, r, "execve true")
-	require.Equal(t, "main.start", step.Place.Function)
-	require.Contains(t, r.Source[step.Place.File][step.Place.Line], "Start")
-}
-
-// TestGoBesideC finds the line in a program that the linker of C has put together: before what Go
-// compiled it has other code.
-func TestGoBesideC(t *testing.T) {
-	harness.NeedsGo(t)
-	skip.Tool(t, "cc", "gcc")
-	file := filepath.Join(t.TempDir(), "container")
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-ldflags=-linkmode=external", "-o", file,
-		"../../step1-skeleton")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
+	args := append([]string{"build", "-buildvcs=false", "-o", file}, flags...)
+	cmd := exec.Command("go", append(args, "../../step1-skeleton")...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	r, _ := run(t, Options{}, file, "run", "true")
 	_, step := find(t, r, "execve true")
 	require.NotNil(t, step.Place)
-	require.Equal(t, "main.start", step.Place.Function)
+	return r, step.Place
+}
+
+// TestStrippedGo finds the line in a program without symbols or debug information.
+func TestStrippedGo(t *testing.T) {
+	r, place := recordGo(t, "0", "-trimpath", "-ldflags=-s -w")
+	require.Equal(t, "main.start", place.Function)
+	require.Contains(t, r.Source[place.File][place.Line], "Start")
+}
+
+// TestGoBesideC finds the line in a program that the linker of C has put together: before what Go
+// compiled it has other code.
+func TestGoBesideC(t *testing.T) {
+	skip.Tool(t, "cc", "gcc")
+	_, place := recordGo(t, "1", "-ldflags=-linkmode=external")
+	require.Equal(t, "main.start", place.Function)
 }
 
 // TestNothingOfOurs requires that a program sees and is shown nothing of the recorder's.
