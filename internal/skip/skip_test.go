@@ -54,6 +54,15 @@ func TestSkip(t *testing.T) {
 	}
 }
 
+func TestOneIn(t *testing.T) {
+	all := []int{0, 1, 2, 3, 4, 5, 6}
+	t.Setenv("CI", "")
+	assert.Equal(t, []int{0, 3, 6}, OneIn(t, 3, all))
+	assert.Equal(t, all, OneIn(t, 1, all))
+	t.Setenv("CI", "true")
+	assert.Equal(t, all, OneIn(t, 3, all))
+}
+
 // fakeTest tells how a test ended, and ends its goroutine as testing does.
 type fakeTest struct {
 	testing.TB
