@@ -109,10 +109,22 @@ func message(err error) string {
 
 // openFiles prints the descriptors of this process.
 func openFiles(b *bytes.Buffer) {
+	dir, err := unix.Open("/proc/self/fd", unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	fail(err)
+	defer unix.Close(dir)
+	var names []string
+	for buffer := make([]byte, 4096); ; {
+		n, err := unix.ReadDirent(dir, buffer)
+		fail(err)
+		if n == 0 {
+			break
+		}
+		_, _, names = unix.ParseDirent(buffer[:n], -1, names)
+	}
 	link := make([]byte, 256)
-	for fd := range 1024 {
-		n, err := unix.Readlink(fmt.Sprint("/proc/self/fd/", fd), link)
-		if err != nil {
+	for _, fd := range names { // in the order of their numbers (proc_pid_fd(5))
+		n, err := unix.Readlinkat(dir, fd, link)
+		if err != nil || fd == fmt.Sprint(dir) {
 			continue
 		}
 		kind, _, _ := strings.Cut(string(link[:n]), ":[")   // pipe:[1234]
