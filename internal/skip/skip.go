@@ -49,12 +49,24 @@ func Tool(t testing.TB, name, debian string) string {
 // CI=true it is all of them.
 func OneIn[T any](t testing.TB, n int, all []T) []T {
 	t.Helper()
+	return OneInEach(t, n, all, func(T) bool { return true })
+}
+
+// OneInEach is OneIn for cases of several kinds: of each kind it is the first case, and every nth
+// after that.
+func OneInEach[T any, K comparable](t testing.TB, n int, all []T, kind func(T) K) []T {
+	t.Helper()
 	if os.Getenv("CI") == "true" {
 		return all
 	}
 	var some []T
-	for i := 0; i < len(all); i += n {
-		some = append(some, all[i])
+	seen := map[K]int{}
+	for _, c := range all {
+		k := kind(c)
+		if seen[k]%n == 0 {
+			some = append(some, c)
+		}
+		seen[k]++
 	}
 	t.Logf("%d of %d cases (all with CI=true)", len(some), len(all))
 	return some

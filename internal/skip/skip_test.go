@@ -63,6 +63,15 @@ func TestOneIn(t *testing.T) {
 	assert.Equal(t, all, OneIn(t, 3, all))
 }
 
+func TestOneInEach(t *testing.T) {
+	all := []string{"a1", "a2", "b1", "a3", "c1", "a4", "b2"}
+	kind := func(c string) byte { return c[0] }
+	t.Setenv("CI", "")
+	assert.Equal(t, []string{"a1", "b1", "a3", "c1"}, OneInEach(t, 2, all, kind))
+	t.Setenv("CI", "true")
+	assert.Equal(t, all, OneInEach(t, 2, all, kind))
+}
+
 // fakeTest tells how a test ended, and ends its goroutine as testing does.
 type fakeTest struct {
 	testing.TB
