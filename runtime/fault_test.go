@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"container.example/workshop/internal/inject"
+	"container.example/workshop/internal/skip"
 )
 
 // Each system call of a container's list is made to fail, and each of the runtime's own; and the
@@ -21,8 +22,9 @@ import (
 // fault.
 //
 // FAULTS=all tries each error with each call of each container, and takes a quarter of an hour (go
-// test -timeout 1h). Without it each call is tried, but not with all errors, and not again in each
-// container; with -short, for a machine that is emulated, one in ten.
+// test -timeout 1h). With CI=true each call is tried, but not with all errors, and not again in each
+// container; with -short, for a machine that is emulated, one in ten. Without either, some calls of
+// each kind are tried: a kind is a number and what the call is about, such as a path, in one role.
 
 // A kind is a container to make with faults.
 type kind struct {
@@ -244,7 +246,7 @@ func TestFaults(t *testing.T) {
 		t.Run(k.name, func(t *testing.T) {
 			l := newLaboratory(t, k)
 			l.record()
-			l.runAll(l.faults(seen), l.judgeFault)
+			l.runAll(sample(t, l.faults(seen)), l.judgeFault)
 		})
 	}
 }
@@ -259,7 +261,7 @@ func TestKilledAnywhere(t *testing.T) {
 		t.Run(k.name, func(t *testing.T) {
 			l := newLaboratory(t, k)
 			l.record()
-			l.runAll(l.kills(seen), l.judgeKill)
+			l.runAll(sample(t, l.kills(seen)), l.judgeKill)
 		})
 	}
 }
@@ -269,8 +271,20 @@ type trial struct {
 	inject.Fault
 	role    role
 	call    string // in print
+	kind    string // trials of one kind tell nearly the same
 	allowed bool   // the list may go on
 	command string // that the container runs
+}
+
+// sample is all trials with CI=true or FAULTS=all. Otherwise it is the first of each kind and every
+// eighth after it, with errors that are allowed, with others, and after the end of the command.
+func sample(t *testing.T, trials []trial) []trial {
+	if all {
+		return trials
+	}
+	return skip.OneInEach(t, 8, trials, func(f trial) string {
+		return fmt.Sprint(f.kind, f.allowed, f.command)
+	})
 }
 
 func (f trial) String() string {
@@ -284,20 +298,25 @@ func (f trial) String() string {
 // A census counts calls that look alike, in the kind of container that has most of them.
 type census map[string]int
 
+// A chosen call is one to be tried. Its kind is what it looks like if no container before has made
+// it, and otherwise only who makes it.
+type chosen struct {
+	inject.Call
+	kind string
+}
+
 // choose returns the calls to be tried, if not the whole: of those that the kinds before have too,
 // one in ten, and of more than eight others that look alike one in sixteen.
-func (seen census) choose(
-	l *laboratory, calls []inject.Call, whole bool,
-) (chosen []inject.Call) {
+func (seen census) choose(l *laboratory, calls []inject.Call, whole bool) (some []chosen) {
 	here, old := census{}, 0
 	for i, c := range calls {
 		alike := fmt.Sprint(l.role(c.Point), c.Number, c.About)
 		n := here[alike]
 		here[alike]++
-		isChosen := n < 8 || n%16 == 0
+		kind, isChosen := fmt.Sprint(l.role(c.Point), c.Number), n < 8 || n%16 == 0
 		if n < seen[alike] {
 			old++
-			isChosen = old%10 == 0
+			kind, isChosen = string(l.role(c.Point)), old%10 == 0
 		}
 		switch {
 		case all:
@@ -308,13 +327,13 @@ func (seen census) choose(
 			isChosen = true
 		}
 		if isChosen {
-			chosen = append(chosen, c)
+			some = append(some, chosen{c, kind})
 		}
 	}
 	for alike, n := range here {
 		seen[alike] = max(seen[alike], n)
 	}
-	return chosen
+	return some
 }
 
 // all tells whether all is to be tried.
@@ -332,6 +351,7 @@ func (l *laboratory) faults(seen census) (trials []trial) {
 			Fault:   inject.Fault{Point: c.Point},
 			role:    l.role(c.Point),
 			call:    c.Text,
+			kind:    c.kind,
 			command: witness,
 		}
 		count := 1
@@ -344,7 +364,7 @@ func (l *laboratory) faults(seen census) (trials []trial) {
 		for range errnos {
 			f.Errno = errnos[turn%len(errnos)]
 			turn++
-			if !slices.Contains(made.Allowed, f.Errno) && !isLie(c, f.Errno) {
+			if !slices.Contains(made.Allowed, f.Errno) && !isLie(c.Call, f.Errno) {
 				trials = append(trials, f)
 				count--
 			}
@@ -390,12 +410,9 @@ func (l *laboratory) kills(seen census) (trials []trial) {
 		}
 		return !role.isTried(c)
 	})
-	if !l.has("-v") {
-		calls = seen.choose(l, calls, len(seen) == 0)
-	}
-	for _, c := range calls {
+	for _, c := range seen.choose(l, calls, len(seen) == 0 || l.has("-v")) {
 		role := l.role(c.Point)
-		f := trial{role: role, call: c.Text, command: "probe wait"}
+		f := trial{role: role, call: c.Text, kind: c.kind, command: "probe wait"}
 		f.Fault = inject.Fault{Point: c.Point, Kill: true, Latest: last[role].Point}
 		if hasEnded[c.Point] {
 			f.command = "probe true"
