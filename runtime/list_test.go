@@ -82,6 +82,7 @@ func somebodysFlags(r *rand.Rand) []string {
 // A paperList is the list of a container that is not made.
 type paperList struct {
 	*testing.T
+	flags string
 	c     *config.Container
 	calls []plan.Call
 }
@@ -96,23 +97,60 @@ func onPaper(t *testing.T, args ...string) *paperList {
 	p, err := planOnPaper(r.Container)
 	require.NoError(t, err)
 	defer p.Free()
-	return &paperList{t, r.Container, p.Calls()}
+	return &paperList{t, strings.Join(args, " "), r.Container, p.Calls()}
 }
 
-// forManyLists tests a rule with the lists of 200 command lines, the same each time.
-func forManyLists(t *testing.T, rule func(l *paperList)) {
-	const seed, lists = 20260101, 200
+// rules hold for all lists.
+var rules = []struct {
+	name string
+	test func(t *testing.T, lists []*paperList)
+}{
+	{"dies with the runtime", listDiesWithTheRuntime},
+	{"begins", listBegins},
+	{"takes rights", listTakesRights},
+	{"executes", listExecutes},
+	{"is for its user", listIsForItsUser},
+	{"shows its cgroups", listShowsItsCgroups},
+	{"keeps to its namespaces", listKeepsToItsNamespaces},
+	{"becomes root first", listBecomesRootFirst},
+	{"leaves the host", listLeavesTheHost},
+	{"follows no links", listFollowsNoLinks},
+	{"hides first", listHidesFirst},
+	{"leaves the streams alone", listLeavesTheStreamsAlone},
+	{"opens nothing for the command", listOpensNothingForTheCommand},
+	{"leaves out what depends", listLeavesOutWhatDepends},
+	{"allows no other errors", listAllowsNoOtherErrors},
+	{"has its own environment", listHasItsOwnEnvironment},
+}
+
+// TestLists tests the rules with the lists of 200 command lines, the same each time. Each list is
+// written once, because that takes longer than all rules.
+func TestLists(t *testing.T) {
+	const seed, most = 20260101, 200
 	r := rand.New(rand.NewPCG(seed, seed))
 	made := map[string]bool{}
 	storeImage(t, 3, nil)
-	for len(made) < lists {
+	t.Setenv("SECRET", "of the host")
+	t.Setenv("TERM", "vt220")
+	var lists []*paperList
+	for len(made) < most {
 		args := somebodysFlags(r)
 		name := strings.Join(args, " ")
 		if !isRight(args) || made[name] {
 			continue // two flags that exclude each other
 		}
 		made[name] = true
-		t.Run(name, func(t *testing.T) { rule(onPaper(t, args...)) })
+		lists = append(lists, onPaper(t, args...))
+	}
+	for _, rule := range rules {
+		t.Run(rule.name, func(t *testing.T) { rule.test(t, lists) })
+	}
+}
+
+// forAll tests a rule with each list.
+func forAll(t *testing.T, lists []*paperList, rule func(l *paperList)) {
+	for _, l := range lists {
+		t.Run(l.flags, func(t *testing.T) { rule(&paperList{t, l.flags, l.c, l.calls}) })
 	}
 }
 
@@ -173,8 +211,8 @@ const (
 
 // Whenever the runtime is killed the child ends too: from the first call on, and again as soon as
 // its ids change, which makes the kernel forget it (PR_SET_PDEATHSIG of prctl(2)).
-func TestListDiesWithTheRuntime(t *testing.T) {
-	forManyLists(t, func(l *paperList) {
+func listDiesWithTheRuntime(t *testing.T, lists []*paperList) {
+	forAll(t, lists, func(l *paperList) {
 		changes := l.all("setresuid(")
 		require.Len(l, l.all(dieWithParent), 1+len(changes))
 		for _, i := range append([]int{-1}, changes...) {
@@ -185,8 +223,8 @@ func TestListDiesWithTheRuntime(t *testing.T) {
 }
 
 // A session of its own is next: in the caller's the container could type into the terminal.
-func TestListBegins(t *testing.T) {
-	forManyLists(t, func(l *paperList) {
+func listBegins(t *testing.T, lists []*paperList) {
+	forAll(t, lists, func(l *paperList) {
 		require.Equal(l, []string{`setsid()`, `umask(0)`}, []string{l.line(2), l.line(3)})
 		masks := l.all("umask(")
 		require.Len(l, masks, 2)
@@ -200,8 +238,8 @@ func TestListBegins(t *testing.T) {
 
 // The end of the list takes the rights away one after the other, each when nothing needs it any
 // more, and executes the command with what is left.
-func TestListTakesRights(t *testing.T) {
-	forManyLists(t, func(l *paperList) {
+func listTakesRights(t *testing.T, lists []*paperList) {
+	forAll(t, lists, func(l *paperList) {
 		end := l.executes()
 		order := []int{
 			l.only(`umask(022)`),
@@ -256,8 +294,8 @@ func (l *paperList) lines() (lines []string) {
 
 // The last calls execute the command: one for each directory of PATH, or the init. Each path was
 // looked at before, as it must not lead to an open file of the runtime (CVE-2019-5736).
-func TestListExecutes(t *testing.T) {
-	forManyLists(t, func(l *paperList) {
+func listExecutes(t *testing.T, lists []*paperList) {
+	forAll(t, lists, func(l *paperList) {
 		command := l.c.Command
 		var quoted []string
 		for _, arg := range command {
@@ -306,8 +344,8 @@ func TestListExecutes(t *testing.T) {
 
 // The user is who the container's own files say: the rights at the end of the list, the terminal
 // and the home directory are for that one.
-func TestListIsForItsUser(t *testing.T) {
-	forManyLists(t, func(l *paperList) {
+func listIsForItsUser(t *testing.T, lists []*paperList) {
+	forAll(t, lists, func(l *paperList) {
 		user, err := (&paper{c: l.c}).lookUpUser(plan.CWD, plan.CWD)
 		require.NoError(l, err)
 		become := fmt.Sprintf(`setresuid(%[1]d, %[1]d, %[1]d)`, user.UID)
@@ -336,8 +374,8 @@ func TestListIsForItsUser(t *testing.T) {
 }
 
 // A container sees its own cgroups, if it has a namespace for them, and no others.
-func TestListShowsItsCgroups(t *testing.T) {
-	forManyLists(t, func(l *paperList) {
+func listShowsItsCgroups(t *testing.T, lists []*paperList) {
+	forAll(t, lists, func(l *paperList) {
 		mounts, err := cgroup.Mounts(l.c)
 		require.NoError(l, err)
 		if !l.c.Namespaces.Has(unix.CLONE_NEWNS) {
@@ -355,8 +393,8 @@ func TestListShowsItsCgroups(t *testing.T) {
 }
 
 // A namespace that was not asked for is not touched, and one that was gets what belongs to it.
-func TestListKeepsToItsNamespaces(t *testing.T) {
-	forManyLists(t, func(l *paperList) {
+func listKeepsToItsNamespaces(t *testing.T, lists []*paperList) {
+	forAll(t, lists, func(l *paperList) {
 		has := func(flag uintptr) int {
 			if l.c.Namespaces.Has(flag) {
 				return 1
@@ -396,8 +434,8 @@ func TestListKeepsToItsNamespaces(t *testing.T) {
 }
 
 // Until the child is root of its user namespace it makes only what takes the rights of the caller.
-func TestListBecomesRootFirst(t *testing.T) {
-	forManyLists(t, func(l *paperList) {
+func listBecomesRootFirst(t *testing.T, lists []*paperList) {
+	forAll(t, lists, func(l *paperList) {
 		if !l.c.Namespaces.Has(unix.CLONE_NEWUSER) {
 			require.NotContains(l, l.lines()[:l.only("close_range(")], `setresuid(0, 0, 0)`)
 			return
@@ -415,7 +453,7 @@ func TestListBecomesRootFirst(t *testing.T) {
 
 // After the host is left nothing leads there: see rootfs. Here for the whole list, also for what
 // the host is asked for.
-func TestListLeavesTheHost(t *testing.T) {
+func listLeavesTheHost(t *testing.T, lists []*paperList) {
 	// What stays open until execve(2), which closes it, and why.
 	stays := []struct{ name, why string }{
 		{
@@ -437,7 +475,7 @@ func TestListLeavesTheHost(t *testing.T) {
 	}
 	stay := regexp.MustCompile(`^(` + strings.Join(known, "|") + `)$`)
 	descriptor := regexp.MustCompile(`<[^>]+>`)
-	forManyLists(t, func(l *paperList) {
+	forAll(t, lists, func(l *paperList) {
 		if !l.c.Namespaces.Has(unix.CLONE_NEWNS) {
 			return
 		}
@@ -478,8 +516,8 @@ func TestListLeavesTheHost(t *testing.T) {
 
 // No path is looked up, once the root file system is there, in which a link could lead to a
 // descriptor of the runtime, nor, as long as the host is there, any link at all.
-func TestListFollowsNoLinks(t *testing.T) {
-	forManyLists(t, func(l *paperList) {
+func listFollowsNoLinks(t *testing.T, lists []*paperList) {
+	forAll(t, lists, func(l *paperList) {
 		begin, left := 0, 0
 		if l.c.Namespaces.Has(unix.CLONE_NEWNS) {
 			begin, left = l.only(`pivot_root(`)+2, l.only(`umount2(`)
@@ -541,8 +579,8 @@ func TestListFollowsNoLinks(t *testing.T) {
 
 // Masks and devices come before anything that the user or the root file system have a say in, and
 // these come when the host is gone.
-func TestListHidesFirst(t *testing.T) {
-	forManyLists(t, func(l *paperList) {
+func listHidesFirst(t *testing.T, lists []*paperList) {
+	forAll(t, lists, func(l *paperList) {
 		if !l.c.Namespaces.Has(unix.CLONE_NEWNS) {
 			return
 		}
@@ -574,8 +612,8 @@ func TestListHidesFirst(t *testing.T) {
 }
 
 // The standard streams stay the runtime's until the child has descriptors of its own.
-func TestListLeavesTheStreamsAlone(t *testing.T) {
-	forManyLists(t, func(l *paperList) {
+func listLeavesTheStreamsAlone(t *testing.T, lists []*paperList) {
+	forAll(t, lists, func(l *paperList) {
 		unshared := l.all(`unshare(CLONE_FILES)`)
 		for i, c := range l.calls {
 			if c.Name != "dup3" || c.Args[1] == "<null>" || c.Args[1] == "<target>" {
@@ -596,8 +634,8 @@ func TestListLeavesTheStreamsAlone(t *testing.T) {
 
 // The command gets descriptors 0, 1 and 2: all others are closed by execve(2) from the moment that
 // they are open, so that nothing depends on close_range(2) alone.
-func TestListOpensNothingForTheCommand(t *testing.T) {
-	forManyLists(t, func(l *paperList) {
+func listOpensNothingForTheCommand(t *testing.T, lists []*paperList) {
+	forAll(t, lists, func(l *paperList) {
 		for _, c := range l.calls {
 			switch c.Name {
 			case "openat2":
@@ -618,8 +656,8 @@ func TestListOpensNothingForTheCommand(t *testing.T) {
 }
 
 // What is left out after an allowed error is all that would use what is then not there.
-func TestListLeavesOutWhatDepends(t *testing.T) {
-	forManyLists(t, func(l *paperList) {
+func listLeavesOutWhatDepends(t *testing.T, lists []*paperList) {
+	forAll(t, lists, func(l *paperList) {
 		for i, c := range l.calls {
 			name := opened(c)
 			if name == "" || len(c.Allowed) == 0 {
@@ -756,14 +794,14 @@ var allowedErrors = []struct {
 }
 
 // No protection that was asked for may fail and be forgotten.
-func TestListAllowsNoOtherErrors(t *testing.T) {
+func listAllowsNoOtherErrors(t *testing.T, lists []*paperList) {
 	expressions := make([]*regexp.Regexp, len(allowedErrors))
 	for i, a := range allowedErrors {
 		require.NotEmpty(t, a.why)
 		expressions[i] = regexp.MustCompile(`^` + a.call)
 	}
 	seen := map[int]bool{}
-	forManyLists(t, func(l *paperList) {
+	forAll(t, lists, func(l *paperList) {
 		for _, c := range l.calls {
 			if len(c.Allowed) == 0 {
 				continue
@@ -782,10 +820,8 @@ func TestListAllowsNoOtherErrors(t *testing.T) {
 }
 
 // Nothing of the host's environment comes into the container but the type of the terminal.
-func TestListHasItsOwnEnvironment(t *testing.T) {
-	t.Setenv("SECRET", "of the host")
-	t.Setenv("TERM", "vt220")
-	forManyLists(t, func(l *paperList) {
+func listHasItsOwnEnvironment(t *testing.T, lists []*paperList) {
+	forAll(t, lists, func(l *paperList) {
 		end := l.calls[l.executes()]
 		env := end.Args[2]
 		if l.c.Init {
