@@ -134,7 +134,7 @@ $b mount --move /dev /new/dev
 exec $b switch_root /new /workshop/scripts/vm-init.sh
 I
 chmod 755 "$i/init"
-(cd "$i" && find . | cpio -o -H newc -R 0:0 --quiet -O "$work/cpio")
+(cd "$i" && find . >"$work/names" && cpio -o -H newc -R 0:0 --quiet -O "$work/cpio" <"$work/names")
 gzip -1 <"$work/cpio" >"$work/initrd"
 
 # The tests are compiled by go test itself, which hands each to a program that keeps it for later. So all its flags
