@@ -3,13 +3,16 @@
 package harness
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -157,6 +160,43 @@ func lackOfTmpfs(try func(mount int) error, lacks error, why string) string {
 		return "a tmpfs to try: " + err.Error()
 	}
 	return ""
+}
+
+// lackOfIDMaps says what to do if root's containers of the program under test do not start here
+// because the root file systems of the scripts cannot be idmapped: without a user namespace they
+// start. It is found out once.
+var lackOfIDMaps = sync.OnceValues(func() (why string, err error) {
+	if !now().NoIDMaps || conditions["root"]() != "" {
+		return "", nil
+	}
+	before, err := hostState()
+	if err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp(filepath.Join(now().Dir, "work"), "idmap-")
+	if err != nil {
+		return "", err
+	}
+	const rootfs = "rootfs"
+	err = errors.Join(os.Chmod(dir, 0o755),
+		copyTree(filepath.Join(now().Dir, rootfs), filepath.Join(dir, rootfs)))
+	if err == nil && !starts(dir) && starts(dir, "-ns", "uts,pid,mnt") {
+		why = fmt.Sprintf("a tmpfs has none before Linux 6.3, nor has %s: "+
+			"set TMPDIR to a directory on ext4 or XFS", os.TempDir())
+	}
+	return why, errors.Join(err, restore(before), os.RemoveAll(dir))
+})
+
+// starts tells whether the program under test starts a container with these flags. There is a
+// rootfs in dir.
+func starts(dir string, flags ...string) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), now().Timeout)
+	defer cancel()
+	args := append(append([]string{"run"}, flags...), "true")
+	cmd := exec.CommandContext(ctx, filepath.Join(now().Dir, "bin", "container"), args...)
+	cmd.Dir = dir
+	cmd.WaitDelay = time.Second // a process that was left behind may hold the pipe
+	return cmd.Run() == nil
 }
 
 // tryTmpfs makes a tmpfs, without attaching it anywhere, and tries something with it.

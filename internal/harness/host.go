@@ -203,7 +203,10 @@ func setupHost() error {
 		{"write ns_last_pid", leaveRoomForPids},
 		{"forwarding off", forwardingOff},
 		{"mount cgroups", mountCgroups},
-		{"mount " + work, func() error { return mountWork(work, p.Disk) }},
+		{"mount " + work, func() (err error) {
+			p.NoIDMaps, err = mountWork(work, p.Disk)
+			return err
+		}},
 		// As systemd does: a program that forgets to make it private is found out.
 		{"make / shared", func() error {
 			return unix.Mount("", "/", "", unix.MS_SHARED|unix.MS_REC,
@@ -223,22 +226,22 @@ func setupHost() error {
 
 // mountWork mounts a tmpfs for the files of the scripts. Chapter f makes an idmapped mount of them,
 // which a tmpfs allows since Linux 6.3. Before that the scripts get a directory on the disk, if its
-// file system allows one.
-func mountWork(work, disk string) error {
+// file system allows one, and otherwise the tmpfs: noIDMaps.
+func mountWork(work, disk string) (noIDMaps bool, err error) {
 	mount := func() error { return unix.Mount("tmpfs", work, "tmpfs", 0, "mode=0755") }
 	if err := mount(); err != nil || TryIDMap(work) == nil {
-		return err
+		return false, err
 	}
 	if err := unix.Unmount(work, 0); err != nil {
-		return err
+		return false, err
 	}
 	if TryIDMap(disk) != nil {
-		return mount()
+		return true, mount()
 	}
 	if err := unix.Mount(disk, work, "", unix.MS_BIND, ""); err != nil {
-		return err
+		return false, err
 	}
-	return unix.MountSetattr(unix.AT_FDCWD, work, 0, &unix.MountAttr{
+	return false, unix.MountSetattr(unix.AT_FDCWD, work, 0, &unix.MountAttr{
 		Attr_clr: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV |
 			unix.MOUNT_ATTR_NOEXEC,
 	})

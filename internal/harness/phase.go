@@ -15,10 +15,12 @@ const phaseEnv = "WORKSHOP_PHASE"
 // A phase is what a stage is told. All that the user says to the harness in environment variables
 // is in it, too: it is read in the first stage, and nowhere else.
 type phase struct {
-	Stage   stageName
-	Dir     string // of the throw-away hosts
-	Disk    string // a directory of this host alone, for mountWork
-	Cgroups subtrees
+	Stage stageName
+	Dir   string // of the throw-away hosts
+	Disk  string // a directory of this host alone, for mountWork
+	// NoIDMaps tells that mountWork found no file system with idmapped mounts.
+	NoIDMaps bool
+	Cgroups  subtrees
 	// NoCgroups says why there are none.
 	NoCgroups string
 	// Program is the program under test as somebody named it. It is empty for our own.

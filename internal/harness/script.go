@@ -181,7 +181,11 @@ var (
 // params are those of a script on the throw-away host.
 func (t *trial) params(file string, script Script) testscript.Params {
 	text, _ := os.ReadFile(script.File) // it was read a moment ago
-	cmds := map[string]verb{"at": t.at(strings.Split(string(text), "\n")), "stage": stage}
+	cmds := map[string]verb{
+		"at":     t.at(strings.Split(string(text), "\n")),
+		"rootfs": t.rootfs,
+		"stage":  stage,
+	}
 	for name, verb := range verbs {
 		cmds[name] = verb
 	}

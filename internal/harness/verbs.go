@@ -25,7 +25,6 @@ type verb = func(ts *testscript.TestScript, neg bool, args []string)
 var verbs = map[string]verb{
 	"cgroup":  cgroup,
 	"exits":   exits,
-	"rootfs":  rootfs,
 	"running": running,
 	"tool":    tool,
 	"until":   until,
@@ -79,14 +78,21 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// rootfs is the command `rootfs [DIR]`: it makes a root file system, with /bin/probe in it.
-func rootfs(ts *testscript.TestScript, neg bool, args []string) {
+// rootfs is the command `rootfs [DIR]`: it makes a root file system, with /bin/probe in it. The
+// script is skipped if the program cannot use one here.
+func (t *trial) rootfs(ts *testscript.TestScript, neg bool, args []string) {
 	dir := "rootfs"
 	if neg || len(args) > 1 {
 		ts.Fatalf("usage: rootfs [DIR]")
 	}
 	if len(args) == 1 {
 		dir = args[0]
+	}
+	lack, err := lackOfIDMaps()
+	ts.Check(err)
+	if lack != "" {
+		t.missing = append(t.missing, lack)
+		t.Skip("no idmapped mount of the root file system")
 	}
 	ts.Check(makeRootfs(ts.MkAbs(dir)))
 }
