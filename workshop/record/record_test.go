@@ -712,6 +712,15 @@ func TestBeginsAlike(t *testing.T) {
 	}
 }
 
+// TestStopsSilently requires signals only of what ends, and none of what stops.
+func TestStopsSilently(t *testing.T) {
+	caught := make(chan os.Signal, 1000)
+	signal.Notify(caught, unix.SIGCHLD)
+	runHelper(t, Options{MaxSteps: 1}, "many")
+	signal.Stop(caught)
+	require.Less(t, len(caught), 10)
+}
+
 // TestNotExecuted tells of a file that is no program, and records the attempt.
 func TestNotExecuted(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "program")

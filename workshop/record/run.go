@@ -71,6 +71,9 @@ func Run(ctx context.Context, o Options) (*Recording, error) {
 // run starts the child, follows it and all that it starts, and returns the recording. The path is
 // that of the program of the command.
 func (t *tracer) run(ctx context.Context, path string) (*Recording, error) {
+	if err := silenceStops(); err != nil {
+		return nil, err
+	}
 	t.readMachine()
 	c, err := newChild(path, t.Command, [...]*os.File{t.Stdin, t.Stdout, t.Stderr})
 	if err != nil {
