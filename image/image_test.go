@@ -5,7 +5,9 @@ package main
 import (
 	"bufio"
 	"errors"
+	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,12 +25,11 @@ import (
 	"container.example/workshop/internal/skip"
 )
 
-// The scripts run twice: as root, and as an ordinary user that has ids in subuid(5). Their programs
-// run in a mount namespace in which nothing of the host can be written to but their directory.
+// The scripts run twice: as root, and as an ordinary user that has ids in subuid(5). Each runs in a
+// mount namespace in which nothing of the host can be written to but their directory.
 const (
 	ordinaryUser = 12345
-	userEnv      = "IMAGE_TEST_USER"  // the program is to run as that user
-	placeEnv     = "IMAGE_TEST_PLACE" // and may write in that directory
+	namespaceEnv = "IMAGE_TEST_NAMESPACE" // tells that the tests run in one of their own
 )
 
 func TestMain(m *testing.M) {
@@ -45,65 +46,76 @@ func TestMain(m *testing.M) {
 		"pack":     packLayers,
 		"tree":     printTree,
 	}
-	for name, run := range commands {
-		commands[name] = func() {
-			confine()
-			run()
-		}
-	}
 	if _, isCommand := commands[filepath.Base(os.Args[0])]; !isCommand {
 		startInNamespace()
+		moreAtOnce()
 	}
 	testscript.Main(m, commands)
 }
 
-// confine makes the machine read-only for a program of a script, and an ordinary user of it if the
-// script is one of his. Then it is executed again: a change of the user takes from a process what
-// others may see of it, and only an execve(2) gives it back.
-func confine() {
-	place := os.Getenv(placeEnv)
-	if place == "" || place == inNamespace {
-		return
+// moreAtOnce runs more tests at once than there are processors, unless the user says how many:
+// scripts wait about as long as they work.
+func moreAtOnce() {
+	flag.Parse()
+	isSet := false
+	flag.Visit(func(f *flag.Flag) { isSet = isSet || f.Name == "test.parallel" })
+	if !isSet {
+		_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.NumCPU()))
 	}
-	os.Unsetenv(placeEnv)
-	runtime.LockOSThread() // unshare(2) is about one thread
-	id, err := strconv.Atoi(os.Getenv(userEnv))
-	set := func(dir string, attr unix.MountAttr) func() error {
-		return func() error {
-			return unix.MountSetattr(unix.AT_FDCWD, dir, unix.AT_RECURSIVE, &attr)
-		}
+}
+
+// confine makes the machine read-only for the thread of a script, and for all that it starts.
+func confine(place string) error {
+	runtime.LockOSThread() // the thread ends with the script
+	set := func(dir string, attr unix.MountAttr) error {
+		return unix.MountSetattr(unix.AT_FDCWD, dir, unix.AT_RECURSIVE, &attr)
 	}
-	for _, step := range []func() error{
-		func() error { return unix.Unshare(unix.CLONE_NEWNS) },
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("unshare: %w", err)
+	}
+	return errors.Join(
 		set("/", unix.MountAttr{
 			Attr_set:    unix.MOUNT_ATTR_RDONLY,
 			Propagation: unix.MS_PRIVATE,
 		}),
 		set(place, unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY}),
 		set("/proc", unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY}), // for newuidmap
-		func() error { return syscall.Setgroups(nil) },
-		func() error { return syscall.Setresgid(id, id, id) },
-		func() error { return syscall.Setresuid(id, id, id) },
-		func() error { return unix.Exec("/proc/self/exe", os.Args, os.Environ()) },
-	} {
-		if err == nil {
-			err = step()
-		}
-	}
-	fmt.Fprintln(os.Stderr, "confine:", err)
-	os.Exit(1)
+	)
 }
 
-const inNamespace = "yes"
+// become makes an ordinary user of the thread of a script, and gives him its files. The other
+// threads stay root: the system call is about one (setresuid(2), C library/kernel differences).
+func become(user int, dir string) error {
+	err := filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, user, user)
+	})
+	if err != nil {
+		return err
+	}
+	id := uintptr(user)
+	for _, call := range [][4]uintptr{
+		{unix.SYS_SETGROUPS, 0, 0, 0},
+		{unix.SYS_SETRESGID, id, id, id},
+		{unix.SYS_SETRESUID, id, id, id},
+	} {
+		if _, _, errno := unix.RawSyscall(call[0], call[1], call[2], call[3]); errno != 0 {
+			return fmt.Errorf("become %d: %w", user, errno)
+		}
+	}
+	return nil
+}
 
 // startInNamespace starts the tests again in a mount namespace.
 func startInNamespace() {
-	if os.Geteuid() != 0 || os.Getenv(placeEnv) != "" {
+	if os.Geteuid() != 0 || os.Getenv(namespaceEnv) != "" {
 		return
 	}
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
-	cmd.Env = append(os.Environ(), placeEnv+"="+inNamespace)
+	cmd.Env = append(os.Environ(), namespaceEnv+"=yes")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Unshareflags: unix.CLONE_NEWNS,
@@ -121,6 +133,7 @@ func TestScripts(t *testing.T) {
 	if os.Geteuid() != 0 {
 		skip.Lacking(t, "needs root, for owners and mounts")
 	}
+	t.Parallel()
 	place := newPlace(t)
 	t.Run("root", func(t *testing.T) { place.run(t, 0) })
 	t.Run("user", func(t *testing.T) { place.run(t, ordinaryUser) })
@@ -174,7 +187,20 @@ func mountWork(t *testing.T, work string) {
 	t.Cleanup(func() { require.NoError(t, unix.Unmount(work, unix.MNT_DETACH)) })
 }
 
+// verbs are those of the scripts that are not programs.
+var verbs = func() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
+	all := maps.Clone(registryVerbs)
+	// become USER makes an ordinary user of root.
+	all["become"] = func(ts *testscript.TestScript, _ bool, args []string) {
+		user, err := strconv.Atoi(args[0])
+		ts.Check(err)
+		ts.Check(become(user, ts.MkAbs(".")))
+	}
+	return all
+}()
+
 func (p place) run(t *testing.T, user int) {
+	t.Parallel()
 	if user != 0 {
 		skip.Tool(t, "newuidmap", "uidmap")
 	}
@@ -190,7 +216,7 @@ func (p place) run(t *testing.T, user int) {
 	testscript.Run(t, testscript.Params{
 		Files:       scripts,
 		WorkdirRoot: work,
-		Cmds:        registryVerbs,
+		Cmds:        verbs,
 		Condition: func(name string) (bool, error) {
 			if name == "user" {
 				return user != 0, nil
@@ -204,15 +230,11 @@ func (p place) run(t *testing.T, user int) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("CONTAINER_IMAGES", filepath.Join(env.WorkDir, "images"))
 			env.Setenv("HOME", env.WorkDir)
-			env.Setenv(userEnv, strconv.Itoa(user))
-			env.Setenv(placeEnv, p.work)
 			env.Values[registryKey{}] = new(*faultyRegistry)
-			return filepath.WalkDir(env.WorkDir, func(path string, _ os.DirEntry, err error) error {
-				if err != nil {
-					return err
-				}
-				return os.Lchown(path, user, user)
-			})
+			if err := confine(p.work); err != nil || user == 0 {
+				return err
+			}
+			return become(user, env.WorkDir)
 		},
 	})
 }
@@ -221,7 +243,6 @@ func (p place) run(t *testing.T, user int) {
 func (p place) runsPodman(t *testing.T) bool {
 	cmd := exec.Command("engine", "podman", "info")
 	cmd.Dir = p.work
-	cmd.Env = append(os.Environ(), userEnv+"=0", placeEnv+"="+p.work)
 	said, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Logf("podman info: %v: %s", err, said)

@@ -354,6 +354,8 @@ func withMount(name, keep string, do func(image *store.Image, merged string)) {
 // engine is engine COMMAND [ARG...]: it runs podman, or a command that does. The storage is in the
 // script's directory, and so is all else that an engine writes to, whatever its settings say.
 func engine() {
+	runtime.LockOSThread() // unshare(2) is about one thread
+	exitIf(unix.Unshare(unix.CLONE_NEWNS))
 	dir, err := filepath.Abs("engine")
 	exitIf(err)
 	in := func(name string) string { return filepath.Join(dir, name) }
