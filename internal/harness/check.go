@@ -192,7 +192,10 @@ func Stage() int {
 		unix.CloseOnExec(reportFd)
 		unix.CloseOnExec(queueFd)
 		stockThreads(spareThreads)
-		err = obey(*now().Task)
+		err = spareRootfs().stock(copyRootfs)
+		if err == nil {
+			err = obey(*now().Task)
+		}
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "harness: %v\n", err)

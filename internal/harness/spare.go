@@ -59,6 +59,15 @@ func (s *spare) give(to string, make func(to string) error) error {
 	return err
 }
 
+// stock makes a tree for the first script, while nobody waits for it.
+func (s *spare) stock(make func(to string) error) error {
+	if err := s.give(s.path, make); err != nil {
+		return err
+	}
+	s.kept, s.given = &s.given[0], nil
+	return nil
+}
+
 // waitForTick waits for less than 10 ms, until the clock of the kernel, from which the times of
 // files are, has gone on. Before Linux 6.13 a file that is changed within the same tick has the
 // same times as before.

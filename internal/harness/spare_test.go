@@ -26,6 +26,10 @@ func TestSpare(t *testing.T) {
 	}
 	dir := t.TempDir()
 	s := &spare{path: filepath.Join(dir, "spare")}
+	require.NoError(t, s.stock(create))
+	require.NoError(t, s.give(filepath.Join(dir, "first"), create))
+	require.Equal(t, 1, made, "the first script gets the one that was there before it")
+	s.keep()
 	for _, c := range []struct {
 		name   string
 		change func(root string) error

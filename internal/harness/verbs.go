@@ -103,13 +103,14 @@ var spareRootfs = sync.OnceValue(func() *spare {
 })
 
 // makeRootfs makes a root file system in a directory that is not there yet.
-func makeRootfs(to string) error {
-	return spareRootfs().give(to, func(to string) error {
-		from, probe := now().Dir, filepath.Join("bin", "probe")
-		return errors.Join(
-			copyTree(filepath.Join(from, "rootfs"), to),
-			copyProgram(filepath.Join(from, probe), filepath.Join(to, probe)))
-	})
+func makeRootfs(to string) error { return spareRootfs().give(to, copyRootfs) }
+
+// copyRootfs copies the root file system of this host, and adds the probe.
+func copyRootfs(to string) error {
+	from, probe := now().Dir, filepath.Join("bin", "probe")
+	return errors.Join(
+		copyTree(filepath.Join(from, "rootfs"), to),
+		copyProgram(filepath.Join(from, probe), filepath.Join(to, probe)))
 }
 
 // copyTree copies directories, links and files, with their modes.
