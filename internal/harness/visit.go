@@ -32,11 +32,18 @@ type visit struct {
 	left     []string      // what is on the host that was not, and the other way round
 }
 
+// untouched is the state of the host when the last script has left it as it was: nobody has been
+// here since. It is nil when the host has to be looked at.
+var untouched state
+
 // beginVisit looks at the host, and begins to watch the clock. When the time is up all that the
 // script has started is killed.
-func beginVisit(name string, limit time.Duration) (*visit, error) {
-	before, err := hostState()
-	v := &visit{
+func beginVisit(name string, limit time.Duration) (v *visit, err error) {
+	before := untouched
+	if untouched = nil; before == nil {
+		before, err = hostState()
+	}
+	v = &visit{
 		name:    name,
 		limit:   limit,
 		before:  before,
@@ -56,7 +63,13 @@ const longest = 20
 func (v *visit) watch() {
 	defer close(v.quiet)
 	limit, start := v.limit, time.Now()
-	for c := newClock(100 * time.Millisecond); ; {
+	const tick = 100 * time.Millisecond
+	select {
+	case <-v.over: // as most scripts are by then
+		return
+	case <-time.After(tick):
+	}
+	for c := newClock(tick); ; {
 		select {
 		case <-v.over:
 			return
@@ -132,6 +145,8 @@ func (v *visit) end(failed bool) (complaints []string, err error) {
 	}
 	if failed || len(complaints) > 0 || err != nil {
 		err = errors.Join(err, restore(v.before))
+	} else {
+		untouched = v.before
 	}
 	spareRootfs().keep()
 	for _, dir := range []string{"script-" + v.name, "again"} {
