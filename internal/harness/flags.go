@@ -49,7 +49,10 @@ func takesFlag(name string) (bool, error) {
 	takes := false
 	for _, rest := range [][]string{nil, append(values[name], "true")} {
 		mine := strings.ReplaceAll(answer(name, rest), nobodys, name)
-		takes = takes || mine != strings.ReplaceAll(answer(nobodys, rest), nobodys, name)
+		takes = mine != strings.ReplaceAll(answer(nobodys, rest), nobodys, name)
+		if takes {
+			break
+		}
 	}
 	asked[name] = takes
 	return takes, restore(before) // what the program left behind is not the fault of the script
