@@ -22,20 +22,21 @@ import (
 // What each throw-away host needs, and what is the same for all of them, is kept in the user's
 // cache: the programs that scripts use, because linking takes longer than most scripts; and the
 // root file system, because making one takes a process for each link in it. The name of what is
-// kept is a hash of what it is made of, so that it is never out of date.
+// kept is a hash of what it is made of, so that it is never out of date. A host has links to it:
+// all that can be seen from there is read-only.
 
 // buildKept puts a program that scripts use at path. Its source is in the directory below of the
 // module.
 func buildKept(path, root, below string) error {
 	source := filepath.Join(root, below)
-	if os.Getenv(prebuiltEnv) == "" && copyKept(path, root, source) == nil {
+	if os.Getenv(prebuiltEnv) == "" && linkKept(path, root, source) == nil {
 		return nil
 	}
 	return Build(context.Background(), path, source) // which says what is wrong
 }
 
-// copyKept copies to path the program that is kept, and makes it first if need be.
-func copyKept(path, root, source string) error {
+// linkKept puts the program that is kept at path, and makes it first if need be.
+func linkKept(path, root, source string) error {
 	kept, isWhole, err := keptProgram(root, source)
 	if err != nil {
 		return err
@@ -50,7 +51,11 @@ func copyKept(path, root, source string) error {
 			return err
 		}
 	}
-	return exec.Command("cp", kept, path).Run()
+	_ = os.Remove(path) // an error: it is not there from a check before
+	if os.Link(kept, path) == nil {
+		return nil
+	}
+	return exec.Command("cp", kept, path).Run() // to another file system
 }
 
 func buildToKeep(program, source string) error {
@@ -165,7 +170,7 @@ func keptAs(what string, sum []byte) (path string, err error) {
 
 // placeRootfs puts a root file system at path.
 func placeRootfs(path, root string) error {
-	if copyKeptRootfs(path, root) == nil {
+	if linkKeptRootfs(path, root) == nil {
 		return nil
 	}
 	if err := os.RemoveAll(path); err != nil {
@@ -174,8 +179,9 @@ func placeRootfs(path, root string) error {
 	return mkrootfs(path, root) // which says what is wrong
 }
 
-// copyKeptRootfs copies to path the root file system that is kept, and makes it first if need be.
-func copyKeptRootfs(path, root string) error {
+// linkKeptRootfs makes path a link to the root file system that is kept, and makes that first if
+// need be.
+func linkKeptRootfs(path, root string) error {
 	kept, err := keptRootfs(root)
 	if err != nil {
 		return err
@@ -186,7 +192,8 @@ func copyKeptRootfs(path, root string) error {
 			return err
 		}
 	}
-	return exec.Command("cp", "-a", kept, path).Run()
+	_ = os.Chtimes(kept, time.Time{}, time.Now()) // in use: not to be removed by removeOld
+	return os.Symlink(kept, path)
 }
 
 // keptRootfs is where the root file system is kept that the script makes here and now.

@@ -75,7 +75,7 @@ func TestKeptAnew(t *testing.T) {
 		} {
 			write(t, filepath.Join(root, file), text)
 		}
-		require.NoError(t, copyKept(at, root, filepath.Join(root, "gift")))
+		require.NoError(t, linkKept(at, root, filepath.Join(root, "gift")))
 		out, err := exec.Command(at).CombinedOutput()
 		require.NoError(t, err)
 		require.Equal(t, word, string(out))

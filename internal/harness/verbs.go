@@ -107,10 +107,10 @@ func makeRootfs(to string) error { return spareRootfs().give(to, copyRootfs) }
 
 // copyRootfs copies the root file system of this host, and adds the probe.
 func copyRootfs(to string) error {
-	from, probe := now().Dir, filepath.Join("bin", "probe")
-	return errors.Join(
-		copyTree(filepath.Join(from, "rootfs"), to),
-		copyProgram(filepath.Join(from, probe), filepath.Join(to, probe)))
+	from, err := filepath.EvalSymlinks(filepath.Join(now().Dir, "rootfs"))
+	probe := filepath.Join("bin", "probe")
+	return errors.Join(err, copyTree(from, to),
+		copyProgram(filepath.Join(now().Dir, probe), filepath.Join(to, probe)))
 }
 
 // copyTree copies directories, links and files, with their modes.
