@@ -43,6 +43,7 @@ func main() {
 	defer cancel()
 	switch err := newRoot(cancel).Run(ctx, os.Args); {
 	case err == nil:
+		os.Exit(0) // sooner than to take back for nobody what becomes of signals
 	case errors.Is(err, errFailed):
 		os.Exit(statusFailed)
 	case errors.Is(err, context.Canceled):
