@@ -75,6 +75,8 @@ type layoutWriter struct {
 	layers []v1.Descriptor
 	ids    []v1.Hash
 	err    error
+	// compressor is used for one layer after the other: making one takes longer than most layers.
+	compressor *gzip.Writer
 }
 
 func (l *layoutWriter) blob(data []byte, kind types.MediaType) v1.Descriptor {
@@ -97,9 +99,12 @@ func (l *layoutWriter) layer(archive []byte, compress bool) {
 		return
 	}
 	var packed bytes.Buffer
-	w := gzip.NewWriter(&packed)
-	_, err = w.Write(archive)
-	l.err = errors.Join(l.err, err, w.Close())
+	if l.compressor == nil {
+		l.compressor = gzip.NewWriter(nil)
+	}
+	l.compressor.Reset(&packed)
+	_, err = l.compressor.Write(archive)
+	l.err = errors.Join(l.err, err, l.compressor.Close())
 	l.layers = append(l.layers, l.blob(packed.Bytes(), types.OCILayer))
 }
 
