@@ -41,6 +41,7 @@ type Event struct {
 	// baseless tells that it was skipped though nothing was found missing.
 	baseless bool
 	Took     time.Duration
+	Program  string // the executable under test, if it is none of the workshop's own
 	Failure
 }
 

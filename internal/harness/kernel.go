@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,10 +41,26 @@ type Conduct struct {
 	// Ran are the paths of the files that execve(2) executed after the program itself, and
 	// RanInside those of them that were executed with another root than the host's.
 	Ran, RanInside []string
+	// Words are those that the files of Ran were given.
+	Words [][]string
+	// Steps are the calls of Refused and Made, and some more, in the order in which they were made.
+	Steps []Step
+	// Others are the last calls that failed, of those that say nothing about a container.
+	Others []Refusal
 	// Made are the system calls about containers that succeeded, with their arguments.
 	Made []string
+	// Status, Stdout and Stderr are what came of it this time, on a clean host.
+	Status, Stdout, Stderr string
 	// Splits tells that the program takes a word apart that has a blank in it.
 	Splits bool
+}
+
+// A Step is a system call of a program, in the order in which they were made.
+type Step struct {
+	Text    string // chroot("rootfs")
+	Errno   string // ENOENT, or nothing
+	Process int    // 0 is the program, and its children are counted as they are born
+	Looks   bool   // see Refusal
 }
 
 // Calls tells whether a call of this name succeeded.
@@ -101,8 +118,7 @@ func observe(ran, dir string, limit time.Duration, hangs bool) *Conduct {
 	} else if len(words) > 1 && words[0] == "exec" {
 		words = words[1:]
 	}
-	background := len(words) > 0 && strings.HasSuffix(words[len(words)-1], "&")
-	if len(words) == 0 || words[0] != "container" || background {
+	if len(words) == 0 || words[0] != "container" || strings.HasSuffix(words[len(words)-1], "&") {
 		return nil
 	}
 	again := filepath.Join(now().Dir, "work", "again") // visit.end removes it
@@ -126,12 +142,100 @@ func observe(ran, dir string, limit time.Duration, hangs bool) *Conduct {
 		return nil
 	}
 	c := conduct(r.Calls, words)
+	c.Status, c.Stdout, c.Stderr = "", byName(r.Stdout), byName(r.Stderr)
+	if r.Hung == "" {
+		c.Status = exitText(r.Status)
+	}
 	for i, refused := range c.Refused {
 		c.Refused[i].Text = strings.ReplaceAll(refused.Text, again, "$WORK")
+	}
+	for i, step := range c.Steps {
+		c.Steps[i].Text = strings.ReplaceAll(step.Text, again, "$WORK")
+	}
+	for i, made := range c.Made {
+		c.Made[i] = strings.ReplaceAll(made, again, "$WORK")
 	}
 	c.Splits = !hangs && splits(program, words)
 	return c
 }
+
+// exitText is how a program ended, in the words of package os.
+func exitText(status unix.WaitStatus) string {
+	if status.Signaled() {
+		return "signal: " + status.Signal().String()
+	}
+	return fmt.Sprintf("exit status %d", status.ExitStatus())
+}
+
+// holds tells whether a line of the script that failed holds for what came of the program this
+// time. Of most lines that is not known.
+func (c *Conduct) holds(line string) bool {
+	line = conditional.ReplaceAllString(strings.TrimSpace(line), "")
+	line, negated := strings.CutPrefix(line, "! ")
+	words := Words(line, nil)
+	if c.Status == "" || len(words) < 2 || panics.MatchString(c.Stderr) {
+		return false
+	}
+	text := c.Stdout
+	switch words[0] {
+	case "exec":
+		return (c.Status == "exit status 0") != negated
+	case "exits":
+		return c.Status == "exit status "+words[1]
+	case "stderr":
+		text = c.Stderr
+	case "stdout":
+	default:
+		return false
+	}
+	pattern, err := regexp.Compile("(?m)" + words[len(words)-1])
+	return err == nil && len(words) == 2 && pattern.MatchString(text) != negated
+}
+
+// observed is the line of the script that is worth a second look: what has ended in the background
+// by itself, or else what was run last.
+func (f Failure) observed(script string) string {
+	last := ""
+	for line := range strings.Lines(script) {
+		line = strings.TrimSpace(line)
+		if runsContainer.MatchString(line) {
+			last = line
+		}
+		for _, b := range f.Background {
+			foreground, _, _ := cutLast(line, " &")
+			words := Words(runs.ReplaceAllString(foreground, ""), nil)
+			if b.State != "" && foreground != "" && strings.Join(words, " ") == b.Command &&
+				strings.Contains(f.Ran, conditional.ReplaceAllString(foreground, "")) {
+				return foreground
+			}
+		}
+	}
+	if f.Ran == "" {
+		return last
+	}
+	return f.Ran
+}
+
+// cutLast cuts a text at the last place where another one is.
+func cutLast(text, at string) (before, after string, found bool) {
+	if i := strings.LastIndex(text, at); i >= 0 {
+		return text[:i], text[i+len(at):], true
+	}
+	return "", "", false
+}
+
+// leftByProgram tells whether what is left on the host when a line of the script fails is of
+// earlier runs of the program: it was run before, and the script did nothing of the kind itself.
+func leftByProgram(script string, line int) bool {
+	lines := strings.Split(script, "\n")
+	lines = lines[:min(max(0, line-1), len(lines))]
+	return slices.ContainsFunc(lines, runsContainer.MatchString) &&
+		!slices.ContainsFunc(lines, changesHost.MatchString)
+}
+
+// changesHost matches a line of a script that may change the host, or that leaves something there
+// for as long as it runs.
+var changesHost = lazyregexp.New(`^(\[\S+\] )*(! )?exec (sh|mount|umount|mkdir|hostname|ip) |&$`)
 
 // splits tells whether the program takes a word apart, if the command line has one with a blank.
 func splits(program inject.Program, words []string) bool {
@@ -160,11 +264,14 @@ func conduct(calls []inject.Call, words []string) *Conduct {
 		looks := !ofCommand && looksInVain(name, call)
 		if !slices.Contains(telling, name) && !writesKernelFile(name, call) &&
 			!asks(name, call) && !looks {
+			c.noteOther(name, call, ofCommand)
 			continue
 		}
+		c.noteStep(name, call, looks)
 		switch {
 		case call.Errno == 0 && strings.HasPrefix(name, "execve"):
 			c.Ran = append(c.Ran, firstText(call.Text))
+			c.Words = append(c.Words, call.Words)
 			if inside {
 				c.RanInside = append(c.RanInside, firstText(call.Text))
 			}
@@ -206,6 +313,41 @@ func conduct(calls []inject.Call, words []string) *Conduct {
 		}
 	}
 	return c
+}
+
+// noteStep adds a call to those in their order.
+func (c *Conduct) noteStep(name string, call inject.Call, looks bool) {
+	s := Step{Text: withFlags(name, call), Process: call.Process, Looks: looks}
+	if call.Errno != 0 {
+		s.Errno = unix.ErrnoName(call.Errno)
+	}
+	if len(c.Steps) < mostCalls {
+		c.Steps = append(c.Steps, s)
+	}
+}
+
+// usual are errors with which nothing is wrong: one asks again, or there is nothing to ask for.
+var usual = []unix.Errno{
+	unix.EAGAIN, unix.EINTR, unix.ENOSYS, unix.ENOTTY, unix.ECHILD, unix.ENOENT, unix.ESPIPE,
+	unix.ETIMEDOUT,
+}
+
+// noteOther adds a call that failed to those that say nothing about a container.
+func (c *Conduct) noteOther(name string, call inject.Call, ofCommand bool) {
+	const most = 20
+	if call.Errno == 0 || ofCommand || slices.Contains(usual, call.Errno) {
+		return
+	}
+	if len(c.Others) == most {
+		c.Others = c.Others[1:]
+	}
+	c.Others = append(c.Others, Refusal{
+		Call:    name,
+		Text:    withFlags(name, call),
+		Errno:   unix.ErrnoName(call.Errno),
+		Cause:   call.Errno.Error(),
+		process: call.Process,
+	})
 }
 
 // roots tells which processes of a program have another root than the host.
@@ -314,7 +456,8 @@ func firstText(call string) string {
 
 // numberOf are the numbers of arguments that are shown of some calls.
 var numberOf = map[string]int{
-	"access": 1, "chdir": 1, "chroot": 1, "execve": 1, "faccessat": 2, "faccessat2": 2,
+	"access": 1, "chdir": 1, "chroot": 1, "close": 1, "dup2": 2,
+	"dup3": 2, "execve": 1, "faccessat": 2, "faccessat2": 2,
 	"fchdir": 1, "lstat": 1, "newfstatat": 2, "open": 1, "openat": 2, "openat2": 2, "readlink": 1,
 	"readlinkat": 2, "stat": 1, "statx": 2, "mkdir": 1, "mkdirat": 2, "mount": 4,
 	"pivot_root": 2, "rmdir": 1,
@@ -348,6 +491,7 @@ var flagNames = map[string]struct {
 	"umount2": {1, []flagName{{unix.MNT_FORCE, "MNT_FORCE"}, {unix.MNT_DETACH, "MNT_DETACH"}}},
 	"unshare": {0, namespaceFlags},
 	"clone":   {0, namespaceFlags},
+	"clone3":  {0, namespaceFlags},
 	"setns":   {1, namespaceFlags},
 }
 
@@ -400,8 +544,9 @@ func withFlags(name string, call inject.Call) string {
 			rest &^= flag.bit
 		}
 	}
-	if name == "clone" { // the low byte is a signal, and others are of no interest
-		return "clone(" + strings.Join(names, "|") + ")"
+	if name == "clone" || name == "clone3" {
+		// The low byte may be a signal, and others are of no interest.
+		return name + "(" + strings.Join(names, "|") + ")"
 	}
 	if rest != 0 || len(names) == 0 {
 		names = append(names, fmt.Sprintf("%#x", rest))

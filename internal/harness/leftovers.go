@@ -83,21 +83,11 @@ func leftovers(before state) (lines []string, err error) {
 		return nil, err
 	}
 	for range 200 {
-		now, err := hostState()
+		differences, err := before.differences()
 		if err != nil {
 			return nil, err
 		}
-		lines = slices.Clone(covered)
-		for line := range now {
-			if !before[line] {
-				lines = append(lines, "new: "+line)
-			}
-		}
-		for line := range before {
-			if !now[line] {
-				lines = append(lines, "gone: "+line)
-			}
-		}
+		lines = append(slices.Clone(covered), differences...)
 		if len(lines) == 0 {
 			return nil, nil
 		}
@@ -111,6 +101,44 @@ func leftovers(before state) (lines []string, err error) {
 	}
 	slices.Sort(lines)
 	return lines, nil
+}
+
+// differences are what is on the host now and was not before, and the other way round.
+func (s state) differences() (lines []string, err error) {
+	now, err := hostState()
+	if err != nil {
+		return nil, err
+	}
+	for line := range now {
+		if !s[line] {
+			lines = append(lines, "new: "+line)
+		}
+	}
+	for line := range s {
+		if !now[line] {
+			lines = append(lines, "gone: "+line)
+		}
+	}
+	return lines, nil
+}
+
+// changes returns what lasts of what a script has done to the host by the time it failed: processes
+// and their interfaces are just being killed.
+func changes(before state) (lines []string, err error) {
+	covered, err := uncoverProc()
+	if err != nil {
+		return nil, err
+	}
+	differences, err := before.differences()
+	for _, line := range differences {
+		_, what, _ := strings.Cut(line, ": ")
+		switch kind, _, _ := strings.Cut(what, " "); kind {
+		case "mount", "cgroup", "host":
+			covered = append(covered, line)
+		}
+	}
+	slices.Sort(covered)
+	return covered, err
 }
 
 // uncoverProc makes /proc that of the throw-away host again, and tells what it was instead. A

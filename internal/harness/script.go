@@ -35,11 +35,12 @@ type trial struct {
 // is played.
 func tryScript(script Script, limit time.Duration, play, verbose bool) (e Event, err error) {
 	start := time.Now()
-	e = Event{Script: script}
+	e = Event{Script: script, Program: now().Program}
 	text, err := os.ReadFile(script.File)
 	if err != nil {
 		return e, err
 	}
+	original := text
 	text, lines := instrument(text, play)
 	file := filepath.Join(now().Dir, "work", script.Name+".txtar")
 	if err := os.WriteFile(file, text, 0o644); err != nil {
@@ -55,14 +56,18 @@ func tryScript(script Script, limit time.Duration, play, verbose bool) (e Event,
 	e.Took = time.Since(start)
 	var where int
 	e.Log, where = readable(byName(t.log.String()), file, script.File, lines)
-	var covered []string
+	complaints, err := v.look(t.broke)
+	if err != nil {
+		return e, err
+	}
+	f, dirty := readLog(e.Log), []string(nil)
 	if t.broke {
-		if covered, err = uncoverProc(); err != nil {
+		if dirty, err = changes(v.before); err != nil {
 			return e, err
 		}
 	}
-	if tasks := v.tasks(); t.broke && !play && now().Task != nil && !now().Task.All &&
-		tasks < 200 {
+	asks := !play && now().Task != nil && !now().Task.All && v.tasks() < 200
+	if asks && (t.broke || len(v.left) > 0) {
 		// What the first run has left would be in the way of the second.
 		if err := restore(v.before); err != nil {
 			return e, err
@@ -74,14 +79,14 @@ func tryScript(script Script, limit time.Duration, play, verbose bool) (e Event,
 		if hangs {
 			limit = 5*time.Second + e.Took/4
 		}
-		v.inPeace(func() { e.Conduct = observe(readLog(e.Log).Ran, dir, limit, hangs) })
+		e.Conduct = observe(f.observed(string(original)), dir, limit, hangs)
 	}
-	complaints, err := v.end(t.broke)
+	err = v.end(t.broke || len(complaints) > 0)
 	e.Status = Passed
 	switch {
 	case t.broke || len(complaints) > 0:
 		seen := e.Conduct
-		e.Status, e.Failure = Failed, readLog(e.Log)
+		e.Status, e.Failure = Failed, f
 		e.Conduct = seen
 		e.Line, e.Panicked, e.Tasks = where, t.panicked, v.tasks()
 		if t.panicked { // a comment after the line may have taken it out of the log
@@ -92,8 +97,9 @@ func tryScript(script Script, limit time.Duration, play, verbose bool) (e Event,
 			e.Waiting, e.Line = v.waiting, v.hung
 		} else if len(complaints) > 0 {
 			e.Left = v.left
-		} else if strings.Contains(e.Stdout+e.Stderr, "/proc/") {
-			e.Left = covered // a second copy of the program finds nothing there
+		} else if e.Conduct != nil && e.Conduct.holds(script.Line(e.Line)) &&
+			leftByProgram(string(original), e.Line) {
+			e.Left = dirty // it was in the way
 		}
 		e.Log += strings.Join(complaints, "\n")
 	case t.skipped != "":

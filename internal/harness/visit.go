@@ -129,9 +129,9 @@ func lastPid() int {
 	return pid
 }
 
-// end says what is wrong with the host after the script, and makes the host as it was before, if it
-// is not. What a script that failed left behind is no news.
-func (v *visit) end(failed bool) (complaints []string, err error) {
+// look says what is wrong with the host after the script. What a script that failed left behind is
+// no complaint. From now on nothing is killed because the time is up.
+func (v *visit) look(failed bool) (complaints []string, err error) {
 	close(v.over)
 	<-v.quiet
 	if v.timedOut.Load() {
@@ -143,8 +143,13 @@ func (v *visit) end(failed bool) (complaints []string, err error) {
 				"the host is not as it was before:\n\t"+strings.Join(v.left, "\n\t"))
 		}
 	}
-	if failed || len(complaints) > 0 || err != nil {
-		err = errors.Join(err, restore(v.before))
+	return complaints, err
+}
+
+// end makes the host as it was before the script, if it is dirty.
+func (v *visit) end(dirty bool) (err error) {
+	if dirty {
+		err = restore(v.before)
 	} else {
 		untouched = v.before
 	}
@@ -152,5 +157,5 @@ func (v *visit) end(failed bool) (complaints []string, err error) {
 	for _, dir := range []string{"script-" + v.name, "again"} {
 		err = errors.Join(err, os.RemoveAll(filepath.Join(now().Dir, "work", dir)))
 	}
-	return complaints, err
+	return err
 }

@@ -4,6 +4,9 @@ package inject
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -83,14 +86,39 @@ func (p *process) file(fd uint64) string {
 // Not every processor has dup2(2).
 func isDup(number int) bool { return Name(number) == "dup2" || Name(number) == "dup3" }
 
+// place makes a relative path absolute if the thread is in the directory of a cgroup, where the
+// file of that name is another one than elsewhere.
+func (c *Call) place(tid int) {
+	const cgroups = "/sys/fs/cgroup"
+	path := ""
+	switch {
+	case Name(c.Number) == "mkdir", Name(c.Number) == "rmdir":
+		path = readText(tid, c.Args[0])
+	case onPath[c.Number] && int32(c.Args[0]) == unix.AT_FDCWD:
+		path = readText(tid, c.Args[1])
+	}
+	if path == "" || filepath.IsAbs(path) {
+		return
+	}
+	dir, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", tid))
+	if err != nil || dir != cgroups && !strings.HasPrefix(dir, cgroups+"/") {
+		return
+	}
+	full := filepath.Join(dir, path)
+	c.Text = strings.Replace(c.Text, strconv.Quote(path), strconv.Quote(full), 1)
+	c.About = full
+}
+
 // print returns a call in the manner of strace(1). What may be the address of a text is shown as
 // one. The thread is in the call.
 func (c *Call) print(tid int) string {
 	var args []string
 	for i, arg := range c.Args {
-		text := readText(tid, arg)
-		if c.Number == unix.SYS_WRITE && i == 1 && uint64(len(text)) > c.Args[2] {
-			text = text[:c.Args[2]] // what is written has no end of its own
+		text := ""
+		if c.Number == unix.SYS_WRITE && i == 1 { // what is written has no end of its own
+			text = readWritten(tid, arg, c.Args[2])
+		} else {
+			text = readText(tid, arg)
 		}
 		if text != "" {
 			args = append(args, fmt.Sprintf("%q", text))
@@ -119,13 +147,29 @@ func readText(tid int, address uint64) string {
 	// The next page may not be there.
 	text := ptrace.ReadMemory(tid, address, int(min(most, ptrace.PageSize-address%ptrace.PageSize)))
 	s, _, ended := strings.Cut(string(text), "\x00")
-	if !ended && len(text) < most {
+	if !ended && len(text) < most || !isPlain(s) {
 		return ""
 	}
-	for _, c := range s {
+	return s
+}
+
+// readWritten returns the beginning of what a thread writes, or "" if it is no text.
+func readWritten(tid int, address, size uint64) string {
+	const most = 256
+	text := string(ptrace.ReadMemory(tid, address, int(min(most, size))))
+	text = strings.TrimSuffix(text, "\x00") // some count the end of a text, too
+	if !isPlain(text) {
+		return ""
+	}
+	return text
+}
+
+// isPlain tells whether a text has only printable characters of ASCII.
+func isPlain(text string) bool {
+	for _, c := range text {
 		if (c < ' ' || c > '~') && c != '\n' {
-			return ""
+			return false
 		}
 	}
-	return s
+	return true
 }

@@ -40,6 +40,7 @@ type Call struct {
 	Parent int // the process that started the one that made it
 	Args   [6]uint64
 	Text   string     // in print
+	Words  []string   // that execve(2) was given
 	Errno  unix.Errno // what it returned, or 0
 }
 
@@ -364,7 +365,14 @@ func (t *tracer) syscall(tid int, th *thread, r *Result) (stays bool) {
 	th.call, th.hasWaited = c, false
 	switch {
 	case t.fault == nil:
+		switch c.Number {
+		case unix.SYS_CLONE3: // the flags are the first of its arguments in memory
+			c.Args[0] = ptrace.ReadWord(tid, c.Args[0])
+		case unix.SYS_EXECVE:
+			c.Words = ptrace.ReadTexts(tid, c.Args[1])
+		}
 		c.Text = c.print(tid)
+		c.place(tid)
 		if c.Number == unix.SYS_EXIT_GROUP { // it does not return
 			r.Calls = append(r.Calls, *c)
 		}
