@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -138,7 +139,11 @@ func lastRefused(e harness.Event) *harness.Refusal {
 		return nil // it did not go on to end because of a refusal
 	}
 	// A program may go on after a refusal, and fail later by something else: its own words tell.
-	said, bug := e.Stderr, panicked(e.Stderr)
+	said := e.Stderr
+	if e.Waiting != "" {
+		said = e.Conduct.Stderr
+	}
+	bug := panicked(said)
 	if strings.Contains(bug, "exit status ") {
 		bug = "" // of the other process, which says why
 	}
@@ -157,13 +162,21 @@ func lastRefused(e harness.Event) *harness.Refusal {
 	for _, r := range slices.Backward(e.Conduct.Refused) {
 		made := (r.Call == "mkdir" || r.Call == "mkdirat") && r.Errno == "EEXIST"
 		switch {
-		case made || errno != "" && !isIt(r) || content && removes(r.Call):
+		case made && errno != "EEXIST", errno != "" && !isIt(r), content && removes(r.Call):
+		case r.Looks && cause{event: e}.madeDirectory(firstPath(r.Text)): // to clean it up
 		case namesPath(said, firstPath(r.Text)):
 			return &r
 		case r.Looks && lookedFor == nil:
 			lookedFor = &r
 		case !r.Looks && last == nil:
 			last = &r
+		}
+	}
+	if last == nil && lookedFor == nil && errno != "" {
+		for _, r := range slices.Backward(e.Conduct.Others) {
+			if isIt(r) {
+				return &r
+			}
 		}
 	}
 	name := ranCommand(e)
@@ -268,28 +281,28 @@ func refused(e harness.Event) string {
 	return text
 }
 
-// errnos are errors in the words of Go and of strerror(3).
-var errnos = []struct{ words, name string }{
-	{"invalid argument", "EINVAL"},
-	{"operation not permitted", "EPERM"},
-	{"no such file or directory", "ENOENT"},
-	{"read-only file system", "EROFS"},
-	{"device or resource busy", "EBUSY"},
-	{"not a directory", "ENOTDIR"},
-	{"permission denied", "EACCES"},
-	{"exec format error", "ENOEXEC"},
-	{"no space left on device", "ENOSPC"},
-	{"too many levels of symbolic links", "ELOOP"},
-	{"resource temporarily unavailable", "EAGAIN"},
-	{"bad address", "EFAULT"},
-}
+// errnos are the errors of the kernel in the words of Go and of strerror(3), the longest words
+// first: some of them are the beginning of others.
+var errnos = sync.OnceValue(func() (all []namedError) {
+	const last = unix.EHWPOISON
+	for e := unix.Errno(1); e <= last; e++ {
+		// ENOTTY is what shells say where there is no terminal, and go on.
+		if name := unix.ErrnoName(e); name != "" && e != unix.ENOTTY {
+			all = append(all, namedError{strings.ToLower(e.Error()), name})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b namedError) int { return len(b.words) - len(a.words) })
+	return all
+})
+
+type namedError struct{ words, name string }
 
 // errnoRE matches an error by its name, as in ENOENT, or by its number, as in "os error 2".
 var errnoRE = lazyregexp.New(`\b(E[A-Z0-9]{3,})\b|(?i:\b(?:errno|os error)[ :=]+(\d+))`)
 
 func errnoIn(text string) string {
 	lower := strings.ToLower(text)
-	for _, e := range errnos {
+	for _, e := range errnos() {
 		if strings.Contains(lower, e.words) {
 			return e.name
 		}
@@ -299,10 +312,9 @@ func errnoIn(text string) string {
 		if n, err := strconv.Atoi(m[2]); err == nil {
 			name = unix.ErrnoName(unix.Errno(n))
 		}
-		for _, e := range errnos {
-			if e.name == name {
-				return name
-			}
+		isIt := func(e namedError) bool { return e.name == name }
+		if slices.ContainsFunc(errnos(), isIt) {
+			return name
 		}
 	}
 	return ""
@@ -354,8 +366,8 @@ var clues = map[string]map[string]func(cause) string{
 	},
 	"move_mount": {"EINVAL": notMovable, "ENOENT": noEmptyPath, "EBADF": noEmptyPath},
 	"umount2":    {"EBUSY": busyMount, "EINVAL": notMounted, "ENOENT": notMounted},
-	"mkdir":      {"EROFS": readOnlyHost, "ENOENT": noParent},
-	"mkdirat":    {"EROFS": readOnlyHost, "ENOENT": noParent},
+	"mkdir":      {"EROFS": readOnlyHost, "ENOENT": noParent, "EEXIST": madeBefore},
+	"mkdirat":    {"EROFS": readOnlyHost, "ENOENT": noParent, "EEXIST": madeBefore},
 	"openat":     {"EROFS": readOnlyHost, "ENOENT": noCgroup, "EACCES": noCgroup},
 	"write": {
 		"EPERM": badMap, "EINVAL": badMapOrLimit, "ENOENT": noController, "EBUSY": noController,
@@ -407,6 +419,7 @@ var clues = map[string]map[string]func(cause) string{
 		"ENOSPC":  nested,
 		"ELOOP":   nested,
 		"EFAULT":  noAddress,
+		"EBADF":   notOpen,
 
 		"EOVERFLOW": func(cause) string {
 			return "What this process makes would belong to an id that has none on the host: the " +
@@ -418,7 +431,7 @@ var clues = map[string]map[string]func(cause) string{
 // clue says what an error that does not explain itself means for a container program.
 func clue(e harness.Event) string {
 	for _, tell := range []func(harness.Event) string{
-		notStartable, flagNotKnown, unshareKilled, cgroupAmiss,
+		notStartable, flagNotKnown, unshareKilled, cgroupAmiss, errorStatus,
 	} {
 		if text := tell(e); text != "" {
 			return text
@@ -517,7 +530,7 @@ func noRootfs(c cause) string {
 			"a line on standard error, with status 125."
 	}
 	if c.changedRoot() {
-		return cmp.Or(noPtmx(c.event),
+		return cmp.Or(noPtmx(c.event), noDevNull(c), toolOfHost(c),
 			"The root is another one already: paths begin in the container now.")
 	}
 	if c.call == "chroot" && c.path != "" && c.path == ranCommand(c.event) {
@@ -531,6 +544,36 @@ func noRootfs(c cause) string {
 	return fmt.Sprintf("There is no %s in the directory where the program is.",
 		orName(c.path, "such directory"))
 }
+
+// noDevNull is for a language that starts the command with /dev/null for its input or output, where
+// the root file system has none.
+func noDevNull(c cause) string {
+	if c.path != "/dev/null" {
+		return ""
+	}
+	return "There is no /dev/null in the root file system yet. What starts the command opens it, " +
+		"to give the command an empty input, or to throw away what it writes. The command is to " +
+		"have the descriptors 0, 1 and 2 of your program: then nobody needs /dev/null."
+}
+
+// toolOfHost is for a tool of the host that is executed when the root is another one already.
+func toolOfHost(c cause) string {
+	base := filepath.Base(c.path)
+	if !c.inside || !binRE.MatchString(c.path) || shellRE.MatchString(c.path) ||
+		base == filepath.Base(ranCommand(c.event)) {
+		return ""
+	}
+	if _, err := os.Stat(c.path); err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%s is where the host has %s. The root is another one now, and there it "+
+		"would be a file of the root file system, which has its tools in /bin. A shell remembers "+
+		"where it has found a tool before (hash -r forgets that), and so does a variable. Or do "+
+		"it before the root is changed.", c.path, base)
+}
+
+// binRE matches the path of a program.
+var binRE = lazyregexp.New(`^/(usr/)?(local/)?s?bin/[^/]+$`)
 
 // rootElsewhere is for a root file system in another place than that of the scripts.
 func rootElsewhere(path string) string {
@@ -709,6 +752,17 @@ func noParent(c cause) string {
 		orName(c.path, "it"))
 }
 
+// madeBefore is for a directory that is there already.
+func madeBefore(c cause) string {
+	text := fmt.Sprintf("mkdir(2) fails because %s is there already. Either that is no error for "+
+		"your program, or each container makes one with a name of its own and removes it at the "+
+		"end: the scripts run your program again and again.", orName(c.path, "it"))
+	if c.cgroupPath() != "" {
+		text += " A cgroup is removed by rmdir(2) when no process is in it any longer."
+	}
+	return text
+}
+
 // ofRoot are calls that only root of a user namespace, or of the machine, can make.
 var ofRoot = []string{"chroot(", "mount(", "pivot_root(", "sethostname("}
 
@@ -721,6 +775,24 @@ func noAddress(c cause) string {
 		"there fewer words on the command line than your program takes for granted? The scripts " +
 		"call it as `container run CMD [ARG...]`."
 }
+
+// notOpen is for a call on a descriptor that is not open, or not for this.
+func notOpen(c cause) string {
+	m := descriptorRE.FindStringSubmatch(c.text)
+	if !c.seen || m == nil {
+		return ""
+	}
+	if m[1] == "-1" {
+		return "-1 is no descriptor: it is what open(2) returns when it fails. Look at that " +
+			"call, and print its error."
+	}
+	return fmt.Sprintf("Descriptor %s is not open, or not for this call. Is it the one that "+
+		"open(2) has returned, and has there been such a call?", m[1])
+}
+
+// descriptorRE matches a call whose first argument is a descriptor.
+var descriptorRE = lazyregexp.New(`^(?:write|read|close|pwrite64|dup2|dup3|setns|fchdir|writev)` +
+	`\((-?\d+)`)
 
 func notRoot(c cause) string {
 	switch {
@@ -816,10 +888,14 @@ func noProgram(c cause) string {
 	case strings.Contains(c.path, " ") && !strings.Contains(name, " "):
 		return "The words of the command line were put together into one. execve(2) gets them as " +
 			"a list."
+	case toolOfHost(c) != "":
+		return toolOfHost(c)
 	case c.seen && isOther(c.path, name) && (c.inside || shellRE.MatchString(c.path)):
 		return otherMissing(c.path, c.inside)
 	case c.seen && isOther(c.path, name):
 		return toolMissing(base)
+	case strings.HasPrefix(name, "no-such"): // it is right that there is none
+		return ""
 	case c.inside && base == name && c.searched():
 		return fmt.Sprintf("%s was looked for in all directories of $PATH, in the new root, and "+
 			"is in none of them. The root file system called rootfs has it in /bin: is the new "+
@@ -832,8 +908,7 @@ func noProgram(c cause) string {
 			"or chroot: in many languages "+
 			"that happens where the command is prepared, and not where it is started.", c.path,
 			base)
-	case c.seen && c.path != "" && !strings.Contains(c.path, "/") &&
-		!strings.HasPrefix(name, "no-such"):
+	case c.seen && c.path != "" && !strings.Contains(c.path, "/"):
 		return "execve(2) takes a path, and does not look into $PATH: find the file first, or " +
 			"use a function that does, such as " +
 			"execvp(3)."
@@ -873,38 +948,6 @@ var habits = []func(harness.Event) string{
 	wrongUsage, capsetAlone, nobodysFiles, callersPipe, oneIDOnly, noPtmx, noControlling,
 	notCopied, noSize, terminalLines, networkAmiss, signalStatus, knewStatus, statusLost,
 	notAFlag, notStarted, noTool, silent,
-}
-
-// leavesBehind is for a program after which the host is not as it was.
-func leavesBehind(e harness.Event) string {
-	for _, left := range []struct{ kind, clue string }{
-		{"new: mount ", "A mount of the container appeared on the host. Either it has no mount " +
-			"namespace, or its mounts are still shared with the " +
-			"host: / is a shared mount here, as on every machine with systemd, and a copy of the " +
-			"table remains tied to it until mount(2) on / with " +
-			"MS_PRIVATE and MS_REC cuts it, before any other mount."},
-		{"gone: mount ", "Your program has unmounted something of the host. Either it has no " +
-			"mount namespace, or its mounts are still shared with the host: / is a shared mount " +
-			"here, and what is unmounted in a copy of the table goes on the host, too, until " +
-			"mount(2) on / with MS_PRIVATE and MS_REC cuts the two. That comes before all other " +
-			"mounts, in the process that unmounts."},
-		{"new: host name ", "The name that the container changes is the one of the host. With " +
-			"CLONE_NEWUTS of clone(2) or unshare(2) it has one of its own; sethostname(2) comes " +
-			"after that, and in the process that is in the new namespace."},
-		{"new: cgroup ", "A cgroup is a directory: rmdir(2) removes it when no process is in it " +
-			"any longer. The one who has waited for the container can do it."},
-		{"new: process ", "Your program ended before all that it had started. Wait for the " +
-			"command, and have it in a pid namespace, whose process 1 takes " +
-			"all others with it."},
-	} {
-		if slices.ContainsFunc(e.Left, func(line string) bool {
-			return strings.Contains(line,
-				left.kind)
-		}) {
-			return left.clue
-		}
-	}
-	return ""
 }
 
 // wordsSplit is for a program that puts the command line together and takes it apart again.
@@ -966,11 +1009,23 @@ func ownOutput(e harness.Event) string {
 	own := "The command printed nothing: this is your program's own. Standard output belongs to " +
 		"the command, because others read it from there. " +
 		"Write your own lines to standard error, descriptor 2, or leave them out."
-	// A shell knows true by itself, and executes nothing then.
-	if executed(e) == "no" && !slices.ContainsFunc(e.Conduct.Ran, shellRE.MatchString) {
+	if executed(e) == "no" && !inShell(e) {
 		return own + " And " + firstSmall(neverExecuted(e))
 	}
 	return own
+}
+
+// inShell tells whether a shell has got the command, which it may know by itself, as true is known:
+// it executes nothing then.
+func inShell(e harness.Event) bool {
+	name := ranCommand(e)
+	for i, file := range e.Conduct.Ran {
+		words := strings.Join(e.Conduct.Words[i], " ")
+		if shellRE.MatchString(file) && strings.Contains(words, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // firstSmall makes the first letter a small one, in the middle of a sentence.

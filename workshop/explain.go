@@ -27,6 +27,7 @@ type explanation struct {
 	diff     string
 	ended    string // what was in the background and had ended by itself
 	panicked string // the first line of it, and the place in the program
+	calls    string // those of the program that bear on the promise
 	refused  string // the system call of the program that failed
 	kernel   string
 	clue     string    // what all this means here
@@ -150,9 +151,9 @@ func explain(e harness.Event) (x explanation, err error) {
 		x.expected = "this succeeds: " + c.text
 	}
 	if statusLost(e) == "" { // otherwise it is only a warning, after the command
-		x.panicked = panicked(x.stderr)
+		x.panicked = withSource(panicked(x.stderr), e.Program)
 	}
-	x.refused = refused(e)
+	x.refused, x.calls = refused(e), callsSeen(e)
 	x.clue = clue(e)
 	if archive, err := txtar.ParseFile(e.Script.File); err == nil {
 		for _, f := range archive.Files {
@@ -188,7 +189,11 @@ func (x *explanation) hangs(e harness.Event, c command) {
 		x.ran = commandLine(c.text)
 		x.stdout, x.stderr = "", ""
 	}
-	// What was ended in the midst of its work need not have written all.
+	// What was ended in the midst of its work need not have written all. When it was run once more
+	// it hung, too, and nobody took its last words from it.
+	if s := e.Conduct; s != nil && s.Status == "" {
+		x.stdout, x.stderr = s.Stdout, s.Stderr
+	}
 }
 
 // leaves is for a script after which the host is not as it was.
@@ -197,7 +202,9 @@ func (x *explanation) leaves(e harness.Event) {
 	x.seen = leftBehind(e.Left)
 	x.kernel = kernelOfLeft(e.Left, x.kernel)
 	x.ran = strings.Join(runsOf(e.Script), "\n")
-	x.stdout, x.stderr = "", ""
+	if !inTheWay(e) {
+		x.stdout, x.stderr = "", ""
+	}
 }
 
 func (x *explanation) exits(e harness.Event, _ command) {
@@ -477,11 +484,14 @@ func kernelOfLeft(left []string, otherwise string) string {
 	return otherwise
 }
 
+// workRE matches the directory in which a script runs, which is another one each time.
+var workRE = lazyregexp.New(`/\S*/container-test-\d+/work/[^/\s]+`)
+
 // leftBehind puts the differences of the host into words.
 func leftBehind(left []string) string {
 	var lines []string
 	for _, line := range left {
-		line = strings.TrimSpace(line)
+		line = workRE.ReplaceAllString(strings.TrimSpace(line), "$$WORK")
 		switch {
 		case strings.HasPrefix(line, "new: host name "):
 			lines = append(lines, "the host is now called "+strings.TrimPrefix(line, "new: host "+
@@ -514,6 +524,7 @@ func (x explanation) rows() (rows [][2]string) {
 	add("expected", x.expected)
 	add("seen", x.seen)
 	add("before", x.ended)
+	add("calls", x.calls)
 	add("refused", x.refused)
 	add("panic", strings.TrimPrefix(x.panicked, "panic: "))
 	add("clue", x.clue)

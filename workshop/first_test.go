@@ -76,6 +76,115 @@ var firstWords = []struct {
 			"rootfs"},
 	},
 	{
+		name:    "the calls that bear on a promise",
+		step:    "step3-rootfs",
+		passed:  true,
+		program: "#!/usr/bin/perl\nshift;\nchroot('elsewhere');\nchdir('/');\nexec(@ARGV);\n",
+		about:   "step3-rootfs/root-is-rootfs",
+		says: []string{
+			"calls: chroot(\"elsewhere\"): ENOENT\nchdir(\"/\")\nexecve(",
+			"and none with chroot or pivot_root",
+		},
+	},
+	{
+		name:    "a descriptor that is not open",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nshift\necho 64M >&7 || exit 1\n\"$@\"\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"refused: ", "(7, 1): EBADF", "Descriptor 7 is not open"},
+	},
+	{
+		name:    "a cgroup by a relative path",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\ncd /sys/fs/cgroup\nmkdir mine || exit 1\n",
+		about:   "step4-cgroups/limits-none",
+		says:    []string{`mkdir("/sys/fs/cgroup/mine"): EROFS`},
+	},
+	{
+		name: "a shell in the place of the command",
+		step: "step1-skeleton",
+		program: "#!/usr/bin/perl\nprint \"Starting a shell\\n\";\n" +
+			"exec('/bin/sh', '-c', 'exit 0');\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"seen: Starting a shell", "And none of your processes executed true"},
+	},
+	{
+		name: "what the run before has left",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\nshift\ntest \"$(hostname)\" = host || exit 1\nhostname mine\n" +
+			"exec \"$@\"\n",
+		about: "step2-namespaces/hostname-out",
+		says: []string{
+			"seen: the host is now called mine",
+			"was in the way of `container run echo 'the command ran'`",
+			"none of your processes asked for a uts namespace",
+		},
+	},
+	{
+		name: "no /dev/null, and a directory that is cleaned up in vain",
+		step: "step1-skeleton",
+		program: `package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+func main() {
+	dir, _ := os.MkdirTemp("", "")
+	syscall.Chroot("rootfs")
+	err := exec.Command("/bin/busybox", os.Args[2:]...).Run()
+	os.Stat(dir)
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+`,
+		about: "step1-skeleton/command-runs",
+		says:  []string{`openat(AT_FDCWD, "/dev/null"): ENOENT`, "the descriptors 0, 1 and 2"},
+	},
+	{
+		name: "a tool of the host in the root file system",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\nshift\nm=$(command -v mount)\n" +
+			"exec chroot rootfs sh -c \"$m -t proc proc /proc; exit 7\"\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"is where the host has mount", "has its tools in /bin"},
+	},
+	{
+		name:    "words before it hangs",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\necho 'waiting for the moon' >&2\nsleep 6300\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"seen: it hangs", "stderr: waiting for the moon"},
+	},
+	{
+		name: "the status of a command that is not found",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\ntest \"$1\" = run && test -n \"$2\" || exit 2\nshift\n\"$@\"\ns=$?\n" +
+			"command -v \"$1\" >/dev/null || exit 1\nexit $s\n",
+		about: "step1-skeleton/command-not-found",
+		says:  []string{"and that is right here", "exit(127)"},
+	},
+	{
+		name:   "a flag that a program takes for the command, and does not name",
+		step:   "step4-cgroups",
+		passed: true,
+		program: "#!/bin/sh\nshift\n\"$@\" 2>/dev/null || {\n" +
+			"echo 'Os { code: 2, message: \"No such file or directory\" }' >&2\nexit 101\n}\n",
+		about: "step4-cgroups/memory-file",
+		says:  []string{"-memory is a flag of your own program"},
+		not:   []string{"There is no cgroup"},
+	},
+	{
+		name:    "an error that only the words of the program tell",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nshift\nmkdir here\nmkdir here || exit 1\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{`refused: mkdir("here"): EEXIST`, "is there already"},
+	},
+	{
 		name: "a mount that stays",
 		step: "step1-skeleton",
 		program: "#!/bin/sh\nshift\nmount -t tmpfs mine $WORK/rootfs/mnt 2>/dev/null || mount -t " +
@@ -517,7 +626,7 @@ func main() {
 		passed:  true,
 		program: "#!/bin/sh\ntest \"$1\" = run || exit 2\nshift\nexec \"$@\"\n",
 		about:   "step2-namespaces/hostname-out",
-		says:    []string{"is the one of the host. With CLONE_NEWUTS"},
+		says:    []string{"is the one of the host: none of your processes"},
 	},
 	{
 		name:   "mounts of the host that come in by a slave",

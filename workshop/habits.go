@@ -38,6 +38,10 @@ func flagNotKnown(e harness.Event) string {
 	for line := range strings.SplitSeq(said, "\n") {
 		complains = complains || strings.Contains(line, flag) && unknownRE.MatchString(line)
 	}
+	if e.Conduct != nil { // execve(2) of it, or a look for such a file
+		isIt := func(r harness.Refusal) bool { return filepath.Base(firstPath(r.Text)) == flag }
+		complains = complains || slices.ContainsFunc(e.Conduct.Refused, isIt)
+	}
 	if strings.Contains(said, "cgroup") || !complains && !endedWell {
 		return ""
 	}
@@ -345,6 +349,13 @@ func signalStatus(e harness.Event) string {
 		return ""
 	}
 	switch m[1] {
+	case "247": // -9 as a byte
+		return "-9 is what some languages say of a command that signal 9 ended. If the status is " +
+			"negative, end with 128 and the number of the signal: 128+9."
+	case "255":
+		return "What your program asked for had no exit status to tell, because a signal ended " +
+			"the command, and -1 stands for that. Ask which signal it was (WTERMSIG, or what " +
+			"your language calls it), and add 128 to its number."
 	case "0":
 		return "A signal ended the command, and your program ended with 0. wait(2) tells that in " +
 			"another way than an exit status: look first whether there was a signal " +
@@ -355,6 +366,26 @@ func signalStatus(e harness.Event) string {
 		return "OCaml's own numbers for signals are negative, and KILL is -7 there " +
 			"(Sys.sigkill). The status is 128 and the number that the kernel has, 9 for KILL " +
 			"(signal(7)): a table makes one of the other."
+	}
+	return ""
+}
+
+// errorStatus is for a program that failed to execute the command, as it has to, and does not tell
+// that by its status.
+func errorStatus(e harness.Event) string {
+	m := exitStatus.FindStringSubmatch(e.Message)
+	name := ranCommand(e)
+	if m == nil || m[2] != "126" && m[2] != "127" || e.Conduct == nil || executed(e) != "no" {
+		return ""
+	}
+	for _, r := range slices.Backward(e.Conduct.Refused) {
+		if filepath.Base(firstPath(r.Text)) != filepath.Base(name) {
+			continue
+		}
+		return fmt.Sprintf("%s cannot be executed, and that is right here: %s failed with %s. "+
+			"Your program ends with %s then. A shell says 127 where there is no such file, "+
+			"ENOENT, and 126 where it is there and cannot be executed: exit(%s).", name, r.Call,
+			r.Errno, m[1], m[2])
 	}
 	return ""
 }

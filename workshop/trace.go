@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -89,6 +90,25 @@ func traceOf(stderr string) string {
 	}
 	return ""
 }
+
+// withSource adds the source line to the place of a panic that is a relative path, as those of Rust
+// are: it begins at a directory above the program.
+func withSource(panicked, program string) string {
+	m := relativeRE.FindStringSubmatchIndex(panicked)
+	if m == nil || program == "" {
+		return panicked
+	}
+	for dir := filepath.Dir(program); dir != "/"; dir = filepath.Dir(dir) {
+		file := filepath.Join(dir, panicked[m[2]:m[3]])
+		if _, err := os.Stat(file); err == nil {
+			return panicked[:m[0]] + "\nat " + sourceAt(file, panicked[m[4]:m[5]])
+		}
+	}
+	return panicked
+}
+
+// relativeRE matches a place at the end of what panicked tells.
+var relativeRE = lazyregexp.New(`\nat ([^/\s:][^\s:]*):(\d+)(?::\d+)?$`)
 
 // sourceAt is a place in a file, with the text of the line if the file is here.
 func sourceAt(file, line string) string {

@@ -93,3 +93,18 @@ func TestTraceShowsTheLine(t *testing.T) {
 	said := panicked(file + ":2:in `<main>': undefined method (NoMethodError)\n")
 	require.Contains(t, said, "mine.rb:2: prepare(ARGV)")
 }
+
+func TestWithSource(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	source := filepath.Join(dir, "src", "main.rs")
+	require.NoError(t, os.MkdirAll(filepath.Dir(source), 0o755))
+	require.NoError(t, os.WriteFile(source, []byte("fn main() {\n    chroot().unwrap();\n}\n"),
+		0o644))
+	program := filepath.Join(dir, "target", "debug", "mine")
+	require.Contains(t, withSource("panic: no\nat src/main.rs:2:14", program),
+		"src/main.rs:2: chroot().unwrap();")
+	require.Equal(t, "panic: no\nat lib/main.rs:2:14", withSource("panic: no\nat lib/main.rs:2:14",
+		program))
+	require.Equal(t, "panic: no", withSource("panic: no", program))
+}

@@ -1,0 +1,155 @@
+//go:build linux
+
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"container.example/workshop/internal/harness"
+)
+
+// This file has the clues for a program after which the host is not as it was.
+
+// leavesBehind is for a program after which the host is not as it was.
+func leavesBehind(e harness.Event) string {
+	c := cause{event: e}
+	for _, left := range []struct {
+		kind string
+		tell func(c cause, what string) string
+	}{
+		{"new: mount ", mountLeft},
+		{"gone: mount ", mountGone},
+		{"new: host name ", nameLeft},
+		{"new: cgroup ", cgroupLeft},
+		{"new: process ", processLeft},
+	} {
+		for _, line := range e.Left {
+			what, ok := strings.CutPrefix(strings.TrimSpace(line), left.kind)
+			if !ok {
+				continue
+			}
+			text := left.tell(c, what)
+			if runs := runsOf(e.Script); inTheWay(e) && len(runs) > 0 {
+				text = fmt.Sprintf("`%s` has left this behind, and it was in the way of `%s`, "+
+					"which does not fail so on a clean host. %s", runs[0], commandLine(e.Ran), text)
+			}
+			return text
+		}
+	}
+	return ""
+}
+
+// inTheWay tells whether a script failed because of what an earlier run of the program had left on
+// the host.
+func inTheWay(e harness.Event) bool { return len(e.Left) > 0 && e.Line > 0 && e.Waiting == "" }
+
+// asked tells whether the program asked for a namespace, as far as that is known.
+func (c cause) asked(flag string) (asked, known bool) {
+	return c.made(flag), c.event.Conduct != nil
+}
+
+func mountLeft(c cause, _ string) string {
+	const (
+		appeared = "A mount of the container appeared on the host"
+		shared   = "/ is a shared mount here, as on every machine with systemd, and a copy of " +
+			"the table remains tied to it until mount(2) on / with MS_PRIVATE and MS_REC cuts " +
+			"it, before any other mount."
+	)
+	asked, known := c.asked("CLONE_NEWNS")
+	first := c.firstMount()
+	switch call := cmp.Or(first, "it"); {
+	case known && !asked:
+		return fmt.Sprintf("%s: none of your processes asked for a mount namespace, so %s was "+
+			"made on the host. CLONE_NEWNS of clone(2) or unshare(2) makes a namespace. It begins "+
+			"with a copy of the host's mounts, and %s", appeared, call, shared)
+	case known && c.made("MS_PRIVATE") && c.before(first, "MS_PRIVATE"):
+		return fmt.Sprintf("%s. There is a mount namespace, and its mounts are made private, but "+
+			"too late: %s was before. The call with MS_PRIVATE comes first.", appeared, first)
+	case known && !c.made("MS_PRIVATE") && !c.made("MS_SLAVE"):
+		return fmt.Sprintf("%s. There is a mount namespace, and its mounts were still shared with "+
+			"the host when your program made %s: %s", appeared, call, shared)
+	}
+	return appeared + ". Either it has no mount namespace, or its mounts are still shared with " +
+		"the host: " + shared
+}
+
+// firstMount is the first call that mounts something new, or nothing.
+func (c cause) firstMount() string {
+	if c.event.Conduct == nil {
+		return ""
+	}
+	for _, made := range c.event.Conduct.Made {
+		if strings.HasPrefix(made, "mount(") && !strings.Contains(made, "MS_PRIVATE") &&
+			!strings.Contains(made, "MS_SLAVE") {
+			return made
+		}
+	}
+	return ""
+}
+
+// before tells whether the first call with one text was made before the first one with another.
+func (c cause) before(one, other string) bool {
+	index := func(text string) int {
+		return slices.IndexFunc(c.event.Conduct.Made, func(made string) bool {
+			return strings.Contains(made, text)
+		})
+	}
+	return one != "" && index(one) < index(other)
+}
+
+func mountGone(cause, string) string {
+	return "Your program has unmounted something of the host. Either it has no mount " +
+		"namespace, or its mounts are still shared with the host: / is a shared mount here, and what is " +
+		"unmounted in a copy of the table goes on the host, too, until mount(2) on / with " +
+		"MS_PRIVATE and MS_REC cuts the two. That comes before all other mounts, in the process " +
+		"that unmounts."
+}
+
+func nameLeft(c cause, _ string) string {
+	if asked, known := c.asked("CLONE_NEWUTS"); known && !asked {
+		return "The name that the container changes is the one of the host: none of your " +
+			"processes asked for a uts namespace. CLONE_NEWUTS of clone(2) or unshare(2) makes " +
+			"one. sethostname(2) comes after that, in the process that is in it."
+	}
+	return "The name that the container changes is the one of the host. With CLONE_NEWUTS of " +
+		"clone(2) or unshare(2) it has one of its own; sethostname(2) comes after that, and in " +
+		"the process that is in the new namespace."
+}
+
+func cgroupLeft(c cause, dir string) string {
+	const rule = "A cgroup is a directory: rmdir(2) removes it when no process is in it any " +
+		"longer. The one who has waited for the container can do it."
+	if c.event.Conduct == nil {
+		return rule
+	}
+	for _, r := range slices.Backward(c.event.Conduct.Refused) {
+		path := filepath.Clean(lastPath(r.Text))
+		if r.Call != "rmdir" && r.Call != "unlinkat" || path != dir && filepath.Dir(path) != dir {
+			continue
+		}
+		switch r.Errno {
+		case "EBUSY":
+			return fmt.Sprintf("%s failed with EBUSY: a process was still in the cgroup. It has "+
+				"to be gone, and waited for (wait(2)); and the one that removes the directory "+
+				"cannot be in it itself.", r.Text)
+		case "EPERM", "ENOTEMPTY", "EACCES":
+			return fmt.Sprintf("%s failed with %s: the files in a cgroup are the kernel's, and "+
+				"nobody removes them. rmdir(2) of the directory itself removes them all.", r.Text,
+				r.Errno)
+		}
+	}
+	if c.made("/notify_on_release") {
+		return "notify_on_release alone removes nothing: the kernel then starts the program that " +
+			"release_agent names, and there is none. " + rule
+	}
+	return rule + " None of your processes has called rmdir(2) on this one."
+}
+
+func processLeft(cause, string) string {
+	return "Your program ended before all that it had started. Wait for the command, and have it " +
+		"in a pid namespace, whose process 1 takes all others with it."
+}
