@@ -38,8 +38,8 @@ type Event struct {
 	// script has not failed, nor is there anything that could not be checked here.
 	NotBuilt string
 	Log      string // what testscript says of it
-	// baseless tells that it was skipped though nothing was found missing.
-	baseless bool
+	// Baseless tells that it was skipped though nothing was found missing.
+	Baseless bool
 	Took     time.Duration
 	Program  string // the executable under test, if it is none of the workshop's own
 	Failure
@@ -94,12 +94,13 @@ func NewHost(root string) (*Host, error) {
 // Close removes the files of the host.
 func (h *Host) Close() error { return os.RemoveAll(h.dir) }
 
-// task is what a check asks of the third stage.
+// task is what a check, or the tests of a package, ask of the third stage.
 type task struct {
 	Scripts []Script
 	Limits  []time.Duration // how long each of them may take; 0 for what phase.Timeout says
 	Play    bool            // see Host.Play
 	All     bool            // see Options
+	Verbose bool            // the log has what succeeded, too
 }
 
 // Options of a check.
@@ -120,16 +121,16 @@ type Options struct {
 }
 
 // phase is what the stages of a host are told.
-func (o Options) phase(h *Host, what task) phase {
+func (o Options) phase(h *Host, what task) (phase, error) {
 	p := fromUser()
-	p.Dir, p.Task, p.CI, p.Program = h.dir, &what, false, o.Program
+	p.Dir, p.CI, p.Program = h.dir, false, o.Program
 	if o.Ours {
 		p.Program = ""
 	}
 	if o.Timeout > 0 {
 		p.Timeout = o.Timeout
 	}
-	return p
+	return p, p.give(what)
 }
 
 // Check runs scripts until one of them fails, and calls each for all that happens, one call at a
@@ -179,11 +180,11 @@ func (h *Host) equip(program string, scripts []Script) error {
 	return os.Symlink(program, link)
 }
 
-// IsStage tells whether this process is the second or the third stage of a check. A program that
-// calls Check has to call Stage at its very beginning if so.
+// IsStage tells whether this process is the second or the third stage of a host for scripts. A
+// program that calls Check has to call Stage at its very beginning if so.
 func IsStage() bool { return now().Stage != first && now().Task != nil }
 
-// Stage is the second and the third stage of a check. It returns the exit status.
+// Stage is the second and the third stage of a host for scripts. It returns the exit status.
 func Stage() int {
 	runtime.LockOSThread() // unshare(2) works on it
 	var err error
@@ -219,7 +220,7 @@ func obey(what task) error {
 		if err := tell(Event{Script: script, Status: Started}); err != nil {
 			return err
 		}
-		e, err := tryScript(script, limit, what.Play, false)
+		e, err := tryScript(script, limit, what)
 		if err != nil {
 			return fmt.Errorf("%s: %w", script.ID(), err)
 		}

@@ -25,8 +25,12 @@ import (
 // It runs three times in turn. The first stage, in the process that go test started, builds the
 // program and starts the second as process 1 of new namespaces. The second makes a host of them and
 // replaces itself by the third, because a thread that unshares a namespace leaves the other threads
-// of a Go program behind, and execve(2) has no others. The third runs the tests.
+// of a Go program behind, and execve(2) has no others. The third runs the tests, or the scripts for
+// which they ask: those have hosts of their own.
 func Main(m *testing.M) int {
+	if IsStage() {
+		return Stage()
+	}
 	flag.Parse()
 	// the thread that dies is what Pdeathsig looks at, and unshare(2) works on
 	runtime.LockOSThread()
@@ -40,7 +44,9 @@ func Main(m *testing.M) int {
 	case now().Stage == setup:
 		err = setupHost()
 	default:
-		unix.CloseOnExec(reportFd)
+		for _, fd := range []int{reportFd, askFd, answerFd} {
+			unix.CloseOnExec(fd)
+		}
 		stockThreads(spareThreads)
 		// under nohup(1): caught and dropped it is not ignored by what the tests start
 		if signal.Ignored(unix.SIGHUP) {
@@ -58,7 +64,9 @@ func Main(m *testing.M) int {
 // Descriptors of the third stage.
 const (
 	reportFd = 3 // on which it tells the first one what ran
-	queueFd  = 4 // from which it reads, in a check, which script comes next
+	queueFd  = 4 // from which it reads, on a host for scripts, which one comes next
+	askFd    = 4 // on which the tests ask for scripts
+	answerFd = 5 // from which they read what became of them
 )
 
 // runHost prepares the host, runs the other stages in it, and takes it away.
@@ -83,7 +91,13 @@ func runHost() (status int, err error) {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	p := now()
 	p.Dir = dir
-	if err := runStages(cmd, p, report); err != nil {
+	c, err := hire(ctx, p)
+	if err != nil {
+		return 1, err
+	}
+	err = runStages(cmd, p, report, c.asking, c.answers)
+	c.dismiss()
+	if err != nil {
 		return 1, err
 	}
 	if err := forbidCache(); err != nil {

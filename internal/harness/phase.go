@@ -4,6 +4,7 @@ package harness
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"sync"
 	"time"
@@ -24,11 +25,39 @@ type phase struct {
 	// NoCgroups says why there are none.
 	NoCgroups string
 	// Program is the program under test as somebody named it. It is empty for our own.
-	Program string
-	Timeout time.Duration // for each script
-	Share   string        // of the scripts, as in shareEnv
-	CI      bool          // what the machine does not lack must not be skipped
-	Task    *task         // what to do instead of running tests
+	Program  string
+	Timeout  time.Duration // for each script
+	Share    string        // of the scripts, as in shareEnv
+	CI       bool          // what the machine does not lack must not be skipped
+	Task     *task         `json:"-"` // what to do instead of running tests
+	TaskFile string        // where it is: the environment has no room for it
+}
+
+// give adds a task.
+func (p *phase) give(what task) error {
+	text, err := json.Marshal(what)
+	if err != nil {
+		return err
+	}
+	file, err := os.CreateTemp(p.Dir, "task-")
+	if err != nil {
+		return err
+	}
+	p.Task, p.TaskFile = &what, file.Name()
+	_, err = file.Write(text)
+	return errors.Join(err, file.Close())
+}
+
+// readTask reads the task, if there is one.
+func (p *phase) readTask() error {
+	if p.TaskFile == "" {
+		return nil
+	}
+	text, err := os.ReadFile(p.TaskFile)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, &p.Task)
 }
 
 // A stageName says which of the three stages of the harness a process is (see Main).
@@ -48,7 +77,11 @@ var now = sync.OnceValue(func() phase {
 	if text == "" {
 		return fromUser()
 	}
-	if err := json.Unmarshal([]byte(text), &p); err != nil {
+	err := json.Unmarshal([]byte(text), &p)
+	if err == nil {
+		err = p.readTask()
+	}
+	if err != nil {
 		panic(err) // this program wrote it
 	}
 	os.Unsetenv(phaseEnv)

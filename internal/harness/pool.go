@@ -92,10 +92,15 @@ func (h *Host) work(p *pool, o Options, what task, stdin *os.File,
 	}
 	defer queue.Close()
 	defer filler.Close()
+	phase, err := o.phase(h, what)
+	defer os.Remove(phase.TaskFile)
+	if err != nil {
+		return err
+	}
 	var group sync.WaitGroup
 	for _, w := range p.workers {
 		group.Go(func() {
-			err := h.serve(w, o.phase(h, what), stdin, queue, func(line []byte) {
+			err := serve(w.ctx, phase, stdin, queue, func(line []byte) {
 				p.mutex.Lock()
 				defer p.mutex.Unlock()
 				if err := each(w, line); err != nil {
@@ -125,8 +130,9 @@ func (h *Host) work(p *pool, o Options, what task, stdin *os.File,
 	return p.err
 }
 
-// serve makes a throw-away host, has it carry out a task, and takes it away.
-func (h *Host) serve(w *worker, p phase, stdin, queue *os.File, each func(line []byte)) error {
+// serve makes a throw-away host, has it carry out a task, and takes it away. It calls each for
+// every line that the host writes.
+func serve(ctx context.Context, p phase, stdin, queue *os.File, each func(line []byte)) error {
 	report, reportWriter, err := os.Pipe()
 	if err != nil {
 		return err
@@ -144,7 +150,7 @@ func (h *Host) serve(w *worker, p phase, stdin, queue *os.File, each func(line [
 
 	runtime.LockOSThread() // the thread that dies is what Pdeathsig looks at
 	defer runtime.UnlockOSThread()
-	cmd := exec.CommandContext(w.ctx, "/proc/self/exe")
+	cmd := exec.CommandContext(ctx, "/proc/self/exe")
 	var output bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &output, &output
 	err = runStages(cmd, p, reportWriter, queue)

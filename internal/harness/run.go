@@ -15,8 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Run runs the scripts of all the steps up to the one of the package being tested, which is the
-// working directory, as subtests step/script. It must run under Main.
+// Run has the scripts of all the steps up to the one of the package being tested, which is the
+// working directory, run on other hosts, several at once. They are subtests step/script in their
+// order. It must run under Main.
 func Run(t *testing.T) {
 	wd, err := os.Getwd()
 	must(t, err)
@@ -45,10 +46,18 @@ func Run(t *testing.T) {
 			must(t, err)
 		}
 	}
-	scripts, err := Scripts(root, filepath.Base(wd))
+	scripts, err := scriptsHere(root)
 	must(t, err)
-	scripts, err = share(scripts, now().Share)
+	r, err := errandsHere()
 	must(t, err)
+	var wanted []Script
+	for _, s := range scripts {
+		name, skip := t.Name()+"/"+s.ID(), testFlag("skip")
+		if isWanted(testFlag("run"), name) && (skip == "" || !isWanted(skip, name)) {
+			wanted = append(wanted, s)
+		}
+	}
+	must(t, r.ask(wanted...))
 	for len(scripts) > 0 {
 		step := scripts[0].Step
 		n := slices.IndexFunc(scripts, func(s Script) bool { return s.Step != step })
@@ -57,20 +66,31 @@ func Run(t *testing.T) {
 		}
 		t.Run(step, func(t *testing.T) {
 			for _, script := range scripts[:n] {
-				run(t, script)
+				run(t, r, script)
 			}
 		})
 		scripts = scripts[n:]
 	}
+}
+
+// scriptsHere are the scripts and the demonstrations that the tests of this package run.
+func scriptsHere(root string) ([]Script, error) {
+	wd, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	scripts, err := Scripts(root, filepath.Base(wd))
+	if err != nil {
+		return nil, err
+	}
 	demos, err := demosHere(root)
-	must(t, err)
-	demos, err = share(demos, now().Share)
-	must(t, err)
-	t.Run("demos", func(t *testing.T) {
-		for _, demo := range demos {
-			run(t, demo)
-		}
-	})
+	if err != nil {
+		return nil, err
+	}
+	if scripts, err = share(scripts, now().Share); err == nil {
+		demos, err = share(demos, now().Share)
+	}
+	return append(scripts, demos...), err
 }
 
 // must ends a test at an error. Package testify would be in every program that has the harness in
@@ -103,10 +123,10 @@ func share(scripts []Script, text string) (part []Script, err error) {
 // again by each script that meets it.
 var told = map[string]bool{}
 
-// run runs one script, and fails it when it leaves something behind.
-func run(t *testing.T, script Script) {
+// run has one script run, and fails it when it leaves something behind.
+func run(t *testing.T, r *errands, script Script) {
 	t.Run(script.Name, func(t *testing.T) {
-		e, err := tryScript(script, now().Timeout, false, testing.Verbose())
+		e, err := r.take(script)
 		must(t, err)
 		switch e.Status {
 		case Skipped:
@@ -142,7 +162,7 @@ func judge(t *testing.T, e Event) {
 // can run.
 func skipScript(t *testing.T, e Event) {
 	whole := e.Lacking || now().Program != "" // our own programs have all that the scripts ask for
-	if now().CI && (e.baseless || !whole) {
+	if now().CI && (e.Baseless || !whole) {
 		t.Fatal("skipped, but nothing is missing here: ", e.Reason)
 	}
 	record(e.Script.ID(), "skipped "+e.Reason)

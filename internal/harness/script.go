@@ -31,9 +31,9 @@ type trial struct {
 	stdout, stderr string
 }
 
-// tryScript runs one script, which may take so long, with a moment before and after each line if it
-// is played.
-func tryScript(script Script, limit time.Duration, play, verbose bool) (e Event, err error) {
+// tryScript runs one script of a task, which may take so long, with a moment before and after each
+// line if it is played.
+func tryScript(script Script, limit time.Duration, what task) (e Event, err error) {
 	start := time.Now()
 	e = Event{Script: script, Program: now().Program}
 	text, err := os.ReadFile(script.File)
@@ -41,7 +41,7 @@ func tryScript(script Script, limit time.Duration, play, verbose bool) (e Event,
 		return e, err
 	}
 	original := text
-	text, lines := instrument(text, play)
+	text, lines := instrument(text, what.Play)
 	file := filepath.Join(now().Dir, "work", script.Name+".txtar")
 	if err := os.WriteFile(file, text, 0o644); err != nil {
 		return e, err
@@ -51,7 +51,7 @@ func tryScript(script Script, limit time.Duration, play, verbose bool) (e Event,
 	if err != nil {
 		return e, err
 	}
-	t := &trial{visit: v, verbose: verbose}
+	t := &trial{visit: v, verbose: what.Verbose}
 	testscript.RunT(t, t.params(file, script))
 	e.Took = time.Since(start)
 	var where int
@@ -66,7 +66,7 @@ func tryScript(script Script, limit time.Duration, play, verbose bool) (e Event,
 			return e, err
 		}
 	}
-	asks := !play && now().Task != nil && !now().Task.All && v.tasks() < 200
+	asks := !what.Play && !what.All && v.tasks() < 200
 	if asks && (t.broke || len(v.left) > 0) {
 		// What the first run has left would be in the way of the second.
 		if err := restore(v.before); err != nil {
@@ -104,7 +104,7 @@ func tryScript(script Script, limit time.Duration, play, verbose bool) (e Event,
 		e.Log += strings.Join(complaints, "\n")
 	case t.skipped != "":
 		e.Status, e.Reason, e.Lacking = Skipped, t.skipped, !t.ofProgram
-		e.NotBuilt, e.baseless = t.notBuilt, len(t.missing) == 0
+		e.NotBuilt, e.Baseless = t.notBuilt, len(t.missing) == 0
 	}
 	return e, err
 }
