@@ -403,13 +403,16 @@ func (a *app) showCard(c *course, l lesson) error {
 
 // count says how many promises a lesson has.
 func (c *course) count(l lesson) string {
-	ways, own := 0, c.own(l)
-	for _, s := range own {
-		if s.WayOut() {
+	ways, promises := 0, 0
+	for _, s := range c.own(l) {
+		switch {
+		case s.WayOut():
 			ways++
+		case !s.Ours:
+			promises++
 		}
 	}
-	text := plural(len(own)-ways, "promise")
+	text := plural(promises, "promise")
 	if ways > 0 {
 		text += ", " + plural(ways, "way") + " out to close"
 	}

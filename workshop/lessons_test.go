@@ -84,6 +84,7 @@ func TestCourse(t *testing.T) {
 		require.Equal(t, "step5-complete/c", lessonNamed(t, c, name).key())
 	}
 	require.Len(t, c.parts(lessonNamed(t, c, "5")), 8)
+	require.Equal(t, "9 promises", c.count(lessonNamed(t, c, "1")), "and one of our own program")
 	require.Equal(t, "1 promise, 7 ways out to close", c.count(lessonNamed(t, c, "5e")))
 	require.Equal(t, "6 promises, 1 way out to close", c.count(lessonNamed(t, c, "5g")))
 	for _, name := range []string{"", "0", "5x", "c5", "../1"} {

@@ -537,7 +537,9 @@ func (s *screen) head() (lines []string) {
 		switch {
 		case l == s.now.lesson && script.NotYet():
 		case l == s.now.lesson:
-			own++
+			if !script.Ours {
+				own++
+			}
 			mark, word := s.mark(e)
 			if e.Status == harness.Started {
 				mark = out.note.Render("▸")

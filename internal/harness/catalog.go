@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -18,6 +19,8 @@ type Script struct {
 	Name    string // hostname-out
 	File    string // its path
 	Chapter string // the letter of its chapter; empty in a step that has none
+	// Ours tells that it asks nothing of programs other than the workshop's own: it skips them.
+	Ours bool
 }
 
 // ID is the script's name in reports: step/name.
@@ -130,10 +133,15 @@ func readStep(root, step string) (scripts []Script, chapters []Chapter, err erro
 		return nil, nil, fmt.Errorf("%s: %w", file, err)
 	}
 	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, nil, err
+		}
 		name := strings.TrimSuffix(filepath.Base(file), ".txtar")
 		scripts = append(scripts, Script{
 			Step: step, Name: name, File: file,
 			Chapter: o.chapterOf[name],
+			Ours:    bytes.HasPrefix(text, []byte("[!ours] skip ")),
 		})
 	}
 	slices.SortStableFunc(scripts, func(a, b Script) int { return o.rank(a) - o.rank(b) })

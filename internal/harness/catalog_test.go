@@ -46,7 +46,7 @@ var twoSteps = map[string]string{
 	"step2-two/changed.txtar":     "",
 	"step2-two/not-yet-dev.txtar": "",
 	"runtime/b.txtar":             "",
-	"runtime/own.txtar":           "",
+	"runtime/own.txtar":           "[!ours] skip 'nobody asks for it'\n",
 }
 
 func TestScripts(t *testing.T) {
@@ -76,6 +76,8 @@ func TestScripts(t *testing.T) {
 		"step2-two/a", "step2-two/c", "step2-two/escape-x", "step2-two/changed",
 		"runtime/b", "runtime/own",
 	}, ids(scripts))
+	require.False(t, scripts[6].Ours)
+	require.True(t, scripts[7].Ours)
 
 	_, err = Scripts(root, "step3-three")
 	require.ErrorContains(t, err, "step3-three")
