@@ -16,104 +16,218 @@ import (
 	"github.com/moby/sys/mountinfo"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/tools/txtar"
+
+	"container.example/workshop/internal/lessons"
+	"container.example/workshop/internal/skip"
 )
 
 // stepEnv has this test binary do what that of a step does, in the directory of the step.
 const stepEnv = "WORKSHOP_TEST_STEP"
 
+// A wrongProgram is a file of testdata/programs: a program for one step, most of them wrong in one
+// way.
+type wrongProgram struct {
+	name string
+	text map[string]string // what is in the file, by name
+}
+
+// get is what is in the file under a name, without the line break at its end.
+func (p wrongProgram) get(name string) string { return strings.TrimSpace(p.text[name]) }
+
+// kind is the step whose source a program changes. Each other program is one of its own kind.
+func (p wrongProgram) kind() string {
+	if p.text["file"] != "" {
+		return p.get("step")
+	}
+	return p.name
+}
+
 // TestPrograms runs the programs in testdata/programs, most of them wrong in one way, and requires
 // that exactly those scripts fail that should: those that are named in the file. Each file is a
 // program for one step: a shell script, a Go program, or a change to our own, file, old and new.
+// Without CI=true it is every third of the changes to a step.
 func TestPrograms(t *testing.T) {
-	if os.Getenv(stepEnv) != "" {
-		Run(t)
-		return
-	}
+	t.Parallel()
 	NeedsGo(t)
 	root, err := ModuleRoot()
 	require.NoError(t, err)
-	timeout := patience().String()
 	before := machine(t)
-	files, err := filepath.Glob("testdata/programs/*.txtar")
-	require.NoError(t, err)
-	require.NotEmpty(t, files)
+	programs := skip.OneInEach(t, 3, readPrograms(t, "*"), wrongProgram.kind)
+	dir := t.TempDir()
+	buildPrograms(t, dir, root, programs)
 	t.Run("group", func(t *testing.T) {
-		for _, file := range files {
-			archive, err := txtar.ParseFile(file)
-			require.NoError(t, err)
-			program := map[string]string{}
-			for _, f := range archive.Files {
-				program[f.Name] = string(f.Data)
-			}
-			step := strings.TrimSpace(program["step"])
-			t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+		for _, p := range programs {
+			t.Run(p.name, func(t *testing.T) {
 				t.Parallel()
-				cmd := exec.Command("/proc/self/exe", "-test.v", "-test.run",
-					"^TestPrograms$/"+strings.TrimSpace(program["run"]))
-				cmd.Dir = filepath.Join(root, step)
-				cmd.Env = append(os.Environ(), programEnv+"="+place(t, root, step, program), "CI=",
-					reportEnv+"=", TimeoutEnv+"="+timeout, stepEnv+"="+step,
-					// What was compiled once in such a directory need not be compiled again.
-					"GOFLAGS="+os.Getenv("GOFLAGS")+" -trimpath")
-				out, _ := cmd.CombinedOutput() // its status says that scripts failed
-				failed, skipped, passed := results(out, "FAIL"), results(out, "SKIP"),
-					results(out, "PASS")
-				require.NotEmpty(t, slices.Concat(failed, passed, skipped), "%s", out)
-				if len(failed)+len(passed) == 0 {
-					t.Skipf("skipped what it is about: %s", strings.Join(skipped, ", "))
-				}
-				want := remove(strings.Fields(program["fails"]), skipped...)
-				require.Equal(t, want, failed, "%s", out)
+				all, err := Scripts(root, p.get("step"))
+				require.NoError(t, err)
+				scripts := slices.DeleteFunc(all, func(s Script) bool {
+					return !isWanted(p.get("run"), s.ID())
+				})
+				o := Options{Program: filepath.Join(dir, p.name), Timeout: patience()}
+				p.judge(t, ofEvents(judgeAll(t, o, scripts)))
 			})
 		}
 	})
 	require.Equal(t, before, machine(t), "the machine is not as it was before")
 }
 
+// TestRun has go test judge some of these programs in the directory of their step: one that is
+// right, one that hangs, one that leaves something behind, and a Go package.
+func TestRun(t *testing.T) {
+	if os.Getenv(stepEnv) != "" {
+		Run(t)
+		return
+	}
+	t.Parallel()
+	NeedsGo(t)
+	root, err := ModuleRoot()
+	require.NoError(t, err)
+	timeout := patience().String()
+	for _, p := range readPrograms(t, "right-shell-2", "hangs", "no-newuts", "no-usage") {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.Command("/proc/self/exe", "-test.v", "-test.run", "^TestRun$/"+p.get("run"))
+			cmd.Dir = filepath.Join(root, p.get("step"))
+			cmd.Env = append(os.Environ(), programEnv+"="+p.place(t, root), "CI=",
+				reportEnv+"=", TimeoutEnv+"="+timeout, stepEnv+"="+p.get("step"),
+				// What was compiled once in such a directory need not be compiled again.
+				"GOFLAGS="+os.Getenv("GOFLAGS")+" -trimpath")
+			out, _ := cmd.CombinedOutput() // its status says that scripts failed
+			p.judge(t, ofOutput(out))
+		})
+	}
+}
+
+// A verdict is what became of scripts, by their names.
+type verdict struct {
+	passed, failed, skipped []string
+	log                     string
+}
+
+// judge requires that exactly those scripts fail that should.
+func (p wrongProgram) judge(t *testing.T, v verdict) {
+	require.NotEmpty(t, slices.Concat(v.passed, v.failed, v.skipped), "%s", v.log)
+	if len(v.failed)+len(v.passed) == 0 {
+		t.Skipf("skipped what it is about: %s", strings.Join(v.skipped, ", "))
+	}
+	want := remove(strings.Fields(p.text["fails"]), v.skipped...)
+	slices.Sort(v.failed)
+	require.Equal(t, want, v.failed, "%s", v.log)
+}
+
 // patience is how long a wrong program may take for a script. Some hang, and all the others are
 // quick.
 func patience() time.Duration { return fromUser().Timeout / 8 }
 
-// place writes the program to a directory of its own and returns its path.
-func place(t *testing.T, root, step string, program map[string]string) string {
+// readPrograms reads the programs with such names.
+func readPrograms(t *testing.T, patterns ...string) (programs []wrongProgram) {
+	for _, pattern := range patterns {
+		files, err := filepath.Glob(filepath.Join("testdata", "programs", pattern+".txtar"))
+		require.NoError(t, err)
+		require.NotEmpty(t, files, pattern)
+		for _, file := range files {
+			archive, err := txtar.ParseFile(file)
+			require.NoError(t, err)
+			p := wrongProgram{
+				name: strings.TrimSuffix(filepath.Base(file), ".txtar"),
+				text: map[string]string{},
+			}
+			for _, f := range archive.Files {
+				p.text[f.Name] = string(f.Data)
+			}
+			programs = append(programs, p)
+		}
+	}
+	return programs
+}
+
+// buildPrograms puts the programs into dir, under their names.
+func buildPrograms(t *testing.T, dir, root string, programs []wrongProgram) {
+	compiled := map[string]map[string][]byte{}
+	for _, p := range programs {
+		if script := p.text["program"]; script != "" {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, p.name), []byte(script), 0o755))
+		} else {
+			compiled[p.name] = p.sources(t, root)
+		}
+	}
+	require.NoError(t, BuildAll(t.Context(), dir, root, compiled))
+}
+
+// sources are the Go files of a program, by name.
+func (p wrongProgram) sources(t *testing.T, root string) map[string][]byte {
+	if source := p.text["main.go"]; source != "" {
+		return map[string][]byte{"main.go": []byte(source)}
+	}
+	sources := goFiles(t, filepath.Join(root, p.get("step")))
+	file, old := p.get("file"), []byte(p.get("old"))
+	require.Equal(t, 1, bytes.Count(sources[file], old), "%s in %s", old, file)
+	sources[file] = bytes.Replace(sources[file], old, []byte(p.get("new")), 1)
+	return sources
+}
+
+// goFiles are the Go files of a step, by name.
+func goFiles(t *testing.T, dir string) map[string][]byte {
+	files, err := lessons.Files(dir)
+	require.NoError(t, err)
+	texts := map[string][]byte{}
+	for _, file := range files {
+		texts[file.Name] = []byte(file.Text)
+	}
+	return texts
+}
+
+// place writes a program to a directory of its own, and returns its path.
+func (p wrongProgram) place(t *testing.T, root string) string {
 	dir := t.TempDir()
-	if script := program["program"]; script != "" {
+	if script := p.text["program"]; script != "" {
 		path := filepath.Join(dir, "program")
 		require.NoError(t, os.WriteFile(path, []byte(script), 0o755))
 		return path
 	}
 	for _, name := range []string{"go.mod", "go.sum"} {
-		copyFile(t, filepath.Join(root, name), filepath.Join(dir, name))
+		text, err := os.ReadFile(filepath.Join(root, name))
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o644))
 	}
-	if source := program["main.go"]; source != "" {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte(source), 0o644))
-		return dir
+	for name, text := range p.sources(t, root) {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o644))
 	}
-	sources, err := filepath.Glob(filepath.Join(root, step, "*.go"))
-	require.NoError(t, err)
-	for _, source := range sources {
-		if !strings.HasSuffix(source, "_test.go") {
-			copyFile(t, source, filepath.Join(dir, filepath.Base(source)))
-		}
-	}
-	file := filepath.Join(dir, strings.TrimSpace(program["file"]))
-	text, err := os.ReadFile(file)
-	require.NoError(t, err)
-	old := []byte(strings.TrimSpace(program["old"]))
-	require.Equal(t, 1, bytes.Count(text, old), "%s in %s", old, file)
-	text = bytes.Replace(text, old, []byte(strings.TrimSpace(program["new"])), 1)
-	require.NoError(t, os.WriteFile(file, text, 0o644))
 	return dir
 }
 
-// results returns the scripts, as step/name and sorted, of which the test output says so.
-func results(output []byte, result string) (scripts []string) {
-	pattern := regexp.MustCompile(`(?m)^ *--- ` + result + `: TestPrograms/[^/\s]+/(\S+) `)
-	for _, match := range pattern.FindAllSubmatch(output, -1) {
-		scripts = append(scripts, string(match[1]))
+// ofEvents is the verdict of a check. What a step need not isolate yet does not fail it.
+func ofEvents(events map[string]Event) (v verdict) {
+	for _, e := range events {
+		list := &v.passed
+		switch {
+		case e.Status == Skipped:
+			list = &v.skipped
+		case e.Status == Failed && !e.Script.NotYet():
+			list = &v.failed
+			v.log += e.Script.ID() + "\n" + e.Log + "\n"
+		}
+		*list = append(*list, e.Script.Name)
 	}
-	slices.Sort(scripts)
-	return scripts
+	return v
+}
+
+// ofOutput is the verdict of go test, from its output.
+func ofOutput(output []byte) verdict {
+	scripts := func(result string) (names []string) {
+		pattern := regexp.MustCompile(`(?m)^ *--- ` + result + `: TestRun/[^/\s]+/(\S+) `)
+		for _, match := range pattern.FindAllSubmatch(output, -1) {
+			names = append(names, string(match[1]))
+		}
+		return names
+	}
+	return verdict{
+		passed:  scripts("PASS"),
+		failed:  scripts("FAIL"),
+		skipped: scripts("SKIP"),
+		log:     string(output),
+	}
 }
 
 // machine is what no program may change.
@@ -136,10 +250,4 @@ func machine(t *testing.T) []string {
 		}
 	}
 	return state
-}
-
-func copyFile(t *testing.T, from, to string) {
-	text, err := os.ReadFile(from)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(to, text, 0o644))
 }

@@ -14,34 +14,35 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// ofLines writes a script for each of these lines.
+func ofLines(t *testing.T, lines ...string) (all []Script) {
+	dir := t.TempDir()
+	for i, line := range lines {
+		name := fmt.Sprint("script-", i)
+		file := filepath.Join(dir, name+".txtar")
+		require.NoError(t, os.WriteFile(file, []byte(line+"\n"), 0o644))
+		all = append(all, Script{Step: "step1-skeleton", Name: name, File: file})
+	}
+	return all
+}
+
+const (
+	right = usage + `exec "$@"`
+	hang  = "exec container run sleep 6200"
+)
+
 // TestPool runs scripts on three hosts at once.
 func TestPool(t *testing.T) {
-	root, err := ModuleRoot()
-	require.NoError(t, err)
-	host, err := NewHost(root)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, host.Close()) }()
-	scripts := func(t *testing.T, lines ...string) (all []Script) {
-		dir := t.TempDir()
-		for i, line := range lines {
-			name := fmt.Sprint("script-", i)
-			file := filepath.Join(dir, name+".txtar")
-			require.NoError(t, os.WriteFile(file, []byte(line+"\n"), 0o644))
-			all = append(all, Script{Step: "step1-skeleton", Name: name, File: file})
-		}
-		return all
-	}
-	body, hang := usage+`exec "$@"`, "exec container run sleep 6200"
-
+	t.Parallel()
 	t.Run("each script once", func(t *testing.T) {
 		lines := make([]string, 20)
 		for i := range lines {
 			lines[i] = []string{"exec true", "exec false"}[i%2]
 		}
 		results := map[string][]Status{}
-		all := scripts(t, lines...)
-		o := Options{Program: program(t, body), Hosts: 3, All: true}
-		require.NoError(t, host.Check(t.Context(), o, all, func(e Event) {
+		all := ofLines(t, lines...)
+		o := Options{Program: program(t, right), Hosts: 3, All: true}
+		require.NoError(t, check(t.Context(), t, o, all, func(e Event) {
 			results[e.Script.Name] = append(results[e.Script.Name], e.Status)
 		}))
 		require.Len(t, results, len(lines))
@@ -54,10 +55,10 @@ func TestPool(t *testing.T) {
 		fifo := filepath.Join(t.TempDir(), "fifo")
 		require.NoError(t, unix.Mkfifo(fifo, 0o666))
 		// The third script fails before the second one. The others are still running then.
-		all := scripts(t, "exec true", "exec grep no "+fifo, "exec false", hang, hang)
-		o := Options{Program: program(t, body), Hosts: 3, Timeout: time.Hour}
+		all := ofLines(t, "exec true", "exec grep no "+fifo, "exec false", hang, hang)
+		o := Options{Program: program(t, right), Hosts: 3, Timeout: time.Hour}
 		var failed []string
-		require.NoError(t, host.Check(t.Context(), o, all, func(e Event) {
+		require.NoError(t, check(t.Context(), t, o, all, func(e Event) {
 			if e.Status != Failed {
 				return
 			}
@@ -72,24 +73,26 @@ func TestPool(t *testing.T) {
 	t.Run("there is no program", func(t *testing.T) {
 		none := errors.New("it is not built")
 		o := Options{Program: "/no/such", Hosts: 3, Built: func() error { return none }}
-		err := host.Check(t.Context(), o, scripts(t, "exec true", "exec true"), func(e Event) {
+		err := check(t.Context(), t, o, ofLines(t, "exec true", "exec true"), func(e Event) {
 			t.Errorf("%s: %s", e.Script.Name, e.Status)
 		})
 		require.ErrorIs(t, err, none)
 	})
-	t.Run("patience", func(t *testing.T) {
-		t.Setenv(TimeoutEnv, "1h")
-		all := scripts(t, "exec true", hang)
-		o := Options{Program: program(t, body), Patience: func(s Script) time.Duration {
-			if s == all[1] {
-				return time.Second
-			}
-			return 0
-		}}
-		var last Event
-		require.NoError(t, host.Check(t.Context(), o, all, func(e Event) { last = e }))
-		require.Contains(t, last.Waiting, "sleep 6200")
-	})
+}
+
+// TestPatience gives a script less time than the user gives each.
+func TestPatience(t *testing.T) {
+	t.Setenv(TimeoutEnv, "1h")
+	all := ofLines(t, "exec true", hang)
+	o := Options{Program: program(t, right), All: true, Patience: func(s Script) time.Duration {
+		if s == all[1] {
+			return time.Second
+		}
+		return 0
+	}}
+	var last Event
+	require.NoError(t, check(t.Context(), t, o, all, func(e Event) { last = e }))
+	require.Contains(t, last.Waiting, "sleep 6200")
 }
 
 // TestPoolEnd requires that the first script in their order decides, whether it failed or its host
