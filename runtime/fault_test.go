@@ -277,12 +277,12 @@ type trial struct {
 }
 
 // sample is all trials with CI=true or FAULTS=all. Otherwise it is the first of each kind and every
-// eighth after it, with errors that are allowed, with others, and after the end of the command.
+// sixteenth after it, with errors that are allowed, with others, and after the end of the command.
 func sample(t *testing.T, trials []trial) []trial {
 	if all {
 		return trials
 	}
-	return skip.OneInEach(t, 8, trials, func(f trial) string {
+	return skip.OneInEach(t, 16, trials, func(f trial) string {
 		return fmt.Sprint(f.kind, f.allowed, f.command)
 	})
 }
