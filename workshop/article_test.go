@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -81,11 +82,10 @@ func TestArticle(t *testing.T) {
 	}
 	root, err := moduleRoot()
 	require.NoError(t, err)
-	host, err := harness.NewHost(root)
+	hosts := newHosts(t, root)
+	scripts, err := harness.Scripts(root, "step3-rootfs")
 	require.NoError(t, err)
-	defer func() { require.NoError(t, host.Close()) }()
-	source := article
-	for _, stop := range []struct {
+	stops := []struct {
 		about string   // the script that is named
 		says  []string // in the explanation
 		old   string   // and what the participant makes of it
@@ -165,20 +165,12 @@ func TestArticle(t *testing.T) {
 			old:   "syscall.MS_BIND, ",
 			new:   "syscall.MS_BIND|syscall.MS_REC, ",
 		},
-		{},
-	} {
-		failed := firstFailure(t, root, host, "step3-rootfs", source)
-		if stop.about == "" {
-			require.Nil(t, failed, "it has come to the end, and step 3 is not passed")
-			break
-		}
-		require.NotNil(t, failed, "passed, before %s", stop.about)
-		text := inRows(t, *failed)
-		t.Logf("%s (%s)\n%s", headline(root, *failed).ID(), failed.Script.ID(), text)
-		require.Equal(t, stop.about, headline(root, *failed).ID(), text)
-		for _, words := range stop.says {
-			require.Contains(t, text, words)
-		}
+		{}, // it has come to the end
+	}
+	source := article
+	var texts []string
+	for _, stop := range stops {
+		texts = append(texts, source)
 		require.Contains(t, source, stop.old)
 		source = strings.ReplaceAll(source, stop.old, stop.new)
 		if strings.Contains(source, "end(err)") && !strings.Contains(source, "func end(") {
@@ -187,5 +179,17 @@ func TestArticle(t *testing.T) {
 				"\tfmt.Fprintln(os.Stderr, err)\n\tos.Exit(126) // TODO\n}\n"
 			source = strings.Replace(source, "\t\"fmt\"\n", "\t\"errors\"\n\t\"fmt\"\n", 1)
 		}
+	}
+	programs := writtenPrograms(t, texts)
+	for n, stop := range stops {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			failed := firstFailureOf(t, hosts.take(t), programs.path(t, n), scripts)
+			if stop.about == "" {
+				require.Nil(t, failed, "it has come to the end, and step 3 is not passed")
+				return
+			}
+			requireTold(t, failed, stop.about, stop.says, nil)
+		})
 	}
 }

@@ -3,17 +3,13 @@
 package main
 
 import (
-	"context"
-	"fmt"
-	"path/filepath"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"container.example/workshop/internal/harness"
+	"container.example/workshop/internal/skip"
 )
 
 // A chapterWord is a program with a fault, and what it is told.
@@ -398,25 +394,22 @@ var chapterWords = []chapterWord{
 	},
 }
 
-// TestChapterWords lets programs with one fault in a chapter be told of it.
+// TestChapterWords lets programs with one fault in a chapter be told of it. There are dozens of them:
+// without CI=true it tries every third.
 func TestChapterWords(t *testing.T) {
 	t.Parallel()
 	course, hosts := checkHere(t, "asks for root: the scripts of these chapters do")
-	var build func() (dir string, err error)
-	const atOnce = 8 // programs that are compiled when the first of them is needed
-	for i, c := range chapterWords {
-		if i%atOnce == 0 {
-			some := chapterWords[i:min(i+atOnce, len(chapterWords))]
-			dir := t.TempDir()
-			build = sync.OnceValues(func() (string, error) {
-				return dir, buildChapters(t.Context(), dir, course, some)
-			})
-		}
-		build := build // the one of this program
+	words := skip.OneIn(t, 3, chapterWords)
+	var changes []change
+	for _, c := range words {
+		changes = append(changes, change{c.file, c.text, c.new})
+	}
+	programs := changedPrograms(t, course.root, changes, func(n int) (map[string][]byte, error) {
+		return filesAfter(course, words[n].lesson)
+	})
+	for n, c := range words {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			dir, err := build()
-			require.NoError(t, err)
 			l, err := course.find(c.lesson)
 			require.NoError(t, err)
 			// In the order of somebody who has passed all before it.
@@ -427,36 +420,10 @@ func TestChapterWords(t *testing.T) {
 				}
 			}
 			scripts := (&checker{course: course}).inOrder(l, s)
-			failed := firstFailureOf(t, hosts.take(t), filepath.Join(dir, chapterProgram(i%atOnce)),
-				scripts)
+			failed := firstFailureOf(t, hosts.take(t), programs.path(t, n), scripts)
 			requireTold(t, failed, c.about, c.says, c.not)
 		})
 	}
-}
-
-// chapterProgram is the name of a program of buildChapters.
-func chapterProgram(i int) string { return fmt.Sprint("words", i) }
-
-// buildChapters compiles the programs with one fault each to executables in dir.
-func buildChapters(ctx context.Context, dir string, course *course, words []chapterWord) error {
-	programs := map[string]map[string][]byte{}
-	for i, c := range words {
-		l, err := course.find(c.lesson)
-		if err != nil {
-			return err
-		}
-		files, err := course.stageOf(l)
-		if err != nil {
-			return err
-		}
-		before := string(files[c.file])
-		if n := strings.Count(before, c.text); n != 1 {
-			return fmt.Errorf("%s: %q is %d times in %s", c.name, c.text, n, c.file)
-		}
-		files[c.file] = []byte(strings.Replace(before, c.text, c.new, 1))
-		programs[chapterProgram(i)] = files
-	}
-	return harness.BuildAll(ctx, dir, course.root, programs)
 }
 
 // TestOrdinaryWords tells what goes wrong with the ids of an ordinary user, as it was seen there.

@@ -79,15 +79,20 @@ func TestDemosBroken(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, demos, len(broken))
 	hosts := newHosts(t, root)
+	var changes []change
 	for _, d := range demos {
+		c, ok := broken[d.Name]
+		require.True(t, ok, "no change that breaks %s", d.Name)
+		changes = append(changes, change{c[0], c[1], c[2]})
+	}
+	programs := changedPrograms(t, root, changes, func(n int) (map[string][]byte, error) {
+		return stepFiles(filepath.Join(root, demos[n].Program))
+	})
+	for n, d := range demos {
 		t.Run(d.Name, func(t *testing.T) {
 			t.Parallel()
-			change, ok := broken[d.Name]
-			require.True(t, ok, "no change that breaks %s", d.Name)
-			program := filepath.Join(t.TempDir(), "container")
-			buildChanged(t, program, filepath.Join(root, d.Program), change)
 			var last harness.Event
-			o := harness.Options{Program: program, Ours: true}
+			o := harness.Options{Program: programs.path(t, n), Ours: true}
 			require.NoError(t, hosts.take(t).Check(t.Context(), o, []harness.Script{d.Script},
 				func(e harness.Event) { last = e }))
 			if last.Status == harness.Skipped {
@@ -96,24 +101,6 @@ func TestDemosBroken(t *testing.T) {
 			require.Equal(t, harness.Failed, last.Status)
 		})
 	}
-}
-
-// buildChanged makes an executable of a package in whose file change[0] something is replaced. The
-// go command is shown another file in its place, and the package stays as it is.
-func buildChanged(t *testing.T, program, source string, change [3]string) {
-	file := filepath.Join(source, change[0])
-	text, err := os.ReadFile(file)
-	require.NoError(t, err)
-	require.Contains(t, string(text), change[1], file)
-	text = bytes.Replace(text, []byte(change[1]), []byte(change[2]), 1)
-	overlay, err := harness.Overlay(map[string][]byte{file: text})
-	require.NoError(t, err)
-	defer os.RemoveAll(filepath.Dir(overlay))
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-ldflags=-s", "-overlay", overlay, "-o",
-		program, ".")
-	cmd.Dir, cmd.Env = source, append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", out)
 }
 
 // TestShell opens a shell on the throw-away host of a demonstration. It is that host, with the
