@@ -86,18 +86,16 @@ func ownModule(shared, dir string) error {
 	if err != nil {
 		return err
 	}
+	args := []string{"-a"}
 	for _, entry := range entries {
-		from, to := filepath.Join(shared, entry.Name()), filepath.Join(dir, entry.Name())
-		if entry.IsDir() && !strings.HasPrefix(entry.Name(), "step") {
-			err = os.Symlink(from, to)
-		} else {
-			err = exec.Command("cp", "-a", from, to).Run()
-		}
-		if err != nil {
+		from := filepath.Join(shared, entry.Name())
+		if !entry.IsDir() || strings.HasPrefix(entry.Name(), "step") {
+			args = append(args, from)
+		} else if err := os.Symlink(from, filepath.Join(dir, entry.Name())); err != nil {
 			return err
 		}
 	}
-	return nil
+	return exec.Command("cp", append(args, dir)...).Run()
 }
 
 func goEnv(t *testing.T, name string) string {
