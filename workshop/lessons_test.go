@@ -195,6 +195,12 @@ func TestKeep(t *testing.T) {
 	require.Len(t, v.passed, 2)
 	require.Equal(t, "3", func() string { l, _ := c.next(*s); return l.id() }())
 
+	// All of step 5 is kept: each of its chapters is passed, and all steps.
+	s = fresh()
+	v = verdictOf("5", *s, kept)
+	require.NoError(t, s.keep(c, v))
+	require.Len(t, v.passed, len(c.lessons))
+
 	// One is broken: the step before it is passed all the same.
 	s = fresh()
 	broken := c.own(lessonNamed(t, c, "2"))[1]
