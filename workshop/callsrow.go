@@ -87,7 +87,7 @@ func (t topic) tell(e harness.Event) string {
 		isCommand := strings.HasPrefix(step.Text, "execve") && ok &&
 			filepath.Base(firstPath(step.Text)) == command
 		opens := strings.HasPrefix(step.Text, "open") && ok // what is written comes next
-		if step.Looks || opens || !about.MatchString(step.Text) && !isCommand {
+		if opens || !about.MatchString(step.Text) && !isCommand {
 			continue
 		}
 		line := step.Text

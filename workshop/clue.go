@@ -127,8 +127,8 @@ func lastRefused(e harness.Event) *harness.Refusal {
 	if e.Conduct == nil {
 		return nil
 	}
-	if statusLost(e) != "" {
-		return nil // whatever came after the command
+	if statusLost(e) != "" || len(e.Left) > 0 {
+		return nil // whatever came after the command, or was in the way
 	}
 	m := anyStatus.FindStringSubmatch(e.Message)
 	content := !e.Panicked && (m == nil || m[1] == "0") && panicked(e.Stderr) == ""
@@ -431,7 +431,7 @@ var clues = map[string]map[string]func(cause) string{
 // clue says what an error that does not explain itself means for a container program.
 func clue(e harness.Event) string {
 	for _, tell := range []func(harness.Event) string{
-		notStartable, flagNotKnown, unshareKilled, cgroupAmiss, errorStatus,
+		notStartable, flagNotKnown, unshareKilled, cgroupAmiss, errorStatus, leavesBehind,
 	} {
 		if text := tell(e); text != "" {
 			return text
@@ -464,7 +464,7 @@ func clue(e harness.Event) string {
 			return text
 		}
 	}
-	return ""
+	return lastSeen(e)
 }
 
 func notPrivate(c cause) string {
@@ -940,7 +940,7 @@ var (
 
 // habits are clues from what a program did where no call failed.
 var habits = []func(harness.Event) string{
-	leavesBehind, nothingRead, lookedForCgroup, mountsShared, rootNotChanged, notMoved, notCounted,
+	nothingRead, lookedForCgroup, mountsShared, rootNotChanged, notMoved, notCounted,
 	notNamed, procEmpty,
 	oldRootStays, notLimited,
 	wordsSplit, wrongName, wrongIndex, wrongWord, unknownChild, nilPanic, helperFailed, noNetwork,
@@ -1013,6 +1013,23 @@ func ownOutput(e harness.Event) string {
 		return own + " And " + firstSmall(neverExecuted(e))
 	}
 	return own
+}
+
+// lastSeen is for a program that failed before it executed the command, where nothing else explains
+// that: it says what was seen.
+func lastSeen(e harness.Event) string {
+	m, name := anyStatus.FindStringSubmatch(e.Message), ranCommand(e)
+	if m == nil || m[1] == "0" || executed(e) != "no" || strings.HasPrefix(name, "no-such") ||
+		strings.Contains(name, "/") {
+		return ""
+	}
+	text := fmt.Sprintf("Your program ended before it executed %s. No system call of it explains "+
+		"that: its own words have to. %s is a name, which is looked for in the directories of "+
+		"$PATH: is it taken for a path, or for something else?", name, name)
+	if steps := e.Conduct.Steps; len(steps) > 0 {
+		text += " What it did last was " + steps[len(steps)-1].Text + "."
+	}
+	return text
 }
 
 // inShell tells whether a shell has got the command, which it may know by itself, as true is known:
@@ -1217,6 +1234,7 @@ var subjects = []struct {
 	{left: ": host name ", script: "step2-namespaces/hostname-out"},
 	{left: ": mount ", script: "step3-rootfs/host-mounts-unchanged"},
 	{left: ": cgroup ", script: "step4-cgroups/gone"},
+	{left: ": limit ", script: "step4-cgroups/gone"},
 	{call: "pivot_root", errno: "EINVAL", script: "step3-rootfs/root-is-rootfs"},
 	{call: "pivot_root", errno: "EBUSY", script: "step3-rootfs/root-is-rootfs"},
 	{call: "chroot", errno: "ENOENT", script: "step3-rootfs/root-is-rootfs"},

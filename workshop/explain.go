@@ -469,6 +469,7 @@ func kernelOfLeft(left []string, otherwise string) string {
 		{": host name ", "CLONE_NEWUTS of clone(2), uts_namespaces(7)"},
 		{": mount ", "CLONE_NEWNS of clone(2), and mounts made private: mount_namespaces(7), " +
 			"SHARED SUBTREES"},
+		{": limit ", "each directory in /sys/fs/cgroup has limits of its own: cgroups(7)"},
 		{": cgroup ", "rmdir(2) on a cgroup succeeds when no process is left in it: cgroups(7)"},
 		{": process ", "wait(2); the end of process 1 is the end of all in its pid namespace: " +
 			"pid_namespaces(7)"},
@@ -496,7 +497,7 @@ func leftBehind(left []string) string {
 		case strings.HasPrefix(line, "new: host name "):
 			lines = append(lines, "the host is now called "+strings.TrimPrefix(line, "new: host "+
 				"name "))
-		case strings.HasPrefix(line, "gone: host name "):
+		case strings.HasPrefix(line, "gone: host name "), strings.HasPrefix(line, "gone: limit "):
 		case strings.HasPrefix(line, "new: "):
 			lines = append(lines, "left behind: "+strings.TrimPrefix(line, "new: "))
 		default:

@@ -109,6 +109,23 @@ var firstWords = []struct {
 		says:  []string{"seen: Starting a shell", "And none of your processes executed true"},
 	},
 	{
+		name: "a limit for the whole host",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\nshift\ncd /sys/fs/cgroup\ntest -d pids && cd pids\n" +
+			"echo 300 >pids.max\ncd \"$OLDPWD\"\nexec \"$@\"\n",
+		about: "step4-cgroups/gone",
+		says:  []string{"pids.max 300", "is the limit of the whole machine"},
+	},
+	{
+		name:    "words alone tell why it failed",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nmkdir here\necho 'prefix not found' >&2\nexit 1\n",
+		about:   "step1-skeleton/command-runs",
+		says: []string{
+			"ended before it executed true", "its own words have to", "What it did last was mkdir",
+		},
+	},
+	{
 		name: "what the run before has left",
 		step: "step1-skeleton",
 		program: "#!/bin/sh\nshift\ntest \"$(hostname)\" = host || exit 1\nhostname mine\n" +

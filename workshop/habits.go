@@ -76,6 +76,8 @@ func notStartable(e harness.Event) string {
 	}
 	interpreter, isScript := interpreterOf(m[1])
 	switch {
+	case m[2] == unix.EAGAIN.Error(): // there are too many processes
+		return ""
 	case strings.HasSuffix(interpreter, "\r"):
 		return crlf
 	case isScript && m[2] == unix.ENOENT.Error():

@@ -24,6 +24,7 @@ func leavesBehind(e harness.Event) string {
 		{"new: mount ", mountLeft},
 		{"gone: mount ", mountGone},
 		{"new: host name ", nameLeft},
+		{"new: limit ", limitLeft},
 		{"new: cgroup ", cgroupLeft},
 		{"new: process ", processLeft},
 	} {
@@ -142,11 +143,26 @@ func cgroupLeft(c cause, dir string) string {
 				r.Errno)
 		}
 	}
+	for _, step := range c.event.Conduct.Steps {
+		call, _, _ := strings.Cut(step.Text, "(")
+		if step.Errno == "ENOENT" && removes(call) && filepath.Clean(lastPath(step.Text)) == dir {
+			return fmt.Sprintf("%s failed with ENOENT: the root was another one already, where "+
+				"there is no such directory. The process that stays outside removes the cgroup, "+
+				"by rmdir(2), when it has waited for the container.", step.Text)
+		}
+	}
 	if c.made("/notify_on_release") {
 		return "notify_on_release alone removes nothing: the kernel then starts the program that " +
 			"release_agent names, and there is none. " + rule
 	}
 	return rule + " None of your processes has called rmdir(2) on this one."
+}
+
+func limitLeft(_ cause, what string) string {
+	file, _, _ := strings.Cut(what, " ")
+	return fmt.Sprintf("Your program wrote to %s, which is the limit of the whole machine here, "+
+		"and not of the container: all other processes meet it, too. mkdir(2) in that directory "+
+		"makes a cgroup of the container's own, with such a file in it.", file)
 }
 
 func processLeft(cause, string) string {

@@ -337,6 +337,21 @@ func cgroupDirs() (dirs []string) {
 	return dirs
 }
 
+// hostLimits are the limits of the throw-away host as a whole, by the files that have them.
+func hostLimits() map[string]string {
+	limits := map[string]string{}
+	for _, name := range []string{
+		"pids.max", "memory.max", "cpu.max", "pids/pids.max", "memory/memory.limit_in_bytes",
+		"cpu/cpu.cfs_quota_us",
+	} {
+		file := filepath.Join(cgroupFS, name)
+		if value, err := os.ReadFile(file); err == nil {
+			limits[file] = strings.TrimSpace(string(value))
+		}
+	}
+	return limits
+}
+
 func intersect(a, b []string) (both []string) {
 	for _, x := range a {
 		for _, y := range b {

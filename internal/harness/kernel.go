@@ -60,7 +60,6 @@ type Step struct {
 	Text    string // chroot("rootfs")
 	Errno   string // ENOENT, or nothing
 	Process int    // 0 is the program, and its children are counted as they are born
-	Looks   bool   // see Refusal
 }
 
 // Calls tells whether a call of this name succeeded.
@@ -267,7 +266,9 @@ func conduct(calls []inject.Call, words []string) *Conduct {
 			c.noteOther(name, call, ofCommand)
 			continue
 		}
-		c.noteStep(name, call, looks)
+		if !looks {
+			c.noteStep(name, call)
+		}
 		switch {
 		case call.Errno == 0 && strings.HasPrefix(name, "execve"):
 			c.Ran = append(c.Ran, firstText(call.Text))
@@ -300,7 +301,7 @@ func conduct(calls []inject.Call, words []string) *Conduct {
 		case strings.HasSuffix(firstText(call.Text), "/__pycache__"): // Python does without
 		default:
 			if looks {
-				c.forgetLook()
+				c.forgetLook(call.Process)
 			}
 			c.Refused = append(c.Refused, Refusal{
 				Call:  name,
@@ -316,14 +317,18 @@ func conduct(calls []inject.Call, words []string) *Conduct {
 }
 
 // noteStep adds a call to those in their order.
-func (c *Conduct) noteStep(name string, call inject.Call, looks bool) {
-	s := Step{Text: withFlags(name, call), Process: call.Process, Looks: looks}
+func (c *Conduct) noteStep(name string, call inject.Call) {
+	s := Step{Text: withFlags(name, call), Process: call.Process}
+	if call.Errno == unix.ENOENT && strings.HasPrefix(name, "execve") {
+		return // it is looked for in other directories
+	}
 	if call.Errno != 0 {
 		s.Errno = unix.ErrnoName(call.Errno)
 	}
-	if len(c.Steps) < mostCalls {
-		c.Steps = append(c.Steps, s)
+	if len(c.Steps) == mostCalls {
+		c.Steps = c.Steps[1:]
 	}
+	c.Steps = append(c.Steps, s)
 }
 
 // usual are errors with which nothing is wrong: one asks again, or there is nothing to ask for.
@@ -380,13 +385,13 @@ func (r roots) look(name string, call inject.Call) (inside bool) {
 	return inside
 }
 
-// forgetLook forgets the first look for a file where there are many: the last ones are before the
-// end of the program.
-func (c *Conduct) forgetLook() {
+// forgetLook forgets the first look for a file of a process where there are many: the last ones are
+// before its end.
+func (c *Conduct) forgetLook(process int) {
 	const most = 20
 	first, looks := -1, 0
 	for i, r := range c.Refused {
-		if r.Looks {
+		if r.Looks && r.process == process {
 			looks++
 			if first < 0 {
 				first = i

@@ -41,6 +41,9 @@ func hostState() (state, error) {
 		for _, dir := range cgroupDirs() {
 			s["cgroup "+dir] = true
 		}
+		for file, value := range hostLimits() {
+			s["limit "+file+" "+value] = true
+		}
 	}
 	links, err := net.Interfaces()
 	if err != nil {
@@ -133,7 +136,7 @@ func changes(before state) (lines []string, err error) {
 	for _, line := range differences {
 		_, what, _ := strings.Cut(line, ": ")
 		switch kind, _, _ := strings.Cut(what, " "); kind {
-		case "mount", "cgroup", "host":
+		case "mount", "cgroup", "host", "limit":
 			covered = append(covered, line)
 		}
 	}
@@ -177,7 +180,8 @@ func restore(before state) error {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	err := errors.Join(procErr, unix.Sethostname([]byte(hostname)), forwardingOff())
+	err := errors.Join(procErr, unix.Sethostname([]byte(hostname)), forwardingOff(),
+		before.restoreLimits())
 	now, stateErr := withoutMounts(before)
 	err = errors.Join(err, stateErr)
 	for line := range now {
@@ -190,6 +194,19 @@ func restore(before state) error {
 			err = errors.Join(err, removeCgroups(rest))
 		case "interface":
 			_ = exec.Command("ip", "link", "del", rest).Run() // gone with the other end, perhaps
+		}
+	}
+	return err
+}
+
+// restoreLimits gives the cgroups of the throw-away host the limits that they had.
+func (s state) restoreLimits() (err error) {
+	for file, value := range hostLimits() {
+		for line := range s {
+			was, ok := strings.CutPrefix(line, "limit "+file+" ")
+			if ok && was != value {
+				err = errors.Join(err, os.WriteFile(file, []byte(was), 0))
+			}
 		}
 	}
 	return err

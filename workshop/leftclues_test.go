@@ -1,0 +1,72 @@
+//go:build linux
+
+package main
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"container.example/workshop/internal/harness"
+)
+
+// TestLeftBehind tells from the calls of a program why something is left on the host.
+func TestLeftBehind(t *testing.T) {
+	t.Parallel()
+	const (
+		dir    = "/sys/fs/cgroup/pids/mine"
+		cgroup = "new: cgroup " + dir
+		mount  = "new: mount proc /proc (rw)"
+		clone  = "clone(CLONE_NEWPID|CLONE_NEWNS)"
+		proc   = `mount("proc", "/proc", "proc", 0x0)`
+		shared = `mount("", "/", "", MS_REC|MS_PRIVATE)`
+	)
+	refused := func(call, text, errno string) *harness.Conduct {
+		return &harness.Conduct{
+			Refused: []harness.Refusal{{Call: call, Text: text, Errno: errno}},
+		}
+	}
+	for _, c := range []struct {
+		name, left string
+		seen       *harness.Conduct
+		says       string
+	}{
+		{"not known", cgroup, nil, "can do it."},
+		{"not removed", cgroup, &harness.Conduct{}, "has called rmdir(2)"},
+		{"busy", cgroup, refused("rmdir", `rmdir("`+dir+`")`, "EBUSY"), "still in the cgroup"},
+		{
+			"file by file", cgroup,
+			refused("unlinkat", `unlinkat(AT_FDCWD, "`+dir+`/tasks")`, "EPERM"),
+			"files in a cgroup are the kernel's",
+		},
+		{
+			"from inside", cgroup,
+			&harness.Conduct{Steps: []harness.Step{{Text: `rmdir("` + dir + `")`, Errno: "ENOENT"}}},
+			"outside removes the cgroup",
+		},
+		{
+			"by the kernel", cgroup,
+			&harness.Conduct{Made: []string{"write(<" + dir + "/notify_on_release>, \"1\", 1)"}},
+			"alone removes nothing",
+		},
+		{"mounts, not known", mount, nil, "Either it has no mount namespace"},
+		{
+			"no namespace", mount, &harness.Conduct{Made: []string{shared, proc}},
+			"asked for a mount namespace, so " + proc + " was made on the host",
+		},
+		{
+			"shared", mount, &harness.Conduct{Made: []string{clone, proc}},
+			"still shared with the host when your program made " + proc,
+		},
+		{
+			"private too late", mount, &harness.Conduct{Made: []string{clone, proc, shared}},
+			"too late: " + proc + " was before",
+		},
+	} {
+		text := leavesBehind(harness.Event{Failure: harness.Failure{
+			Left:    []string{c.left},
+			Conduct: c.seen,
+		}})
+		require.Contains(t, text, c.says, c.name)
+	}
+}
