@@ -80,6 +80,9 @@ func noCgroup(c cause) string {
 		"right below /sys/fs/cgroup, or below one that your program has made."
 	dir, file := filepath.Split(path)
 	dir = filepath.Clean(dir)
+	if text := mistypedFile(file); text != "" {
+		return text
+	}
 	text := ""
 	switch {
 	case strings.HasPrefix(c.call, "mkdir"):
@@ -194,7 +197,7 @@ func cgroupAmiss(e harness.Event) string {
 }
 
 // listedRE matches the cgroups that the harness has listed, with the value in the file.
-var listedRE = lazyregexp.New(`(?m)^(/sys/fs/cgroup/\S+): `)
+var listedRE = lazyregexp.New(`(?m)^(/sys/fs/cgroup/\S+): (.*)$`)
 
 // badLimit is for a value that a file of a cgroup does not take.
 func badLimit(c cause) string {

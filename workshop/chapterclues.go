@@ -369,9 +369,10 @@ func nobodysFiles(e harness.Event) string {
 	case strings.HasSuffix(strings.TrimSpace(e.Stdout), "0:0\n65534:65534"):
 		return "65534 is nobody: the map has too few ids. Files belong to many, up to 65535."
 	}
-	return "65534 is nobody. An idmapped mount was made, and another one became the root: bind " +
-		"the place where the mount was put, after move_mount(2), and not the directory of the " +
-		"host."
+	return "65534 is nobody. A mount was given attributes and a place, and the owners are not " +
+		"translated. Either attr_set of mount_setattr(2) is without MOUNT_ATTR_IDMAP, or another " +
+		"one became the root: bind the place where this mount was put, after move_mount(2), and " +
+		"not the directory of the host."
 }
 
 // callersPipe is for /dev/stdout of a container whose root is nobody.

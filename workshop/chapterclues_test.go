@@ -51,7 +51,7 @@ var chapterWords = []chapterWord{
 		new:    "unix.Mount(\"/dev/null\", \"/proc/no-such\", \"\", unix.MS_BIND, \"\") != nil",
 		about:  "step5-complete/network-none",
 		says:   []string{"seen: exit status 1"},
-		not:    []string{"/proc/no-such", "clue"},
+		not:    []string{"/proc/no-such", "refused", "mask"},
 	},
 	{
 		name:   "a panic after a mask that is missing",

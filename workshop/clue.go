@@ -630,6 +630,9 @@ func orName(name, otherwise string) string {
 }
 
 func noMountTarget(c cause) string {
+	if text := rootfsIgnored(c); text != "" {
+		return text
+	}
 	switch {
 	case strings.HasPrefix(c.event.Script.Name, "rootfs-missing"):
 		return noRootfs(c)
@@ -942,7 +945,7 @@ var (
 var habits = []func(harness.Event) string{
 	nothingRead, lookedForCgroup, mountsShared, rootNotChanged, notMoved, notCounted,
 	notNamed, procEmpty,
-	oldRootStays, notLimited,
+	oldRootStays, notLimited, slipped,
 	wordsSplit, wrongName, wrongIndex, wrongWord, unknownChild, nilPanic, helperFailed, noNetwork,
 	ownOutput, ownEmptyLine,
 	wrongUsage, capsetAlone, nobodysFiles, callersPipe, oneIDOnly, noPtmx, noControlling,
@@ -1106,8 +1109,12 @@ func notStarted(e harness.Event) string {
 // wrongName is for a program that gives the command its arguments without its name.
 func wrongName(e harness.Event) string {
 	m, name := appletRE.FindStringSubmatch(e.Stderr), ranCommand(e)
-	if m == nil || executed(e) != "yes" || m[1] == name {
+	switch {
+	case m == nil || executed(e) != "yes" || m[1] == name:
 		return ""
+	case m[1] == "":
+		return fmt.Sprintf("%s was executed, and got no name: its list of arguments is empty. The "+
+			"first of the arguments of execve(2) is the name of the program, argv[0].", name)
 	}
 	return fmt.Sprintf("%s was executed, and takes %q for its own name. The first of the "+
 		"arguments of execve(2) is the name of the program, argv[0], and those that are typed "+
@@ -1115,7 +1122,7 @@ func wrongName(e harness.Event) string {
 }
 
 // appletRE matches what BusyBox says of a name that it does not have.
-var appletRE = lazyregexp.New(`(?m)^(.+): applet not found$`)
+var appletRE = lazyregexp.New(`(?m)^(.*): applet not found$`)
 
 // neverExecuted says that the command was not executed, and what else was, as far as it was seen.
 func neverExecuted(e harness.Event) string {

@@ -138,7 +138,7 @@ var firstWords = []struct {
 		},
 	},
 	{
-		name: "no /dev/null, and a directory that is cleaned up in vain",
+		name: "no null device, and a directory that is cleaned up in vain",
 		step: "step1-skeleton",
 		program: `package main
 

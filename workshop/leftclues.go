@@ -67,6 +67,10 @@ func mountLeft(c cause, _ string) string {
 		return fmt.Sprintf("%s: none of your processes asked for a mount namespace, so %s was "+
 			"made on the host. CLONE_NEWNS of clone(2) or unshare(2) makes a namespace. It begins "+
 			"with a copy of the host's mounts, and %s", appeared, call, shared)
+	case known && c.mountedOutside():
+		return fmt.Sprintf("%s: %s was made by a process that is not in the mount namespace. The "+
+			"one that clone(2) starts is in it, and not the one that calls clone(2); and after "+
+			"unshare(2) the one that called it.", appeared, first)
 	case known && c.made("MS_PRIVATE") && c.before(first, "MS_PRIVATE"):
 		return fmt.Sprintf("%s. There is a mount namespace, and its mounts are made private, but "+
 			"too late: %s was before. The call with MS_PRIVATE comes first.", appeared, first)
@@ -74,8 +78,31 @@ func mountLeft(c cause, _ string) string {
 		return fmt.Sprintf("%s. There is a mount namespace, and its mounts were still shared with "+
 			"the host when your program made %s: %s", appeared, call, shared)
 	}
-	return appeared + ". Either it has no mount namespace, or its mounts are still shared with " +
-		"the host: " + shared
+	return appeared + ". Either it has no mount namespace, or the process that mounted is not the " +
+		"one in it, or its mounts are still shared with the host: " + shared
+}
+
+// mountedOutside tells whether the first mount was made by a process that is not in the mount
+// namespace that the program makes.
+func (c cause) mountedOutside() bool {
+	first := c.firstMount()
+	inside := -1 // the process that has asked for a namespace for itself
+	for _, step := range c.event.Conduct.Steps {
+		switch makes := strings.Contains(step.Text, "CLONE_NEWNS"); {
+		case step.Errno != "":
+		case makes && strings.HasPrefix(step.Text, "clone"):
+			// The process that was started is in it.
+			parent := step.Process
+			return slices.ContainsFunc(c.event.Conduct.Steps, func(s harness.Step) bool {
+				return s.Text == first && s.Process <= parent
+			})
+		case makes:
+			inside = step.Process
+		case step.Text == first:
+			return inside < 0
+		}
+	}
+	return false
 }
 
 // firstMount is the first call that mounts something new, or nothing.

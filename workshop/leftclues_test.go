@@ -59,6 +59,22 @@ func TestLeftBehind(t *testing.T) {
 			"still shared with the host when your program made " + proc,
 		},
 		{
+			"by the parent", mount,
+			&harness.Conduct{
+				Made:  []string{proc, clone},
+				Steps: []harness.Step{{Text: proc}, {Text: clone}},
+			},
+			"by a process that is not in the mount namespace",
+		},
+		{
+			"by the child", mount,
+			&harness.Conduct{
+				Made:  []string{clone, proc},
+				Steps: []harness.Step{{Text: clone}, {Text: proc, Process: 1}},
+			},
+			"still shared with the host",
+		},
+		{
 			"private too late", mount, &harness.Conduct{Made: []string{clone, proc, shared}},
 			"too late: " + proc + " was before",
 		},

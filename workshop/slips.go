@@ -1,0 +1,254 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"container.example/workshop/internal/harness"
+	"container.example/workshop/internal/lazyregexp"
+)
+
+// This file has the clues for small slips, in a program that is right but for one line.
+
+// slips are the clues of this file, from what a program did where no call failed.
+var slips = []func(harness.Event) string{
+	nameTwice, streamsMixed, oneMap, nameIgnored, notTheFirst, loopbackDown, layerAside,
+	gainsRights, letThrough, limitAmiss, mountsBelow,
+}
+
+// slipped is what one of the slips tells.
+func slipped(e harness.Event) string {
+	for _, tell := range slips {
+		if text := tell(e); text != "" {
+			return text
+		}
+	}
+	return ""
+}
+
+// nameTwice is for a program that gives the command its own name as the first argument.
+func nameTwice(e harness.Event) string {
+	name := ranCommand(e)
+	line, want := parseCommand(e.Script.Line(e.Line)), "the command ran"
+	if line.name != "stdout" || name == "" || strings.TrimSpace(e.Stdout) != name+" "+want {
+		return ""
+	}
+	return fmt.Sprintf("%s printed its own name as well: it got that twice. The list of arguments "+
+		"of execve(2) begins with the name of the program, argv[0]. Many functions that start a "+
+		"program put it there themselves, and want only the words after it.", name)
+}
+
+// streamsMixed is for a command whose two outputs come out as one.
+func streamsMixed(e harness.Event) string {
+	line := parseCommand(e.Script.Line(e.Line))
+	if e.Script.Name != "streams" || line.name != "stdout" || !line.negated ||
+		!strings.Contains(e.Stdout, "to the output") {
+		return ""
+	}
+	return "What the command wrote to standard error came out on standard output. Its descriptor " +
+		"2 has to be descriptor 2 of your program, in both processes."
+}
+
+// oneMap is for a user namespace that has only one of its two maps.
+func oneMap(e harness.Event) string {
+	if e.Script.Name != "user-map" || len(strings.Fields(e.Stdout)) != 3 ||
+		!strings.Contains(e.Ran, "uid_map /proc/self/gid_map") {
+		return ""
+	}
+	text := "Only one of the two maps has a line: users and groups have a map each, uid_map and " +
+		"gid_map (user_namespaces(7))."
+	c := cause{event: e}
+	switch {
+	case e.Conduct == nil:
+	case !c.made("/gid_map"):
+		text += " None of your processes wrote gid_map."
+	case !c.made("/uid_map"):
+		text += " None of your processes wrote uid_map."
+	}
+	return text
+}
+
+// nameIgnored is for a container that has another name than the one that was asked for.
+func nameIgnored(e harness.Event) string {
+	m := hostnameFlagRE.FindStringSubmatch(e.Ran)
+	name := strings.TrimSpace(e.Stdout)
+	if e.Script.Name != "hostname-flag" || m == nil || e.Conduct == nil || name == "" ||
+		name == m[1] || !e.Conduct.Calls("sethostname") {
+		return ""
+	}
+	return fmt.Sprintf("Your program called sethostname(2), and the name is %q. The name to set "+
+		"is the one after -hostname, here %q.", name, m[1])
+}
+
+// hostnameFlagRE matches the flag with the name.
+var hostnameFlagRE = lazyregexp.New(` -hostname (\w+)`)
+
+// notTheFirst is for a command that is not process 1 though it should have become that.
+func notTheFirst(e harness.Event) string {
+	if e.Script.ID() != "step5-complete/pid-1" || !childOf1.MatchString(e.Stdout) {
+		return ""
+	}
+	return "The command is a child of process 1, which is your program still. In this chapter " +
+		"process 1 starts nothing: it becomes the command, by execve(2), which does not return."
+}
+
+// childOf1 matches the number of a process and that of its parent, process 1.
+var childOf1 = lazyregexp.New(`^\d+ 1\n?$`)
+
+// loopbackDown is for a container whose own interface lo does not carry anything.
+func loopbackDown(e harness.Event) string {
+	if e.Script.Name != "network-none" || !strings.Contains(e.Ran, "127.0.0.1") ||
+		!strings.Contains(e.Stderr, "Network is unreachable") {
+		return ""
+	}
+	return "lo is down, as in each new network namespace: the flag IFF_UP turns it on, by " +
+		"ioctl(2) with SIOCSIFFLAGS (netdevice(7)), in a process of the container."
+}
+
+// layerAside is for a layer that the container does not write to.
+func layerAside(e harness.Event) string {
+	if e.Script.ID() != "step5-complete/rootfs-written" || e.Conduct == nil ||
+		parseCommand(e.Script.Line(e.Line)).name != "exists" {
+		return ""
+	}
+	place := ""
+	for _, made := range e.Conduct.Made {
+		if strings.HasPrefix(made, "mount(") && strings.Contains(made, `"overlay"`) {
+			place = lastPath(made)
+		}
+	}
+	if place == "" {
+		return "The container wrote to rootfs itself: no overlay was mounted. The upper " +
+			"directory of one takes what is written (mount(2), type overlay)."
+	}
+	return fmt.Sprintf("The overlay was mounted on %s, and the container wrote to rootfs itself: "+
+		"another directory became its root. The directory on which the overlay is mounted is the "+
+		"new root, also where that is given as \".\".", place)
+}
+
+// gainsRights is for a command that is not root, and becomes it by a set-user-ID program.
+func gainsRights(e harness.Event) string {
+	c := cause{event: e}
+	if e.Script.ID() != "step5-complete/user" || !strings.Contains(e.Ran, " rooted ") ||
+		e.Conduct == nil || c.made("PR_SET_NO_NEW_PRIVS") {
+		return ""
+	}
+	return "A set-user-ID program made the command root. prctl(2) with PR_SET_NO_NEW_PRIVS keeps " +
+		"that from happening, from then on and in all processes that follow: nobody has called it."
+}
+
+// letThrough is for a filter of system calls that allows one that is to be refused.
+func letThrough(e harness.Event) string {
+	c := cause{event: e}
+	line := parseCommand(e.Script.Line(e.Line))
+	if e.Script.Chapter != "e" || !line.negated || !strings.HasPrefix(e.Script.Name, "escape-") ||
+		e.Conduct == nil {
+		return ""
+	}
+	if !c.madeFilter() {
+		return "No filter of system calls is in force: none of your processes installed one " +
+			"(prctl(2) with PR_SET_SECCOMP, or seccomp(2))."
+	}
+	return "A filter of system calls is in force, and let this call through. Is it on the list? " +
+		"What no line of the filter decides about reaches the last return, which refuses."
+}
+
+// mountsBelow is for a root file system that came without what is mounted below it.
+func mountsBelow(e harness.Event) string {
+	if e.Script.Name != "rootfs-mounts" || e.Conduct == nil {
+		return ""
+	}
+	for _, made := range e.Conduct.Made {
+		if strings.HasPrefix(made, "mount(") && strings.Contains(made, "MS_BIND") &&
+			!strings.Contains(made, "MS_REC") && firstPath(made) == lastPath(made) {
+			return "Something is mounted below rootfs here, and did not come along: a bind mount " +
+				"leaves the mounts below a directory behind, unless its flags have MS_REC, too " +
+				"(mount(2))."
+		}
+	}
+	return ""
+}
+
+// rootfsIgnored is for a program that looks for another root file system than the one of the flag.
+func rootfsIgnored(c cause) string {
+	m := rootfsFlagRE.FindStringSubmatch(c.event.Ran)
+	if m == nil {
+		return ""
+	}
+	wanted, path := strings.Trim(m[1]+m[2], "'"), filepath.Clean(c.path)
+	if path == "." || path == "/" || c.changedRoot() || strings.Contains(path, wanted) {
+		return ""
+	}
+	return fmt.Sprintf("-rootfs names the root file system here, %q, and your program looks for "+
+		"%q: what the flag says has to reach the process that changes the root.", wanted, c.path)
+}
+
+// rootfsFlagRE matches the flag with the directory.
+var rootfsFlagRE = lazyregexp.New(` -rootfs (?:'([^']+)'|(\S+))`)
+
+// kernelFiles are the files of cgroups that limits are written to.
+var kernelFiles = []string{
+	"cgroup.procs", "cgroup.subtree_control", "memory.limit_in_bytes",
+	"memory.memsw.limit_in_bytes", "memory.max", "memory.swap.max", "pids.max", "cpu.max",
+	"cpu.cfs_quota_us", "cpu.cfs_period_us", "cpu.shares", "cpu.weight", "tasks",
+}
+
+// mistypedFile is for a file of a cgroup that no kernel has, and that is nearly one.
+func mistypedFile(file string) string {
+	if slices.Contains(kernelFiles, file) {
+		return ""
+	}
+	for _, right := range kernelFiles {
+		if oneApart(file, right) {
+			return fmt.Sprintf("No cgroup has a file %s: is %s meant?", file, right)
+		}
+	}
+	return ""
+}
+
+// oneApart tells whether a name becomes another one by one letter that is added, left out, or
+// another.
+func oneApart(a, b string) bool {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	start, end := 0, 0
+	for start < len(a) && a[start] == b[start] {
+		start++
+	}
+	for end < len(a)-start && a[len(a)-1-end] == b[len(b)-1-end] {
+		end++
+	}
+	return len(b)-start-end <= 1 && a != b
+}
+
+// limitAmiss is for a cgroup of the container whose file does not hold what was asked for.
+func limitAmiss(e harness.Event) string {
+	list, ok := strings.CutPrefix(e.Message, "no cgroup has ")
+	m := valueRE.FindStringSubmatch(list)
+	if !ok || m == nil {
+		return ""
+	}
+	for _, cgroup := range listedRE.FindAllStringSubmatch(list, -1) {
+		path, value := cgroup[1], cgroup[2]
+		ofHost := filepath.Dir(path) == cgroupFS && !harness.HasCgroup2()
+		switch {
+		case ofHost, path == cgroupFS+"/harness":
+		case m[2] == "memory.memsw.limit_in_bytes", m[2] == "memory.swap.max":
+			return fmt.Sprintf("The container has a cgroup, %s, and its %s was not set: what does "+
+				"not fit into memory goes to swap then. Version 1 counts memory and swap "+
+				"together, version 2 swap alone.", path, m[2])
+		default:
+			return fmt.Sprintf("The container has a cgroup, %s, and its %s says %s, where %s was "+
+				"asked for.", path, m[2], value, m[1])
+		}
+	}
+	return ""
+}
+
+// valueRE matches a value, and the file that should have it.
+var valueRE = lazyregexp.New(`^(\S+) in ([\w.]+)`)
