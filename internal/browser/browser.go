@@ -311,6 +311,25 @@ func (p *Page) Swipe(fromX, fromY, toX, toY float64) {
 		touch(input.DispatchTouchEventTypeTouchEnd))
 }
 
+// HoldClock stops the intervals of the page (setInterval) that begin from now on: they are over only
+// at a Tick. A page that plays is looked at step by step then, however slow the machine.
+func (p *Page) HoldClock() {
+	p.t.Helper()
+	p.Eval(`(() => {
+		const acts = new Map();
+		let last = 0;
+		window.setInterval = act => { acts.set(++last, act); return last };
+		window.clearInterval = number => acts.delete(number);
+		window.tick = () => [...acts.values()].forEach(act => act());
+	})()`)
+}
+
+// Tick lets each interval of a page pass once whose clock is held.
+func (p *Page) Tick() {
+	p.t.Helper()
+	p.Eval("tick()")
+}
+
 // Back goes to where the window was before, as the button of the browser does.
 func (p *Page) Back() { p.do("go back", chromedp.Evaluate[chromedp.Void]("history.back()")) }
 

@@ -59,6 +59,17 @@ func TestPage(t *testing.T) {
 		assert.Equal(t, "press", p.Text("button"))
 		assert.NotEmpty(t, p.Picture())
 	})
+	t.Run("clock", func(t *testing.T) {
+		p := b.Open(t, file, Projector)
+		p.HoldClock()
+		p.Eval(`let count = 0;
+			const one = setInterval(() => { count += 1 }, 0);
+			setInterval(() => { count += 10 }, 0)`)
+		p.Tick()
+		p.Eval(`clearInterval(one)`)
+		p.Tick()
+		assert.Equal(t, 21, Value[int](p, "count"))
+	})
 	t.Run("view", func(t *testing.T) {
 		p := b.Open(t, file, Phone)
 		width := func() int { return Value[int](p, "innerWidth") }

@@ -21,6 +21,9 @@ import (
 	"container.example/workshop/workshop/record/page"
 )
 
+// reconnect is when a browser that lost the connection makes it again.
+const reconnect = 200 * time.Millisecond
+
 // maxPages is how many pages may be open at a time.
 const maxPages = 32
 
@@ -195,6 +198,7 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 	defer s.change(func() { s.pages-- })
 	w.Header().Set("Content-Type", "text/event-stream")
 	e := &events{w: w, control: http.NewResponseController(w)}
+	fmt.Fprintf(w, "retry: %d\n\n", reconnect.Milliseconds())
 	began := false
 	for !e.done {
 		err := s.until(r.Context(), func() bool {

@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -112,7 +113,14 @@ func TestLive(t *testing.T) {
 	p.Errors() // of the connection
 
 	// It plays to the end.
+	p.HoldClock()
 	p.Press("Space")
+	for n := 6; n < len(r.Steps); n++ {
+		p.Tick()
+		assert.Equal(t, n, <-program.made)
+		p.WaitText(".position", fmt.Sprintf("%d / %d", n+1, n+1))
+	}
+	p.Tick()
 	p.WaitText(".notice", "the program has ended")
 	assert.Contains(t, p.Text(".facts"), "status 0")
 	require.NoError(t, <-program.err)
