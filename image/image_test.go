@@ -142,9 +142,9 @@ func TestScripts(t *testing.T) {
 
 var (
 	isCI = os.Getenv("CI") == "true"
-	// sameForAll are scripts about what comes before any file is unpacked: names, the command line,
-	// and what a registry says.
-	sameForAll = regexp.MustCompile(`^(limits|names|pull-.*|registry|tag|usage)\.txtar$`)
+	// sameForAll are scripts about names, the command line, archives, and what a registry says.
+	sameForAll = regexp.MustCompile(
+		`^(limits|names|pull-.*|registry|save-load|tag|usage)\.txtar$`)
 )
 
 // place is where the scripts run.
