@@ -22,9 +22,9 @@ import (
 // fault.
 //
 // FAULTS=all tries each error with each call of each container, and takes a quarter of an hour (go
-// test -timeout 1h). With CI=true each call is tried, but not with all errors, and not again in each
-// container; with -short, for a machine that is emulated, one in ten. Without either, some calls of
-// each kind are tried: a kind is a number and what the call is about, such as a path, in one role.
+// test -timeout 1h). With CI=true each call is tried, but not with all errors, and not again in
+// each container; with -short, for a machine that is emulated, one in ten. Without any of these
+// some of each kind are tried: see sample.
 
 // A kind is a container to make with faults.
 type kind struct {
@@ -271,7 +271,7 @@ type trial struct {
 	inject.Fault
 	role    role
 	call    string // in print
-	kind    string // trials of one kind tell nearly the same
+	kind    string // who makes which call: trials of one kind tell nearly the same
 	allowed bool   // the list may go on
 	command string // that the container runs
 }
@@ -298,8 +298,8 @@ func (f trial) String() string {
 // A census counts calls that look alike, in the kind of container that has most of them.
 type census map[string]int
 
-// A chosen call is one to be tried. Its kind is what it looks like if no container before has made
-// it, and otherwise only who makes it.
+// A chosen call is one to be tried. Its kind is who makes it, and which system call it is if no
+// container before has made it.
 type chosen struct {
 	inject.Call
 	kind string

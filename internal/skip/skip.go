@@ -45,8 +45,8 @@ func Tool(t testing.TB, name, debian string) string {
 	return path
 }
 
-// OneIn is every nth of the cases of a long sweep, for whoever waits for the result, and says so. With
-// CI=true it is all of them.
+// OneIn is every nth of the cases of a long sweep, for whoever waits for the result, and says so.
+// With CI=true it is all of them.
 func OneIn[T any](t testing.TB, n int, all []T) []T {
 	t.Helper()
 	return OneInEach(t, n, all, func(T) bool { return true })
