@@ -394,8 +394,8 @@ var chapterWords = []chapterWord{
 	},
 }
 
-// TestChapterWords lets programs with one fault in a chapter be told of it. There are dozens of them:
-// without CI=true it tries every third.
+// TestChapterWords lets programs with one fault in a chapter be told of it. There are dozens of
+// them: without CI=true it tries every third.
 func TestChapterWords(t *testing.T) {
 	t.Parallel()
 	course, hosts := checkHere(t, "asks for root: the scripts of these chapters do")

@@ -3,10 +3,13 @@
 package main
 
 import (
+	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -23,11 +26,17 @@ func TestMain(m *testing.M) {
 	if os.Getenv(changer) != "" {
 		os.Exit(m.Run())
 	}
+	// Scripts wait about as long as they work. The flag -parallel says otherwise.
+	if err := flag.Set("test.parallel", strconv.Itoa(harness.MostHosts())); err != nil {
+		panic(err) // package testing has such a flag
+	}
 	testscript.Main(m, map[string]func(){"workshop": main})
 }
 
-// TestCommand runs the scripts in testdata, each in a module of its own.
+// TestCommand runs the scripts in testdata, each in a module of its own. The condition ci is for what
+// takes long, and is tested in another way as well.
 func TestCommand(t *testing.T) {
+	t.Parallel()
 	harness.NeedsGo(t)
 	root, err := moduleRoot()
 	require.NoError(t, err)
@@ -50,6 +59,12 @@ func TestCommand(t *testing.T) {
 				return err
 			}
 			return ownModule(shared, env.Cd)
+		},
+		Condition: func(condition string) (bool, error) {
+			if condition != "ci" {
+				return false, fmt.Errorf("condition %q: there is none", condition)
+			}
+			return os.Getenv("CI") == "true", nil
 		},
 		RequireUniqueNames: true,
 	})
