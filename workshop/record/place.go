@@ -356,7 +356,11 @@ func (l *loaded) place(tid int, pc uint64) *Place {
 		return l.golang.place(tid, pc, l.bias)
 	}
 	if l.lines != nil {
-		if place := l.lines.find(pc); place != nil {
+		place := l.lines.find(pc)
+		if place == nil {
+			place = l.lines.findCaller(pc)
+		}
+		if place != nil {
 			place.Function = plainName(l.function(pc))
 			return place
 		}
@@ -411,6 +415,7 @@ func plainName(symbol string) string {
 
 // dwarfLines are the lines of a program with debug information (dwarfstd.org, section 6.2).
 type dwarfLines struct {
+	data    *dwarf.Data
 	entries []dwarfLine // in the order of addresses
 }
 
@@ -426,7 +431,7 @@ func readLines(f *elf.File) *dwarfLines {
 	if err != nil {
 		return nil
 	}
-	l := &dwarfLines{}
+	l := &dwarfLines{data: data}
 	for units := data.Reader(); ; units.SkipChildren() {
 		unit, err := units.Next()
 		if err != nil || unit == nil {
@@ -485,13 +490,72 @@ func (l *dwarfLines) find(pc uint64) *Place {
 		return nil
 	}
 	file := l.entries[i].file
-	for _, library := range []string{"/rustc/", "/usr/", "/.cargo/registry/", "/build/"} {
-		if strings.Contains(file, library) && library != "/usr/" ||
-			strings.HasPrefix(file, library) {
-			return nil
-		}
+	if isOfLibrary(file) {
+		return nil
 	}
 	return &Place{File: file, Line: l.entries[i].line}
+}
+
+// isOfLibrary tells whether a file of source is not the program's own.
+func isOfLibrary(file string) bool {
+	for _, inside := range []string{"/rustc/", "/.cargo/registry/", "/build/"} {
+		if strings.Contains(file, inside) {
+			return true
+		}
+	}
+	return strings.HasPrefix(file, "/usr/")
+}
+
+// findCaller is the line that calls a function of a library which is inlined at an address, if that
+// line is in the program's own source (section 3.3.8.2 of dwarfstd.org's DWARF 5).
+func (l *dwarfLines) findCaller(pc uint64) (place *Place) {
+	entries := l.data.Reader()
+	unit, err := entries.SeekPC(pc)
+	if err != nil {
+		return nil
+	}
+	lines, err := l.data.LineReader(unit)
+	if err != nil || lines == nil {
+		return nil
+	}
+	files := lines.Files()
+	for {
+		e, err := entries.Next()
+		if err != nil || e == nil || e.Tag == dwarf.TagCompileUnit {
+			return place
+		}
+		switch e.Tag {
+		case 0, dwarf.TagNamespace, dwarf.TagLexDwarfBlock: // a block may have no addresses
+			continue
+		case dwarf.TagSubprogram, dwarf.TagInlinedSubroutine:
+			if l.holds(e, pc) {
+				if p := callOf(e, files); p != nil {
+					place = p // the innermost one comes last
+				}
+				continue
+			}
+		}
+		entries.SkipChildren()
+	}
+}
+
+// holds tells whether an address is one of a function.
+func (l *dwarfLines) holds(function *dwarf.Entry, pc uint64) bool {
+	ranges, err := l.data.Ranges(function)
+	return err == nil && slices.ContainsFunc(ranges, func(r [2]uint64) bool {
+		return r[0] <= pc && pc < r[1]
+	})
+}
+
+// callOf is the line that calls a function that is inlined, if it is in the program's own source.
+func callOf(inlined *dwarf.Entry, files []*dwarf.LineFile) *Place {
+	file, ok := inlined.Val(dwarf.AttrCallFile).(int64)
+	line, hasLine := inlined.Val(dwarf.AttrCallLine).(int64)
+	if !ok || !hasLine || file < 0 || file >= int64(len(files)) || files[file] == nil ||
+		isOfLibrary(files[file].Name) {
+		return nil
+	}
+	return &Place{File: files[file].Name, Line: int(line)}
 }
 
 // source reads the lines round each place, where the file is here.

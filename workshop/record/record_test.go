@@ -611,6 +611,41 @@ int main(void) { return own("own") == 2; }
 	require.Equal(t, "\treturn sethostname(name, 3);", r.Source[file][5])
 }
 
+// TestLineOfInlinedCall finds the line that calls a function of a library which the compiler has put
+// in place of the call, as that of Rust does with most of its library's.
+func TestLineOfInlinedCall(t *testing.T) {
+	skip.Tool(t, "cc", "gcc")
+	skip.Tool(t, "unshare", "util-linux")
+	dir := t.TempDir()
+	library := filepath.Join(dir, ".cargo", "registry")
+	require.NoError(t, os.MkdirAll(library, 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(library, "library.h"), []byte(`
+#define _GNU_SOURCE
+#include <unistd.h>
+static inline __attribute__((always_inline)) int inner(const char *name) {
+	return sethostname(name, 3);
+}
+static inline __attribute__((always_inline)) int outer(const char *name) { return inner(name); }
+`), 0o644))
+	own, program := filepath.Join(dir, "own.c"), filepath.Join(dir, "own")
+	require.NoError(t, os.WriteFile(own, []byte(`
+#include "library.h"
+static inline __attribute__((always_inline)) int between(const char *name) {
+	return outer(name);
+}
+int main(void) {
+	int status = between("own");
+	return status == 2;
+}
+`), 0o644))
+	out, err := exec.Command("cc", "-g", "-O1", "-I", library, "-o", program, own).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	r, _ := run(t, Options{}, "unshare", "--user", "--map-root-user", "--uts", program)
+	require.Equal(t, "status 0", r.Ended)
+	_, step := find(t, r, "sethostname")
+	require.Equal(t, &Place{File: own, Line: 4, Function: "main"}, step.Place)
+}
+
 // TestLineOfLiveCall is not misled by what calls that have returned left on the stack: a function
 // without debug information has room there that it does not use.
 func TestLineOfLiveCall(t *testing.T) {
