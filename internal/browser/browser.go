@@ -311,8 +311,8 @@ func (p *Page) Swipe(fromX, fromY, toX, toY float64) {
 		touch(input.DispatchTouchEventTypeTouchEnd))
 }
 
-// HoldClock stops the intervals of the page (setInterval) that begin from now on: they are over only
-// at a Tick. A page that plays is looked at step by step then, however slow the machine.
+// HoldClock stops the intervals of the page (setInterval) that begin from now on: they are over
+// only at a Tick. A page that plays is looked at step by step then, however slow the machine.
 func (p *Page) HoldClock() {
 	p.t.Helper()
 	p.Eval(`(() => {

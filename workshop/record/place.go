@@ -410,8 +410,21 @@ func plainName(symbol string) string {
 	if len(parts) == 0 {
 		return symbol
 	}
+	for i, part := range parts {
+		if strings.HasPrefix(part, "_$") {
+			part = part[1:]
+		}
+		parts[i] = rustSigns.Replace(part)
+	}
 	return strings.Join(parts, "::")
 }
+
+// rustSigns are how a symbol of Rust has what no name of C may have.
+var rustSigns = strings.NewReplacer(
+	"$u7b$", "{", "$u7d$", "}", "$u5b$", "[", "$u5d$", "]", "$u20$", " ", "$u27$", "'",
+	"$u2b$", "+", "$u3b$", ";", "$LT$", "<", "$GT$", ">", "$LP$", "(", "$RP$", ")",
+	"$RF$", "&", "$BP$", "*", "$SP$", "@", "$C$", ",", "..", "::",
+)
 
 // dwarfLines are the lines of a program with debug information (dwarfstd.org, section 6.2).
 type dwarfLines struct {

@@ -611,8 +611,8 @@ int main(void) { return own("own") == 2; }
 	require.Equal(t, "\treturn sethostname(name, 3);", r.Source[file][5])
 }
 
-// TestLineOfInlinedCall finds the line that calls a function of a library which the compiler has put
-// in place of the call, as that of Rust does with most of its library's.
+// TestLineOfInlinedCall finds the line that calls a function of a library which the compiler has
+// put in place of the call, as that of Rust does with most of them.
 func TestLineOfInlinedCall(t *testing.T) {
 	skip.Tool(t, "cc", "gcc")
 	skip.Tool(t, "unshare", "util-linux")

@@ -86,12 +86,14 @@ func TestPlainName(t *testing.T) {
 		"main":                            "main",
 		"_ZN2ru4main17h65261bbffe73fef2E": "ru::main",
 		"_ZN9container5setupEv":           "container::setup",
-		"_ZN99short":                      "_ZN99short",
-		"_ZN99999999999999999999short":    "_ZN99999999999999999999short",
-		"_ZNK3box3runE":                   "_ZNK3box3runE",
-		"_ZN":                             "_ZN",
-		"_ZNE":                            "_ZNE",
-		"":                                "",
+		"_ZN1r4main28_$u7b$$u7b$closure$u7d$$u7d$17h65261bbffe73fef2E": "r::main::{{closure}}",
+		"_ZN31_$LT$r..Box$u20$as$u20$Drop$GT$4dropE":                   "<r::Box as Drop>::drop",
+		"_ZN99short":                   "_ZN99short",
+		"_ZN99999999999999999999short": "_ZN99999999999999999999short",
+		"_ZNK3box3runE":                "_ZNK3box3runE",
+		"_ZN":                          "_ZN",
+		"_ZNE":                         "_ZNE",
+		"":                             "",
 	} {
 		require.Equal(t, want, plainName(symbol))
 	}
