@@ -130,7 +130,12 @@ func lastRefused(e harness.Event) *harness.Refusal {
 	if statusLost(e) != "" || len(e.Left) > 0 {
 		return nil // whatever came after the command, or was in the way
 	}
-	m := anyStatus.FindStringSubmatch(e.Message)
+	m, said := anyStatus.FindStringSubmatch(e.Message), e.Stderr
+	for _, b := range e.Background {
+		if ended := anyStatus.FindStringSubmatch(b.State); m == nil && ended != nil {
+			m, said = ended, b.Stderr
+		}
+	}
 	content := !e.Panicked && (m == nil || m[1] == "0") && panicked(e.Stderr) == ""
 	if content && executed(e) != "no" {
 		return ignored(e) // the program was content, and may be
@@ -139,7 +144,6 @@ func lastRefused(e harness.Event) *harness.Refusal {
 		return nil // it did not go on to end because of a refusal
 	}
 	// A program may go on after a refusal, and fail later by something else: its own words tell.
-	said := e.Stderr
 	if e.Waiting != "" {
 		said = e.Conduct.Stderr
 	}
@@ -1023,7 +1027,7 @@ func ownOutput(e harness.Event) string {
 func lastSeen(e harness.Event) string {
 	m, name := anyStatus.FindStringSubmatch(e.Message), ranCommand(e)
 	if m == nil || m[1] == "0" || executed(e) != "no" || strings.HasPrefix(name, "no-such") ||
-		strings.Contains(name, "/") {
+		strings.Contains(name, "/") || ownBug.MatchString(panicked(e.Stderr)) {
 		return ""
 	}
 	text := fmt.Sprintf("Your program ended before it executed %s. No system call of it explains "+
@@ -1034,6 +1038,10 @@ func lastSeen(e harness.Event) string {
 	}
 	return text
 }
+
+// ownBug matches a bug of which only the program knows.
+var ownBug = lazyregexp.New(`(?i)runtime error|nil map|nil pointer|segfault|undefined|` +
+	`\b(Name|Type|Attribute|Key|UnboundLocal|Reference|NoMethod)Error|NullPointer`)
 
 // inShell tells whether a shell has got the command, which it may know by itself, as true is known:
 // it executes nothing then.
