@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -75,5 +76,8 @@ func answer(flag string, rest []string) string {
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
-	return numbers.ReplaceAllString(fmt.Sprintf("%v\n%s", err, &out), "N")
+	// Two processes may write their lines in the one order or in the other.
+	lines := strings.Split(numbers.ReplaceAllString(out.String(), "N"), "\n")
+	slices.Sort(lines)
+	return fmt.Sprintf("%v\n%s", err, strings.Join(lines, "\n"))
 }
