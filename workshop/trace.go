@@ -213,24 +213,50 @@ func failedAt(file string, text []byte, line int) int {
 		}
 		return true
 	})
-	from := line
-	ast.Inspect(f, func(n ast.Node) bool {
-		function, ok := n.(*ast.FuncDecl)
-		if ok { // the error is of the same function
-			return at(function) <= line && line <= fset.Position(function.End()).Line
-		}
-		set, ok := n.(*ast.AssignStmt)
-		if !ok || at(set) > line {
-			return true
-		}
-		for _, to := range set.Lhs {
-			if name, ok := to.(*ast.Ident); ok && reported != "" && name.Name == reported {
-				from = at(set)
+	if reported == "" {
+		return line
+	}
+	around := func(n ast.Node) bool {
+		return at(n) <= line && line <= fset.Position(n.End()).Line
+	}
+	from, candidates := line, 0 // the last assignment that was made for sure, and those since then
+	var look func(n ast.Node, sure bool)
+	look = func(n ast.Node, sure bool) {
+		ast.Inspect(n, func(inner ast.Node) bool {
+			switch inner := inner.(type) {
+			case *ast.FuncDecl: // the error is of the same function
+				return around(inner)
+			case *ast.BlockStmt, *ast.CaseClause, *ast.CommClause:
+				if inner != n && sure && !around(inner) {
+					look(inner, false)
+					return false
+				}
+			case *ast.AssignStmt:
+				other := !sure && inner.Tok == token.DEFINE // a variable of the branch
+				if at(inner) > line || other || !sets(inner, reported) {
+					return true
+				}
+				if from = at(inner); sure {
+					candidates = 0
+				}
+				candidates++
 			}
-		}
-		return true
-	})
+			return true
+		})
+	}
+	look(f, true)
+	if candidates > 1 { // and nobody knows which
+		return line
+	}
 	return from
+}
+
+// sets tells whether an assignment is one to a variable of this name.
+func sets(set *ast.AssignStmt, variable string) bool {
+	return slices.ContainsFunc(set.Lhs, func(to ast.Expr) bool {
+		name, ok := to.(*ast.Ident)
+		return ok && name.Name == variable
+	})
 }
 
 // onlyPanics tells whether the function at this line of a file does nothing but report an error,

@@ -5,6 +5,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -107,4 +108,45 @@ func TestWithSource(t *testing.T) {
 	require.Equal(t, "panic: no\nat lib/main.rs:2:14", withSource("panic: no\nat lib/main.rs:2:14",
 		program))
 	require.Equal(t, "panic: no", withSource("panic: no", program))
+}
+
+// TestFailedAt requires that the line of an error is one that was run.
+func TestFailedAt(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, body string
+		want       int // from the first line of the body
+	}{
+		{name: "the last", body: "err := a()\nerr = b()\npanic(err)", want: 2},
+		{
+			name: "one of several branches",
+			body: "var err error\nswitch os.Args[1] {\ncase \"run\":\nerr = a()\n" +
+				"case \"load\":\nerr = b()\n}\nif err != nil {\npanic(err)\n}",
+			want: 9,
+		},
+		{
+			name: "the only branch",
+			body: "var err error\nif len(os.Args) > 1 {\nerr = a()\n}\npanic(err)",
+			want: 3,
+		},
+		{
+			name: "another variable of a branch",
+			body: "err := a()\nif true {\nerr := b()\n_ = err\n}\npanic(err)",
+			want: 1,
+		},
+		{
+			name: "the branch of the panic",
+			body: "err := a()\nif true {\nerr = b()\nif err != nil {\npanic(err)\n}\n}",
+			want: 3,
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			const head = "package main\n\nfunc main() {\n"
+			text := head + c.body + "\n}\n"
+			before, _, _ := strings.Cut(text, "panic(err)")
+			line := strings.Count(before, "\n") + 1
+			got := failedAt("main.go", []byte(text), line) - strings.Count(head, "\n")
+			require.Equal(t, c.want, got)
+		})
+	}
 }
