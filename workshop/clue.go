@@ -26,7 +26,9 @@ type cause struct {
 	errno string // EINVAL
 	text  string // the call in print, or the words in which it was found
 	path  string // the first path that the call is about
-	seen  bool   // the kernel saw it. Otherwise it is read from words of the program.
+	// missing is one of its paths that was not there, if that was seen.
+	missing string
+	seen    bool // the kernel saw it. Otherwise it is read from words of the program.
 	// inside tells that the kernel saw it after the program had changed its root.
 	inside bool
 }
@@ -54,7 +56,7 @@ func findCause(e harness.Event) (c cause) {
 	c.event = e
 	if r := blame(e); r != nil {
 		c.call, c.errno, c.text, c.seen = r.Call, r.Errno, r.Text, true
-		c.path, c.inside = firstPath(r.Text), r.Inside
+		c.path, c.inside, c.missing = firstPath(r.Text), r.Inside, r.Missing
 		return c
 	}
 	words := e.Stderr + "\n" + e.Stdout
@@ -103,7 +105,8 @@ func origin(refused []harness.Refusal, later *harness.Refusal) *harness.Refusal 
 		case r.Errno == "EEXIST" || made == "":
 		case r.Call == "mkdir" || r.Call == "mkdirat" || r.Call == "mount":
 			if removes(later.Call) && made == path ||
-				later.Errno == "ENOENT" && later.Inside == r.Inside && isBelow(path, made) {
+				later.Errno == "ENOENT" && later.Inside == r.Inside &&
+					(isBelow(path, made) || r.Call != "mount" && made == path) {
 				return &r
 			}
 		}
@@ -130,17 +133,15 @@ func lastRefused(e harness.Event) *harness.Refusal {
 	if statusLost(e) != "" || len(e.Left) > 0 {
 		return nil // whatever came after the command, or was in the way
 	}
-	m, said := anyStatus.FindStringSubmatch(e.Message), e.Stderr
-	for _, b := range e.Background {
-		if ended := anyStatus.FindStringSubmatch(b.State); m == nil && ended != nil {
-			m, said = ended, b.Stderr
-		}
+	if r := commandRefused(e); r != nil {
+		return r
 	}
-	content := !e.Panicked && (m == nil || m[1] == "0") && panicked(e.Stderr) == ""
+	status, said := endedWith(e)
+	content := !e.Panicked && (status == "" || status == "0") && panicked(e.Stderr) == ""
 	if content && executed(e) != "no" {
 		return ignored(e) // the program was content, and may be
 	}
-	if m != nil && slices.Contains(faults, m[1]) {
+	if slices.Contains(faults, status) {
 		return nil // it did not go on to end because of a refusal
 	}
 	// A program may go on after a refusal, and fail later by something else: its own words tell.
@@ -187,10 +188,27 @@ func lastRefused(e harness.Event) *harness.Refusal {
 	silent := strings.TrimSpace(said) == ""
 	switch {
 	case lookedFor == nil:
-	case last == nil && errno != "", silent && firstPath(lookedFor.Text) == name:
+	case last == nil && (errno != "" || firstPath(lookedFor.Text) == name),
+		silent && firstPath(lookedFor.Text) == name:
 		return lookedFor
 	}
 	return last
+}
+
+// endedWith is the exit status of the program, and what it wrote on standard error. Of a program in
+// the background it is that of one that failed.
+func endedWith(e harness.Event) (status, said string) {
+	if m := anyStatus.FindStringSubmatch(e.Message); m != nil {
+		return m[1], e.Stderr
+	}
+	said = e.Stderr
+	for _, b := range e.Background {
+		number, ok := strings.CutPrefix(b.State, "exit status ")
+		if ok && number != "0" && strings.TrimSpace(said) == "" {
+			return number, b.Stderr
+		}
+	}
+	return "", said
 }
 
 // ignored is a refusal of a call to which a promise belongs that is not kept: the program
@@ -252,13 +270,12 @@ var faults = []string{"132", "133", "139", "159"}
 // executed tells whether the command of the container was executed: yes, no, or nothing where that
 // is not known.
 func executed(e harness.Event) string {
-	ran := parseCommand(e.Ran)
-	i := slices.Index(ran.args, "run")
-	if e.Conduct == nil || i < 0 || i+1 >= len(ran.args) || strings.HasPrefix(ran.args[i+1], "-") {
+	command := ranCommand(e)
+	if e.Conduct == nil || command == "" || strings.HasPrefix(command, "-") {
 		return ""
 	}
 	for _, file := range e.Conduct.Ran {
-		if filepath.Base(file) == filepath.Base(ran.args[i+1]) {
+		if filepath.Base(file) == filepath.Base(command) {
 			return "yes"
 		}
 	}
@@ -522,6 +539,9 @@ func noOldRoot(c cause) string {
 			"relative path begins there: %s/%s is meant now, and is not there. Take absolute "+
 			"paths, or give pivot_root(2) the new root as \".\".", dir, dir, dir)
 	}
+	if text := c.oldRootMissing(); text != "" {
+		return text
+	}
 	return "Both directories have to be there: the new root, and in or below it a directory on " +
 		"which the old root is put. " +
 		"pivot_root(\".\", \".\") needs no such directory, see the notes of pivot_root(2)."
@@ -614,8 +634,12 @@ func noFile(c cause) string {
 	return text
 }
 
-// rootRE matches what people call a root file system.
-var rootRE = lazyregexp.New(`(?i)root|fs/?$`)
+// rootRE matches what people call a root file system, and ofKernelRE the directories of the file
+// systems of the kernel, some of which end so.
+var (
+	rootRE     = lazyregexp.New(`(?i)root|fs/?$`)
+	ofKernelRE = lazyregexp.New(`^/?(sys|proc|dev)(/|$)`)
+)
 
 // ranCommand is the command of the container, if there is no flag before it.
 func ranCommand(e harness.Event) string {
@@ -644,8 +668,11 @@ func noMountTarget(c cause) string {
 		return maskMissing
 	case c.about("overlay"):
 		return overlayMissing
-	case ofNoDevice.MatchString(c.text):
+	case ofNoDevice.MatchString(c.text), nameAsSource.MatchString(c.text) &&
+		!strings.Contains(c.text, "MS_BIND"):
 		return noMountPointThere(c, lastPath(c.text))
+	case c.missing != "" && c.missing == lastPath(c.text) && c.missing != c.path:
+		return noMountPointThere(c, c.missing)
 	case c.changedRoot():
 		return "Either what is to be mounted or the mount point is not there. After pivot_root " +
 			"or chroot paths begin in the root " +
@@ -666,6 +693,10 @@ func noMountTarget(c cause) string {
 // is the mount point.
 var ofNoDevice = lazyregexp.New(`^mount\(.*"(proc|sysfs|tmpfs|devtmpfs|devpts|mqueue|cgroup2?)"`)
 
+// nameAsSource matches a mount whose source is no path: it is a new file system of some type, and
+// the kernel looks for the mount point before it looks at the type.
+var nameAsSource = lazyregexp.New(`^mount\("[^"/]*", "`)
+
 // noMountPointThere is for a mount point that is missing.
 func noMountPointThere(c cause, point string) string {
 	relative := !strings.HasPrefix(point, "/")
@@ -678,6 +709,14 @@ func noMountPointThere(c cause, point string) string {
 		return fmt.Sprintf("There is no directory %s in the root file system, where paths begin "+
 			"since the root was changed. A mount point has to be there: mkdir(2) makes it, or "+
 			"take one that is there.", point)
+	case relative && strings.HasPrefix(filepath.Clean(point), "rootfs/"):
+		return fmt.Sprintf("There is no directory %s: the root file system called rootfs has "+
+			"none. A mount point has to be there: mkdir(2) makes it, or take one that is there.",
+			point)
+	case relative && ofKernelRE.MatchString(point):
+		return fmt.Sprintf("There is no directory %s here: a path without / in front begins at "+
+			"the working directory. /%[1]s is the one of the machine, or of the container when "+
+			"the root is changed.", filepath.Clean(point))
 	case rootRE.MatchString(above) && above != "rootfs" && above != "/":
 		return rootElsewhere(above)
 	case relative:
@@ -901,7 +940,7 @@ func noProgram(c cause) string {
 		return otherMissing(c.path, c.inside)
 	case c.seen && isOther(c.path, name):
 		return toolMissing(base)
-	case strings.HasPrefix(name, "no-such"): // it is right that there is none
+	case strings.HasPrefix(name, "no-such"), strings.HasPrefix(name, "-"): // there is none
 		return ""
 	case c.inside && base == name && c.searched():
 		return fmt.Sprintf("%s was looked for in all directories of $PATH, in the new root, and "+
@@ -954,7 +993,7 @@ var habits = []func(harness.Event) string{
 	ownOutput, ownEmptyLine,
 	wrongUsage, capsetAlone, nobodysFiles, callersPipe, oneIDOnly, noPtmx, noControlling,
 	notCopied, noSize, terminalLines, networkAmiss, signalStatus, knewStatus, statusLost,
-	notAFlag, notStarted, noTool, silent,
+	notAFlag, notInModule, notStarted, noTool, silent,
 }
 
 // wordsSplit is for a program that puts the command line together and takes it apart again.
@@ -1021,27 +1060,6 @@ func ownOutput(e harness.Event) string {
 	}
 	return own
 }
-
-// lastSeen is for a program that failed before it executed the command, where nothing else explains
-// that: it says what was seen.
-func lastSeen(e harness.Event) string {
-	m, name := anyStatus.FindStringSubmatch(e.Message), ranCommand(e)
-	if m == nil || m[1] == "0" || executed(e) != "no" || strings.HasPrefix(name, "no-such") ||
-		strings.Contains(name, "/") || ownBug.MatchString(panicked(e.Stderr)) {
-		return ""
-	}
-	text := fmt.Sprintf("Your program ended before it executed %s. No system call of it explains "+
-		"that: its own words have to. %s is a name, which is looked for in the directories of "+
-		"$PATH: is it taken for a path, or for something else?", name, name)
-	if steps := e.Conduct.Steps; len(steps) > 0 {
-		text += " What it did last was " + steps[len(steps)-1].Text + "."
-	}
-	return text
-}
-
-// ownBug matches a bug of which only the program knows.
-var ownBug = lazyregexp.New(`(?i)runtime error|nil map|nil pointer|segfault|undefined|` +
-	`\b(Name|Type|Attribute|Key|UnboundLocal|Reference|NoMethod)Error|NullPointer`)
 
 // inShell tells whether a shell has got the command, which it may know by itself, as true is known:
 // it executes nothing then.
@@ -1143,7 +1161,7 @@ func neverExecuted(e harness.Event) string {
 	if r := otherRefused(e); r != nil {
 		return text + " " + otherMissing(firstPath(r.Text), r.Inside)
 	}
-	return text
+	return text + ownWords(e)
 }
 
 // otherRefused is the call that was to execute another file in the place of the command, which is

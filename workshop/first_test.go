@@ -122,7 +122,7 @@ var firstWords = []struct {
 		program: "#!/bin/sh\nmkdir here\necho 'prefix not found' >&2\nexit 1\n",
 		about:   "step1-skeleton/command-runs",
 		says: []string{
-			"ended before it executed true", "its own words have to", "What it did last was mkdir",
+			"no execve(2) of true", `said: "prefix not found"`, "What it did last was mkdir",
 		},
 	},
 	{
@@ -1131,6 +1131,125 @@ func main() {
 		says:  []string{`"devtmpfs", 0x0): EPERM`},
 		not:   []string{"nobody"},
 	},
+}
+
+// wordsAndCalls are more of the first words, of programs that stop before the command, and of calls
+// of which one of several paths is missing.
+var wordsAndCalls = []struct {
+	name    string
+	program string
+	about   string
+	says    []string
+	not     []string
+}{
+	{
+		name: "words of its own",
+		program: "#!/usr/bin/perl\nprint STDERR \"warning: failed to be quick\\n\",\n" +
+			"  \"Error: unknown user guest\\n\",\n" +
+			"  \"parent: child failed: exit status 1\\n\";\nexit 1;\n",
+		about: "step1-skeleton/command-runs",
+		says: []string{
+			"ended before it executed true", `It says why itself: "Error: unknown user guest"`,
+		},
+	},
+	{
+		name: "words of its own, and success",
+		program: "#!/usr/bin/perl\n" +
+			"print STDERR \"\\e[1;31mERROR: Missing tool: mine\\e[0m\\n\";\nexit 0;\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"executed echo", `It says why itself: "ERROR: Missing tool: mine"`},
+	},
+	{
+		name: "words of a shell that knows the command",
+		program: "#!/bin/sh\ntest \"$1\" = run || exit 2\nshift\n\"$@\"\n" +
+			"echo \"Error: it failed\" >&2\nexit 3\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"There was no execve(2) of true, which a shell may know by itself"},
+		not:   []string{"It says why itself", "Your program ended"},
+	},
+	{
+		name:    "the command looked for as a file",
+		program: "#!/usr/bin/perl\n-e $ARGV[1] or print STDERR \"no command\\n\" and exit 1;\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{`takes the word "true" for the path of a file`},
+	},
+	{
+		name: "a bind mount on a directory that is not there",
+		program: goMount(`syscall.Mount("rootfs/etc", "rootfs/home/mine", "",
+			syscall.MS_BIND, "")`),
+		about: "step1-skeleton/command-runs",
+		says:  []string{"There is no directory rootfs/home/mine", "mkdir(2)"},
+		not:   []string{"Either what is to be mounted"},
+	},
+	{
+		name: "a type that no kernel has, and no directory",
+		program: goMount(`errors.Join(syscall.Chroot("rootfs"), os.Chdir("/"),
+			syscall.Mount("some", "mytemp", "tempfs", 0, ""))`),
+		about: "step1-skeleton/command-runs",
+		says:  []string{"There is no directory mytemp in the root file system"},
+	},
+	{
+		name: "a mount on what could not be made",
+		program: "#!/bin/sh\nmkdir /tmp/mine-1 2>/dev/null\n" +
+			"exec unshare --mount rootfs/bin/busybox mount -o bind rootfs /tmp/mine-1\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{`refused: mkdir("/tmp/mine-1"): EROFS`, "/tmp too"},
+		not:   []string{"Either what is to be mounted"},
+	},
+	{
+		name:    "a directory of the kernel without the first letter",
+		program: goMount(`syscall.Mount("mine", "sys/fs/cgroup", "tmpfs", 0, "")`),
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"a path without / in front begins at the working directory"},
+		not:     []string{"take the relative path rootfs"},
+	},
+	{
+		name: "an old root that is mistyped",
+		program: "#!/bin/sh\nexec unshare --mount sh -c 'mount --bind rootfs rootfs && " +
+			"mkdir roots roots/old && pivot_root rootfs rootfs/old'\n",
+		about: "step1-skeleton/command-runs",
+		says: []string{
+			"rootfs/old, is not there", "made roots/old: is one of the two mistyped?",
+		},
+	},
+	{
+		name: "a function of a later Python",
+		program: "#!/usr/bin/perl\n" +
+			"print \"Error: module 'os' has no attribute 'CLONE_NEWPID'\\n\";\nexit 1;\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"has no os.CLONE_NEWPID", "3.12"},
+	},
+	{
+		name: "a warning before a command that is not found",
+		program: "#!/bin/sh\ntest \"$1\" = run || exit 2\nshift\ncat /no-such-file\n" +
+			"command -v \"$1\" >/dev/null || { echo not found; exit 1; }\nexec \"$@\"\n",
+		about: "step1-skeleton/command-not-found",
+		says:  []string{"no-such-command cannot be executed, and that is right here"},
+		not:   []string{`refused: openat(AT_FDCWD, "/no-such-file")`},
+	},
+	{
+		name: "two pid namespaces",
+		program: "#!/bin/sh\ntest \"$1\" = run && test -n \"$2\" || exit 2\nshift\n" +
+			"exec unshare --mount --pid --fork sh -c 'mount -t proc proc rootfs/proc && " +
+			"unshare --pid --fork chroot rootfs \"$@\"' sh \"$@\"\n",
+		about: "step3-rootfs/ps-alone",
+		says:  []string{"one in the other: one is enough"},
+	},
+}
+
+// TestWordsAndCalls lets programs stop before the command.
+func TestWordsAndCalls(t *testing.T) {
+	t.Parallel()
+	course, hosts := checkHere(t, "asks for root: some of the programs change their root")
+	for _, c := range wordsAndCalls {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			step, _, _ := strings.Cut(c.about, "/")
+			failed := firstFailureOf(t, hosts.take(t), makeProgram(t, c.program),
+				inOrderOf(t, course, step))
+			requireTold(t, failed, c.about, c.says, c.not)
+		})
+	}
 }
 
 // goMount is the source of a program in Go that does something that has an error.

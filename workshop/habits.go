@@ -375,21 +375,30 @@ func signalStatus(e harness.Event) string {
 // errorStatus is for a program that failed to execute the command, as it has to, and does not tell
 // that by its status.
 func errorStatus(e harness.Event) string {
-	m := exitStatus.FindStringSubmatch(e.Message)
-	name := ranCommand(e)
-	if m == nil || m[2] != "126" && m[2] != "127" || e.Conduct == nil || executed(e) != "no" {
+	r := commandRefused(e)
+	if r == nil {
 		return ""
 	}
-	for _, r := range slices.Backward(e.Conduct.Refused) {
-		if filepath.Base(firstPath(r.Text)) != filepath.Base(name) {
-			continue
-		}
-		return fmt.Sprintf("%s cannot be executed, and that is right here: %s failed with %s. "+
-			"Your program ends with %s then. A shell says 127 where there is no such file, "+
-			"ENOENT, and 126 where it is there and cannot be executed: exit(%s).", name, r.Call,
-			r.Errno, m[1], m[2])
+	m := exitStatus.FindStringSubmatch(e.Message)
+	return fmt.Sprintf("%s cannot be executed, and that is right here: %s failed with %s. "+
+		"Your program ends with %s then. A shell says 127 where there is no such file, "+
+		"ENOENT, and 126 where it is there and cannot be executed: exit(%s).", ranCommand(e),
+		r.Call, r.Errno, m[1], m[2])
+}
+
+// commandRefused is the call that found out that the command cannot be executed, where it is to be
+// like that, or nil.
+func commandRefused(e harness.Event) *harness.Refusal {
+	m := exitStatus.FindStringSubmatch(e.Message)
+	if m == nil || m[2] != "126" && m[2] != "127" || e.Conduct == nil || executed(e) != "no" {
+		return nil
 	}
-	return ""
+	for _, r := range slices.Backward(e.Conduct.Refused) {
+		if filepath.Base(firstPath(r.Text)) == filepath.Base(ranCommand(e)) {
+			return &r
+		}
+	}
+	return nil
 }
 
 // nilPanic is for a program that takes success for a failure.

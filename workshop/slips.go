@@ -17,7 +17,7 @@ import (
 // slips are the clues of this file, from what a program did where no call failed.
 var slips = []func(harness.Event) string{
 	nameTwice, streamsMixed, oneMap, nameIgnored, notTheFirst, loopbackDown, layerAside,
-	gainsRights, letThrough, limitAmiss, mountsBelow,
+	gainsRights, letThrough, limitAmiss, mountsBelow, procOfOther,
 }
 
 // slipped is what one of the slips tells.
@@ -172,6 +172,32 @@ func mountsBelow(e harness.Event) string {
 	}
 	return ""
 }
+
+// procOfOther is for a proc file system that shows another pid namespace than the command's.
+func procOfOther(e harness.Event) string {
+	m := otherNumberRE.FindStringSubmatch(e.Stdout)
+	if e.Script.Name != "ps-alone" || m == nil {
+		return ""
+	}
+	text := fmt.Sprintf("The command is process %s in its pid namespace, and in /proc it is %s: "+
+		"that was mounted by a process of another one, further out.", m[1], m[2])
+	made := 0
+	if e.Conduct != nil {
+		for _, call := range e.Conduct.Made {
+			if strings.Contains(call, "CLONE_NEWPID") {
+				made++
+			}
+		}
+	}
+	if made > 1 {
+		text += fmt.Sprintf(" Your program made %d pid namespaces, one in the other: one is "+
+			"enough.", made)
+	}
+	return text + " What mounts proc is in the namespace of the command."
+}
+
+// otherNumberRE matches the number of a shell, and the one that it has in /proc.
+var otherNumberRE = lazyregexp.New(`^(\d+) is (\d+) there`)
 
 // rootfsIgnored is for a program that looks for another root file system than the one of the flag.
 func rootfsIgnored(c cause) string {

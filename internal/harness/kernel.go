@@ -30,6 +30,8 @@ type Refusal struct {
 	Looks bool
 	// Inside tells that the process that made the call had another root than the host.
 	Inside bool
+	// Missing is the path in the call that was not there afterwards, if one of its paths was not.
+	Missing string
 	// process is the number of the process that made the call.
 	process int
 }
@@ -146,6 +148,7 @@ func observe(ran, dir string, limit time.Duration, hangs bool) *Conduct {
 		c.Status = exitText(r.Status)
 	}
 	for i, refused := range c.Refused {
+		c.Refused[i].Missing = strings.ReplaceAll(refused.missing(again), again, "$WORK")
 		c.Refused[i].Text = strings.ReplaceAll(refused.Text, again, "$WORK")
 	}
 	for i, step := range c.Steps {
@@ -157,6 +160,39 @@ func observe(ran, dir string, limit time.Duration, hangs bool) *Conduct {
 	c.Splits = !hangs && splits(program, words)
 	return c
 }
+
+// missing is the first of the paths of a call that is not there, of a program that was run in dir
+// and had the root of the host.
+func (r Refusal) missing(dir string) string {
+	if r.Errno != "ENOENT" || r.Inside {
+		return ""
+	}
+	paths := quoted.FindAllString(r.Text, -1)
+	if _, args, ok := strings.Cut(r.Text, "mount("); ok && r.Call == "mount" {
+		paths = strings.Split(args, ", ")[:2] // the others are a type, and options
+		slices.Reverse(paths)                 // the kernel looks at the mount point first
+		if !strings.Contains(r.Text, "MS_BIND") {
+			paths = paths[:1]
+		}
+	}
+	for _, text := range paths {
+		path, err := strconv.Unquote(text)
+		if err != nil || path == "" {
+			continue
+		}
+		file := path
+		if !filepath.IsAbs(file) {
+			file = filepath.Join(dir, file)
+		}
+		if _, err := os.Lstat(file); os.IsNotExist(err) {
+			return path
+		}
+	}
+	return ""
+}
+
+// quoted matches a text in a call in print.
+var quoted = lazyregexp.New(`"([^"\\]|\\.)*"`)
 
 // exitText is how a program ended, in the words of package os.
 func exitText(status unix.WaitStatus) string {
