@@ -78,8 +78,8 @@ func mountLeft(c cause, _ string) string {
 		return fmt.Sprintf("%s. There is a mount namespace, and its mounts were still shared with "+
 			"the host when your program made %s: %s", appeared, call, shared)
 	}
-	return appeared + ". Either it has no mount namespace, or the process that mounted is not the " +
-		"one in it, or its mounts are still shared with the host: " + shared
+	return appeared + ". Either it has no mount namespace, or the process that mounted is not " +
+		"the one in it, or its mounts are still shared with the host: " + shared
 }
 
 // mountedOutside tells whether the first mount was made by a process that is not in the mount
@@ -131,10 +131,10 @@ func (c cause) before(one, other string) bool {
 
 func mountGone(cause, string) string {
 	return "Your program has unmounted something of the host. Either it has no mount " +
-		"namespace, or its mounts are still shared with the host: / is a shared mount here, and what is " +
-		"unmounted in a copy of the table goes on the host, too, until mount(2) on / with " +
-		"MS_PRIVATE and MS_REC cuts the two. That comes before all other mounts, in the process " +
-		"that unmounts."
+		"namespace, or its mounts are still shared with the host: / is a shared mount here, " +
+		"and what is unmounted in a copy of the table goes on the host, too, until mount(2) " +
+		"on / with MS_PRIVATE and MS_REC cuts the two. That comes before all other mounts, in " +
+		"the process that unmounts."
 }
 
 func nameLeft(c cause, _ string) string {

@@ -41,7 +41,9 @@ func TestLeftBehind(t *testing.T) {
 		},
 		{
 			"from inside", cgroup,
-			&harness.Conduct{Steps: []harness.Step{{Text: `rmdir("` + dir + `")`, Errno: "ENOENT"}}},
+			&harness.Conduct{
+				Steps: []harness.Step{{Text: `rmdir("` + dir + `")`, Errno: "ENOENT"}},
+			},
 			"outside removes the cgroup",
 		},
 		{
