@@ -13,7 +13,7 @@
 # All four by default, from the same files: packages of Debian, what scripts/provision.sh adds, and the last commit of this
 # directory in /workshop. Afterwards no machine needs a network. Root is not needed: everything happens in a user namespace
 # with the ids of subuid(5). A machine of the other architecture runs in QEMU's user emulation, which is registered
-# in that user namespace only (Linux 6.7). Such an image has no build cache: its first go test compiles.
+# in that user namespace only (Linux 6.7).
 #
 # The same packages and the same commit make the same image, to the byte. SOURCE_DATE_EPOCH, the time of the commit by
 # default, is the time of all files that are newer.
@@ -230,12 +230,27 @@ chroot "$tree" install -d -o workshop -g workshop /workshop
 chroot "$tree" sudo -u workshop tar -x -C /workshop <"$work/workshop.tar"
 # With the proxy of this machine and the authorities that it trusts; both are forgotten afterwards.
 cat "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" >"$tree/tmp/ca.crt"
-echo 'Defaults env_keep += "GOPROXY SSL_CERT_FILE"' >"$tree/etc/sudoers.d/build"
-compile=yes
-[ "$arch" = "$native" ] || compile=no
-chroot "$tree" env -i PATH="$PATH" HOME=/root SUDO_USER=workshop WORKSHOP_COMPILE=$compile \
-    GOPROXY="$(go env GOPROXY 2>/dev/null || echo https://proxy.golang.org,direct)" \
-    SSL_CERT_FILE=/tmp/ca.crt CURL_CA_BUNDLE=/tmp/ca.crt /workshop/scripts/provision.sh
+echo 'Defaults env_keep += "GOARCH GOPROXY SSL_CERT_FILE"' >"$tree/etc/sudoers.d/build"
+proxy=$(go env GOPROXY 2>/dev/null || echo https://proxy.golang.org,direct)
+# in_tree [VARIABLE=VALUE...] COMMAND...: in the tree, with nothing else of the environment.
+in_tree() {
+    chroot "$tree" env -i PATH="$PATH" HOME=/root SUDO_USER=workshop GOPROXY="$proxy" SSL_CERT_FILE=/tmp/ca.crt \
+        CURL_CA_BUNDLE=/tmp/ca.crt "$@"
+}
+if [ "$arch" = "$native" ]; then
+    in_tree /workshop/scripts/provision.sh
+else
+    # An emulated compiler takes hours. That of this machine, at the same place, leaves the same in the cache.
+    in_tree WORKSHOP_COMPILE=no /workshop/scripts/provision.sh
+    go=$(dirname "$(dirname "$(readlink "$tree/usr/local/bin/go")")")
+    toolchain=golang.org/toolchain@v0.0.1-go${go##*-}.linux-$native
+    say "$toolchain"
+    in_tree sudo -u workshop -H GOMODCACHE=/tmp/native GOFLAGS=-modcacherw go mod download "$toolchain"
+    chmod 755 "$tree/tmp/native/$toolchain"/bin/* "$tree/tmp/native/$toolchain"/pkg/tool/*/*
+    mount --bind "$tree/tmp/native/$toolchain" "$tree$go"
+    in_tree GOARCH="$arch" /workshop/scripts/provision.sh
+    umount "$tree$go"
+fi
 rm "$tree/etc/sudoers.d/build"
 
 # The programs for UEFI are Debian's, as they are: they are signed. The one for a BIOS is put together here.

@@ -168,7 +168,7 @@ fi
 # for nothing: on an emulated processor that alone takes half an hour.
 sources=$({
     pwd
-    go version
+    go env GOVERSION
     find . \( -path ./mine -o -path ./rootfs \) -prune -o -type f \( -name '*.go' -o -name 'go.*' \) -print0 | LC_ALL=C sort -z |
         xargs -0 sha256sum
 } | sha256sum | cut -d ' ' -f 1)
