@@ -33,8 +33,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"workshop": main})
 }
 
-// TestCommand runs the scripts in testdata, each in a module of its own. The condition ci is for what
-// takes long, and is tested in another way as well.
+// TestCommand runs the scripts in testdata, each in a module of its own. The condition ci is for
+// what takes long, and is tested in another way as well.
 func TestCommand(t *testing.T) {
 	t.Parallel()
 	harness.NeedsGo(t)
