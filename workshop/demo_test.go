@@ -69,7 +69,8 @@ func TestChooseDemos(t *testing.T) {
 }
 
 // TestDemosBroken breaks what each demo shows, and requires that the demo is red: one that cannot
-// fail proves nothing. That they are green is tested with the steps.
+// fail proves nothing. That they are green is tested with the steps. Without CI=true it breaks
+// every second.
 func TestDemosBroken(t *testing.T) {
 	t.Parallel()
 	harness.NeedsGo(t)
@@ -78,6 +79,7 @@ func TestDemosBroken(t *testing.T) {
 	demos, err := harness.Demos(root)
 	require.NoError(t, err)
 	require.Len(t, demos, len(broken))
+	demos = skip.OneIn(t, 2, demos)
 	hosts := newHosts(t, root)
 	var changes []change
 	for _, d := range demos {
