@@ -1241,11 +1241,16 @@ var wordsAndCalls = []struct {
 func TestWordsAndCalls(t *testing.T) {
 	t.Parallel()
 	course, hosts := checkHere(t, "asks for root: some of the programs change their root")
+	var texts []string
 	for _, c := range wordsAndCalls {
+		texts = append(texts, c.program)
+	}
+	programs := writtenPrograms(t, texts)
+	for n, c := range wordsAndCalls {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			step, _, _ := strings.Cut(c.about, "/")
-			failed := firstFailureOf(t, hosts.take(t), makeProgram(t, c.program),
+			failed := firstFailureOf(t, hosts.take(t), programs.path(t, n),
 				inOrderOf(t, course, step))
 			requireTold(t, failed, c.about, c.says, c.not)
 		})
