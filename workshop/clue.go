@@ -399,8 +399,8 @@ var clues = map[string]map[string]func(cause) string{
 		"EPERM": notRoot, "EINVAL": badFlags, "ENOSPC": nested, "EAGAIN": tooMany,
 		"ENOMEM": noInit,
 	},
-	"fork":   {"ENOMEM": noInit},
-	"vfork":  {"ENOMEM": noInit},
+	"fork":   {"ENOMEM": noInit, "EAGAIN": tooMany},
+	"vfork":  {"ENOMEM": noInit, "EAGAIN": tooMany},
 	"clone3": {"EPERM": notRoot, "EINVAL": badFlags, "ENOSPC": nested, "EAGAIN": tooMany},
 	"execve": {
 		"ENOENT": noProgram, "EACCES": notExecutableThere, "ENOEXEC": noFormat,
@@ -886,7 +886,17 @@ func noInit(c cause) string {
 		"1, whatever it does. So fork(2) comes next, and that child executes the command."
 }
 
-func tooMany(cause) string {
+var wrotePidsRE = lazyregexp.New(`^write\(<([^>]*/pids\.max)>, "([0-9]+)`)
+
+func tooMany(c cause) string {
+	if c.event.Conduct != nil {
+		for _, made := range c.event.Conduct.Made {
+			if m := wrotePidsRE.FindStringSubmatch(made); m != nil {
+				return fmt.Sprintf("Your program wrote %s to %s. Where a cgroup has so many processes "+
+					"and threads, fork(2) and clone(2) fail with EAGAIN.", m[2], m[1])
+			}
+		}
+	}
 	return "There are too many processes: does the second copy start a copy again, instead of " +
 		"the command?"
 }

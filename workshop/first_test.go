@@ -1235,6 +1235,15 @@ var wordsAndCalls = []struct {
 		about: "step3-rootfs/ps-alone",
 		says:  []string{"one in the other: one is enough"},
 	},
+	{
+		name: "a limit that the program itself meets",
+		program: "#!/bin/sh\nd=/sys/fs/cgroup/pids\ntest -d $d || d=/sys/fs/cgroup\n" +
+			"mkdir $d/few && echo 1 >$d/few/pids.max && echo $$ >$d/few/cgroup.procs\n" +
+			"shift\nenv \"$@\"\nexit $?\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"wrote 1 to", "/few/pids.max", "fail with EAGAIN"},
+		not:   []string{"start a copy again"},
+	},
 }
 
 // TestWordsAndCalls lets programs stop before the command.
