@@ -228,7 +228,7 @@ func setupHost() error {
 		}},
 		{"setrlimit", limitProcesses},
 		{"prctl", smallPages},
-		{"exec", func() error { return unix.Exec("/proc/self/exe", os.Args, p.environ()) }},
+		{"exec", func() error { return execSelf(p.environ()) }},
 	}
 	for _, step := range steps {
 		if err := step.do(); err != nil {
