@@ -177,9 +177,7 @@ var lackOfIDMaps = sync.OnceValues(func() (why string, err error) {
 	if err != nil {
 		return "", err
 	}
-	const rootfs = "rootfs"
-	err = errors.Join(os.Chmod(dir, 0o755),
-		copyTree(filepath.Join(now().Dir, rootfs), filepath.Join(dir, rootfs)))
+	err = errors.Join(os.Chmod(dir, 0o755), copyRootfs(filepath.Join(dir, "rootfs")))
 	if err == nil && !starts(dir) && starts(dir, "-ns", "uts,pid,mnt") {
 		why = fmt.Sprintf("a tmpfs has none before Linux 6.3, nor has %s: "+
 			"set TMPDIR to a directory on ext4 or XFS", os.TempDir())

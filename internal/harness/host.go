@@ -217,8 +217,9 @@ func setupHost() error {
 		{"write ns_last_pid", leaveRoomForPids},
 		{"forwarding off", forwardingOff},
 		{"mount cgroups", mountCgroups},
-		{"mount " + work, func() (err error) {
-			p.NoIDMaps, err = mountWork(work, p.Disk)
+		{"mount " + work, func() error {
+			noIDMaps, err := mountWork(work, p.Disk)
+			p.NoIDMaps = p.NoIDMaps || noIDMaps
 			return err
 		}},
 		// As systemd does: a program that forgets to make it private is found out.
