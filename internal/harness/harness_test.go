@@ -103,6 +103,26 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestInterrupted ends go test while it builds the program: no file is left behind.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	root, err := ModuleRoot()
+	require.NoError(t, err)
+	tools, temporary := t.TempDir(), t.TempDir()
+	file := filepath.Join(tools, "go")
+	require.NoError(t, os.WriteFile(file, []byte("#!/bin/sh\nkill -TERM $PPID\n"), 0o755))
+	cmd := exec.Command("/proc/self/exe", "-test.run", "^TestRun$")
+	cmd.Dir = filepath.Join(root, "step1-skeleton")
+	cmd.Env = append(os.Environ(), stepEnv+"=step1-skeleton", programEnv+"=", reportEnv+"=",
+		"TMPDIR="+temporary, "PATH="+tools+":"+os.Getenv("PATH"))
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "terminated")
+	left, err := os.ReadDir(temporary)
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
 // A verdict is what became of scripts, by their names.
 type verdict struct {
 	passed, failed, skipped []string

@@ -71,12 +71,18 @@ const (
 
 // runHost prepares the host, runs the other stages in it, and takes it away.
 func runHost() (status int, err error) {
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM, unix.SIGQUIT)
+	defer stop()
 	dir, err := makeDir()
 	if err != nil {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := prepare(dir); err != nil {
+	err = prepare(dir)
+	if ctx.Err() != nil { // why something could not be built is no news
+		return 1, context.Cause(ctx)
+	}
+	if err != nil {
 		return 1, err
 	}
 	report, err := os.Create(filepath.Join(dir, "report"))
@@ -84,9 +90,6 @@ func runHost() (status int, err error) {
 		return 1, err
 	}
 	defer report.Close()
-
-	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM, unix.SIGQUIT)
-	defer stop()
 	cmd := exec.CommandContext(ctx, "/proc/self/exe", os.Args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	p := now()
