@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,7 +25,6 @@ type visit struct {
 	failed   atomic.Bool   // a line of the script has
 	over     chan struct{} // closed at the end
 	quiet    chan struct{} // closed when nothing is killed any more
-	killing  sync.Mutex    // is held while all are killed when the time is up
 	waiting  string        // what was still running when the time was up
 	hung     int           // the line that ran then
 	left     []string      // what is on the host that was not, and the other way round
@@ -86,20 +84,13 @@ func (v *visit) watch() {
 	}
 	// Again and again: something may just be starting.
 	for {
-		v.inPeace(killAll)
+		killAll()
 		select {
 		case <-v.over:
 			return
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-}
-
-// inPeace does something while nothing is killed because the time is up.
-func (v *visit) inPeace(do func()) {
-	v.killing.Lock()
-	defer v.killing.Unlock()
-	do()
 }
 
 // fail ends what the script has in the background, because a line of it has failed: testscript only
