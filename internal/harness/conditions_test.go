@@ -12,8 +12,8 @@ import (
 	"container.example/workshop/internal/skip"
 )
 
-// TestNoIDMaps has a program fail with a root file system that is not on the disk, as chapter f does
-// where a tmpfs has no idmapped mounts. The scripts that need one are skipped then.
+// TestNoIDMaps has a program fail with a root file system that is not on the disk, as chapter f
+// does where a tmpfs has no idmapped mounts. The scripts that need one are skipped then.
 func TestNoIDMaps(t *testing.T) {
 	if os.Geteuid() != 0 {
 		skip.Lacking(t, "asks for root")

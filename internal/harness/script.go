@@ -68,45 +68,50 @@ func tryScript(script Script, limit time.Duration, what task) (e Event, err erro
 	}
 	asks := !what.Play && !what.All && v.tasks() < 200
 	if asks && (t.broke || len(v.left) > 0) {
-		// What the first run has left would be in the way of the second.
-		if err := restore(v.before); err != nil {
+		if f.Conduct, err = v.lookAgain(f.observed(string(original)), e.Took); err != nil {
 			return e, err
 		}
-		dir := filepath.Join(now().Dir, "work", "script-"+script.Name)
-		// The time that the script took tells how slow the machine is now, and under ptrace(2)
-		// everything takes longer.
-		limit, hangs := 5*time.Second+10*e.Took, v.timedOut.Load()
-		if hangs {
-			limit = 5*time.Second + e.Took/4
-		}
-		e.Conduct = observe(f.observed(string(original)), dir, limit, hangs)
 	}
 	err = v.end(t.broke || len(complaints) > 0)
 	e.Status = Passed
 	switch {
 	case t.broke || len(complaints) > 0:
-		seen := e.Conduct
-		e.Status, e.Failure = Failed, f
-		e.Conduct = seen
-		e.Line, e.Panicked, e.Tasks = where, t.panicked, v.tasks()
+		f.Line, f.Panicked, f.Tasks = where, t.panicked, v.tasks()
 		if t.panicked { // a comment after the line may have taken it out of the log
-			e.Line, e.Stdout, e.Stderr = int(v.line.Load()), byName(t.stdout), byName(t.stderr)
-			e.Ran = script.Line(e.Line)
+			f.Line, f.Stdout, f.Stderr = int(v.line.Load()), byName(t.stdout), byName(t.stderr)
+			f.Ran = script.Line(f.Line)
 		}
 		if v.timedOut.Load() {
-			e.Waiting, e.Line = v.waiting, v.hung
+			f.Waiting, f.Line = v.waiting, v.hung
 		} else if len(complaints) > 0 {
-			e.Left = v.left
-		} else if e.Conduct != nil && e.Conduct.holds(script.Line(e.Line)) &&
-			leftByProgram(string(original), e.Line) {
-			e.Left = dirty // it was in the way
+			f.Left = v.left
+		} else if f.Conduct != nil && f.Conduct.holds(script.Line(f.Line)) &&
+			leftByProgram(string(original), f.Line) {
+			f.Left = dirty // it was in the way
 		}
+		e.Status, e.Failure = Failed, f
 		e.Log += strings.Join(complaints, "\n")
 	case t.skipped != "":
 		e.Status, e.Reason, e.Lacking = Skipped, t.skipped, !t.ofProgram
 		e.NotBuilt, e.Baseless = t.notBuilt, len(t.missing) == 0
 	}
 	return e, err
+}
+
+// lookAgain has the program that failed run once more, on a clean host, and tells what the kernel
+// saw of it. The time that the script took tells how slow the machine is now.
+func (v *visit) lookAgain(ran string, took time.Duration) (*Conduct, error) {
+	// What the first run has left would be in the way of the second.
+	if err := restore(v.before); err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(now().Dir, "work", "script-"+v.name)
+	// Under ptrace(2) everything takes longer.
+	limit, hangs := 5*time.Second+10*took, v.timedOut.Load()
+	if hangs {
+		limit = 5*time.Second + took/4
+	}
+	return observe(ran, dir, limit, hangs), nil
 }
 
 // byName names the program in a text as somebody named it: a traceback has the path of its link
