@@ -90,7 +90,7 @@ func makeCgroups(name string) (trees subtrees, err error) {
 func protect(tree subtree) error {
 	memory := maxMemory()
 	for file, value := range map[string]uint64{
-		"pids.max": uint64(MaxTasks()), "memory.max": memory,
+		"pids.max": uint64(MaxTasks() + ownTasks), "memory.max": memory,
 		"memory.limit_in_bytes": memory,
 	} {
 		path := filepath.Join(tree.Dir, file)
@@ -115,10 +115,14 @@ func machineMemory() uint64 {
 	return uint64(info.Totalram) * uint64(info.Unit)
 }
 
-// MaxTasks is how many processes and threads there can be at once on the throw-away host. It is
-// reached before the memory is used up: a program of Go that starts itself for ever takes about 0.2
+// MaxTasks is how many processes and threads a script can have at once on the throw-away host. It is
+// reached before the memory is used up: a program of Go that starts itself forever takes about 0.2
 // MiB for each.
 func MaxTasks() int { return int(min(4096, maxMemory()>>19)) }
+
+// ownTasks is more than the harness itself has there: a program that starts itself forever gets to
+// MaxTasks, which is how it is known.
+const ownTasks = 2 * spareThreads
 
 // makeDelegated makes a cgroup in the part of the version 2 hierarchy that is delegated to this
 // user (cgroups(7), "delegation"), as systemd does with that of a user's services. It is the

@@ -314,7 +314,7 @@ func limitProcesses() error {
 	if err := unix.Getrlimit(unix.RLIMIT_NPROC, &limit); err != nil {
 		return err
 	}
-	limit.Cur = min(limit.Cur, uint64(MaxTasks()))
+	limit.Cur = min(limit.Cur, uint64(MaxTasks()+ownTasks))
 	return unix.Setrlimit(unix.RLIMIT_NPROC, &limit)
 }
 
