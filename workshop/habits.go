@@ -132,7 +132,7 @@ func mountsShared(e harness.Event) string {
 	}
 	c := cause{event: e}
 	switch asked := c.made("CLONE_NEWNS") || e.Conduct.Calls("clone3"); {
-	case asked && (c.made("MS_PRIVATE") || c.made("MS_SLAVE")):
+	case asked && c.cutsMounts():
 		return ""
 	case asked:
 		return "There is a mount namespace, and its mounts are still shared with the host: / is " +

@@ -53,7 +53,7 @@ func (c cause) asked(flag string) (asked, known bool) {
 	return c.made(flag), c.event.Conduct != nil
 }
 
-func mountLeft(c cause, _ string) string {
+func mountLeft(c cause, what string) string {
 	const (
 		appeared = "A mount of the container appeared on the host"
 		shared   = "/ is a shared mount here, as on every machine with systemd, and a copy of " +
@@ -61,20 +61,20 @@ func mountLeft(c cause, _ string) string {
 			"it, before any other mount."
 	)
 	asked, known := c.asked("CLONE_NEWNS")
-	first := c.firstMount()
+	first := c.mountOf(what)
 	switch call := cmp.Or(first, "it"); {
 	case known && !asked:
 		return fmt.Sprintf("%s: none of your processes asked for a mount namespace, so %s was "+
 			"made on the host. CLONE_NEWNS of clone(2) or unshare(2) makes a namespace. It begins "+
 			"with a copy of the host's mounts, and %s", appeared, call, shared)
-	case known && c.mountedOutside():
+	case known && c.madeOutside(first):
 		return fmt.Sprintf("%s: %s was made by a process that is not in the mount namespace. The "+
 			"one that clone(2) starts is in it, and not the one that calls clone(2); and after "+
 			"unshare(2) the one that called it.", appeared, first)
 	case known && c.made("MS_PRIVATE") && c.before(first, "MS_PRIVATE"):
 		return fmt.Sprintf("%s. There is a mount namespace, and its mounts are made private, but "+
 			"too late: %s was before. The call with MS_PRIVATE comes first.", appeared, first)
-	case known && !c.made("MS_PRIVATE") && !c.made("MS_SLAVE"):
+	case known && !c.cutsMounts():
 		return fmt.Sprintf("%s. There is a mount namespace, and its mounts were still shared with "+
 			"the host when your program made %s: %s", appeared, call, shared)
 	}
@@ -82,41 +82,68 @@ func mountLeft(c cause, _ string) string {
 		"the one in it, or its mounts are still shared with the host: " + shared
 }
 
-// mountedOutside tells whether the first mount was made by a process that is not in the mount
-// namespace that the program makes.
-func (c cause) mountedOutside() bool {
-	first := c.firstMount()
-	inside := -1 // the process that has asked for a namespace for itself
-	for _, step := range c.event.Conduct.Steps {
-		switch makes := strings.Contains(step.Text, "CLONE_NEWNS"); {
-		case step.Errno != "":
-		case makes && strings.HasPrefix(step.Text, "clone"):
-			// The process that was started is in it.
-			parent := step.Process
-			return slices.ContainsFunc(c.event.Conduct.Steps, func(s harness.Step) bool {
-				return s.Text == first && s.Process <= parent
-			})
-		case makes:
-			inside = step.Process
-		case step.Text == first:
-			return inside < 0
+// cutsMounts tells whether the program made mounts private, or slaves: mount(2) does that, and so
+// does mount_setattr(2), which mount(8) calls in later versions.
+func (c cause) cutsMounts() bool {
+	return c.made("MS_PRIVATE") || c.made("MS_SLAVE") || c.made("mount_setattr(")
+}
+
+// madeOutside tells whether a mount was made by a process that is not in any mount namespace that
+// the program made.
+func (c cause) madeOutside(mount string) bool {
+	steps := c.event.Conduct.Steps
+	i := slices.IndexFunc(steps, func(s harness.Step) bool {
+		return s.Text == mount && s.Errno == ""
+	})
+	return i >= 0 && !hasNamespace(steps, i, "CLONE_NEWNS")
+}
+
+// hasNamespace tells whether the process that made a call may be in a namespace that the program
+// asked for: it has called unshare(2) before, or it descends from a process that asked for one. The
+// calls of two processes may be in another order than they were made.
+func hasNamespace(steps []harness.Step, call int, flag string) bool {
+	parents := map[int]int{}
+	for _, s := range steps {
+		parents[s.Process] = s.Parent
+	}
+	of := steps[call].Process
+	above := []int{}
+	for p := of; p != 0; {
+		parent, known := parents[p]
+		if !known {
+			return true // the first calls are left out where there are many
+		}
+		above, p = append(above, parent), parent
+	}
+	for i, s := range steps {
+		asks := strings.Contains(s.Text, flag) && s.Errno == ""
+		itself := s.Process == of && i < call && !strings.HasPrefix(s.Text, "clone")
+		if asks && (itself || slices.Contains(above, s.Process)) {
+			return true
 		}
 	}
 	return false
 }
 
-// firstMount is the first call that mounts something new, or nothing.
-func (c cause) firstMount() string {
+// mountOf is the call that made a mount which the host has now, or else the first one that mounts
+// something new, or nothing.
+func (c cause) mountOf(what string) (call string) {
 	if c.event.Conduct == nil {
 		return ""
 	}
+	fields := strings.Fields(what)
 	for _, made := range c.event.Conduct.Made {
-		if strings.HasPrefix(made, "mount(") && !strings.Contains(made, "MS_PRIVATE") &&
-			!strings.Contains(made, "MS_SLAVE") {
+		if !strings.HasPrefix(made, "mount(") || strings.Contains(made, "MS_PRIVATE") ||
+			strings.Contains(made, "MS_SLAVE") {
+			continue
+		}
+		point := filepath.Join("/", lastPath(made)) // where it is seen from the directory
+		if len(fields) > 1 && point != "/" && strings.HasSuffix(fields[1], point) {
 			return made
 		}
+		call = cmp.Or(call, made)
 	}
-	return ""
+	return call
 }
 
 // before tells whether the first call with one text was made before the first one with another.

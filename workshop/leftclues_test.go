@@ -14,12 +14,13 @@ import (
 func TestLeftBehind(t *testing.T) {
 	t.Parallel()
 	const (
-		dir    = "/sys/fs/cgroup/pids/mine"
-		cgroup = "new: cgroup " + dir
-		mount  = "new: mount proc /proc (rw)"
-		clone  = "clone(CLONE_NEWPID|CLONE_NEWNS)"
-		proc   = `mount("proc", "/proc", "proc", 0x0)`
-		shared = `mount("", "/", "", MS_REC|MS_PRIVATE)`
+		dir     = "/sys/fs/cgroup/pids/mine"
+		cgroup  = "new: cgroup " + dir
+		mount   = "new: mount proc /proc (rw)"
+		clone   = "clone(CLONE_NEWPID|CLONE_NEWNS)"
+		unshare = "unshare(CLONE_NEWNS)"
+		proc    = `mount("proc", "/proc", "proc", 0x0)`
+		shared  = `mount("", "/", "", MS_REC|MS_PRIVATE)`
 	)
 	refused := func(call, text, errno string) *harness.Conduct {
 		return &harness.Conduct{
@@ -75,6 +76,37 @@ func TestLeftBehind(t *testing.T) {
 				Steps: []harness.Step{{Text: clone}, {Text: proc, Process: 1}},
 			},
 			"still shared with the host",
+		},
+		{
+			"the calls of the child come first", mount,
+			&harness.Conduct{
+				Made:  []string{proc, clone},
+				Steps: []harness.Step{{Text: proc, Process: 1}, {Text: clone}},
+			},
+			"still shared with the host",
+		},
+		{
+			"by the parent, before the child makes its own private", mount,
+			&harness.Conduct{
+				Made: []string{"clone()", unshare, proc, shared},
+				Steps: []harness.Step{
+					{Text: "clone()"},
+					{Text: unshare, Process: 1},
+					{Text: proc},
+					{Text: shared, Process: 1},
+				},
+			},
+			"by a process that is not in the mount namespace",
+		},
+		{
+			"private by another call", mount,
+			&harness.Conduct{Made: []string{unshare, "mount_setattr(-100, \"/\")", proc}},
+			"Either it has no mount namespace",
+		},
+		{
+			"not the first mount", mount,
+			&harness.Conduct{Made: []string{`mount("x", "/x", "tmpfs", 0x0)`, shared, proc}},
+			"so " + proc + " was made on the host",
 		},
 		{
 			"private too late", mount, &harness.Conduct{Made: []string{clone, proc, shared}},

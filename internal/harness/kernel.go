@@ -62,6 +62,7 @@ type Step struct {
 	Text    string // chroot("rootfs")
 	Errno   string // ENOENT, or nothing
 	Process int    // 0 is the program, and its children are counted as they are born
+	Parent  int    // the process that started the one that made it
 }
 
 // Calls tells whether a call of this name succeeded.
@@ -148,7 +149,7 @@ func observe(ran, dir string, limit time.Duration, hangs bool) *Conduct {
 		c.Status = exitText(r.Status)
 	}
 	for i, refused := range c.Refused {
-		c.Refused[i].Missing = strings.ReplaceAll(refused.missing(again), again, "$WORK")
+		c.Refused[i].Missing = strings.ReplaceAll(c.missing(refused, again), again, "$WORK")
 		c.Refused[i].Text = strings.ReplaceAll(refused.Text, again, "$WORK")
 	}
 	for i, step := range c.Steps {
@@ -161,9 +162,9 @@ func observe(ran, dir string, limit time.Duration, hangs bool) *Conduct {
 	return c
 }
 
-// missing is the first of the paths of a call that is not there, of a program that was run in dir
-// and had the root of the host.
-func (r Refusal) missing(dir string) string {
+// missing is the first of the paths of a call that was not there, of a program that was run in dir
+// and had the root of the host. It is asked when the program has ended, and has tidied up.
+func (c *Conduct) missing(r Refusal, dir string) string {
 	if r.Errno != "ENOENT" || r.Inside {
 		return ""
 	}
@@ -184,11 +185,20 @@ func (r Refusal) missing(dir string) string {
 		if !filepath.IsAbs(file) {
 			file = filepath.Join(dir, file)
 		}
-		if _, err := os.Lstat(file); os.IsNotExist(err) {
+		if _, err := os.Lstat(file); os.IsNotExist(err) && !c.madeDirectory(path) {
 			return path
 		}
 	}
 	return ""
+}
+
+// madeDirectory tells whether the program made a directory at a path.
+func (c *Conduct) madeDirectory(path string) bool {
+	isIt := func(text string) bool {
+		return strings.HasPrefix(text, "mkdir") &&
+			filepath.Clean(firstText(text)) == filepath.Clean(path)
+	}
+	return slices.ContainsFunc(c.Made, isIt)
 }
 
 // quoted matches a text in a call in print.
@@ -354,7 +364,7 @@ func conduct(calls []inject.Call, words []string) *Conduct {
 
 // noteStep adds a call to those in their order.
 func (c *Conduct) noteStep(name string, call inject.Call) {
-	s := Step{Text: withFlags(name, call), Process: call.Process}
+	s := Step{Text: withFlags(name, call), Process: call.Process, Parent: call.Parent}
 	if call.Errno == unix.ENOENT && strings.HasPrefix(name, "execve") {
 		return // it is looked for in other directories
 	}
