@@ -673,6 +673,11 @@ func noMountTarget(c cause) string {
 		return noMountPointThere(c, lastPath(c.text))
 	case c.missing != "" && c.missing == lastPath(c.text) && c.missing != c.path:
 		return noMountPointThere(c, c.missing)
+	case c.missing != "" && c.missing == c.path && !rootRE.MatchString(c.path) &&
+		!strings.HasPrefix(c.path, "/"):
+		return fmt.Sprintf("What is to be mounted, %s, is not there. The path begins at the "+
+			"directory in which the scripts run your program: a root file system called rootfs "+
+			"is in it, and nothing else.", c.path)
 	case c.changedRoot():
 		return "Either what is to be mounted or the mount point is not there. After pivot_root " +
 			"or chroot paths begin in the root " +

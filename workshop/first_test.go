@@ -87,6 +87,17 @@ var firstWords = []struct {
 		},
 	},
 	{
+		name: "what is to be mounted is missing, and the mount point is taken away again",
+		step: "step1-skeleton",
+		program: "#!/usr/bin/env python3\nimport ctypes, os, sys\n" +
+			"mount = ctypes.CDLL(None, use_errno=True).mount\nos.mkdir('mine')\n" +
+			"if mount(b'nosuch', b'mine', None, 4096, None):\n" +
+			"    os.rmdir('mine')\n    sys.exit(os.strerror(ctypes.get_errno()))\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{`mount("nosuch", "mine", `, "What is to be mounted, nosuch, is not there"},
+		not:   []string{"no directory mine"},
+	},
+	{
 		name:    "a descriptor that is not open",
 		step:    "step1-skeleton",
 		program: "#!/bin/sh\nshift\necho 64M >&7 || exit 1\n\"$@\"\n",
