@@ -24,7 +24,7 @@ type topic struct {
 
 var topics = []topic{
 	{
-		scripts: `/hostname|left: host name`,
+		scripts: `/hostname|left: host`,
 		about:   `^(clone|clone3|unshare)\(.*NEWUTS|^sethostname`,
 		needs:   []string{"CLONE_NEWUTS"},
 	},
@@ -46,14 +46,19 @@ var topics = []topic{
 	},
 	{
 		scripts: `/(host-)?mounts-|left: mount`,
-		about: `^(clone|clone3|unshare)\(.*NEWNS|^(mount|umount2|move_mount|chroot|pivot_root|` +
-			`chdir|fchdir)\(`,
-		needs: []string{"CLONE_NEWNS", "MS_PRIVATE|MS_SLAVE"},
+		about: `^(clone|clone3|unshare)\(.*NEWNS|^(mount|umount2|mount_setattr|move_mount|` +
+			`chroot|pivot_root|chdir|fchdir)\(`,
+		needs: []string{"CLONE_NEWNS", "MS_PRIVATE|MS_SLAVE|mount_setattr"},
 	},
 	{
-		scripts: `^step4|left: cgroup`,
+		scripts: `^step4`,
 		about:   `/sys/fs/cgroup`,
 		needs:   []string{"mkdir|mkdirat", "/cgroup.procs|/tasks"},
+	},
+	{
+		scripts: `left: cgroup`,
+		about:   `/sys/fs/cgroup`,
+		needs:   []string{"rmdir|unlinkat"},
 	},
 }
 
@@ -64,8 +69,10 @@ func callsSeen(e harness.Event) string {
 		return ""
 	}
 	id := e.Script.ID()
-	if len(e.Left) > 0 {
-		id = "left" + strings.TrimLeft(strings.TrimSpace(e.Left[0]), "newgo")
+	if len(e.Left) > 0 { // new: mount proc /proc (rw)
+		_, what, _ := strings.Cut(e.Left[0], ": ")
+		kind, _, _ := strings.Cut(what, " ")
+		id = "left: " + kind
 	}
 	i := slices.IndexFunc(topics, func(t topic) bool {
 		return lazyregexp.New(t.scripts).MatchString(id)
@@ -79,38 +86,7 @@ func callsSeen(e harness.Event) string {
 // tell is the text about the calls of a topic.
 func (t topic) tell(e harness.Event) string {
 	const most = 9
-	about, command := lazyregexp.New(t.about), filepath.Base(ranCommand(e))
-	var lines []string
-	children := []int{0} // in the order in which they are shown
-	for _, step := range e.Conduct.Steps {
-		ok := step.Errno == ""
-		isCommand := strings.HasPrefix(step.Text, "execve") && ok &&
-			filepath.Base(firstPath(step.Text)) == command
-		opens := strings.HasPrefix(step.Text, "open") && ok // what is written comes next
-		if opens || !about.MatchString(step.Text) && !isCommand {
-			continue
-		}
-		line := step.Text
-		if !ok {
-			line += ": " + step.Errno
-		}
-		if !slices.Contains(children, step.Process) {
-			children = append(children, step.Process)
-		}
-		switch n := slices.Index(children, step.Process); n {
-		case 0:
-		case 1:
-			line = "child: " + line
-		default:
-			line = fmt.Sprintf("child %d: %s", n, line)
-		}
-		if len(lines) == 0 || lines[len(lines)-1] != line {
-			lines = append(lines, line)
-		}
-		if isCommand {
-			break
-		}
-	}
+	lines := inLines(t.bearing(e.Conduct.Steps, filepath.Base(ranCommand(e))))
 	if len(lines) > most {
 		lines = append(append(lines[:most/2:most/2], "..."), lines[len(lines)-most/2:]...)
 	}
@@ -122,7 +98,84 @@ func (t topic) tell(e harness.Event) string {
 		}
 	}
 	if len(missing) > 0 {
-		lines = append(lines, "and none with "+strings.Join(missing, ", none with "))
+		lines = append(lines, "no call succeeded with "+strings.Join(missing, ", none with "))
 	}
 	return strings.Join(lines, "\n")
+}
+
+// bearing are the calls of a topic, up to the one that executes the command.
+func (t topic) bearing(steps []harness.Step, command string) (bear []harness.Step) {
+	about, removed := lazyregexp.New(t.about), map[string]bool{}
+	for _, step := range steps {
+		ok, call := step.Errno == "", nameOf(step)
+		if strings.HasPrefix(call, "execve") && ok &&
+			filepath.Base(firstPath(step.Text)) == command {
+			return append(bear, step)
+		}
+		opens := strings.HasPrefix(call, "open") && ok // what is written comes next
+		if opens || !about.MatchString(step.Text) {
+			continue
+		}
+		if path := lastPath(step.Text); call == "rmdir" || call == "unlinkat" {
+			// Many try to remove a directory as a file first, and what is gone once more.
+			if step.Errno == "EISDIR" || step.Errno == "ENOENT" && removed[path] {
+				continue
+			}
+			removed[path] = removed[path] || ok
+		}
+		bear = append(bear, step)
+	}
+	return bear
+}
+
+// nameOf is the name of the system call of a step.
+func nameOf(step harness.Step) string {
+	name, _, _ := strings.Cut(step.Text, "(")
+	return name
+}
+
+// inLines are calls in print, with the process that made each. What is repeated is there once, and
+// of many directories that are made or removed in a row there is the first.
+func inLines(steps []harness.Step) (lines []string) {
+	children := []int{0} // in the order in which they are shown
+	for len(steps) > 0 {
+		step := steps[0]
+		if !slices.Contains(children, step.Process) {
+			children = append(children, step.Process)
+		}
+		process := ""
+		switch n := slices.Index(children, step.Process); n {
+		case 0:
+		case 1:
+			process = "child: "
+		default:
+			process = fmt.Sprintf("child %d: ", n)
+		}
+		line := process + step.Text
+		if step.Errno != "" {
+			line += ": " + step.Errno
+		}
+		lines = append(lines, line)
+		same := inARow(steps, func(s harness.Step) bool { return s == step })
+		name := nameOf(step)
+		tidies := name == "mkdir" || name == "mkdirat" || name == "rmdir" || name == "unlinkat"
+		alike := inARow(steps, func(s harness.Step) bool {
+			return nameOf(s) == name && s.Errno == step.Errno && s.Process == step.Process
+		})
+		if tidies && alike > same+1 {
+			lines = append(lines, fmt.Sprintf("%s... and %d more of %s", process, alike-1, name))
+			same = alike
+		}
+		steps = steps[same:]
+	}
+	return lines
+}
+
+// inARow is how many of the first steps are alike.
+func inARow(steps []harness.Step, isLike func(harness.Step) bool) int {
+	n := slices.IndexFunc(steps, func(s harness.Step) bool { return !isLike(s) })
+	if n < 0 {
+		return len(steps)
+	}
+	return n
 }

@@ -83,7 +83,7 @@ var firstWords = []struct {
 		about:   "step3-rootfs/root-is-rootfs",
 		says: []string{
 			"calls: chroot(\"elsewhere\"): ENOENT\nchdir(\"/\")\nexecve(",
-			"and none with chroot or pivot_root",
+			"no call succeeded with chroot or pivot_root",
 		},
 	},
 	{

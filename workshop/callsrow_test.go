@@ -1,0 +1,82 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"container.example/workshop/internal/harness"
+)
+
+// TestCallsSeen shows the calls that bear on a promise, and those only once.
+func TestCallsSeen(t *testing.T) {
+	t.Parallel()
+	const cgroup = "/sys/fs/cgroup/pids/mine"
+	at := func(call, path, errno string, process int) harness.Step {
+		return harness.Step{Text: fmt.Sprintf("%s(%q)", call, path), Errno: errno, Process: process}
+	}
+	var many []harness.Step
+	for i := range 12 {
+		many = append(many, at("mkdir", fmt.Sprint(cgroup, i), "EROFS", 2))
+	}
+	for _, c := range []struct {
+		name, script, left string
+		steps              []harness.Step
+		lines              []string
+	}{
+		{
+			name:   "a directory is removed as a file first, and once more",
+			script: "pids-file",
+			steps: []harness.Step{
+				at("mkdir", cgroup, "", 1), at("unlinkat", cgroup, "EISDIR", 0),
+				at("rmdir", cgroup, "", 0), at("unlinkat", cgroup, "ENOENT", 0),
+				at("rmdir", cgroup, "ENOENT", 0),
+			},
+			lines: []string{
+				`child: mkdir("` + cgroup + `")`, `rmdir("` + cgroup + `")`,
+				"no call succeeded with mkdir or mkdirat, none with /cgroup.procs or /tasks",
+			},
+		},
+		{
+			name:   "removed in vain",
+			script: "gone",
+			left:   "new: cgroup " + cgroup,
+			steps:  []harness.Step{at("rmdir", cgroup, "ENOENT", 4)},
+			lines: []string{
+				`child: rmdir("` + cgroup + `"): ENOENT`,
+				"no call succeeded with rmdir or unlinkat",
+			},
+		},
+		{
+			name:   "many in a row",
+			script: "pids-file",
+			steps:  append(many, at("execve", "/bin/true", "", 3), at("rmdir", cgroup, "", 0)),
+			lines: []string{
+				`child: mkdir("` + cgroup + `0"): EROFS`, "child: ... and 11 more of mkdir",
+				`child 2: execve("/bin/true")`,
+				"no call succeeded with mkdir or mkdirat, none with /cgroup.procs or /tasks",
+			},
+		},
+		{
+			name:   "a mount in a directory that is called rootfs",
+			script: "root-is-rootfs",
+			left:   "new: mount proc /work/rootfs/proc (rw)",
+			steps:  []harness.Step{{Text: "unshare(CLONE_NEWNS)"}, at("chdir", "/", "", 0)},
+			lines: []string{
+				"unshare(CLONE_NEWNS)", `chdir("/")`,
+				"no call succeeded with CLONE_NEWNS, none with MS_PRIVATE or MS_SLAVE or mount_setattr",
+			},
+		},
+	} {
+		e := harness.Event{Script: harness.Script{Step: "step4-cgroups", Name: c.script}}
+		e.Ran, e.Conduct = "exec container run true", &harness.Conduct{Steps: c.steps}
+		if c.left != "" {
+			e.Left = []string{c.left}
+		}
+		require.Equal(t, c.lines, strings.Split(callsSeen(e), "\n"), c.name)
+	}
+}
