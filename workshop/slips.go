@@ -80,6 +80,11 @@ func nameIgnored(e harness.Event) string {
 		name == m[1] || !e.Conduct.Calls("sethostname") {
 		return ""
 	}
+	if (cause{event: e}).made(fmt.Sprintf("sethostname(%q", m[1])) {
+		return fmt.Sprintf("Your program set the name %q, in another uts namespace than the one "+
+			"of the command, where the name is %q. sethostname(2) comes after CLONE_NEWUTS, in "+
+			"the process that is in the new namespace.", m[1], name)
+	}
 	return fmt.Sprintf("Your program called sethostname(2), and the name is %q. The name to set "+
 		"is the one after -hostname, here %q.", name, m[1])
 }
@@ -120,6 +125,9 @@ func layerAside(e harness.Event) string {
 		if strings.HasPrefix(made, "mount(") && strings.Contains(made, `"overlay"`) {
 			place = lastPath(made)
 		}
+	}
+	if place == "" && (cause{event: e}).made("move_mount(") { // fsopen(2) has told its type
+		return ""
 	}
 	if place == "" {
 		return "The container wrote to rootfs itself: no overlay was mounted. The upper " +
@@ -181,17 +189,17 @@ func procOfOther(e harness.Event) string {
 	}
 	text := fmt.Sprintf("The command is process %s in its pid namespace, and in /proc it is %s: "+
 		"that was mounted by a process of another one, further out.", m[1], m[2])
-	made := 0
+	asked := 0
 	if e.Conduct != nil {
 		for _, call := range e.Conduct.Made {
-			if strings.Contains(call, "CLONE_NEWPID") {
-				made++
+			if strings.Contains(call, "CLONE_NEWPID") && !strings.HasPrefix(call, "setns(") {
+				asked++
 			}
 		}
 	}
-	if made > 1 {
-		text += fmt.Sprintf(" Your program made %d pid namespaces, one in the other: one is "+
-			"enough.", made)
+	if asked > 1 {
+		text += fmt.Sprintf(" Your program asked for a pid namespace %d times: once is enough.",
+			asked)
 	}
 	return text + " What mounts proc is in the namespace of the command."
 }
@@ -201,20 +209,22 @@ var otherNumberRE = lazyregexp.New(`^(\d+) is (\d+) there`)
 
 // rootfsIgnored is for a program that looks for another root file system than the one of the flag.
 func rootfsIgnored(c cause) string {
-	m := rootfsFlagRE.FindStringSubmatch(c.event.Ran)
-	if m == nil {
+	args := parseCommand(c.event.Ran).args
+	flag := slices.Index(args, "-rootfs")
+	if flag < 0 || flag+1 == len(args) {
 		return ""
 	}
-	wanted, path := strings.Trim(m[1]+m[2], "'"), filepath.Clean(c.path)
-	if path == "." || path == "/" || c.changedRoot() || strings.Contains(path, wanted) {
+	wanted, path := args[flag+1], filepath.Clean(c.path)
+	if !strings.Contains(c.text, "MS_BIND") { // a new file system, from no path
+		path = filepath.Clean(lastPath(c.text))
+	}
+	usual := slices.Contains(strings.Split(path, "/"), "rootfs")
+	if !usual || c.changedRoot() || strings.Contains(path, filepath.Clean(wanted)) {
 		return ""
 	}
 	return fmt.Sprintf("-rootfs names the root file system here, %q, and your program looks for "+
-		"%q: what the flag says has to reach the process that changes the root.", wanted, c.path)
+		"%q: what the flag says has to reach the process that changes the root.", wanted, path)
 }
-
-// rootfsFlagRE matches the flag with the directory.
-var rootfsFlagRE = lazyregexp.New(` -rootfs (?:'([^']+)'|(\S+))`)
 
 // kernelFiles are the files of cgroups that limits are written to.
 var kernelFiles = []string{
@@ -265,9 +275,9 @@ func limitAmiss(e harness.Event) string {
 		switch {
 		case ofHost, path == cgroupFS+"/harness":
 		case m[2] == "memory.memsw.limit_in_bytes", m[2] == "memory.swap.max":
-			return fmt.Sprintf("The container has a cgroup, %s, and its %s was not set: what does "+
-				"not fit into memory goes to swap then. Version 1 counts memory and swap "+
-				"together, version 2 swap alone.", path, m[2])
+			return fmt.Sprintf("The container has a cgroup, %s, and its %s says %s, where %s was "+
+				"asked for: what does not fit into memory goes to swap then. Version 1 counts "+
+				"memory and swap together, version 2 swap alone.", path, m[2], value, m[1])
 		default:
 			return fmt.Sprintf("The container has a cgroup, %s, and its %s says %s, where %s was "+
 				"asked for.", path, m[2], value, m[1])
