@@ -64,7 +64,7 @@ func findCause(e harness.Event) (c cause) {
 		words += "\n" + b.Stderr
 	}
 	words += "\n" + e.Message // which may name paths of others
-	if e.Conduct == nil {
+	if e.Conduct == nil || endedOtherwise(e) {
 		c.text = panicked(e.Stderr) + "\n" + words
 		c.errno, c.call = errnoIn(c.text), callIn(c.text)
 		for _, path := range pathRE.FindAllString(c.text, -1) {
@@ -209,6 +209,14 @@ func endedWith(e harness.Event) (status, said string) {
 		}
 	}
 	return "", said
+}
+
+// endedOtherwise tells whether the program, when it was run once more, did not end as it had ended
+// in the script: what it failed of there was not seen then.
+func endedOtherwise(e harness.Event) bool {
+	status, _ := endedWith(e)
+	again := e.Conduct.Status
+	return status != "" && again != "" && again != "exit status "+status
 }
 
 // ignored is a refusal of a call to which a promise belongs that is not kept: the program

@@ -1164,6 +1164,14 @@ var wordsAndCalls = []struct {
 		},
 	},
 	{
+		name: "words that say that all is well",
+		program: "#!/usr/bin/perl\nprint STDERR \"info: unknown yet\\n\",\n" +
+			"  \"mine: no errors so far\\n\";\nexit 1;\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"ended before it executed true", "says nothing of an error"},
+		not:   []string{"It says why itself", "$PATH"},
+	},
+	{
 		name: "words of its own, and success",
 		program: "#!/usr/bin/perl\n" +
 			"print STDERR \"\\e[1;31mERROR: Missing tool: mine\\e[0m\\n\";\nexit 0;\n",
@@ -1244,7 +1252,7 @@ var wordsAndCalls = []struct {
 			"exec unshare --mount --pid --fork sh -c 'mount -t proc proc rootfs/proc && " +
 			"unshare --pid --fork chroot rootfs \"$@\"' sh \"$@\"\n",
 		about: "step3-rootfs/ps-alone",
-		says:  []string{"one in the other: one is enough"},
+		says:  []string{"asked for a pid namespace 2 times: once is enough"},
 	},
 	{
 		name: "a limit that the program itself meets",
@@ -1419,6 +1427,22 @@ func TestNotStartable(t *testing.T) {
 	e := harness.Event{}
 	e.Message = "fork/exec " + program + ": no such file or directory\nunexpected command failure"
 	require.Contains(t, notStartable(e), "asks for /no/such, which is not")
+}
+
+// TestEndedOtherwise requires that the words of a program tell why it failed where it ended in
+// another way when it was run once more, and that they do not where its calls were seen.
+func TestEndedOtherwise(t *testing.T) {
+	for again, errno := range map[string]string{
+		"exit status 125": "", "exit status 0": "ENOENT", "signal: killed": "ENOENT", "": "",
+	} {
+		e := harness.Event{}
+		e.Conduct = &harness.Conduct{Status: again}
+		e.Background = []harness.Background{{
+			State:  "exit status 125",
+			Stderr: "container: open /sys/fs/cgroup/pids/mine/pids.maxx: no such file or directory",
+		}}
+		require.Equal(t, errno, findCause(e).errno, again)
+	}
 }
 
 // TestOrigin requires that only what was to be made at a path is why something is missing there.

@@ -161,8 +161,9 @@ func letThrough(e harness.Event) string {
 		return "No filter of system calls is in force: none of your processes installed one " +
 			"(prctl(2) with PR_SET_SECCOMP, or seccomp(2))."
 	}
-	return "A filter of system calls is in force, and let this call through. Is it on the list? " +
-		"What no line of the filter decides about reaches the last return, which refuses."
+	return "A filter of system calls was installed, and let this call through. Is it on the " +
+		"list? What no line of the filter decides about reaches the last return, which refuses. " +
+		"And a filter holds for the process that installs it, and for those that it starts later."
 }
 
 // mountsBelow is for a root file system that came without what is mounted below it.

@@ -37,8 +37,10 @@ var (
 	// errorRE matches what programs say of what went wrong.
 	errorRE = lazyregexp.New(`(?i)error|fail|fatal|cannot|can't|could not|unable|missing|invalid|` +
 		`not found|no such|not a |does not|denied|refused|unknown|unexpected|has no `)
-	// ofOtherRE matches a warning, and what a process says that has only waited for another one.
+	// ofOtherRE matches a warning, a word that all is well, and what a process says that has only
+	// waited for another one.
 	ofOtherRE = lazyregexp.New(`(?i)\bwarn|` +
+		`\b(no|0|without( any)?) (error|fail)|not a problem|^\W*(debug|info)\b|` +
 		`\b(exit status|exit code|error code|exited with|status:?) ?\d+`)
 	// escapeRE matches the colours of a terminal.
 	escapeRE = lazyregexp.New("\x1b\\[[0-9;]*m")
@@ -73,8 +75,7 @@ func lastSeen(e harness.Event) string {
 	}
 	switch {
 	case line == "":
-		text += fmt.Sprintf(" No system call explains that. %s is a name, which is looked for in "+
-			"the directories of $PATH: is it taken for a path, or for something else?", name)
+		text += " No system call explains that, and your program says nothing of an error."
 	case known:
 		text += fmt.Sprintf(" What was said: %q.", line)
 	default:
