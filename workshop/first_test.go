@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
@@ -28,6 +29,7 @@ var firstWords = []struct {
 	about   string
 	says    []string
 	not     []string
+	timeout time.Duration // of one that hangs
 }{
 	{
 		name:    "own lines on standard output",
@@ -186,6 +188,7 @@ func main() {
 		program: "#!/bin/sh\necho 'waiting for the moon' >&2\nsleep 6300\n",
 		about:   "step1-skeleton/command-runs",
 		says:    []string{"seen: it hangs", "stderr: waiting for the moon"},
+		timeout: 3 * time.Second,
 	},
 	{
 		name: "the status of a command that is not found",
@@ -1328,7 +1331,8 @@ func TestFirstWords(t *testing.T) {
 			if c.passed {
 				scripts = inOrderOf(t, course, c.step)
 			}
-			failed := firstFailureOf(t, hosts.take(t), programs.path(t, n), scripts)
+			failed := firstFailureIn(t, cmp.Or(c.timeout, enough), hosts.take(t),
+				programs.path(t, n), scripts)
 			requireTold(t, failed, c.about, c.says, c.not)
 		})
 	}
@@ -1495,11 +1499,21 @@ func inOrderOf(t *testing.T, course *course, step string) []harness.Script {
 	return (&checker{course: course}).inOrder(l, s)
 }
 
+// enough is how long a program may take for a script if it does not hang.
+const enough = 30 * time.Second
+
 // firstFailureOf is the first of the scripts that the program fails, or nil.
 func firstFailureOf(t *testing.T, host *harness.Host, program string,
 	scripts []harness.Script,
 ) (failed *harness.Event) {
-	o := harness.Options{Program: program, Timeout: 30 * time.Second}
+	return firstFailureIn(t, enough, host, program, scripts)
+}
+
+// firstFailureIn is firstFailureOf for scripts that may take this long.
+func firstFailureIn(t *testing.T, timeout time.Duration, host *harness.Host, program string,
+	scripts []harness.Script,
+) (failed *harness.Event) {
+	o := harness.Options{Program: program, Timeout: timeout}
 	require.NoError(t, host.Check(context.Background(), o, scripts, func(e harness.Event) {
 		if e.Status == harness.Failed && !e.Script.NotYet() {
 			failed = &e

@@ -280,6 +280,9 @@ exec "$@"`)
 		require.Equal(t, Failed, e.Status, "%+v", e)
 		require.NotEmpty(t, e.Left)
 		require.Contains(t, e.Left[0], "sleep 6200")
+		// The process stays when the program is run again, too.
+		require.NotNil(t, e.Conduct)
+		require.Contains(t, e.Conduct.Words, []string{"sleep", "6200"})
 	})
 	parallel("the first failure ends it", func(t *testing.T) {
 		scripts, err := Scripts(root, "step1-skeleton")

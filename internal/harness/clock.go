@@ -103,8 +103,8 @@ func restOfMachine() time.Duration {
 	return time.Duration(idle+iowait) * time.Second / userHZ
 }
 
-// wantProcessor tells whether a thread of another process runs, waits for a processor (R) or for a
-// disk (D), or is just dying (X).
+// wantProcessor tells whether a thread of another process runs, waits for a processor (R), for a
+// disk (D) or for the one who traces it (t), or is just dying (X).
 func wantProcessor() bool {
 	for _, pid := range pidsInSight() {
 		if pid == os.Getpid() {
@@ -115,7 +115,7 @@ func wantProcessor() bool {
 		for _, task := range tasks {
 			text, _ := os.ReadFile(procPath(pid, filepath.Join("task", task.Name(), "stat")))
 			fields := splitStat(string(text))
-			if len(fields) > 3 && strings.Contains("RDX", fields[3]) {
+			if len(fields) > 3 && strings.Contains("RDtX", fields[3]) {
 				return true
 			}
 		}
@@ -148,6 +148,24 @@ func splitStat(text string) []string {
 		return nil
 	}
 	return append([]string{"", begin, rest[:end]}, strings.Fields(rest[end+2:])...)
+}
+
+// idleFor tells when the processes of the host have waited for so long, unless it is over before.
+func idleFor(limit time.Duration, over <-chan struct{}) <-chan struct{} {
+	reached := make(chan struct{})
+	go func() {
+		c := newClock(50 * time.Millisecond)
+		for c.idle < limit {
+			select {
+			case <-over:
+				return
+			case <-time.After(c.tick):
+				c.look()
+			}
+		}
+		close(reached)
+	}()
+	return reached
 }
 
 // patienceWithOthers is how long a line waits for something that another process is to do.

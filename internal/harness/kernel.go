@@ -105,9 +105,9 @@ func looksInVain(name string, call inject.Call) bool {
 
 // observe runs the program once more as the line of the script did, in a directory like that of the
 // script, and returns what it asked of the kernel. It returns nil for a line that runs something
-// else, and for a program that does not end within the limit, unless it is known to hang: what it
-// did until then is told.
-func observe(ran, dir string, limit time.Duration, hangs bool) *Conduct {
+// else, and for a program that does not end within the limit, or waits for so long, unless it is
+// known to stay: what it did until then is told.
+func observe(ran, dir string, limit, idle time.Duration, stays bool) *Conduct {
 	text := conditional.ReplaceAllString(ran, "")
 	words := Words(strings.TrimPrefix(text, "! "), func(name string) string {
 		if name == "WORK" {
@@ -133,14 +133,18 @@ func observe(ran, dir string, limit time.Duration, hangs bool) *Conduct {
 			return nil
 		}
 	}
+	over := make(chan struct{})
 	program := inject.Program{
-		Path: filepath.Join(now().Dir, "bin", "container"),
-		Args: words,
-		Dir:  again,
-		Env:  scriptEnv(again),
+		Path:   filepath.Join(now().Dir, "bin", "container"),
+		Args:   words,
+		Dir:    again,
+		Env:    scriptEnv(again),
+		Enough: idleFor(idle, over),
 	}
 	r, err := program.Run(nil, limit)
-	if err != nil || r.Hung != "" && !hangs {
+	close(over)
+	program.Enough = nil
+	if err != nil || r.Hung != "" && !stays {
 		return nil
 	}
 	c := conduct(r.Calls, words)
@@ -158,7 +162,7 @@ func observe(ran, dir string, limit time.Duration, hangs bool) *Conduct {
 	for i, made := range c.Made {
 		c.Made[i] = strings.ReplaceAll(made, again, "$WORK")
 	}
-	c.Splits = !hangs && splits(program, words)
+	c.Splits = !stays && splits(program, words)
 	return c
 }
 

@@ -106,12 +106,13 @@ func (v *visit) lookAgain(ran string, took time.Duration) (*Conduct, error) {
 		return nil, err
 	}
 	dir := filepath.Join(now().Dir, "work", "script-"+v.name)
-	// Under ptrace(2) everything takes longer.
-	limit, hangs := 5*time.Second+10*took, v.timedOut.Load()
+	// Under ptrace(2) everything takes longer, but for waiting.
+	limit, idle := 5*time.Second+10*took, time.Second+took
+	hangs := v.timedOut.Load()
 	if hangs {
-		limit = 5*time.Second + took/4
+		limit, idle = 5*time.Second+took/4, time.Second+took/4
 	}
-	return observe(ran, dir, limit, hangs), nil
+	return observe(ran, dir, limit, idle, hangs || len(v.left) > 0), nil
 }
 
 // byName names the program in a text as somebody named it: a traceback has the path of its link

@@ -67,6 +67,8 @@ type Program struct {
 	// sees the same in all runs. If the kernel refuses the filter the program has none in any run,
 	// and stops at each call.
 	Filter bool
+	// Enough may be closed to kill the program as if the time were up.
+	Enough <-chan struct{}
 }
 
 // A Result is what came of a program.
@@ -119,9 +121,17 @@ func (p Program) Run(fault *Fault, timeout time.Duration) (r Result, err error) 
 		if p.Filter {
 			t.filter = newFilter(fault.numbers())
 		}
-		timer := time.AfterFunc(timeout, t.giveUp)
+		timer, over := time.AfterFunc(timeout, t.giveUp), make(chan struct{})
+		go func() {
+			select {
+			case <-p.Enough:
+				t.giveUp()
+			case <-over:
+			}
+		}()
 		err = t.trace(&r)
 		timer.Stop()
+		close(over)
 		r.Hung = t.whatHung()
 	}
 	r.Stdout, r.Stderr = stdout.read(timeout), stderr.read(timeout)
@@ -445,10 +455,13 @@ func (t *tracer) letGo(r *Result) {
 	}
 }
 
-// giveUp kills all that is left.
+// giveUp kills all that is left, if there is something.
 func (t *tracer) giveUp() {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
+	if len(t.threads) == 0 {
+		return
+	}
 	var left []string
 	for tid := range t.threads {
 		left = append(left, describe(tid))

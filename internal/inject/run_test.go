@@ -113,6 +113,16 @@ func TestHang(t *testing.T) {
 	require.Contains(t, r.Hung, "(S)")
 }
 
+// TestEnough kills a program that would go on for an hour.
+func TestEnough(t *testing.T) {
+	enough := make(chan struct{})
+	close(enough)
+	p := Program{Path: "/bin/sleep", Args: []string{"sleep", "3600"}, Enough: enough}
+	r, err := p.Run(nil, time.Hour)
+	require.NoError(t, err)
+	require.Contains(t, r.Hung, "sleep")
+}
+
 // TestFallsForEver ends a process 1 of a pid namespace that dies of what it does, but not while it
 // is traced.
 func TestFallsForEver(t *testing.T) {
