@@ -13,7 +13,7 @@ import (
 )
 
 // A pipe whose reader is gone ends most programs that write to it, by SIGPIPE; process 1 is spared
-// that (pid_namespaces(7)), and may go on for ever. The runtime has the same pipe: poll(2) says
+// that (pid_namespaces(7)), and may go on forever. The runtime has the same pipe: poll(2) says
 // when the reader is gone, and the kernel counts what the command writes.
 
 // readers are those of the standard output and the standard error of the command.

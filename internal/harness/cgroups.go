@@ -85,7 +85,7 @@ func makeCgroups(name string) (trees subtrees, err error) {
 	return trees, nil
 }
 
-// protect keeps the machine usable whatever the program does: one that starts itself for ever, or
+// protect keeps the machine usable whatever the program does: one that starts itself forever, or
 // that takes all memory, meets a limit. No script needs as much.
 func protect(tree subtree) error {
 	memory := maxMemory()

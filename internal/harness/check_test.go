@@ -153,7 +153,7 @@ echo >/sys/fs/cgroup/mine/memory.max
 		require.Equal(t, Failed, e.Status)
 		require.Contains(t, e.Stderr, "Read-only file system")
 	})
-	parallel("starts itself for ever", func(t *testing.T) {
+	parallel("starts itself forever", func(t *testing.T) {
 		e := one(t, "step1-skeleton/exit-status", `container "$@"; :`)
 		require.Equal(t, Failed, e.Status)
 		if e.Waiting == "" {

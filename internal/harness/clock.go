@@ -172,7 +172,7 @@ func idleFor(limit time.Duration, over <-chan struct{}) <-chan struct{} {
 const patienceWithOthers = 2 * time.Second
 
 // eventually waits for a condition, until the processes of the host had all the time that they need
-// for it, or over tells that nobody is there any more who could bring it about.
+// for it, or over tells that nobody is left who could bring it about.
 func eventually(condition, over func() bool) bool {
 	c := newClock(10 * time.Millisecond)
 	for c.look() < patienceWithOthers {

@@ -99,7 +99,7 @@ func (s *spare) take(to string) bool {
 		s.given = append(s.given, tree{path: to, entries: t.entries})
 		return true
 	}
-	_ = os.RemoveAll(t.path) // an error: no tree is kept any more
+	_ = os.RemoveAll(t.path) // an error: no tree is kept then
 	return false
 }
 

@@ -24,7 +24,7 @@ type visit struct {
 	timedOut atomic.Bool
 	failed   atomic.Bool   // a line of the script has
 	over     chan struct{} // closed at the end
-	quiet    chan struct{} // closed when nothing is killed any more
+	quiet    chan struct{} // closed when nothing more is killed
 	waiting  string        // what was still running when the time was up
 	hung     int           // the line that ran then
 	left     []string      // what is on the host that was not, and the other way round

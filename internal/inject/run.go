@@ -187,7 +187,7 @@ type thread struct {
 }
 
 // mostFalls is enough for any handler. The process 1 of a pid namespace dies of such a signal, but
-// not while it is traced: it would do the same for ever.
+// not while it is traced: it would do the same forever.
 const mostFalls = 10
 
 // tracer follows all threads of a program.
