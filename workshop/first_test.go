@@ -1167,6 +1167,15 @@ var wordsAndCalls = []struct {
 		},
 	},
 	{
+		name: "a failure after a look for the command",
+		program: "#!/usr/bin/perl\n(undef, my @c) = @ARGV;\nexit 2 unless @c;\n" +
+			"if (!-e \"/bin/$c[0]\") {\n  chdir('/nowhere') and exec(@c);\n" +
+			"  print STDERR \"$c[0]: chdir: $!\\n\";\n  exit 1;\n}\nexec(@c);\n",
+		about: "step1-skeleton/command-not-found",
+		says:  []string{`refused: chdir("/nowhere"): ENOENT`},
+		not:   []string{"that is right here"},
+	},
+	{
 		name: "words that say that all is well",
 		program: "#!/usr/bin/perl\nprint STDERR \"info: unknown yet\\n\",\n" +
 			"  \"mine: no errors so far\\n\";\nexit 1;\n",

@@ -394,8 +394,11 @@ func commandRefused(e harness.Event) *harness.Refusal {
 		return nil
 	}
 	for _, r := range slices.Backward(e.Conduct.Refused) {
-		if filepath.Base(firstPath(r.Text)) == filepath.Base(ranCommand(e)) {
+		switch {
+		case filepath.Base(firstPath(r.Text)) == filepath.Base(ranCommand(e)):
 			return &r
+		case !r.Looks && !removes(r.Call): // that came later, and is why the program failed
+			return nil
 		}
 	}
 	return nil
