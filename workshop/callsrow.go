@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -69,10 +70,11 @@ func callsSeen(e harness.Event) string {
 		return ""
 	}
 	id := e.Script.ID()
+	left := ""
 	if len(e.Left) > 0 { // new: mount proc /proc (rw)
 		_, what, _ := strings.Cut(e.Left[0], ": ")
-		kind, _, _ := strings.Cut(what, " ")
-		id = "left: " + kind
+		id, left, _ = strings.Cut(what, " ")
+		id = "left: " + id
 	}
 	i := slices.IndexFunc(topics, func(t topic) bool {
 		return lazyregexp.New(t.scripts).MatchString(id)
@@ -80,7 +82,11 @@ func callsSeen(e harness.Event) string {
 	if i < 0 {
 		return ""
 	}
-	return topics[i].tell(e)
+	t := topics[i]
+	if id == "left: cgroup" {
+		t.about = regexp.QuoteMeta(left) + `\b` // and not one that is gone
+	}
+	return t.tell(e)
 }
 
 // tell is the text about the calls of a topic.
@@ -160,10 +166,10 @@ func inLines(steps []harness.Step) (lines []string) {
 		name := nameOf(step)
 		tidies := name == "mkdir" || name == "mkdirat" || name == "rmdir" || name == "unlinkat"
 		alike := inARow(steps, func(s harness.Step) bool {
-			return nameOf(s) == name && s.Errno == step.Errno && s.Process == step.Process
+			return nameOf(s) == name && s.Errno == step.Errno // a shell starts a tool for each
 		})
 		if tidies && alike > same+1 {
-			lines = append(lines, fmt.Sprintf("%s... and %d more of %s", process, alike-1, name))
+			lines = append(lines, fmt.Sprintf("... and %d more of %s", alike-1, name))
 			same = alike
 		}
 		steps = steps[same:]

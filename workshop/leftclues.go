@@ -177,7 +177,7 @@ func nameLeft(c cause, _ string) string {
 
 func cgroupLeft(c cause, dir string) string {
 	const rule = "A cgroup is a directory: rmdir(2) removes it when no process is in it any " +
-		"longer. The one who has waited for the container can do it."
+		"longer. The process that has waited for the container can do it."
 	if c.event.Conduct == nil {
 		return rule
 	}
