@@ -237,10 +237,11 @@ echo >/sys/fs/cgroup/mine/memory.max
 		require.NotContains(t, looked, "/letter-100")
 	})
 	parallel("slow when it is looked at", func(t *testing.T) {
-		// The time of the script is up meanwhile: idle, a script has a third of it.
+		// The time of the script is up meanwhile: idle, a script has a third of it, and the second
+		// look has a second.
 		e := own(t, "exec container run true\n",
-			"grep -q '^TracerPid:.0$' /proc/self/status || sleep 2\nmkdir /proc/mine; exit 7",
-			3*time.Second)
+			"grep -q '^TracerPid:.0$' /proc/self/status || sleep 0.7\nmkdir /proc/mine; exit 7",
+			time.Second)
 		require.Empty(t, e.Waiting)
 		require.NotNil(t, e.Conduct)
 		require.Contains(t, fmt.Sprint(e.Conduct.Refused), "/proc/mine")
