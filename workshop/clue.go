@@ -905,8 +905,8 @@ func tooMany(c cause) string {
 	if c.event.Conduct != nil {
 		for _, made := range c.event.Conduct.Made {
 			if m := wrotePidsRE.FindStringSubmatch(made); m != nil {
-				return fmt.Sprintf("Your program wrote %s to %s. Where a cgroup has so many processes "+
-					"and threads, fork(2) and clone(2) fail with EAGAIN.", m[2], m[1])
+				return fmt.Sprintf("Your program wrote %s to %s. Where a cgroup has so many "+
+					"processes and threads, fork(2) and clone(2) fail with EAGAIN.", m[2], m[1])
 			}
 		}
 	}

@@ -115,9 +115,9 @@ func machineMemory() uint64 {
 	return uint64(info.Totalram) * uint64(info.Unit)
 }
 
-// MaxTasks is how many processes and threads a script can have at once on the throw-away host. It is
-// reached before the memory is used up: a program of Go that starts itself forever takes about 0.2
-// MiB for each.
+// MaxTasks is how many processes and threads a script can have at once on the throw-away host. It
+// is reached before the memory is used up: a program of Go that starts itself forever takes about
+// 0.2 MiB for each.
 func MaxTasks() int { return int(min(4096, maxMemory()>>19)) }
 
 // ownTasks is more than the harness itself has there: a program that starts itself forever gets to

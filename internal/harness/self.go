@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// execSelf executes this program again, and nobody on the host can change its file by /proc/PID/exe.
-// /proc/self/exe itself leads to a mount of the machine, which is writable: chmod(2) of /proc/1/exe
-// would change the file there.
+// execSelf executes this program again, and nobody on the host can change its file by
+// /proc/PID/exe. /proc/self/exe itself leads to a mount of the machine, which is writable: chmod(2)
+// of /proc/1/exe would change the file there.
 func execSelf(environ []string) error {
 	fd, err := openSelf()
 	if err != nil {
