@@ -78,7 +78,7 @@ func runHost() (status int, err error) {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	err = prepare(dir)
+	err = prepare(ctx, dir)
 	if ctx.Err() != nil { // why something could not be built is no news
 		return 1, context.Cause(ctx)
 	}

@@ -20,7 +20,7 @@ import (
 // prepare fills dir with what a throw-away host needs: bin/container, the program under test;
 // bin/probe, which tries from inside a container what a shell cannot; and rootfs, a root file
 // system.
-func prepare(dir string) error {
+func prepare(ctx context.Context, dir string) error {
 	root, err := ModuleRoot()
 	if err != nil {
 		return err
@@ -29,7 +29,7 @@ func prepare(dir string) error {
 	if err := os.Mkdir(bin, 0o755); err != nil {
 		return err
 	}
-	if err := placeProgram(filepath.Join(bin, "container"), root); err != nil {
+	if err := placeProgram(ctx, filepath.Join(bin, "container"), root); err != nil {
 		return err
 	}
 	demos, err := demosHere(root)
@@ -145,10 +145,10 @@ func buildTools(dir, root string, scripts []Script) error {
 var toolLine = lazyregexp.New(`(?m)^tool (\w+)$`)
 
 // placeProgram puts the program under test at path.
-func placeProgram(path, root string) error {
+func placeProgram(ctx context.Context, path, root string) error {
 	name := now().Program
 	if name == "" {
-		return Build(context.Background(), path, ".")
+		return Build(ctx, path, ".")
 	}
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(root, name)
@@ -159,7 +159,7 @@ func placeProgram(path, root string) error {
 		return fmt.Errorf("%s %q: %w (a relative path is one below %s)", programEnv, name,
 			errors.Unwrap(err), root)
 	case info.IsDir() || strings.HasSuffix(name, ".go"):
-		return Build(context.Background(), path, name)
+		return Build(ctx, path, name)
 	case info.Mode()&0o111 == 0:
 		return fmt.Errorf("%s %q: not executable", programEnv, name)
 	}
