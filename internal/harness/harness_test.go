@@ -109,8 +109,8 @@ func TestInterrupted(t *testing.T) {
 	root, err := ModuleRoot()
 	require.NoError(t, err)
 	tools, temporary := t.TempDir(), t.TempDir()
-	file := filepath.Join(tools, "go")
-	require.NoError(t, os.WriteFile(file, []byte("#!/bin/sh\nkill -TERM $PPID\nexec sleep 3600\n"), 0o755))
+	file, script := filepath.Join(tools, "go"), "#!/bin/sh\nkill -TERM $PPID\nexec sleep 3600\n"
+	require.NoError(t, os.WriteFile(file, []byte(script), 0o755))
 	cmd := exec.Command("/proc/self/exe", "-test.run", "^TestRun$")
 	cmd.Dir = filepath.Join(root, "step1-skeleton")
 	cmd.Env = append(os.Environ(), stepEnv+"=step1-skeleton", programEnv+"=", reportEnv+"=",
