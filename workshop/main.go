@@ -43,7 +43,7 @@ func main() {
 	defer cancel()
 	switch err := newRoot(cancel).Run(ctx, os.Args); {
 	case err == nil:
-		os.Exit(0) // sooner than to take back for nobody what becomes of signals
+		os.Exit(0) // a return would first restore the handling of signals, which takes time
 	case errors.Is(err, errFailed):
 		os.Exit(statusFailed)
 	case errors.Is(err, context.Canceled):

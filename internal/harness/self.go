@@ -22,8 +22,9 @@ func execSelf(environ []string) error {
 	return unix.Exec(fmt.Sprint("/proc/self/fd/", fd), os.Args, environ)
 }
 
-// openSelf opens this program on a mount of its own that is read-only. If its path leads to another
-// file by now, as after go build, the file is copied into memory.
+// openSelf opens this program on a mount of its own that is read-only. If its path does not lead to
+// the file any longer, as after go build, or leads to another one because something was mounted
+// there, the file is copied into memory.
 func openSelf() (fd int, err error) {
 	const self = "/proc/self/exe"
 	path, err := os.Readlink(self)

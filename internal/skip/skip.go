@@ -45,15 +45,15 @@ func Tool(t testing.TB, name, debian string) string {
 	return path
 }
 
-// OneIn is every nth of the cases of a long sweep, for whoever waits for the result, and says so.
-// With CI=true it is all of them.
+// OneIn returns every nth of the cases of a long sweep, because somebody is waiting for go test,
+// and logs how many. With CI=true it returns all of them.
 func OneIn[T any](t testing.TB, n int, all []T) []T {
 	t.Helper()
 	return OneInEach(t, n, all, func(T) bool { return true })
 }
 
-// OneInEach is OneIn for cases of several kinds: of each kind it is the first case, and every nth
-// after that.
+// OneInEach does the same with cases of several kinds: of each kind it returns the first, and every
+// nth after that.
 func OneInEach[T any, K comparable](t testing.TB, n int, all []T, kind func(T) K) []T {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
