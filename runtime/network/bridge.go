@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -109,18 +110,52 @@ func Join(pid int, trace func(what string)) (b *Place, err error) {
 		number := first + (start+i)%count
 		ip := [4]byte{gateway.ip[0], gateway.ip[1], byte(number >> 8), byte(number)}
 		port := fmt.Sprint("container", number)
-		_, err = rt.do(addVeth(port, index, netns, ip))
+		_, err = rt.do(addVeth(port, netns, ip))
 		if errors.Is(err, unix.EEXIST) {
 			continue
 		}
 		if err != nil {
 			return b, fmt.Errorf("network: add veth %q: %w", port, err)
 		}
+		if _, err := rt.do(makePort(port, index)); err != nil {
+			return b, fmt.Errorf("network: port %q of bridge %q: %w", port, bridgeName, err)
+		}
+		if err := awaitUp(rt, port); err != nil {
+			return b, fmt.Errorf("network: interface %q: %w", port, err)
+		}
 		b.address, b.gateway = prefix{ip, gateway.bits}, gateway
 		b.say("veth %s of bridge %s, eth0 %s", port, bridgeName, b.address)
 		return b, nil
 	}
 	return b, fmt.Errorf("network: add veth: %w", err)
+}
+
+// upTimeout is much longer than the kernel takes to notice a carrier.
+const upTimeout = 30 * time.Second
+
+// awaitUp waits until the kernel has noticed the carriers of the port, its peer and the bridge,
+// which it does in a thread of its own. Before, each of them drops what it is to send, and the
+// first packet of the container would be lost: it would wait a second until the address it is for
+// is asked for again (arp(7)). Newer kernels notice at the latest when they are asked
+// (linkwatch_sync_dev in net/core/rtnetlink.c).
+func awaitUp(rt netlink, port string) error {
+	link, err := rt.do(getLink(port))
+	if err != nil {
+		return err
+	}
+	questions := []request{getLink(port), getPeer(link[0]), getLink(bridgeName)}
+	for deadline := time.Now().Add(upTimeout); ; time.Sleep(time.Millisecond) {
+		links, err := rt.do(questions...)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(links, isDown) {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("not up after %v", upTimeout)
+		}
+	}
 }
 
 func (b *Place) say(format string, args ...any) {
@@ -185,13 +220,12 @@ func Set(p *plan.Plan, settings []Setting) {
 	}
 }
 
-// Configure adds the calls that set up eth0, from inside.
+// Configure adds the calls that give eth0 its address, from inside, and the route.
 func (b *Place) Configure(p *plan.Plan) {
-	p.About("set up interface", "eth0")
+	p.About("set address of interface", "eth0")
 	socket := p.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
 	p.SetInterfaceAddress(socket, "eth0", b.address.ip)
 	p.SetInterfaceNetmask(socket, "eth0", b.address.mask())
-	p.SetInterfaceFlags(socket, "eth0", unix.IFF_UP)
 	p.About("route by", dotted(b.gateway.ip))
 	p.AddDefaultRoute(socket, b.gateway.ip)
 	p.Close(socket)

@@ -165,21 +165,26 @@ func setAlias(name, text string) request {
 		addText(unix.IFLA_IFALIAS, text)
 }
 
-// addVeth makes a pair (veth(4)): name, which is up and a port of the bridge; and eth0, in the
-// network namespace.
-func addVeth(name string, bridge, netns int, ip [4]byte) request {
+// addVeth makes a pair (veth(4)): eth0, in the network namespace and up, and its peer, which is
+// down.
+func addVeth(peer string, netns int, ip [4]byte) request {
 	const vethInfoPeer = 1 // the kernel's VETH_INFO_PEER, an ifinfomsg and attributes
-	peer := request(make([]byte, 16)).
-		addText(unix.IFLA_IFNAME, "eth0").
-		add(unix.IFLA_ADDRESS, hardwareAddress(ip)).
-		addNumber(unix.IFLA_NET_NS_FD, uint32(netns))
+	other := request(make([]byte, 16)).addText(unix.IFLA_IFNAME, peer)
 	info := request(nil).
 		addText(unix.IFLA_INFO_KIND, "veth").
-		add(unix.IFLA_INFO_DATA, request(nil).add(vethInfoPeer, peer))
+		add(unix.IFLA_INFO_DATA, request(nil).add(vethInfoPeer, other))
 	return newRequest(unix.RTM_NEWLINK, makeNew, linkBody(0)).
-		addText(unix.IFLA_IFNAME, name).
-		addNumber(unix.IFLA_MASTER, uint32(bridge)).
+		addText(unix.IFLA_IFNAME, "eth0").
+		add(unix.IFLA_ADDRESS, hardwareAddress(ip)).
+		addNumber(unix.IFLA_NET_NS_FD, uint32(netns)).
 		add(unix.IFLA_LINKINFO, info)
+}
+
+// makePort makes an interface a port of the bridge, and sets it up.
+func makePort(name string, bridge int) request {
+	return newRequest(unix.RTM_NEWLINK, unix.NLM_F_ACK, linkBody(0)).
+		addText(unix.IFLA_IFNAME, name).
+		addNumber(unix.IFLA_MASTER, uint32(bridge))
 }
 
 // addAddress gives an interface an address, and with it a route to its network.
@@ -199,6 +204,25 @@ func getLink(name string) request {
 
 // linkIndex is the index in an answer to getLink, an ifinfomsg.
 func linkIndex(answers [][]byte) int { return int(binary.NativeEndian.Uint32(answers[0][4:])) }
+
+// getPeer asks for the other one of a pair, which may be in another network namespace. link is the
+// answer to getLink.
+func getPeer(link []byte) request {
+	body := make([]byte, 16)
+	copy(body[4:8], attribute(link, 16, unix.IFLA_LINK))
+	r := newRequest(unix.RTM_GETLINK, unix.NLM_F_ACK, body)
+	if namespace := attribute(link, 16, unix.IFLA_LINK_NETNSID); namespace != nil {
+		r = r.add(unix.IFLA_IF_NETNSID, namespace)
+	}
+	return r
+}
+
+// isDown tells whether an interface can neither send nor receive (RFC 2863, ifOperStatus). link is
+// the answer to getLink.
+func isDown(link []byte) bool {
+	const up = 6 // the kernel's IF_OPER_UP
+	return !bytes.Equal(attribute(link, 16, unix.IFLA_OPERSTATE), []byte{up})
+}
 
 // getRoutes asks for all routes of IPv4. An answer is a struct rtmsg, with attributes behind it.
 func getRoutes() request {
