@@ -815,7 +815,7 @@ func listAllowsNoOtherErrors(t *testing.T, lists []*paperList) {
 		}
 	})
 	for i, a := range allowedErrors {
-		require.True(t, seen[i] || a.seldom, "no list has it any more: %s", a.call)
+		require.True(t, seen[i] || a.seldom, "no list has it: %s", a.call)
 	}
 }
 

@@ -41,7 +41,7 @@ func TestNoPackageVariableIsWritten(t *testing.T) {
 	}
 	for name, why := range writtenVariables {
 		require.NotEmpty(t, why, name)
-		require.True(t, found[name], "nothing writes to %s any more", name)
+		require.True(t, found[name], "nothing writes to %s", name)
 	}
 }
 

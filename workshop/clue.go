@@ -50,7 +50,7 @@ func (c cause) changedRoot() bool {
 	return c.made("pivot_root(") || c.made("chroot(")
 }
 
-// findCause finds out what failed: from the eyes of the kernel, or else from the words of the
+// findCause finds out what failed: from the eyes of the kernel, otherwise from the words of the
 // program.
 func findCause(e harness.Event) (c cause) {
 	c.event = e
@@ -949,7 +949,7 @@ func noProgram(c cause) string {
 	base := filepath.Base(c.path)
 	switch {
 	case c.path == "/proc/self/exe":
-		return "There is no /proc here any more, or not yet: start the second copy before the " +
+		return "There is no longer a /proc here, or not yet: start the second copy before the " +
 			"root is changed."
 	case base == "run" || base == "child":
 		return fmt.Sprintf("%q is a word for your own program. The command begins one word later.",

@@ -178,9 +178,9 @@ func (c *course) passed(l lesson, s state) bool {
 	return true
 }
 
-// next is the lesson to work on: the one that was chosen, or else the first that is neither passed
-// nor left out, and that can be checked here. When there is none, all is done, and the lesson is
-// the last one.
+// next is the lesson to work on: the one that was chosen, otherwise the first that is neither
+// passed nor left out, and that can be checked here. When there is none, all is done, and the
+// lesson is the last one.
 func (c *course) next(s state) (l lesson, all bool) {
 	if l, err := c.find(s.At); err == nil && s.At != "" {
 		return l, false

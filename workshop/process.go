@@ -61,7 +61,7 @@ func inspect(pid int) (*inspection, error) {
 	} {
 		if err := part.read(pid); err != nil {
 			if _, gone := os.Stat(procFile(pid, "")); gone != nil {
-				return nil, fmt.Errorf("inspect %d: %w any more", pid, errGone)
+				return nil, fmt.Errorf("inspect %d: %w: it has ended", pid, errGone)
 			}
 			r.Unknown = append(r.Unknown, part.name)
 		}

@@ -407,8 +407,8 @@ func (u *unpacker) finish() error {
 	return nil
 }
 
-// forget is for a directory that is removed again: nothing that is known about it, and what is in
-// it, is so any more.
+// forget is for a directory that is removed again: what is known about it and about its files no
+// longer holds.
 func (u *unpacker) forget(dir string) {
 	isGone := func(known string) bool {
 		return known == dir || strings.HasPrefix(known, dir+"/")

@@ -159,8 +159,8 @@ func (s *Store) AddBytes(text []byte) (v1.Descriptor, error) {
 	})
 }
 
-// maxDocument is the size of a manifest or a config that is not read any more: registries take no
-// larger manifest than one of 4 MiB.
+// maxDocument is the size from which a manifest or a config is not read: registries take no larger
+// manifest than one of 4 MiB.
 const maxDocument = 16 << 20
 
 // ReadBlob returns a small blob, if it is what its digest says.

@@ -83,7 +83,7 @@ func (k *Kept) root() (layer.Owner, error) {
 func (s *Store) FindManifest(digest v1.Hash) (d v1.Descriptor, err error) {
 	info, err := os.Stat(s.Blob(digest))
 	if err != nil {
-		return d, fmt.Errorf("the image below, %s, is not here any more", digest)
+		return d, fmt.Errorf("the image below, %s, is no longer here", digest)
 	}
 	d = v1.Descriptor{Digest: digest, Size: info.Size()}
 	var manifest v1.Manifest

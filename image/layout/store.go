@@ -28,8 +28,8 @@ import (
 	"container.example/workshop/image/store"
 )
 
-// Store is a store that one command has opened. When the context of the command ends, nothing
-// waits any more, and nothing more is unpacked or written.
+// Store is a store that one command has opened. When the context of the command ends, all waiting
+// ends, and nothing more is unpacked or written.
 type Store struct {
 	Dir  string
 	ctx  context.Context

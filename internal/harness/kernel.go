@@ -242,7 +242,7 @@ func (c *Conduct) holds(line string) bool {
 }
 
 // observed is the line of the script that is worth a second look: what has ended in the background
-// by itself, or else what was run last.
+// by itself, otherwise what was run last.
 func (f Failure) observed(script string) string {
 	last := ""
 	for line := range strings.Lines(script) {

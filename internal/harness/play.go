@@ -71,7 +71,7 @@ func stage(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(tell(struct{ Moment Moment }{m}))
 	if !m.After {
 		if _, err := io.ReadFull(os.Stdin, make([]byte, 1)); err != nil {
-			ts.Fatalf("nobody is there any more: %v", errors.Unwrap(err))
+			ts.Fatalf("there is nobody left: %v", errors.Unwrap(err))
 		}
 	}
 }

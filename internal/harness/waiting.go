@@ -68,7 +68,7 @@ func whoWaits() string {
 		return fmt.Sprintf("%d processes of the program were running: does it start itself again "+
 			"and again?", count)
 	case last == 0:
-		return "nothing was running any more"
+		return "nothing was running at that moment"
 	case container != 0 && parents[container] && last != container:
 		return fmt.Sprintf("%s was waiting for %s, which was %s", commandLine(container),
 			commandLine(last), doing(last))

@@ -337,7 +337,7 @@ func (p *Plan) releaseWatched() error {
 	return nil
 }
 
-// executed is what awaitBehind returns when the child does not wait any more.
+// executed is what awaitBehind returns when the child no longer waits.
 const executed = math.MaxInt
 
 // awaitBehind waits until the child waits behind n calls, or some that it leaves out, and returns

@@ -45,7 +45,7 @@ func CopyOnce(from, to string) error {
 
 // shiftedCopy copies the mount of a root file system, and so nothing that is mounted below it, to a
 // tmpfs with the owners that the user namespace has for them, and returns that as a detached mount.
-// It is gone when nobody uses it any more.
+// It is gone when nobody uses it.
 func shiftedCopy(
 	c *config.Container, rootfs int, interrupted func() error,
 ) (fd int, err error) {
@@ -74,7 +74,7 @@ var sameOwners = owners{uid: same, gid: same}
 
 func same(id uint32) uint32 { return id }
 
-// never is for a copy by a process that is killed when nobody wants it any more.
+// never is for a copy by a process that is killed when nobody wants it.
 func never() error { return nil }
 
 // copier copies a tree of files, as it is: with holes and times, attributes and links, and names of
@@ -84,7 +84,7 @@ type copier struct {
 	to     int // the root of the copy
 	owners owners
 	seen   map[fileID]string // the first path of each file that has several
-	// interrupted returns an error when nobody wants the copy any more.
+	// interrupted returns an error when nobody wants the copy.
 	interrupted func() error
 }
 

@@ -133,7 +133,7 @@ func (r *Root) mountOverlay(target string, flags uintptr, upper string) {
 	options := "lowerdir=" + strings.Join(names, ":") + upper
 	// Trusted attributes are for root of the host (overlayfs.rst, userxattr). Root without a user
 	// namespace has them, because the upper layer is a tmpfs as a rule, and before Linux 6.6 that
-	// has no user attributes: a directory could not take the place of another one any more. With
+	// has no user attributes: a directory could no longer take the place of another one. With
 	// trusted ones some kernels rename a directory by an attribute that says where its content is,
 	// but what is kept is to be understood without the layers below.
 	switch {
@@ -221,9 +221,9 @@ func (r *Root) LeaveHost() {
 	p.Close(r.stage)
 }
 
-// Share mounts what may come from anywhere, last of all: no mask and no device is looked up by a
-// path any more that it could change, and the root of the host is closed. free is a descriptor that
-// calls may give a meaning.
+// Share mounts what may come from anywhere, last of all: no mask and no device is looked up
+// afterwards by a path that it could change, and the root of the host is closed. free is a
+// descriptor that calls may give a meaning.
 func (r *Root) Share(free plan.FD) error {
 	r.bindNames()
 	if err := r.mountVolumes(free); err != nil {

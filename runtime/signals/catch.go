@@ -207,7 +207,7 @@ type Interrupt struct{ unix.Signal }
 func (i Interrupt) Error() string { return "interrupted by " + unix.SignalName(i.Signal) }
 
 // StopBy stops this process as a signal does that it does not catch, and returns when it goes on.
-// Signals to stop that came before do not count any more, nor the one by which it goes on
+// Signals to stop that came before no longer count, nor does the one by which it goes on
 // (SIGCONT of signal(7)). In a group without a shell that would let it go on it does not stop.
 func (c *Caught) StopBy(s unix.Signal) {
 	runtime.LockOSThread() // the thread that is to notice

@@ -129,9 +129,9 @@ func (t *Terminal) Connect(p *plan.Plan, pid int, command *signals.Command) {
 	go t.copyOutput()
 }
 
-// copyOutput copies to the standard output until no process has the other end open any more: then
-// it gets EIO. The slave that is open here lets that happen only when the command has ended, even
-// if it closes the terminal and opens it again.
+// copyOutput copies to the standard output until no process has the other end open: then it gets
+// EIO. The slave that is open here lets that happen only when the command has ended, even if it
+// closes the terminal and opens it again.
 func (t *Terminal) copyOutput() {
 	buffer := make([]byte, 32*1024)
 	var writeErr error
@@ -142,7 +142,7 @@ func (t *Terminal) copyOutput() {
 			return
 		}
 		if err != nil {
-			t.command.End(unix.SIGHUP) // nobody reads what it writes any more
+			t.command.End(unix.SIGHUP) // nobody reads what it writes
 			t.copied <- errors.Join(err, writeErr)
 			return
 		}
