@@ -237,7 +237,8 @@ proxy=$(go env GOPROXY 2>/dev/null || echo https://proxy.golang.org,direct)
 # in_tree [VARIABLE=VALUE...] COMMAND...: in the tree, with nothing else of the environment.
 in_tree() {
     chroot "$tree" env -i PATH="$PATH" HOME=/root SUDO_USER=workshop GOPROXY="$proxy" SSL_CERT_FILE=/tmp/ca.crt \
-        CURL_CA_BUNDLE=/tmp/ca.crt ${QEMU_CPU:+"QEMU_CPU=$QEMU_CPU"} "$@"
+        CURL_CA_BUNDLE=/tmp/ca.crt ${QEMU_CPU:+"QEMU_CPU=$QEMU_CPU"} \
+        ${WORKSHOP_GOPROXY:+"WORKSHOP_GOPROXY=$WORKSHOP_GOPROXY"} "$@"
 }
 if [ "$arch" = "$native" ]; then
     in_tree /workshop/scripts/provision.sh

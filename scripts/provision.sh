@@ -159,7 +159,8 @@ cache=$(as_user go env GOCACHE)
 # The modules, and then all that the tests compile, in a cache of the user's and in one of root's. A test that runs
 # nothing is compiled all the same. WORKSHOP_COMPILE=no leaves that to the first test: where a processor is emulated it takes
 # an hour.
-as_user go mod download
+as_user ${WORKSHOP_GOPROXY:+env "GOPROXY=$WORKSHOP_GOPROXY"} go mod download ||
+    die 'not all Go modules are there (WORKSHOP_GOPROXY sets another proxy)'
 if [ "${WORKSHOP_COMPILE-}" = no ]; then
     say "ready, and nothing is compiled: cd $workshop && go test ./..."
     exit
