@@ -178,8 +178,8 @@ if [ "$(cat "$cache/workshop-sources" 2>/dev/null)" != "$sources" ]; then
     set -- $(as_user go list -e ./... | grep -v '/mine$')
     as_user go vet "$@"
     as_user env GOFLAGS= CGO_ENABLED=0 go build "$@"
-    # As the tests build the programs that they keep: to the compiler that is another standard library.
-    as_user env GOFLAGS= CGO_ENABLED=0 go build -trimpath ./internal/harness/probe ./image
+    # As the tests build the programs that they keep, and chapters: to the compiler that is another standard library.
+    as_user env GOFLAGS= CGO_ENABLED=0 go build -trimpath ./internal/harness/probe ./image ./step5-complete
     as_user env GOFLAGS= go test -run '^$' -exec true "$@" >/dev/null
     echo "$sources" | as_user tee "$cache/workshop-sources" >/dev/null
 fi
