@@ -172,11 +172,11 @@ esac
 set -- "deb http://deb.debian.org/debian $suite main" "deb http://deb.debian.org/debian $suite-updates main" \
     "deb http://deb.debian.org/debian-security $suite-security main"
 [ -z "${DEBIAN_MIRROR-}" ] || set -- "$DEBIAN_MIRROR"
-mmdebstrap --quiet --mode=root --format=directory --arch="$arch" --variant=minbase --include="$(echo "$packages" | xargs | tr ' ' ,)" \
+mmdebstrap --mode=root --format=directory --arch="$arch" --variant=minbase --include="$(echo "$packages" | xargs | tr ' ' ,)" \
     --skip=check/qemu,cleanup/apt/lists --dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/locale/*' \
-    --aptopt='Acquire::Check-Valid-Until "false"' "$suite" "$tree" "$@" 2>"$work/log" || {
-    cat "$work/log" >&2
-    die "mmdebstrap: no packages of $suite for $arch"
+    --aptopt='Acquire::Check-Valid-Until "false"' "$suite" "$tree" "$@" >"$work/log" 2>&1 || {
+    tail -n 20 "$work/log" >&2
+    die "mmdebstrap: no packages of $suite for $arch (DEBIAN_MIRROR sets another mirror)"
 }
 rm -f "$tree/etc/apt/apt.conf.d/99mmdebstrap" "$tree/etc/dpkg/dpkg.cfg.d/99mmdebstrap"
 for dir in proc sys dev; do mount --rbind "/$dir" "$tree/$dir"; done
