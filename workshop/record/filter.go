@@ -67,17 +67,13 @@ func newFilter(numbers []int, conditions map[int]condition) ([]unix.SockFilter, 
 		bpf.LoadAbsolute{Off: dataNumber, Size: 4},
 	}
 	slices.Sort(numbers)
-	for _, number := range slices.Compact(numbers) {
-		body := []bpf.Instruction{stop}
-		if c, ok := conditions[number]; ok {
-			body = c.program(pass, stop)
+	program = append(program, bisect(slices.Compact(numbers), pass, func(n int) []bpf.Instruction {
+		if c, ok := conditions[n]; ok {
+			return c.program(pass, stop)
 		}
-		program = append(program, bpf.JumpIf{
-			Cond: bpf.JumpNotEqual, Val: uint32(number), SkipTrue: uint8(len(body)),
-		})
-		program = append(program, body...)
-	}
-	raw, err := bpf.Assemble(append(program, pass))
+		return []bpf.Instruction{stop}
+	})...)
+	raw, err := bpf.Assemble(program)
 	if err != nil {
 		return nil, fmt.Errorf("filter: %w", err)
 	}
@@ -86,6 +82,26 @@ func newFilter(numbers []int, conditions map[int]condition) ([]unix.SockFilter, 
 		filter = append(filter, unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K})
 	}
 	return filter, nil
+}
+
+// bisect finds the number of a call among these, and does what is to be done at it, or else passes.
+// It halves what is left at each instruction: when a filter is set up, the kernel has each number
+// of a call go through it.
+func bisect(
+	numbers []int, pass bpf.Instruction, body func(number int) []bpf.Instruction,
+) []bpf.Instruction {
+	if half := len(numbers) / 2; half > 0 {
+		low, high := bisect(numbers[:half], pass, body), bisect(numbers[half:], pass, body)
+		fork := bpf.JumpIf{
+			Cond: bpf.JumpLessThan, Val: uint32(numbers[half]), SkipFalse: uint8(len(low)),
+		}
+		return slices.Concat([]bpf.Instruction{fork}, low, high)
+	}
+	found := body(numbers[0])
+	isIt := bpf.JumpIf{
+		Cond: bpf.JumpNotEqual, Val: uint32(numbers[0]), SkipTrue: uint8(len(found)),
+	}
+	return slices.Concat([]bpf.Instruction{isIt}, found, []bpf.Instruction{pass})
 }
 
 // program looks at the argument, and ends either way.
