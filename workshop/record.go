@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -66,7 +67,7 @@ this program, which ends with 0 if the recording was written.`,
 			if comparing {
 				return a.compareRecordings(file, command)
 			}
-			write, err := recordingWriter(file)
+			write, err := recordingWriter(file, command)
 			switch {
 			case err != nil:
 				return fmt.Errorf("record %w", err)
@@ -76,9 +77,6 @@ this program, which ends with 0 if the recording was written.`,
 				return fmt.Errorf("record -steps %d: must be at least 1", steps)
 			case limit < 0:
 				return fmt.Errorf("record -limit %v: must not be negative", limit)
-			}
-			if filepath.Ext(file) == ".html" {
-				go pages.Prepare()
 			}
 			recording, err := recordCommand(ctx, record.Options{
 				Command: command,
@@ -112,13 +110,18 @@ func recordCommand(ctx context.Context, o record.Options) (*record.Recording, er
 	return record.Run(ctx, o)
 }
 
-// recordingWriter is what writes a recording in the form that the name of the file says.
-func recordingWriter(name string) (func(*record.Recording, io.Writer) error, error) {
+// recordingWriter is what writes a recording in the form that the name of the file says. A page is
+// prepared beside the command.
+func recordingWriter(name string, command []string) (
+	func(*record.Recording, io.Writer) error, error,
+) {
 	switch filepath.Ext(name) {
 	case ".json":
 		return (*record.Recording).Write, nil
 	case ".html":
-		return func(r *record.Recording, w io.Writer) error { return pages.Write(w, r) }, nil
+		page := sync.OnceValue(func() *pages.Page { return pages.Prepare(command) })
+		go page()
+		return func(r *record.Recording, w io.Writer) error { return page().Write(w, r) }, nil
 	}
 	return nil, fmt.Errorf("-o %q: must end in .html or .json", name)
 }

@@ -3,7 +3,7 @@
 package page
 
 import (
-	"embed"
+	_ "embed"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -17,101 +17,128 @@ import (
 	"container.example/workshop/workshop/style"
 )
 
-//go:embed page.html *.css *.js
-var files embed.FS
+// The files of a page. They are not copied: a page is written while somebody waits.
+var (
+	//go:embed page.html
+	skeleton string
+	//go:embed page.css
+	pageCSS []byte
+	//go:embed recording.js
+	recordingJS []byte
+	//go:embed differences.js
+	differencesJS []byte
+	//go:embed elements.js
+	elementsJS []byte
+	//go:embed frame.js
+	frameJS []byte
+	//go:embed state.js
+	stateJS []byte
+	//go:embed timeline.js
+	timelineJS []byte
+	//go:embed player.js
+	playerJS []byte
 
-// scripts are the files that the script of each page consists of, in order.
-var scripts = []string{
-	"recording.js", "differences.js", "elements.js", "frame.js", "state.js", "timeline.js",
-	"player.js",
+	//go:embed recorded.js
+	recordedJS []byte
+	//go:embed comparison.js
+	comparisonJS []byte
+	//go:embed live.js
+	liveJS []byte
+)
+
+// commonJS are the parts of the script of each page, in order.
+var commonJS = texts{
+	recordingJS, differencesJS, elementsJS, frameJS, stateJS, timelineJS, playerJS,
 }
 
 // Write writes the page of a recording.
-func Write(w io.Writer, r *record.Recording) error {
-	return write(w, &document{
-		Title:   strings.Join(r.Command, " "),
-		Kind:    "recording",
-		Data:    r,
-		Scripts: append(slices.Clone(scripts), "recorded.js"),
+func Write(w io.Writer, r *record.Recording) error { return Prepare(r.Command).Write(w, r) }
+
+// Prepare makes the page of a command but for the recording, which need not be there yet.
+func Prepare(command []string) *Page {
+	p := newPage(&document{
+		Title: strings.Join(command, " "),
+		Kind:  "recording",
+		Begin: recordedJS,
 	})
+	_ = p.write(io.Discard, &record.Recording{}) // never fails: package json learns the types
+	return p
 }
 
-// Prepare does the part of Write that is done only once, as long as there is no recording yet.
-func Prepare() { _ = Write(io.Discard, &record.Recording{}) } // never fails
+// Write writes the page with its recording.
+func (p *Page) Write(w io.Writer, r *record.Recording) error { return p.write(w, r) }
 
 // WriteCompare writes the page of a comparison.
 func WriteCompare(w io.Writer, c *compare.Comparison) error {
-	return write(w, &document{
-		Title:   "yours and ours: " + strings.Join(c.A.Command, " "),
-		Kind:    "comparison",
-		Data:    c,
-		Scripts: append(slices.Clone(scripts), "comparison.js"),
-	})
+	return newPage(&document{
+		Title: "yours and ours: " + strings.Join(c.A.Command, " "),
+		Kind:  "comparison",
+		Begin: comparisonJS,
+	}).write(w, c)
 }
 
 // WriteLive writes the page of a program that runs. It has no recording in it, and gets the steps
 // from the server that it is from.
 func WriteLive(w io.Writer) error {
-	return write(w, &document{
+	return newPage(&document{
 		Title:   "live",
 		Kind:    "live",
-		Scripts: append(slices.Clone(scripts), "live.js"),
+		Begin:   liveJS,
 		Connect: true,
-	})
+	}).write(w, nil)
 }
 
-// document is what a page is made of.
+// document is what pages differ in.
 type document struct {
 	Title   string
 	Kind    string // of the data: "recording", "comparison" or "live"
-	Data    any
-	Scripts []string
-	Connect bool // the page talks to the server that it is from
+	Begin   []byte // the last part of the script
+	Connect bool   // the page talks to the server that it is from
 }
 
-// write puts a page together, of page.html and of what belongs at its marks. What comes from a
+// Page is a page but for the data in it.
+type Page struct {
+	before, after texts // the data
+}
+
+// newPage puts a page together, of page.html and of what belongs at its marks. What comes from a
 // recording is never markup: the title is escaped, and package json writes <, > and & as \u003c,
 // \u003e and \u0026, and U+2028 as \u2028.
-func write(w io.Writer, d *document) error {
-	sheet, err := read("page.css")
-	if err != nil {
-		return err
+func newPage(d *document) *Page {
+	sheet := texts{[]byte(style.CSS), pageCSS}
+	script := append(slices.Clone(commonJS), d.Begin)
+	marks := map[string]texts{
+		"title":  {[]byte(html.EscapeString(d.Title))},
+		"kind":   {[]byte(d.Kind)},
+		"policy": {[]byte(policy(sheet, script, d.Connect))},
+		"style":  sheet,
+		"script": script,
 	}
-	sheet = append(texts{[]byte(style.CSS)}, sheet...)
-	script, err := read(d.Scripts...)
-	if err != nil {
-		return err
-	}
-	skeleton, err := files.ReadFile("page.html")
-	if err != nil {
-		return err
-	}
-	marks := map[string]func() error{
-		"title":  func() error { return put(w, html.EscapeString(d.Title)) },
-		"kind":   func() error { return put(w, d.Kind) },
-		"policy": func() error { return put(w, policy(sheet, script, d.Connect)) },
-		"style":  func() error { return sheet.put(w) },
-		"script": func() error { return script.put(w) },
-		"data":   func() error { return json.NewEncoder(parted{w}).Encode(d.Data) },
-	}
-	for rest, found := string(skeleton), true; found; {
-		var before, mark string
-		before, rest, found = strings.Cut(rest, "{{")
-		err = put(w, before)
-		if found && err == nil {
-			mark, rest, _ = strings.Cut(rest, "}}")
-			err = marks[mark]()
+	fill := func(text string) (filled texts) {
+		for found := true; found; {
+			var before, mark string
+			before, text, found = strings.Cut(text, "{{")
+			filled = append(filled, []byte(before))
+			if found {
+				mark, text, _ = strings.Cut(text, "}}")
+				filled = append(filled, marks[mark]...)
+			}
 		}
-		if err != nil {
-			return err
-		}
+		return filled
 	}
-	return nil
+	before, after, _ := strings.Cut(skeleton, "{{data}}")
+	return &Page{before: fill(before), after: fill(after)}
 }
 
-func put(w io.Writer, text string) error {
-	_, err := io.WriteString(w, text)
-	return err
+// write writes the page with its data.
+func (p *Page) write(w io.Writer, data any) error {
+	if err := p.before.put(w); err != nil {
+		return err
+	}
+	if err := json.NewEncoder(parted{w}).Encode(data); err != nil {
+		return err
+	}
+	return p.after.put(w)
 }
 
 // parted writes a long text in parts; it gets all of it at once. WebKit takes minutes to read one
@@ -125,7 +152,7 @@ func (p parted) Write(text []byte) (written int, err error) {
 			n--
 		}
 		if written > 0 {
-			err = put(p.w, dataGoesOn)
+			_, err = io.WriteString(p.w, dataGoesOn)
 		}
 		if err == nil {
 			_, err = p.w.Write(rest[:n])
@@ -150,19 +177,8 @@ func policy(sheet, script texts, connect bool) string {
 		style.Hash(sheet...), style.Hash(script...), connectTo)
 }
 
-// texts are those of files of the page, one after the other.
+// texts are parts of one, not copied together.
 type texts [][]byte
-
-func read(names ...string) (all texts, err error) {
-	for _, name := range names {
-		data, err := files.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, data)
-	}
-	return all, nil
-}
 
 func (t texts) put(w io.Writer) error {
 	for _, text := range t {
