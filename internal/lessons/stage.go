@@ -7,9 +7,10 @@ import (
 	"go/format"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
+
+	"container.example/workshop/internal/lazyregexp"
 )
 
 // A File is a Go file of a step, but for its tests.
@@ -22,11 +23,11 @@ type File struct {
 
 var (
 	// A comment says whose file it is, as in "// Chapter d: Rights." or "// Chapters f and g: ...".
-	fileMark = regexp.MustCompile(
+	fileMark = lazyregexp.New(
 		`(?m)^// (Chapters?|Given with chapters?) ([a-z](?:(?:, | and )[a-z])*):`)
 	// A line that belongs to a chapter ends in its letter, and one that each of two brings in both.
-	lineMark = regexp.MustCompile(`\S\s*// ([a-z](?: [a-z])*)$`)
-	letter   = regexp.MustCompile(`\b[a-z]\b`)
+	lineMark = lazyregexp.New(`\S\s*// ([a-z](?: [a-z])*)$`)
+	letter   = lazyregexp.New(`\b[a-z]\b`)
 )
 
 // Files returns the files of the step in dir, by name.
