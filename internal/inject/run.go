@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -203,7 +205,8 @@ type tracer struct {
 	mutex   sync.Mutex // for what giveUp looks at
 	threads map[int]*thread
 	early   map[int]bool // those that stopped before their birth was told
-	hung    string       // what was there when the time was up
+	over    bool         // the time is up
+	hung    []string     // what was there then
 }
 
 const options = unix.PTRACE_O_EXITKILL | unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACEEXEC |
@@ -263,6 +266,9 @@ func (t *tracer) add(tid int, p *process) (hasStopped bool) {
 	hasStopped = tid == t.program || t.early[tid]
 	delete(t.early, tid)
 	t.threads[tid] = &thread{process: p, isNew: !hasStopped}
+	if t.over {
+		t.kill(tid)
+	}
 	return hasStopped
 }
 
@@ -455,27 +461,31 @@ func (t *tracer) letGo(r *Result) {
 	}
 }
 
-// giveUp kills all that is left, if there is something.
+// giveUp kills all that is left, and all that is added later.
 func (t *tracer) giveUp() {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
-	if len(t.threads) == 0 {
-		return
+	t.over = true
+	t.kill(slices.Collect(maps.Keys(t.threads))...)
+}
+
+// kill kills the processes of threads, and notes what each was doing before. The mutex is held.
+func (t *tracer) kill(tids ...int) {
+	for _, tid := range tids {
+		t.hung = append(t.hung, describe(tid))
 	}
-	var left []string
-	for tid := range t.threads {
-		left = append(left, describe(tid))
-	}
-	for tid := range t.threads {
+	for _, tid := range tids {
 		_ = unix.Kill(tid, unix.SIGKILL) // an error: it is gone
 	}
-	t.hung = strings.Join(left, ", ") + "."
 }
 
 func (t *tracer) whatHung() string {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
-	return t.hung
+	if t.hung == nil {
+		return ""
+	}
+	return strings.Join(t.hung, ", ") + "."
 }
 
 // describe says what a thread is doing: its name, its state and its system call (proc(5)).
