@@ -4,6 +4,7 @@ package record
 
 import (
 	"bytes"
+	"cmp"
 	"debug/buildinfo"
 	"debug/elf"
 	"encoding/binary"
@@ -29,7 +30,7 @@ type goProgram struct {
 	root   string    // where its files were when it was built
 }
 
-var errNotGo = errors.New("not a program of Go 1.20 or later")
+var errNotGo = errors.New("not a program of Go 1.18 or later")
 
 func readGoProgram(file string, f *elf.File) (*goProgram, error) {
 	section, text := f.Section(".gopclntab"), f.Section(".text")
@@ -41,18 +42,35 @@ func readGoProgram(file string, f *elf.File) (*goProgram, error) {
 		return nil, err
 	}
 	p := &goProgram{tables: raw, text: text.Addr}
-	if magic := p.tables.u32(0); magic != 0xfffffff1 { // since Go 1.20
+	if start := p.tables.u64(textAt); start != 0 { // until Go 1.25
+		p.text = start
+	}
+	switch p.tables.u32(0) {
+	case since120:
+		p.findData(file, f)
+	case since118: // its tables of what is inlined are others
+	default:
 		return nil, errNotGo
 	}
+	info, _ := buildinfo.ReadFile(file) // an error: no module is known
+	p.readRoot(info)
+	return p, nil
+}
+
+// The first four bytes of the tables.
+const (
+	since118 = 0xfffffff0
+	since120 = 0xfffffff1
+)
+
+// findData finds struct moduledata.
+func (p *goProgram) findData(file string, f *elf.File) {
 	if section := f.Section(".go.module"); section != nil { // since Go 1.26
 		p.data = section.Addr
 	}
 	if p.data == 0 || f.Section(".interp") != nil {
 		p.readSymbols(file, f)
 	}
-	info, _ := buildinfo.ReadFile(file) // an error: no module is known
-	p.readRoot(info)
-	return p, nil
 }
 
 // mapSection maps a section of a file: only what is looked at is read. The file may become shorter
@@ -108,6 +126,7 @@ func (p *goProgram) readSymbols(file string, f *elf.File) {
 const (
 	quantumAt   = 6
 	countAt     = 8
+	textAt      = 24
 	nameTableAt = 32
 	unitTableAt = 40
 	fileTableAt = 48
@@ -244,6 +263,9 @@ func (p *goProgram) place(tid int, pc, bias uint64) *Place {
 			name = p.name(f)
 		}
 		if file, line := p.line(f, pc); p.owns(file) {
+			if own, _ := p.line(f, f.entry); p.data == 0 && own != file {
+				name = "" // another function is inlined here, and its name is not known
+			}
 			return &Place{File: p.sourceFile(file), Line: line, Function: name}
 		}
 		if !inlined {
@@ -292,13 +314,24 @@ func (p *goProgram) readRoot(info *buildinfo.BuildInfo) {
 			break
 		}
 	}
-	if info == nil || info.Main.Path == "" {
+	if info == nil {
 		return
 	}
-	p.module = info.Main.Path
-	if inside, ok := strings.CutPrefix(info.Path, p.module); ok {
+	p.module = cmp.Or(info.Main.Path, repository(info.Path))
+	if inside, ok := strings.CutPrefix(info.Path, p.module); ok && p.module != "" {
 		p.root = strings.TrimSuffix(p.root, inside)
 	}
+}
+
+// repository is what stands for the module of a program that was built without modules, as
+// distributions do: github.com/OWNER/NAME of the path of its package.
+func repository(path string) string {
+	const parts = 3
+	names := strings.SplitN(path, "/", parts+1)
+	if len(names) < parts || !strings.Contains(names[0], ".") {
+		return ""
+	}
+	return strings.Join(names[:parts], "/")
 }
 
 // owns tells whether a file is of the module of the program and not of a library.
