@@ -77,11 +77,11 @@ func (c *call) fileKind(path, in string) string {
 }
 
 // fileWords are the words for a file, and its name in a key.
-func fileWords(kind, path string) (words, key string) {
+func (c *call) fileWords(kind, path string) (words, key string) {
 	switch kind {
 	case cgroupFile:
 		name := filepath.Base(path)
-		return name + " of the cgroup " + cgroupName(filepath.Dir(path)), "cgroup " + name
+		return name + " of the cgroup " + c.cgroupName(filepath.Dir(path)), "cgroup " + name
 	case mapFile:
 		name := filepath.Base(path)
 		return name + " of the user namespace", name
@@ -94,12 +94,20 @@ func fileWords(kind, path string) (words, key string) {
 	return path, path
 }
 
-// cgroupName is the name of the control group with this directory.
-func cgroupName(dir string) string {
-	if inside, ok := strings.CutPrefix(dir, cgroupRoot); ok {
+// cgroupName is the name of the control group with this directory. With version 1 there is one of
+// this name in each hierarchy: which one it is in stands behind it.
+func (c *call) cgroupName(dir string) string {
+	inside, ok := strings.CutPrefix(dir, cgroupRoot)
+	switch hierarchy, group, below := strings.Cut(inside, "/"); {
+	case !ok:
+		return "at the root"
+	case c.tracer.recording.Machine.Cgroups == "v2":
 		return filepath.Base(inside)
+	case below:
+		return filepath.Base(group) + " (" + hierarchy + ")"
+	default:
+		return "at the root (" + hierarchy + ")"
 	}
-	return "at the root"
 }
 
 // directoryOf is where the recorder sees the directory of a file of the thread.
@@ -130,7 +138,7 @@ func (c *call) opens(dir int, name string, flags uint64) bool {
 	if kind == "" {
 		return false
 	}
-	words, key := fileWords(kind, path)
+	words, key := c.fileWords(kind, path)
 	c.arg("path", c.shown(dir, name))
 	known := uint64(0)
 	for _, f := range openFlags {
@@ -150,7 +158,7 @@ func (c *call) makesDir(dir int, name string) bool {
 		return false
 	}
 	c.arg("path", c.shown(dir, name))
-	c.words = "a new control group: " + cgroupName(path)
+	c.words = "a new control group: " + c.cgroupName(path)
 	c.key = "mkdir cgroup"
 	c.about = path
 	return true
@@ -166,7 +174,7 @@ func (c *call) removesDir(dir int, name string) bool {
 		return false
 	}
 	c.arg("path", c.shown(dir, name))
-	c.words = "the control group " + cgroupName(path) + " is removed"
+	c.words = "the control group " + c.cgroupName(path) + " is removed"
 	c.key = "rmdir cgroup"
 	c.about = path
 	return true
@@ -201,7 +209,7 @@ func (c *call) writes(fd int, read func() []byte) bool {
 		return false
 	}
 	value := strings.TrimSpace(string(read()))
-	words, key := fileWords(kind, path)
+	words, key := c.fileWords(kind, path)
 	c.arg("file", path)
 	c.arg("value", value)
 	c.words = words + " becomes " + quoted(value)
@@ -218,7 +226,7 @@ func (c *call) writes(fd int, read func() []byte) bool {
 
 func (c *call) writesCgroup(path, value string) {
 	c.looks |= lookCgroups
-	group := cgroupName(filepath.Dir(path))
+	group := c.cgroupName(filepath.Dir(path))
 	switch name := filepath.Base(path); name {
 	case "cgroup.procs", "tasks", "cgroup.threads":
 		pid, _ := strconv.Atoi(value)

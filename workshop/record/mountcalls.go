@@ -193,6 +193,9 @@ func decodeUmount(c *call) bool {
 		}
 	}
 	c.key = "umount " + keyPath(where)
+	if len(c.tracer.roots) == 0 { // it is not the old root
+		c.key = "umount of the host " + keyPath(where)
+	}
 	return true
 }
 

@@ -147,17 +147,21 @@ func decodeClone3(c *call) bool {
 func (c *call) cloned(flags, signal uint64) {
 	c.arg("flags", withSignal(flags, signal))
 	names := namespaceNames(flags)
-	if len(names) == 0 {
-		c.words = "a copy of the process begins"
-		if flags&unix.CLONE_VM != 0 {
-			c.words = "a child begins, in the memory of its parent until it executes a program"
-		}
+	switch {
+	case len(names) > 0:
+		c.words = "a child begins in " + newNamespaces(names)
+		c.key = "clone " + strings.Join(sorted(names), " ")
+		c.about = strings.Join(names, " ")
+	case flags&unix.CLONE_VM != 0:
+		c.words = "a child begins, in the memory of its parent until it executes a program"
 		c.key = "fork"
-		return
+	default:
+		c.words = "a copy of the process begins"
+		c.key = "fork"
 	}
-	c.words = "a child begins in " + newNamespaces(names)
-	c.key = "clone " + strings.Join(sorted(names), " ")
-	c.about = strings.Join(names, " ")
+	if flags&unix.CLONE_PARENT != 0 {
+		c.words += "; its parent is the parent of the process"
+	}
 }
 
 // newNamespaces are the words for namespaces of these kinds.

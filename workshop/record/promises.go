@@ -46,6 +46,7 @@ var keyPromises = []struct {
 	{"mount overlay", []string{"layers", "rootfs-written"}},
 	{"mount tmpfs /proc/", []string{"escape-masked"}},
 	{"mount tmpfs /sys/firmware", []string{"escape-masked"}},
+	{"mount bind /sys/firmware", []string{"escape-masked"}},
 	{"mount remount /proc/", []string{"escape-read-only-proc"}},
 	{"mount_setattr /proc/", []string{"escape-read-only-proc"}},
 	{"move_mount /dev/", []string{"dev"}},

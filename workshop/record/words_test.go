@@ -11,12 +11,14 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
 	"container.example/workshop/internal/ptrace"
+	"container.example/workshop/internal/skip"
 )
 
 // TestFilter requires of the filter that it stops at a call if the conditions hold, and only then.
@@ -112,6 +114,93 @@ func TestUnshared(t *testing.T) {
 	require.Equal(t, "the process moves to new namespaces of its own: uts and mnt; "+
 		"only the children that come are in a new one of pid",
 		unshared(unix.CLONE_NEWUTS|unix.CLONE_NEWNS|unix.CLONE_NEWPID))
+}
+
+func TestCloned(t *testing.T) {
+	for flags, want := range map[uint64]string{
+		0: "a copy of the process begins",
+		// runc does this twice, so that its init becomes a child of the first process.
+		unix.CLONE_PARENT: "a copy of the process begins; its parent is the parent of the process",
+		unix.CLONE_VM | unix.CLONE_VFORK: "a child begins, in the memory of its parent until it " +
+			"executes a program",
+		unix.CLONE_NEWUTS: "a child begins in a new namespace of its own: uts",
+	} {
+		c := &call{}
+		c.cloned(flags, uint64(unix.SIGCHLD))
+		require.Equal(t, want, c.words)
+	}
+}
+
+// TestUmount requires that a promise about the old root belongs to an umount(2) only where there is
+// an old root: runc has a mount of its own program before, and takes that away.
+func TestUmount(t *testing.T) {
+	target := []byte("/mnt\x00")
+	address := uint64(uintptr(unsafe.Pointer(&target[0])))
+	c := &call{
+		tracer: newTracer(Options{}), thread: &thread{tid: os.Getpid()}, raw: [6]uint64{address},
+	}
+	require.True(t, decodeUmount(c))
+	require.Empty(t, promisesOf(c.key))
+	c.tracer.becomesRoot("/rootfs")
+	require.True(t, decodeUmount(c))
+	require.Contains(t, promisesOf(c.key), "host-old-root")
+}
+
+// TestCgroupName tells the control groups of one name apart that version 1 has in its hierarchies.
+func TestCgroupName(t *testing.T) {
+	tr := newTracer(Options{})
+	c := &call{tracer: tr}
+	for _, test := range []struct{ cgroups, dir, want string }{
+		{"v2", "/sys/fs/cgroup", "at the root"},
+		{"v2", "/sys/fs/cgroup/a", "a"},
+		{"v2", "/sys/fs/cgroup/a/b", "b"},
+		{"v1", "/sys/fs/cgroup/pids", "at the root (pids)"},
+		{"v1", "/sys/fs/cgroup/pids/a/b", "b (pids)"},
+		{"hybrid", "/sys/fs/cgroup/unified/a", "a (unified)"},
+	} {
+		tr.recording.Machine.Cgroups = test.cgroups
+		require.Equal(t, test.want, c.cgroupName(test.dir))
+	}
+}
+
+// TestOlderGo finds the lines of a program that a distribution has built with a release of Go of its
+// own, without symbols, and beside C: Debian 12 has 1.19.
+func TestOlderGo(t *testing.T) {
+	file := skip.Tool(t, "runc", "runc")
+	p := readProgram(file)
+	require.NotNil(t, p)
+	require.NotNil(t, p.golang)
+	f, err := elf.Open(file)
+	require.NoError(t, err)
+	defer f.Close()
+	require.Greater(t, p.golang.text, f.Section(".text").Addr, "functions of C come first")
+	const owner = "github.com/opencontainers/runc/libcontainer"
+	found := false
+	for i := range p.golang.count() {
+		f := p.golang.functionAt(i)
+		if p.golang.name(f) != owner+".pivotRoot" {
+			continue
+		}
+		found = true
+		place := p.golang.place(0, f.entry, 0)
+		require.NotNil(t, place)
+		require.Equal(t, owner+".pivotRoot", place.Function)
+		require.Contains(t, place.File, owner+"/rootfs_linux.go")
+		require.Positive(t, place.Line)
+	}
+	require.True(t, found)
+}
+
+func TestRepository(t *testing.T) {
+	for path, want := range map[string]string{
+		"github.com/containers/podman/cmd/podman": "github.com/containers/podman",
+		"github.com/opencontainers/runc":          "github.com/opencontainers/runc",
+		"example.com/x":                           "",
+		"command-line-arguments":                  "",
+		"a/b/c/d":                                 "",
+	} {
+		require.Equal(t, want, repository(path))
+	}
 }
 
 // netlink makes a message with a header of its kind and attributes behind it.
