@@ -32,6 +32,9 @@ type Refusal struct {
 	Inside bool
 	// Missing is the path in the call that was not there afterwards, if one of its paths was not.
 	Missing string
+	// By is the file that the process executes which made the call, or nothing if that is the
+	// program under test.
+	By string
 	// process is the number of the process that made the call.
 	process int
 }
@@ -55,6 +58,9 @@ type Conduct struct {
 	Status, Stdout, Stderr string
 	// Splits tells that the program takes a word apart that has a blank in it.
 	Splits bool
+	// Wrote are the files whose processes wrote to descriptor 1, each once. Nothing stands for the
+	// program itself.
+	Wrote []string
 }
 
 // A Step is a system call of a program, in the order in which they were made.
@@ -108,19 +114,13 @@ func looksInVain(name string, call inject.Call) bool {
 // else, and for a program that does not end within the limit, or waits for so long, unless it is
 // known to stay: what it did until then is told.
 func observe(ran, dir string, limit, idle time.Duration, stays bool) *Conduct {
-	text := conditional.ReplaceAllString(ran, "")
-	words := Words(strings.TrimPrefix(text, "! "), func(name string) string {
+	words := ProgramIn(ran, func(name string) string {
 		if name == "WORK" {
 			return dir
 		}
 		return os.Getenv(name)
 	})
-	if len(words) > 2 && words[0] == "exits" {
-		words = words[2:]
-	} else if len(words) > 1 && words[0] == "exec" {
-		words = words[1:]
-	}
-	if len(words) == 0 || words[0] != "container" || strings.HasSuffix(words[len(words)-1], "&") {
+	if words == nil {
 		return nil
 	}
 	again := filepath.Join(now().Dir, "work", "again") // visit.end removes it
@@ -165,6 +165,34 @@ func observe(ran, dir string, limit, idle time.Duration, stays bool) *Conduct {
 	c.Splits = !stays && splits(program, words)
 	return c
 }
+
+// ProgramIn are the words with which a line of a script runs the program under test and waits for
+// it, or nil. A shell may do that: then it is the first command that is the program, and its input
+// and output go to files.
+func ProgramIn(line string, variable func(string) string) []string {
+	line = conditional.ReplaceAllString(strings.TrimSpace(line), "")
+	words := Words(strings.TrimPrefix(line, "! "), variable)
+	if len(words) > 2 && words[0] == "exits" {
+		words = words[2:]
+	} else if len(words) > 1 && words[0] == "exec" {
+		words = words[1:]
+	}
+	if len(words) == 3 && words[0] == "sh" && words[1] == "-c" {
+		words = nil
+		if m := inShell.FindStringSubmatch(line); m != nil {
+			words = strings.Fields(m[1])
+		}
+	}
+	if len(words) == 0 || words[0] != "container" || strings.HasSuffix(words[len(words)-1], "&") {
+		return nil
+	}
+	return words
+}
+
+// inShell matches what a shell runs that is started with sh -c: words without anything special in
+// them, no pipe after them, and nothing in the background.
+var inShell = lazyregexp.New(`sh -c '(?:[^';]*; *)*?(container run [\w./ -]*[\w./-])` +
+	` *(?:[<>][^|&;']*)?[;']`)
 
 // missing is the first of the paths of a call that was not there, of a program that was run in dir
 // and had the root of the host. It is asked when the program has ended, and has tidied up.
@@ -228,7 +256,7 @@ func (c *Conduct) holds(line string) bool {
 	text := c.Stdout
 	switch words[0] {
 	case "exec":
-		return (c.Status == "exit status 0") != negated
+		return words[1] == "container" && (c.Status == "exit status 0") != negated
 	case "exits":
 		return c.Status == "exit status "+words[1]
 	case "stderr":
@@ -306,9 +334,14 @@ func conduct(calls []inject.Call, words []string) *Conduct {
 	c := &Conduct{}
 	command := -1 // the number of the first process that is of the command
 	roots := roots{inside: map[int]bool{}, unshared: map[int]bool{}, parents: map[int]int{}}
+	files := map[int]string{} // which the processes execute
 	for _, call := range calls {
 		name := inject.Name(call.Number)
 		inside := roots.look(name, call)
+		if _, known := files[call.Process]; !known {
+			files[call.Process] = files[call.Parent]
+		}
+		c.noteWrite(name, call, files[call.Process])
 		ofCommand := command >= 0 && call.Process >= command
 		looks := !ofCommand && looksInVain(name, call)
 		if !slices.Contains(telling, name) && !writesKernelFile(name, call) &&
@@ -321,6 +354,7 @@ func conduct(calls []inject.Call, words []string) *Conduct {
 		}
 		switch {
 		case call.Errno == 0 && strings.HasPrefix(name, "execve"):
+			files[call.Process] = firstText(call.Text)
 			c.Ran = append(c.Ran, firstText(call.Text))
 			c.Words = append(c.Words, call.Words)
 			if inside {
@@ -359,11 +393,21 @@ func conduct(calls []inject.Call, words []string) *Conduct {
 				Errno: unix.ErrnoName(call.Errno),
 				Cause: call.Errno.Error(),
 				Looks: looks, Inside: inside,
+				By:      files[call.Process],
 				process: call.Process,
 			})
 		}
 	}
 	return c
+}
+
+// noteWrite notes who wrote to standard output: a process that executes this file.
+func (c *Conduct) noteWrite(name string, call inject.Call, file string) {
+	writes := name == "write" || name == "writev"
+	if writes && call.Errno == 0 && call.Args[0] == 1 &&
+		!slices.Contains(c.Wrote, file) {
+		c.Wrote = append(c.Wrote, file)
+	}
 }
 
 // noteStep adds a call to those in their order.

@@ -3,6 +3,7 @@
 package harness
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -66,4 +67,52 @@ func TestConduct(t *testing.T) {
 		call(0, unix.SYS_EXECVE, `execve("/usr/bin/tail")`, 0),
 	}, []string{"container", "run", "true"})
 	require.Equal(t, []string{"/bin/false"}, c.RanInside)
+
+	// A child executes what its parent does, until it executes something else; and what a tool
+	// looks for is its own business.
+	c = conduct([]inject.Call{
+		call(1, unix.SYS_EXECVE, `execve("/usr/bin/cp")`, 0),
+		call(2, unix.SYS_NEWFSTATAT, `newfstatat(-100, "/letter")`, unix.ENOENT),
+		call(3, unix.SYS_NEWFSTATAT, `newfstatat(-100, "/postcard")`, unix.ENOENT),
+	}, []string{"container", "run", "true"})
+	require.Equal(t, []string{"/usr/bin/cp", ""}, []string{c.Refused[0].By, c.Refused[1].By})
+}
+
+// TestWrote tells who wrote to standard output.
+func TestWrote(t *testing.T) {
+	call := func(process, number int, descriptor uint64, errno unix.Errno) inject.Call {
+		c := inject.Call{Text: `execve("/usr/bin/ls")`, Errno: errno}
+		c.Process, c.Number, c.Args[0] = process, number, descriptor
+		return c
+	}
+	c := conduct([]inject.Call{
+		call(0, unix.SYS_WRITE, 2, 0),
+		call(0, unix.SYS_WRITE, 1, unix.EPIPE),
+		call(1, unix.SYS_EXECVE, 0, 0),
+		call(1, unix.SYS_WRITEV, 1, 0),
+		call(1, unix.SYS_WRITE, 1, 0),
+	}, []string{"container", "run", "true"})
+	require.Equal(t, []string{"/usr/bin/ls"}, c.Wrote)
+}
+
+// TestProgramIn finds the program in the lines of scripts that run it, and no other.
+func TestProgramIn(t *testing.T) {
+	for line, words := range map[string]string{
+		"exec container run true":                                 "container run true",
+		"[root] ! exec container run false":                       "container run false",
+		"exits 3 container run true":                              "container run true",
+		"exec sh -c 'container run wc -c </dev/null'":             "container run wc -c",
+		"exec sh -c 'exec 7<host; container run cat a/b'":         "container run cat a/b",
+		"exec sh -c 'container run false; container run x; true'": "container run false",
+		"exec sh -c 'container run yes | head -n 1'":              "",
+		"exec sh -c 'seq 9 >n; container run cat <n | cmp - n'":   "",
+		"exec sh -c 'container run sleep 9 & wait'":               "",
+		`exec sh -c 'container run sh -c "kill $!"'`:              "",
+		"exec sh killed.sh":                                       "",
+		"exec sh -c 'grep container run.log'":                     "",
+		"exec container run sleep 6100 &":                         "",
+		"exec setpriv --groups 0 container run probe":             "",
+	} {
+		require.Equal(t, words, strings.Join(ProgramIn(line, nil), " "), line)
+	}
 }
