@@ -103,6 +103,9 @@ func decodePrctl(c *call) bool {
 		name = "PR_SET_NO_NEW_PRIVS"
 		c.words = "no program that is executed from now on brings new privileges"
 	case unix.PR_SET_SECCOMP:
+		if c.raw[1] == unix.SECCOMP_MODE_FILTER && c.raw[2] == 0 {
+			return false // asks only what the kernel has
+		}
 		name = "PR_SET_SECCOMP"
 		shown = "SECCOMP_MODE_FILTER"
 		c.words = "a filter of system calls" + c.filterWords(c.raw[2])
@@ -260,29 +263,30 @@ var resources = map[uint64]string{
 	unix.RLIMIT_STACK: "RLIMIT_STACK",
 }
 
-func decodeSetrlimit(c *call) bool { return c.limits(c.raw[0], c.raw[1]) }
+func decodeSetrlimit(c *call) bool { return c.limits(0, c.raw[0], c.raw[1]) }
 
-func decodePrlimit(c *call) bool {
-	if pid := c.number(0); pid != 0 {
-		c.arg("pid", strconv.Itoa(pid))
-	}
-	return c.limits(c.raw[1], c.raw[2])
-}
+func decodePrlimit(c *call) bool { return c.limits(c.number(0), c.raw[1], c.raw[2]) }
 
-// limits decodes struct rlimit64.
-func (c *call) limits(resource, address uint64) bool {
+// limits decodes struct rlimit64. The limit is that of another process, or of the caller if pid
+// is 0.
+func (c *call) limits(pid int, resource, address uint64) bool {
 	limit := structure(c.memory(address, 16))
 	soft, hard := limit.u64(0), limit.u64(8)
-	if resource == unix.RLIMIT_NOFILE {
+	if resource == unix.RLIMIT_NOFILE && pid == 0 {
 		// Each Go program raises its own limit to the highest, and gives it back to what it starts
 		// (os.StartProcess). That is no news of a container.
 		return false
 	}
 	name := resources[resource]
+	whose := name
+	if pid != 0 {
+		c.arg("pid", strconv.Itoa(pid))
+		whose += fmt.Sprintf(" of process %d", c.pidOf(pid))
+	}
 	c.arg("resource", name)
 	c.arg("soft", limitText(soft))
 	c.arg("hard", limitText(hard))
-	c.words = "the limit " + name + " becomes " + limitText(soft)
+	c.words = "the limit " + whose + " becomes " + limitText(soft)
 	if soft != hard {
 		c.words += ", at most " + limitText(hard)
 	}

@@ -371,7 +371,7 @@ func (t *tracer) emit(c *call) {
 		Kind:  "call",
 		Call:  c.kind.name,
 		Args:  c.args,
-		Words: c.words, Man: c.kind.man,
+		Words: shortIDs(c.words), Man: c.kind.man,
 		Result: c.result, Errno: c.errno,
 		Place: c.place,
 		Key:   c.key,

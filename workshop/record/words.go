@@ -63,6 +63,24 @@ func plural(n int, one, many string) string {
 // quoted is a text of the program in a sentence.
 func quoted(text string) string { return fmt.Sprintf("%q", short(text)) }
 
+// shortIDs cuts ids of containers, which have 64 digits, to the 12 that engines show.
+func shortIDs(text string) string {
+	const digits, shown = 64, 12
+	var cut strings.Builder
+	done, begins := 0, 0 // what is cut, and where the digits begin
+	for i := range len(text) + 1 {
+		if i < len(text) && strings.IndexByte("0123456789abcdef", text[i]) >= 0 {
+			continue
+		}
+		if i-begins == digits {
+			cut.WriteString(text[done:begins+shown] + "…")
+			done = i
+		}
+		begins = i + 1
+	}
+	return cut.String() + text[done:]
+}
+
 // isEmpty tells whether a step has changed nothing.
 func (c *Changes) isEmpty() bool {
 	return len(c.Processes)+len(c.Mounts)+len(c.Hostnames)+len(c.Interfaces)+len(c.Cgroups) == 0

@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -144,6 +146,43 @@ func TestUmount(t *testing.T) {
 	c.tracer.becomesRoot("/rootfs")
 	require.True(t, decodeUmount(c))
 	require.Contains(t, promisesOf(c.key), "host-old-root")
+	runtime.KeepAlive(target)
+}
+
+func TestShortIDs(t *testing.T) {
+	id := strings.Repeat("0123456789abcdef", 4)
+	for text, want := range map[string]string{
+		id:                                "0123456789ab…",
+		"libpod-" + id + " (pids)":        "libpod-0123456789ab… (pids)",
+		"/a/" + id + "/b/" + id + " here": "/a/0123456789ab…/b/0123456789ab… here",
+		id + "0":                          id + "0",
+		id[1:]:                            id[1:],
+		"":                                "",
+	} {
+		require.Equal(t, want, shortIDs(text))
+	}
+}
+
+// TestLimits has the limit of open files as a step only where it is that of another process, such as
+// runc gives its init: each program of Go sets its own.
+func TestLimits(t *testing.T) {
+	limit := []uint64{1000, 2000}
+	address := uint64(uintptr(unsafe.Pointer(&limit[0])))
+	c := &call{
+		tracer: newTracer(Options{}), thread: &thread{tid: os.Getpid(), process: &process{}},
+		raw: [6]uint64{0, unix.RLIMIT_NOFILE, address},
+	}
+	require.False(t, decodePrlimit(c))
+	c.raw[0] = 7
+	require.True(t, decodePrlimit(c))
+	require.Equal(t, "the limit RLIMIT_NOFILE of process 7 becomes 1000, at most 2000", c.words)
+	runtime.KeepAlive(limit)
+}
+
+// TestAsksForFilters has no step where a program asks whether the kernel has filters.
+func TestAsksForFilters(t *testing.T) {
+	c := &call{raw: [6]uint64{unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER}}
+	require.False(t, decodePrctl(c))
 }
 
 // TestCgroupName tells the control groups of one name apart that version 1 has in its hierarchies.
