@@ -69,6 +69,15 @@ func callsSeen(e harness.Event) string {
 	if e.Conduct == nil || notStartable(e) != "" || flagNotKnown(e) != "" {
 		return ""
 	}
+	t := topicOf(e)
+	if t == nil {
+		return ""
+	}
+	return t.tell(e)
+}
+
+// topicOf is what the promise that is broken is about, or nil.
+func topicOf(e harness.Event) *topic {
 	id := e.Script.ID()
 	left := ""
 	if len(e.Left) > 0 { // new: mount proc /proc (rw)
@@ -80,13 +89,13 @@ func callsSeen(e harness.Event) string {
 		return lazyregexp.New(t.scripts).MatchString(id)
 	})
 	if i < 0 {
-		return ""
+		return nil
 	}
 	t := topics[i]
 	if id == "left: cgroup" {
 		t.about = regexp.QuoteMeta(left) + `\b` // and not one that is gone
 	}
-	return t.tell(e)
+	return &t
 }
 
 // tell is the text about the calls of a topic.
@@ -96,17 +105,25 @@ func (t topic) tell(e harness.Event) string {
 	if len(lines) > most {
 		lines = append(append(lines[:most/2:most/2], "..."), lines[len(lines)-most/2:]...)
 	}
-	c := cause{event: e}
 	var missing []string
-	for _, need := range t.needs {
-		if !slices.ContainsFunc(strings.Split(need, "|"), c.made) {
-			missing = append(missing, strings.ReplaceAll(need, "|", " or "))
-		}
+	for _, need := range t.missing(e) {
+		missing = append(missing, strings.ReplaceAll(need, "|", " or "))
 	}
 	if len(missing) > 0 {
 		lines = append(lines, "no call succeeded with "+strings.Join(missing, ", none with "))
 	}
 	return strings.Join(lines, "\n")
+}
+
+// missing are the needs of a topic that no call has met.
+func (t topic) missing(e harness.Event) (missing []string) {
+	c := cause{event: e}
+	for _, need := range t.needs {
+		if !slices.ContainsFunc(strings.Split(need, "|"), c.made) {
+			missing = append(missing, need)
+		}
+	}
+	return missing
 }
 
 // bearing are the calls of a topic, up to the one that executes the command.

@@ -138,8 +138,11 @@ func lastRefused(e harness.Event) *harness.Refusal {
 	}
 	status, said := endedWith(e)
 	content := !e.Panicked && (status == "" || status == "0") && panicked(e.Stderr) == ""
-	if content && executed(e) != "no" {
+	switch {
+	case content && executed(e) != "no":
 		return ignored(e) // the program was content, and may be
+	case content && otherCommand(e) != "":
+		return nil // it did what it wanted
 	}
 	if slices.Contains(faults, status) {
 		return nil // it did not go on to end because of a refusal
@@ -188,12 +191,16 @@ func lastRefused(e harness.Event) *harness.Refusal {
 	silent := strings.TrimSpace(said) == ""
 	switch {
 	case lookedFor == nil:
-	case last == nil && (errno != "" || firstPath(lookedFor.Text) == name),
-		silent && firstPath(lookedFor.Text) == name:
+	case last == nil && (errno != "" || isInWork(firstPath(lookedFor.Text), name)),
+		silent && isInWork(firstPath(lookedFor.Text), name):
 		return lookedFor
 	}
 	return last
 }
+
+// isInWork tells whether a path is the one of a file of this name in the directory in which a script
+// runs.
+func isInWork(path, name string) bool { return path == name || path == "$WORK/"+name }
 
 // endedWith is the exit status of the program, and what it wrote on standard error. Of a program in
 // the background it is that of one that failed.
@@ -217,25 +224,6 @@ func endedOtherwise(e harness.Event) bool {
 	status, _ := endedWith(e)
 	again := e.Conduct.Status
 	return status != "" && again != "" && again != "exit status "+status
-}
-
-// ignored is a refusal of a call to which a promise belongs that is not kept: the program
-// went on as if the call had succeeded.
-func ignored(e harness.Event) *harness.Refusal {
-	root := e.Script.Step == "step3-rootfs"
-	for _, r := range e.Conduct.Refused {
-		switch r.Call {
-		case "chroot", "pivot_root":
-			if root && !e.Conduct.Calls(r.Call) {
-				return &r
-			}
-		case "unshare", "sethostname", "clone":
-			if strings.HasPrefix(e.Script.Name, "hostname") && r.Errno == "EPERM" {
-				return &r
-			}
-		}
-	}
-	return nil
 }
 
 // firstPath is the first path that a call is about, in print.
@@ -303,6 +291,9 @@ func refused(e harness.Event) string {
 		return ""
 	}
 	text := fmt.Sprintf("%s: %s (%s)", r.Text, r.Errno, r.Cause)
+	if tool := toolOf(*r); tool != "" {
+		text += ", in " + tool
+	}
 	if later := lastRefused(e); *later != *r {
 		text += fmt.Sprintf("\nand therefore later %s: %s (%s)", later.Text, later.Errno,
 			later.Cause)
@@ -450,6 +441,7 @@ var clues = map[string]map[string]func(cause) string{
 		"EFAULT":  noAddress,
 		"EBADF":   notOpen,
 
+		"ENAMETOOLONG": tooLong,
 		"EOVERFLOW": func(cause) string {
 			return "What this process makes would belong to an id that has none on the host: the " +
 				"maps of both, users and groups, have to be there (user_namespaces(7))."
@@ -480,20 +472,31 @@ func clue(e harness.Event) string {
 		}
 	}
 	if c.errno != "" && !(aboutPids && c.errno == "EAGAIN") {
-		for _, call := range []string{c.call, ""} {
-			if tell := clues[call][c.errno]; tell != nil {
-				if text := tell(c); text != "" {
-					return text
-				}
-			}
+		if text := c.clue(); text != "" {
+			return text
 		}
+	}
+	if text := wentOn(c); text != "" {
+		return text
 	}
 	for _, tell := range habits {
 		if text := tell(e); text != "" {
 			return text
 		}
 	}
-	return lastSeen(e)
+	return cmp.Or(lastSeen(e), facts(e))
+}
+
+// clue says what the error of the call means, or else the error.
+func (c cause) clue() string {
+	for _, call := range []string{c.call, ""} {
+		if tell := clues[call][c.errno]; tell != nil {
+			if text := tell(c); text != "" {
+				return text
+			}
+		}
+	}
+	return ""
 }
 
 func notPrivate(c cause) string {
@@ -652,6 +655,9 @@ var (
 // ranCommand is the command of the container, if there is no flag before it.
 func ranCommand(e harness.Event) string {
 	args := parseCommand(e.Ran).args
+	if words := harness.ProgramIn(e.Ran, nil); words != nil {
+		args = words
+	}
 	if i := slices.Index(args, "run"); i >= 0 && i+1 < len(args) {
 		return args[i+1]
 	}
@@ -835,6 +841,17 @@ func noAddress(c cause) string {
 		"call it as `container run CMD [ARG...]`."
 }
 
+// tooLong is for a call that got a text longer than any path.
+func tooLong(c cause) string {
+	if !c.seen {
+		return ""
+	}
+	return "A text in this call is longer than a path may be. Is something in it that you did not " +
+		"write? For the kernel a text ends with a zero byte: what has none goes on with whatever " +
+		"lies behind it in memory. The strings of C have one, and those of many languages get one " +
+		"when they are made into such a string (CString in Rust)."
+}
+
 // notOpen is for a call on a descriptor that is not open, or not for this.
 func notOpen(c cause) string {
 	m := descriptorRE.FindStringSubmatch(c.text)
@@ -1009,10 +1026,10 @@ var (
 
 // habits are clues from what a program did where no call failed.
 var habits = []func(harness.Event) string{
-	nothingRead, lookedForCgroup, mountsShared, rootNotChanged, notMoved, notCounted,
+	lookedUpOutside, nobodyInside, nothingRead, lookedForCgroup, mountsShared, rootNotChanged, notMoved, notCounted,
 	notNamed, procEmpty,
 	oldRootStays, notLimited, slipped,
-	wordsSplit, wrongName, wrongIndex, wrongWord, unknownChild, nilPanic, helperFailed, noNetwork,
+	wordsSplit, wrongName, wrongWords, wrongIndex, wrongWord, unknownChild, nilPanic, helperFailed, noNetwork,
 	ownOutput, ownEmptyLine,
 	wrongUsage, capsetAlone, nobodysFiles, callersPipe, oneIDOnly, noPtmx, noControlling,
 	notCopied, noSize, terminalLines, networkAmiss, signalStatus, knewStatus, statusLost,
@@ -1074,6 +1091,9 @@ func ownOutput(e harness.Event) string {
 	silent := line.name == "stdout" && line.negated && len(line.args) == 1 && line.args[0] == "."
 	if !silent || strings.TrimSpace(e.Stdout) == "" {
 		return ""
+	}
+	if text := writtenByOther(e); text != "" {
+		return text
 	}
 	own := "The command printed nothing: this is your program's own. Standard output belongs to " +
 		"the command, because others read it from there. " +
@@ -1277,7 +1297,7 @@ func silent(e harness.Event) string {
 		return ""
 	}
 	return "It failed without a word. Print what goes wrong to standard error, so that somebody " +
-		"can know."
+		"can know." + lastCalls(e)
 }
 
 // subjects are faults that break whatever script comes first, each with the script that is about
@@ -1322,7 +1342,7 @@ func subject(e harness.Event) string {
 	cgroupRefused := c.cgroupPath() != "" && (c.errno == "EROFS" || c.seen && !asksLimit(e))
 	split := e.Conduct != nil && e.Conduct.Splits && blame(e) == nil
 	lookedUpOnHost := c.call == "execve" && strings.Contains(noProgram(c), "before the root was "+
-		"changed")
+		"changed") || c.errno == "" && lookedUpOutside(e) != ""
 	switch about := strings.Split(e.Script.Name, "-")[0]; {
 	case about == "rootfs": // it is about what may be missing
 		return ""

@@ -29,7 +29,7 @@ var mistakes = []struct {
 		old:    `append([]string{"child"}, args...)`,
 		new:    `append([]string{"child"}, args[:1]...)`,
 		about:  "step1-skeleton/command-runs",
-		says:   []string{"seen: an empty line", "Either it got no arguments"},
+		says:   []string{"seen: an empty line", "echo was executed with no words after its name"},
 		not:    []string{"did not arrive"},
 	},
 	{

@@ -81,10 +81,7 @@ func lastSeen(e harness.Event) string {
 	default:
 		text += fmt.Sprintf(" It says why itself: %q.", line)
 	}
-	if steps := e.Conduct.Steps; len(steps) > 0 {
-		text += " What it did last was " + steps[len(steps)-1].Text + "."
-	}
-	return text
+	return text + lastCalls(e)
 }
 
 // notInModule is for a program in Python that asks for a function of a later version.

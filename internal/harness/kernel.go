@@ -43,6 +43,9 @@ type Refusal struct {
 // eyes of ptrace(2). It needs no source and no words of the program, in whatever language it is.
 type Conduct struct {
 	Refused []Refusal
+	// Excused are mounts that failed, and looks for the command in vain, that the program could do
+	// without: something was executed after that.
+	Excused []Refusal
 	// Ran are the paths of the files that execve(2) executed after the program itself, and
 	// RanInside those of them that were executed with another root than the host's.
 	Ran, RanInside []string
@@ -152,9 +155,11 @@ func observe(ran, dir string, limit, idle time.Duration, stays bool) *Conduct {
 	if r.Hung == "" {
 		c.Status = exitText(r.Status)
 	}
-	for i, refused := range c.Refused {
-		c.Refused[i].Missing = strings.ReplaceAll(c.missing(refused, again), again, "$WORK")
-		c.Refused[i].Text = strings.ReplaceAll(refused.Text, again, "$WORK")
+	for _, all := range [][]Refusal{c.Refused, c.Excused} {
+		for i, refused := range all {
+			all[i].Missing = strings.ReplaceAll(c.missing(refused, again), again, "$WORK")
+			all[i].Text = strings.ReplaceAll(refused.Text, again, "$WORK")
+		}
 	}
 	for i, step := range c.Steps {
 		c.Steps[i].Text = strings.ReplaceAll(step.Text, again, "$WORK")
@@ -368,8 +373,13 @@ func conduct(calls []inject.Call, words []string) *Conduct {
 			// that it could do without or in another way: of the paths in /proc that are covered
 			// no kernel has all, and some of them are files.
 			c.Refused = slices.DeleteFunc(c.Refused, func(r Refusal) bool {
-				return r.Call == name && r.process == call.Process || r.Looks ||
-					r.Call == "mount" && (r.Errno == "ENOENT" || r.Errno == "ENOTDIR")
+				optional := r.Call == "mount" && (r.Errno == "ENOENT" || r.Errno == "ENOTDIR")
+				forCommand := r.Looks && len(words) > 2 &&
+					filepath.Base(firstText(r.Text)) == words[2]
+				if optional || forCommand {
+					c.Excused = append(c.Excused, r)
+				}
+				return r.Call == name && r.process == call.Process || r.Looks || optional
 			})
 		case call.Errno == 0 && len(c.Made) < mostCalls:
 			text := withFlags(name, call)
@@ -401,10 +411,11 @@ func conduct(calls []inject.Call, words []string) *Conduct {
 	return c
 }
 
-// noteWrite notes who wrote to standard output: a process that executes this file.
+// noteWrite notes who wrote to standard output, and not to a file that the descriptor stands for: a
+// process that executes this one.
 func (c *Conduct) noteWrite(name string, call inject.Call, file string) {
 	writes := name == "write" || name == "writev"
-	if writes && call.Errno == 0 && call.Args[0] == 1 &&
+	if writes && call.Errno == 0 && call.Args[0] == 1 && (call.About == "" || call.About == "1") &&
 		!slices.Contains(c.Wrote, file) {
 		c.Wrote = append(c.Wrote, file)
 	}

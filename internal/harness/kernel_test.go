@@ -76,6 +76,16 @@ func TestConduct(t *testing.T) {
 		call(3, unix.SYS_NEWFSTATAT, `newfstatat(-100, "/postcard")`, unix.ENOENT),
 	}, []string{"container", "run", "true"})
 	require.Equal(t, []string{"/usr/bin/cp", ""}, []string{c.Refused[0].By, c.Refused[1].By})
+
+	// What the program could do without is told apart.
+	c = conduct([]inject.Call{
+		call(1, unix.SYS_NEWFSTATAT, `newfstatat(-100, "/bin/probe")`, unix.ENOENT),
+		call(1, unix.SYS_NEWFSTATAT, `newfstatat(-100, "/letter")`, unix.ENOENT),
+		call(1, unix.SYS_MOUNT, `mount("proc", "/nowhere", "proc")`, unix.ENOENT),
+		call(1, unix.SYS_EXECVE, `execve("/bin/sh")`, 0),
+	}, []string{"container", "run", "probe"})
+	require.Empty(t, c.Refused)
+	require.Len(t, c.Excused, 2)
 }
 
 // TestWrote tells who wrote to standard output.

@@ -1,0 +1,234 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"container.example/workshop/internal/harness"
+	"container.example/workshop/internal/lazyregexp"
+)
+
+// This file has the clues that compare what was seen of a program with what a promise needs,
+// whatever the program is. Where nothing explains a failure they tell what was seen.
+
+// ignored is a refusal of a call to which a promise belongs that is not kept: the program
+// went on as if the call had succeeded.
+func ignored(e harness.Event) *harness.Refusal {
+	root := e.Script.Step == "step3-rootfs"
+	for _, r := range e.Conduct.Refused {
+		switch r.Call {
+		case "chroot", "pivot_root":
+			if root && !e.Conduct.Calls(r.Call) {
+				return &r
+			}
+		case "unshare", "sethostname", "clone":
+			if strings.HasPrefix(e.Script.Name, "hostname") && r.Errno == "EPERM" {
+				return &r
+			}
+		}
+	}
+	t := topicOf(e)
+	if t == nil || executed(e) == "" {
+		return nil
+	}
+	about := lazyregexp.New(t.about)
+	for _, need := range t.missing(e) {
+		for _, r := range slices.Concat(e.Conduct.Refused, e.Conduct.Excused) {
+			isIt := func(text string) bool { return strings.Contains(r.Text, text) }
+			if !r.Looks && about.MatchString(r.Text) &&
+				slices.ContainsFunc(strings.Split(need, "|"), isIt) {
+				return &r
+			}
+		}
+	}
+	return nil
+}
+
+// wentOn is for a program that went on when a call was refused which the promise needs.
+func wentOn(c cause) string {
+	if !c.seen || executed(c.event) != "yes" || ignored(c.event) == nil {
+		return ""
+	}
+	return fmt.Sprintf("The promise needs this call. It failed with %s, and your program went on "+
+		"as if it had succeeded. Look at what each call returns, and end with its error.", c.errno)
+}
+
+// toolOf is the name of the tool that made a call, or nothing if that was the program itself,
+// or the interpreter that executes it.
+func toolOf(r harness.Refusal) string {
+	if !binRE.MatchString(r.By) || interpreterRE.MatchString(r.By) {
+		return ""
+	}
+	return filepath.Base(r.By)
+}
+
+// interpreterRE matches the path of a program that executes others, which are files of text.
+var interpreterRE = lazyregexp.New(`/(env|(ba|da|a|z|k)?sh|(python|ruby|perl|php|lua|node|java|` +
+	`tclsh|guile|awk|busybox)[\d.]*)$`)
+
+// lookedUpOutside is for a program that looked for the command while it had the root of the host,
+// which does not have it, and that changed its root. Then it did not look again.
+func lookedUpOutside(e harness.Event) string {
+	name := ranCommand(e)
+	said := e.Stdout + e.Stderr
+	for _, b := range e.Background {
+		said += b.Stdout + b.Stderr
+	}
+	if executed(e) != "no" || name == "" || strings.ContainsAny(name, "/-") ||
+		!notFoundRE.MatchString(said) {
+		return ""
+	}
+	last := ""
+	for _, r := range slices.Concat(e.Conduct.Refused, e.Conduct.Excused) {
+		path := firstPath(r.Text)
+		switch {
+		case filepath.Base(path) != name || !binRE.MatchString(path):
+		case r.Inside || toolOf(r) != "":
+			return ""
+		case r.Looks:
+			last = path
+		}
+	}
+	c := cause{event: e}
+	if last == "" || !c.changedRoot() {
+		return ""
+	}
+	return fmt.Sprintf("%s was looked for in the directories of $PATH, the last time as %s, before "+
+		"the root was changed. The host has none, and the root file system has. Look it up after "+
+		"pivot_root or chroot: in many languages that happens where the command is prepared, and "+
+		"not where it is started.", name, last)
+}
+
+// notFoundRE matches what programs say of a command that they do not find.
+var notFoundRE = lazyregexp.New(`(?i)not found|not exist|no such`)
+
+// nobodyInside is for a command that may nothing, because its user namespace has no maps.
+func nobodyInside(e harness.Event) string {
+	c := cause{event: e}
+	if executed(e) != "yes" || !c.made("CLONE_NEWUSER") || c.made("/uid_map") ||
+		!deniedRE.MatchString(e.Stdout+e.Stderr) {
+		return ""
+	}
+	return fmt.Sprintf("%s was executed in a user namespace without maps, where it is nobody, and "+
+		"may do nothing of that kind. %s", ranCommand(e), nobodyYet)
+}
+
+// deniedRE matches what a command says that may not do something.
+var deniedRE = lazyregexp.New(`(?i)not permitted|permission denied|must be root`)
+
+// wrongWords is for a program that gives the command other words than those of the command line.
+func wrongWords(e harness.Event) string {
+	given := harness.ProgramIn(e.Ran, nil)
+	if executed(e) != "yes" || len(given) < 3 || strings.Contains(e.Ran, "$") || inShell(e) {
+		return "" // a shell may know the command by itself
+	}
+	var got []string
+	for i, file := range e.Conduct.Ran {
+		switch words := e.Conduct.Words[i]; {
+		case filepath.Base(file) != filepath.Base(given[2]) || len(words) == 0:
+		case slices.Equal(words[1:], given[3:]):
+			return ""
+		default:
+			got = words[1:]
+		}
+	}
+	if got == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s was executed with %s after its name, and the command line has %s there. "+
+		"All words after the command belong to it, each as it is, in both processes.", given[2],
+		inWords(got), inWords(given[3:]))
+}
+
+// inWords is a list of words in print.
+func inWords(words []string) string {
+	if len(words) == 0 {
+		return "no words"
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%q", words), "["), "]")
+}
+
+// writtenByOther tells who else than the program wrote to standard output, which was to be empty:
+// a tool that it runs, or the command, which has nothing to say.
+func writtenByOther(e harness.Event) string {
+	if e.Conduct == nil || len(e.Conduct.Wrote) == 0 {
+		return ""
+	}
+	var tools []string
+	for _, file := range e.Conduct.Wrote {
+		tool := toolOf(harness.Refusal{By: file})
+		if tool == "" {
+			return ""
+		}
+		tools = append(tools, tool)
+	}
+	switch name := ranCommand(e); {
+	case !slices.Contains(tools, name):
+	case name != "true" && name != "false":
+		return "" // it may have something to say
+	case slices.Contains(e.Conduct.RanInside, e.Conduct.Wrote[0]):
+		return fmt.Sprintf("%s wrote this, the file that was executed as the command, and %s "+
+			"writes nothing. Is it another program now? Many names in the root file system are "+
+			"links to one file, busybox: to copy something to one of them changes them all.",
+			e.Conduct.Wrote[0], name)
+	}
+	return fmt.Sprintf("%s wrote this, which your program runs. Standard output belongs to the "+
+		"command, because others read it from there: give %[1]s another one (>&2), or do without.",
+		strings.Join(tools, " and "))
+}
+
+// lastCalls are the last call of the program that failed, and the last one that it made for the
+// container.
+func lastCalls(e harness.Event) (text string) {
+	for _, r := range slices.Backward(e.Conduct.Refused) {
+		if r.Looks && r.Inside {
+			continue
+		}
+		in := ""
+		if tool := toolOf(r); tool != "" {
+			in = ", in " + tool
+		}
+		text = fmt.Sprintf(" The last call that failed was %s: %s%s.", r.Text, r.Errno, in)
+		break
+	}
+	for _, step := range slices.Backward(e.Conduct.Steps) {
+		if step.Errno == "" {
+			return text + " What it did last was " + step.Text + "."
+		}
+	}
+	return text
+}
+
+// facts are what was seen of a program where nothing else explains why a promise is broken.
+func facts(e harness.Event) string {
+	if e.Conduct == nil || len(e.Left) > 0 || e.Waiting != "" || endedOtherwise(e) {
+		return ""
+	}
+	name := ranCommand(e)
+	switch executed(e) {
+	case "no":
+		if strings.HasPrefix(name, "no-such") || inShell(e) {
+			return ""
+		}
+		return neverExecuted(e) + lastCalls(e)
+	case "yes":
+	default:
+		return ""
+	}
+	text := fmt.Sprintf("%s was executed, with the root of the host.", name)
+	isIt := func(file string) bool { return filepath.Base(file) == filepath.Base(name) }
+	if slices.ContainsFunc(e.Conduct.RanInside, isIt) {
+		text = fmt.Sprintf("%s was executed, with another root than the one of the host.", name)
+	}
+	for _, r := range slices.Backward(e.Conduct.Refused) {
+		if !r.Looks && toolOf(r) == "" {
+			return text + fmt.Sprintf(" A call of your program failed, and it went on: %s: %s (%s).",
+				r.Text, r.Errno, r.Cause)
+		}
+	}
+	return text
+}

@@ -1,0 +1,395 @@
+//go:build linux
+
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"container.example/workshop/internal/harness"
+	"container.example/workshop/internal/skip"
+)
+
+// lookedUpFirst is a program that looks up the command in /bin of the host, and executes what it has
+// found there in the root file system.
+const lookedUpFirst = `#!/bin/sh
+test "$1" = run && test -n "$2" || exit 2
+shift
+c=$(PATH=/bin; command -v "$1")
+shift
+unshare --mount --pid --fork sh -c 'mount -t proc proc rootfs/proc
+exec chroot rootfs sh -c "$0" "$@"' 'test "$0" != sh && exec "$0" "$@"
+echo "executable file not found" >&2
+exit 127' "${c:-sh}" "$@"
+`
+
+// inNamespaces is a program in Python that makes namespaces, and does this in the child.
+func inNamespaces(flags, does string) string {
+	return `#!/usr/bin/env python3
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+if len(sys.argv) < 3:
+    sys.exit(2)
+libc.unshare(` + flags + `)
+if os.fork() == 0:
+    ` + strings.ReplaceAll(does, "\n", "\n    ") + `
+    try:
+        os.execvp(sys.argv[2], sys.argv[2:])
+    except OSError as e:
+        print(e, file=sys.stderr)
+        os._exit(127)
+sys.exit(os.waitstatus_to_exitcode(os.wait()[1]) % 256)
+`
+}
+
+// conductWords are programs of which it is told what they did, and what they are told.
+var conductWords = []struct {
+	name    string
+	step    string
+	program string
+	about   string
+	says    []string
+	not     []string
+}{
+	{
+		name:    "looked up on a host that has none",
+		step:    "step3-rootfs",
+		program: lookedUpFirst,
+		about:   "step3-rootfs/rootfs-without-command",
+		says:    []string{"probe was looked for", "the last time as /bin/probe, before the root"},
+	},
+	{
+		name:    "looked up on the host, by a line with a shell",
+		step:    "step1-skeleton",
+		program: lookedUpFirst,
+		about:   "step3-rootfs/rootfs-without-command",
+		says:    []string{`refused: execve("/bin/wc"): ENOENT`, "/bin/wc is where the host has wc"},
+	},
+	{
+		name: "looked up in vain before, and found in the end",
+		step: "step3-rootfs",
+		program: "#!/bin/sh\ntest \"$1\" = run || exit 2\nshift\n" +
+			"command -v \"$1\" >/dev/null || echo not found, so far >&2\n" +
+			"exec unshare --mount --pid --fork sh -c 'mount -t proc proc rootfs/proc; " +
+			"exec chroot rootfs \"$@\"' sh \"$@\"\n",
+		about: "step3-rootfs/host-chroot-breakout",
+		says:  []string{"chroot(2) changes only where paths begin"},
+		not:   []string{"was looked for"},
+	},
+	{
+		name:    "another program in its place, which looks for its files",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nexec chroot rootfs sh -c 'test -e /letter-of-sh; exit 0'\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"none of your processes", "They executed /bin/sh instead"},
+		not:     []string{"letter-of-sh"},
+	},
+	{
+		name:    "the command taken for a file in the directory, without a word",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\ntest -e \"$PWD/$2\" || exit 1\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{`"$WORK/true"): ENOENT`, `takes the word "true" for the path of a file`},
+	},
+	{
+		name:    "silence after something that was looked for",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nmkdir here\ntest -e /srv/letter || exit 1\n",
+		about:   "step1-skeleton/command-runs",
+		says: []string{
+			"without a word", `call that failed was newfstatat(AT_FDCWD, "/srv/letter"): ENOENT`,
+			`What it did last was mkdir("here"`,
+		},
+	},
+	{
+		name: "a call that the promise needs is refused, and nobody minds",
+		step: "step3-rootfs",
+		program: inNamespaces("0x20020000", "libc.mount(None, b'/', None, 0x44000, None)\n"+
+			"os.chroot('rootfs')\nos.chdir('/')\n"+
+			"libc.mount(b'proc', b'/nowhere', b'proc', 0, None)"),
+		about: "step3-rootfs/ps-alone",
+		says: []string{
+			`refused: mount("proc", "/nowhere", "proc", 0x0): ENOENT`,
+			"There is no directory /nowhere in the root file system",
+		},
+		not: []string{"/proc of the container is empty"},
+	},
+	{
+		name:    "a tool that writes to standard output",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nshift\nls\nexec \"$@\"\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"ls wrote this, which your program runs", "(>&2)"},
+		not:     []string{"The command printed nothing"},
+	},
+	{
+		name: "a command that is another one now",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\nshift\nrm rootfs/bin/true\n" +
+			"printf '#!/bin/sh\\necho gone\\n' >rootfs/bin/true\nchmod +x rootfs/bin/true\n" +
+			"exec chroot rootfs \"$@\"\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"/bin/true wrote this, the file that was executed as the command"},
+		not:   []string{"your program's own"},
+	},
+	{
+		name: "a command that is nobody",
+		step: "step3-rootfs",
+		program: inNamespaces("0x30020000", "libc.mount(None, b'/', None, 0x44000, None)\n"+
+			"os.chroot('rootfs')\nos.chdir('/')\n"+
+			"libc.mount(b'proc', b'/proc', b'proc', 0, None)"),
+		about: "step3-rootfs/host-chroot-breakout",
+		says:  []string{"probe was executed in a user namespace without maps, where it is nobody"},
+	},
+	{
+		name: "a text without an end",
+		step: "step1-skeleton",
+		program: inNamespaces("0x20000", "if libc.mount(b'proc', b'/proc' + b'x' * 300, b'proc', "+
+			"0, None):\n    print(os.strerror(ctypes.get_errno()), file=sys.stderr)\n    "+
+			"os._exit(1)"),
+		about: "step1-skeleton/command-runs",
+		says:  []string{"ENAMETOOLONG", "a text ends with a zero byte"},
+	},
+	{
+		name: "a failure that nothing explains",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\ntest \"$1\" = run || exit 2\nshift\ncd /proc/mine 2>/dev/null\n" +
+			"head -n 1 | \"$@\"\n",
+		about: "step1-skeleton/streams",
+		says: []string{
+			"cat was executed, with the root of the host.",
+			`failed, and it went on: chdir("/proc/mine"): ENOENT`,
+		},
+	},
+	{
+		name:    "a look of a tool",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\ncp /srv/letter . || exit 1\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{`"/srv/letter"): ENOENT (no such file or directory), in cp`},
+	},
+}
+
+// TestConductWords lets programs be told what they did.
+func TestConductWords(t *testing.T) {
+	t.Parallel()
+	course, hosts := checkHere(t, "asks for root: some of the programs change their root")
+	words := skip.OneIn(t, 2, conductWords)
+	var texts []string
+	for _, c := range words {
+		texts = append(texts, c.program)
+	}
+	programs := writtenPrograms(t, texts)
+	for n, c := range words {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			if strings.Contains(c.program, "python3") {
+				skip.Tool(t, "python3", "python3")
+			}
+			failed := firstFailureOf(t, hosts.take(t), programs.path(t, n),
+				inOrderOf(t, course, c.step))
+			requireTold(t, failed, c.about, c.says, c.not)
+		})
+	}
+}
+
+// TestConductClues requires that a clue about what a program did is silent about a program that
+// did it rightly.
+func TestConductClues(t *testing.T) {
+	refused := func(call, text, errno, by string) harness.Refusal {
+		return harness.Refusal{Call: call, Text: text, Errno: errno, By: by}
+	}
+	look := func(path, by string, inside bool) harness.Refusal {
+		r := refused("newfstatat", `newfstatat(AT_FDCWD, "`+path+`")`, "ENOENT", by)
+		r.Looks, r.Inside = true, inside
+		return r
+	}
+	for _, c := range []struct {
+		name    string
+		clue    func(harness.Event) string
+		script  string // pid-1, say
+		ran     string
+		said    string
+		conduct harness.Conduct
+		says    string // nothing, if there is nothing to say
+	}{
+		{
+			name: "looked up outside",
+			clue: lookedUpOutside, ran: "probe breakout", said: "probe: not found",
+			conduct: harness.Conduct{
+				Refused: []harness.Refusal{look("/usr/bin/probe", "", false)},
+				Made:    []string{`chroot("rootfs")`},
+			},
+			says: "as /usr/bin/probe, before the root was changed",
+		},
+		{
+			name: "looked up inside, too",
+			clue: lookedUpOutside, ran: "probe breakout", said: "probe: not found",
+			conduct: harness.Conduct{
+				Refused: []harness.Refusal{
+					look("/usr/bin/probe", "", false), look("/bin/probe", "", true),
+				},
+				Made: []string{`chroot("rootfs")`},
+			},
+		},
+		{
+			name: "looked up where the root is not to be changed",
+			clue: lookedUpOutside, ran: "probe groups", said: "probe: not found",
+			conduct: harness.Conduct{
+				Refused: []harness.Refusal{look("/usr/bin/probe", "", false)},
+			},
+		},
+		{
+			name: "found, and another thing is missing",
+			clue: lookedUpOutside, ran: "cat letter", said: "proc: not found",
+			conduct: harness.Conduct{
+				Ran:     []string{"/bin/cat"},
+				Words:   [][]string{{"cat", "letter"}},
+				Refused: []harness.Refusal{look("/usr/local/bin/cat", "", false)},
+				Made:    []string{`chroot("rootfs")`},
+			},
+		},
+		{
+			name: "the look of a tool, in vain",
+			clue: lookedUpOutside, ran: "probe groups", said: "no such group",
+			conduct: harness.Conduct{
+				Refused: []harness.Refusal{look("/usr/bin/probe", "/usr/bin/which", false)},
+				Made:    []string{`chroot("rootfs")`},
+			},
+		},
+		{
+			name: "nobody in a user namespace",
+			clue: nobodyInside, ran: "mount a b", said: "Operation not permitted",
+			conduct: harness.Conduct{
+				Ran: []string{"/bin/mount"}, Words: [][]string{{"mount"}},
+				Made: []string{"clone(CLONE_NEWNS|CLONE_NEWUSER)"},
+			},
+			says: "without maps",
+		},
+		{
+			name: "somebody in a user namespace, who may not",
+			clue: nobodyInside, ran: "mount a b", said: "Operation not permitted",
+			conduct: harness.Conduct{
+				Ran: []string{"/bin/mount"}, Words: [][]string{{"mount"}},
+				Made: []string{
+					"clone(CLONE_NEWNS|CLONE_NEWUSER)", `write(</proc/7/uid_map>, "0 0 1", 5)`,
+				},
+			},
+		},
+		{
+			name: "nobody, and nothing refused",
+			clue: nobodyInside, ran: "cat letter", said: "letter: No such file or directory",
+			conduct: harness.Conduct{
+				Ran: []string{"/bin/cat"}, Words: [][]string{{"cat", "letter"}},
+				Made: []string{"unshare(CLONE_NEWUSER)"},
+			},
+		},
+		{
+			name: "other words",
+			clue: wrongWords, ran: "echo 'one two'",
+			conduct: harness.Conduct{
+				Ran: []string{"/bin/echo"}, Words: [][]string{{"echo", "one", "two"}},
+			},
+			says: `with "one" "two" after its name, and the command line has "one two" there`,
+		},
+		{
+			name: "other words of an own use of the same program",
+			clue: wrongWords, ran: "cat letter",
+			conduct: harness.Conduct{
+				Ran:   []string{"/usr/bin/cat", "/bin/cat"},
+				Words: [][]string{{"cat", "/etc/hostname"}, {"/bin/cat", "letter"}},
+			},
+		},
+		{
+			name: "words by way of a shell that knows the command",
+			clue: wrongWords, ran: "echo one",
+			conduct: harness.Conduct{
+				Ran:   []string{"/bin/echo", "/bin/sh"},
+				Words: [][]string{{"echo", "hello"}, {"sh", "-c", `"$@"`, "sh", "echo", "one"}},
+			},
+		},
+		{
+			name: "words that the script does not spell out",
+			clue: wrongWords, ran: "cat $WORK/letter",
+			conduct: harness.Conduct{
+				Ran: []string{"/bin/cat"}, Words: [][]string{{"cat", "/tmp/1/letter"}},
+			},
+		},
+		{
+			name: "a tool wrote",
+			clue: writtenByOther, ran: "true",
+			conduct: harness.Conduct{Wrote: []string{"/usr/sbin/ip"}},
+			says:    "ip wrote this, which your program runs",
+		},
+		{
+			name: "a tool wrote, and the program itself",
+			clue: writtenByOther, ran: "true",
+			conduct: harness.Conduct{Wrote: []string{"/usr/sbin/ip", "/proc/self/exe"}},
+		},
+		{
+			name: "an interpreter wrote, which is the program",
+			clue: writtenByOther, ran: "true",
+			conduct: harness.Conduct{Wrote: []string{"/usr/bin/python3.11"}},
+		},
+		{
+			name: "the command wrote what it had to say",
+			clue: writtenByOther, ran: "cat letter",
+			conduct: harness.Conduct{
+				Wrote: []string{"/bin/cat"}, RanInside: []string{"/bin/cat"},
+			},
+		},
+		{
+			name:   "a mount that was refused first, and made in another way",
+			clue:   func(e harness.Event) string { return wentOn(findCause(e)) },
+			script: "step3-rootfs/ps-alone", ran: "ps",
+			conduct: harness.Conduct{
+				Status: "exit status 0",
+				Ran:    []string{"/bin/ps"}, Words: [][]string{{"ps"}},
+				Refused: []harness.Refusal{
+					refused("mount", `mount("proc", "/proc", "proc", MS_RDONLY)`, "EPERM", ""),
+				},
+				Made: []string{
+					"clone(CLONE_NEWPID|CLONE_NEWNS)", `mount("proc", "/proc", "proc", 0x0)`,
+				},
+			},
+		},
+		{
+			name:   "a mount that was refused",
+			clue:   func(e harness.Event) string { return wentOn(findCause(e)) },
+			script: "step3-rootfs/ps-alone", ran: "ps",
+			conduct: harness.Conduct{
+				Status: "exit status 0",
+				Ran:    []string{"/bin/ps"}, Words: [][]string{{"ps"}},
+				Refused: []harness.Refusal{
+					refused("mount", `mount("proc", "/proc", "proc", MS_RDONLY)`, "EPERM", ""),
+				},
+				Made: []string{"clone(CLONE_NEWPID|CLONE_NEWNS)", `chroot("rootfs")`},
+			},
+			says: "The promise needs this call. It failed with EPERM",
+		},
+		{
+			name:   "another call that was refused",
+			clue:   func(e harness.Event) string { return wentOn(findCause(e)) },
+			script: "step3-rootfs/ps-alone", ran: "ps",
+			conduct: harness.Conduct{
+				Status: "exit status 0",
+				Ran:    []string{"/bin/ps"}, Words: [][]string{{"ps"}},
+				Refused: []harness.Refusal{
+					refused("mount", `mount("sysfs", "/sys", "sysfs", 0x0)`, "EPERM", ""),
+				},
+				Made: []string{"clone(CLONE_NEWPID|CLONE_NEWNS)"},
+			},
+		},
+	} {
+		e := harness.Event{}
+		e.Script.Step, e.Script.Name, _ = strings.Cut(c.script, "/")
+		e.Ran, e.Stderr, e.Conduct = "exec container run "+c.ran, c.said, &c.conduct
+		if c.says == "" {
+			require.Empty(t, c.clue(e), c.name)
+		} else {
+			require.Contains(t, c.clue(e), c.says, c.name)
+		}
+	}
+}
