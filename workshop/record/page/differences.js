@@ -14,6 +14,14 @@ function pidsOf(pid, process) {
 	return `${[...pids].reverse().slice(0, -1).join(", ")} (on the host ${pids[0]})`;
 }
 
+// brief cuts a text to what is read at a glance: the id of a container, which has 64 digits, to the
+// 12 that engines show, and the rest of a long text.
+function brief(text, most = 160) {
+	const short = text.replace(/\b[0-9a-f]{64}\b/g, id => `${id.slice(0, 12)}…`);
+	const letters = [...short];
+	return letters.length > most ? `${letters.slice(0, most).join("")}…` : short;
+}
+
 // commandOf returns the command of a process on one line.
 function commandOf(process) {
 	return (process?.command || []).join(" ");
@@ -118,7 +126,7 @@ function processDifferences(pid, before, after, recording, add) {
 // new one what it does not have from its parent.
 function fieldDifferences(was, is, there, add) {
 	if (there && commandOf(was) !== commandOf(is)) {
-		add("processes", OTHER, `command: ${commandOf(is) || "none"}`);
+		add("processes", OTHER, `command: ${brief(commandOf(is)) || "none"}`);
 	}
 	const compare = (where, field, text) => {
 		if (is[field] !== was[field]) add(where, OTHER, text);
@@ -142,7 +150,7 @@ function fieldDifferences(was, is, there, add) {
 		}
 	}
 	const [old, now] = [was.cgroups || [], is.cgroups || []];
-	for (const key of now) if (!old.includes(key)) add("cgroups", OTHER, `into cgroup ${key}`);
+	for (const key of now) if (!old.includes(key)) add("cgroups", OTHER, `into cgroup ${brief(key)}`);
 }
 
 // namespaceTables compares what a process sees in a namespace that it did not have before.
@@ -200,7 +208,7 @@ function cgroupDifferences(before, after, add) {
 		const was = before.cgroups.get(key);
 		if (was === cgroup) continue;
 		if (!was) {
-			add("cgroups", NEW, `cgroup ${key}`);
+			add("cgroups", NEW, `cgroup ${brief(key)}`);
 			continue;
 		}
 		for (const [file, value] of Object.entries(cgroup.files || {})) {
@@ -211,7 +219,7 @@ function cgroupDifferences(before, after, add) {
 		}
 	}
 	for (const key of before.cgroups.keys()) {
-		if (!after.cgroups.has(key)) add("cgroups", GONE, `cgroup ${key}`);
+		if (!after.cgroups.has(key)) add("cgroups", GONE, `cgroup ${brief(key)}`);
 	}
 }
 

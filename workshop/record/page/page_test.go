@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -41,6 +42,7 @@ func TestPages(t *testing.T) {
 	for name, look := range map[string]func(*testing.T, *browser.Browser){
 		"access":    testAccess,
 		"compare":   testCompare,
+		"engine":    testEngine,
 		"hostile":   testHostile,
 		"keyboard":  testKeyboard,
 		"long":      testLong,
@@ -52,6 +54,40 @@ func TestPages(t *testing.T) {
 		"refused":   testRefused,
 	} {
 		t.Run(name, func(t *testing.T) { look(t, b) })
+	}
+}
+
+// testEngine looks at a recording such as that of podman: long commands with ids of 64 digits, names
+// of packages with their paths, and hundreds of steps.
+func testEngine(t *testing.T, b *browser.Browser) {
+	id := strings.Repeat("0123456789abcdef", 4)
+	command := append([]string{"conmon"}, slices.Repeat([]string{"--exit-command-arg", id}, 40)...)
+	r := recordtest.New(command...)
+	for range 400 {
+		r.Step(record.Step{Call: "mount", Key: "mount", Place: &record.Place{
+			File: "github.com/opencontainers/runc/libcontainer/mount_linux.go", Line: 57,
+			Function: "github.com/opencontainers/runc/libcontainer.(*initProcess).start",
+		}})
+	}
+	name := file(t, r.Recording)
+	for _, view := range []browser.View{browser.Projector, browser.Phone} {
+		p := b.Open(t, name, view)
+		p.Press("End")
+		p.WaitText(".position", "400 / 400")
+		assert.Empty(t, p.Wide())
+		assert.LessOrEqual(t, browser.Value[float64](p,
+			`document.querySelector(".position").getBoundingClientRect().right`),
+			float64(view.Width), "all of the number of the step is on the screen")
+		for _, what := range []string{".bar h1", ".tree"} {
+			assert.Less(t, browser.Value[float64](p, fmt.Sprintf(
+				`document.querySelector(%q).getBoundingClientRect().height`, what)),
+				float64(view.Height)/4, "%s is short", what)
+		}
+		assert.Contains(t, p.Text(".tree"), "conmon --exit-command-arg 0123456789ab… ")
+		assert.Equal(t, strings.Join(command, " "),
+			browser.Value[string](p, `document.querySelector(".process").title`))
+		assert.Equal(t, "libcontainer/mount_linux.go:57 in libcontainer.(*initProcess).start",
+			p.Text(".source figcaption"))
 	}
 }
 

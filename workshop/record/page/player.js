@@ -56,7 +56,8 @@ class Player {
 		this.spoken = h("p", {class: "hidden", role: "status", "aria-live": "polite"});
 		this.help = helpDialog(PLAYER_KEYS);
 		root.append(
-			h("header", {class: "bar"}, h("h1", {}, (data.command || []).join(" ")), this.heading,
+			h("header", {class: "bar"}, h("h1", {title: commandOf(data)}, commandOf(data)),
+				this.heading,
 				h("div", {class: "buttons"}, this.filterButton,
 					button("◐", "light or dark", "d", () => this.turnColours()),
 					button("?", "keys and signs", "?", () => this.help.showModal()))),
@@ -288,7 +289,9 @@ function sourceOf(recording, step) {
 		([line, text]) => [Number(line), text]).filter(
 		([line]) => Math.abs(line - place.line) <= 3).sort(([a], [b]) => a - b);
 	const file = place.file.split("/").slice(-2).join("/");
-	const title = `${file}:${place.line}${place.function ? ` in ${place.function}` : ""}`;
+	// The package of a function of Go by its name alone, as in source: libcontainer.pivotRoot.
+	const name = place.function?.replace(/^([\w.~-]+\/)+/, "");
+	const title = `${file}:${place.line}${name ? ` in ${name}` : ""}`;
 	const indent = Math.min(...lines.filter(([, text]) => text.trim()).map(
 		([, text]) => /^[\t ]*/.exec(text)[0].length));
 	return h("figure", {class: "source"}, h("figcaption", {title: place.file}, title),

@@ -32,11 +32,13 @@ function processNode(view, pid) {
 	const sign = !is ? GONE : !was ? NEW : commandOf(is) !== commandOf(was) ? OTHER : "";
 	const own = recording.apart(is || was);
 	const chosen = pid === view.pid;
+	const command = commandOf(is || was) || "?";
+	const title = command === brief(command) ? "show this process" : command;
 	return h("button", {
 		type: "button", class: "process", "aria-pressed": String(chosen), "data-pid": pid,
-		title: "show this process", onclick: () => view.pick(pid),
+		title, onclick: () => view.pick(pid),
 	}, signed(sign, h("b", {}, pidsOf(pid, is || was))), " ",
-	h("span", {class: "command"}, commandOf(is || was) || "?"),
+	h("span", {class: "command"}, brief(command)),
 	own.length > 0 && h("span", {class: "own"}, `own ${own.join(", ")}`));
 }
 
@@ -174,7 +176,7 @@ function cgroupCard(view) {
 		const is = after.cgroups.get(key), was = before.cgroups.get(key);
 		const sign = !is ? GONE : !was ? NEW : "";
 		const files = Object.keys((is || was).files || {}).sort();
-		return h("div", {class: "cgroup"}, h("h4", {}, signed(sign, key)),
+		return h("div", {class: "cgroup"}, h("h4", {title: key}, signed(sign, brief(key))),
 			h("p", {class: "note"}, (is?.processes || []).length === 0 ? "no process in it" :
 				`process ${is.processes.join(", ")} in it`),
 			is && h("table", {}, h("tbody", {}, files.map(
