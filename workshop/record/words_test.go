@@ -163,8 +163,8 @@ func TestShortIDs(t *testing.T) {
 	}
 }
 
-// TestLimits has the limit of open files as a step only where it is that of another process, such as
-// runc gives its init: each program of Go sets its own.
+// TestLimits has the limit of open files as a step only where it is that of another process, as runc
+// sets that of its init: each program of Go sets its own.
 func TestLimits(t *testing.T) {
 	limit := []uint64{1000, 2000}
 	address := uint64(uintptr(unsafe.Pointer(&limit[0])))
@@ -202,8 +202,8 @@ func TestCgroupName(t *testing.T) {
 	}
 }
 
-// TestOlderGo finds the lines of a program that a distribution has built with a release of Go of its
-// own, without symbols, and beside C: Debian 12 has 1.19.
+// TestOlderGo finds the lines of a program that a distribution has built with a release of Go of
+// its own, without symbols, and beside C: Debian 12 has 1.19.
 func TestOlderGo(t *testing.T) {
 	file := skip.Tool(t, "runc", "runc")
 	p := readProgram(file)

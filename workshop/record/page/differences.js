@@ -187,7 +187,7 @@ const tableDifferences = {
 			return add("mounts", OTHER, text);
 		}
 		for (const [sign, mount] of rows) {
-			add("mounts", sign, `mount ${mount.point} (${mount.type})`);
+			add("mounts", sign, `mount ${brief(mount.point)} (${mount.type})`);
 		}
 	},
 	interfaces(was, is, add) {

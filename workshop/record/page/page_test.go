@@ -57,12 +57,14 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// testEngine looks at a recording such as that of podman: long commands with ids of 64 digits, names
-// of packages with their paths, and hundreds of steps.
+// testEngine looks at a recording such as that of podman: long commands with ids of 64 digits,
+// names of packages with their paths, and hundreds of steps.
 func testEngine(t *testing.T, b *browser.Browser) {
 	id := strings.Repeat("0123456789abcdef", 4)
 	command := append([]string{"conmon"}, slices.Repeat([]string{"--exit-command-arg", id}, 40)...)
 	r := recordtest.New(command...)
+	r.Recording.Mounts[1].Root = "/" + id
+	r.Recording.Mounts[1].Options = "rw,nosuid,nodev,noexec,relatime"
 	for range 400 {
 		r.Step(record.Step{Call: "mount", Key: "mount", Place: &record.Place{
 			File: "github.com/opencontainers/runc/libcontainer/mount_linux.go", Line: 57,
@@ -86,6 +88,10 @@ func testEngine(t *testing.T, b *browser.Browser) {
 		assert.Contains(t, p.Text(".tree"), "conmon --exit-command-arg 0123456789ab… ")
 		assert.Equal(t, strings.Join(command, " "),
 			browser.Value[string](p, `document.querySelector(".process").title`))
+		row := p.Text(".mounts tbody tr:nth-child(2)")
+		assert.Contains(t, row, "proc /0123456789ab…")
+		assert.Contains(t, row, "rw,nosuid,nodev,noexec,relatime")
+		assert.Equal(t, 4, p.Count(".mounts tbody tr:nth-child(2) wbr"))
 		assert.Equal(t, "libcontainer/mount_linux.go:57 in libcontainer.(*initProcess).start",
 			p.Text(".source figcaption"))
 	}

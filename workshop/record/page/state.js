@@ -161,10 +161,11 @@ function mountRow([sign, mount, was]) {
 		text => text && text !== "private").join(" · ");
 	const options = all(mount), old = was ? all(was) : "";
 	return h("tr", {class: sign ? "row-changed" : "", "data-sign": sign || false},
-		h("td", {}, signed(sign, mount.point),
+		h("td", {title: mount.point}, signed(sign, brief(mount.point)),
 			was && was.point !== mount.point && h("span", {class: "note"}, `was ${was.point}`)),
-		h("td", {}, mount.type), h("td", {}, source),
-		h("td", {}, options, was && old !== options && h("span", {class: "note"}, `was ${old}`)));
+		h("td", {}, mount.type), h("td", {title: source}, brief(source)),
+		h("td", {}, options.split(/(,)/).map(part => part === "," ? [part, h("wbr")] : part),
+			was && old !== options && h("span", {class: "note"}, `was ${old}`)));
 }
 
 // cgroupCard shows the limits of each cgroup, and what is used as a curve over all steps.
