@@ -141,7 +141,7 @@ func lastRefused(e harness.Event) *harness.Refusal {
 	switch {
 	case content && executed(e) != "no":
 		return ignored(e) // the program was content, and may be
-	case content && otherCommand(e) != "":
+	case content && otherCommand(e) != "" && otherRefused(e) == nil:
 		return nil // it did what it wanted
 	}
 	if slices.Contains(faults, status) {

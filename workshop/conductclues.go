@@ -205,7 +205,8 @@ func lastCalls(e harness.Event) (text string) {
 
 // facts are what was seen of a program where nothing else explains why a promise is broken.
 func facts(e harness.Event) string {
-	if e.Conduct == nil || len(e.Left) > 0 || e.Waiting != "" || endedOtherwise(e) {
+	if e.Conduct == nil || len(e.Left) > 0 || e.Waiting != "" || endedOtherwise(e) ||
+		panicked(e.Stderr) != "" { // which says it
 		return ""
 	}
 	name := ranCommand(e)
