@@ -407,8 +407,12 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Cause }
 
-// Free gives the memory of the list back. The child must be gone.
-func (p *Plan) Free() { _ = unix.Munmap(p.mapping) }
+// Free gives the memory of the list back, which has no calls then. The child must be gone, or have
+// executed the command.
+func (p *Plan) Free() {
+	p.n = 0
+	_ = unix.Munmap(p.mapping)
+}
 
 // Failed returns the *Error of the call that ended the list before the command was executed, or
 // nil.

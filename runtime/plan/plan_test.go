@@ -46,6 +46,15 @@ func TestListIsMade(t *testing.T) {
 	require.NoDirExists(t, dir+"/a/left-out")
 }
 
+// A runtime that has given the list back may yet fail, and asks the list for a better reason.
+func TestNothingFailedInAListThatWasGivenBack(t *testing.T) {
+	p, err := New(nil)
+	require.NoError(t, err)
+	p.Umask(0)
+	p.Free()
+	require.NoError(t, p.Failed())
+}
+
 // TestStackIsAligned looks at what a processor of arm64 asks for. One of amd64, and QEMU in the
 // place of either, would run the child on any stack.
 func TestStackIsAligned(t *testing.T) {
