@@ -56,8 +56,10 @@ type made struct {
 // order, and the last is execve(2). The runtime writes on while the child makes the calls that it
 // was given already.
 func writeList(p *plan.Plan, c *config.Container, h host) (m made, err error) {
-	m.group = cgroup.Example(c)
-	if cgroup.IsLimited(c) && !cgroup.JoinsLate(c) { // the child is born in it
+	if m.group, err = cgroup.Example(c); err != nil {
+		return m, err
+	}
+	if cgroup.IsLimited(c) && !m.group.JoinsLate() { // the child is born in it
 		if err := makeCgroup(c, h, &m.group); err != nil {
 			return m, err
 		}
@@ -185,7 +187,7 @@ func joinOthers(
 			return nil, err
 		}
 	}
-	if c.Network == config.Bridge || cgroup.JoinsLate(c) {
+	if c.Network == config.Bridge || (*group).JoinsLate() {
 		if err := p.Release(); err != nil {
 			return nil, err
 		}
@@ -201,7 +203,7 @@ func joinOthers(
 		}
 		place.Configure(p)
 	}
-	if cgroup.JoinsLate(c) {
+	if (*group).JoinsLate() {
 		if err := makeCgroup(c, h, group); err != nil {
 			return nil, err
 		}

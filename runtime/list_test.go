@@ -414,7 +414,9 @@ func listKeepsToItsNamespaces(t *testing.T, lists []*paperList) {
 			require.Len(l, l.all(beginning), want, beginning)
 		}
 		late := 0
-		if cgroup.JoinsLate(l.c) && l.c.Namespaces.Has(unix.CLONE_NEWCGROUP) {
+		group, err := cgroup.Example(l.c)
+		require.NoError(l, err)
+		if group.JoinsLate() && l.c.Namespaces.Has(unix.CLONE_NEWCGROUP) {
 			late = 1
 		}
 		require.Len(l, l.all(`unshare(CLONE_NEWCGROUP)`), late)

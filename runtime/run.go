@@ -219,7 +219,7 @@ func (h *thisHost) ignored() []unix.Signal { return h.signals.Ignored }
 // clone starts the child.
 func (h *thisHost) clone(cgroupFD int) (err error) {
 	namespaces := h.c.Namespaces &^ (unix.CLONE_NEWNET | unix.CLONE_NEWTIME) // see begin
-	if cgroup.JoinsLate(h.c) {
+	if joinsLate := cgroup.IsLimited(h.c) && cgroupFD == -1; joinsLate {
 		namespaces &^= unix.CLONE_NEWCGROUP
 	}
 	if h.trace != nil {

@@ -116,18 +116,32 @@ func IsLimited(c *config.Container) bool { return len(limits(c)) > 0 }
 // JoinsLate tells whether the child joins its cgroup only after it is born: those of version 1.
 // Then it unshares the cgroup namespace itself, because that takes the cgroup of its maker for its
 // root (cgroup_namespaces(7)).
-func JoinsLate(c *config.Container) bool { return IsLimited(c) && !isV2() }
+func (g *Cgroup) JoinsLate() bool { return len(g.tasks) > 0 }
 
-func isV2() bool {
+// isV2 tells whether it is version 2 that is mounted. If that cannot be found out it is not version
+// 1 either: a container would do without its limits.
+func isV2() (bool, error) {
 	var fs unix.Statfs_t
-	return unix.Statfs(root, &fs) == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC
+	err := unix.Statfs(root, &fs)
+	for _, absent := range []error{unix.ENOENT, unix.ENOTDIR, unix.EACCES} {
+		if errors.Is(err, absent) {
+			return false, nil
+		}
+	}
+	if err != nil {
+		return false, fmt.Errorf("statfs %s: %w", root, err)
+	}
+	return fs.Type == unix.CGROUP2_SUPER_MAGIC, nil
 }
 
 // Make makes the cgroup and sets its limits; trace, if not nil, hears of each. What it made it
 // returns even with an error.
 func Make(c *config.Container, trace func(what string)) (*Cgroup, error) {
 	g := &Cgroup{trace: trace}
-	v2 := isV2()
+	v2, err := isV2()
+	if err != nil {
+		return g, err
+	}
 	own, err := ownPaths()
 	if err != nil {
 		return g, err
@@ -249,15 +263,20 @@ func (g *Cgroup) Join(p *plan.Plan, c *config.Container) {
 }
 
 // Example is a cgroup that was not made, for a plan that will not be.
-func Example(c *config.Container) *Cgroup {
+func Example(c *config.Container) (*Cgroup, error) {
 	g := &Cgroup{}
-	if JoinsLate(c) {
-		for i, name := range controllers(limits(c)) {
-			g.dirs = append(g.dirs, directory{path: filepath.Join(root, name, namePrefix+"...")})
-			g.tasks = append(g.tasks, exampleFD+i)
-		}
+	if !IsLimited(c) {
+		return g, nil
 	}
-	return g
+	v2, err := isV2()
+	if v2 || err != nil {
+		return g, err
+	}
+	for i, name := range controllers(limits(c)) {
+		g.dirs = append(g.dirs, directory{path: filepath.Join(root, name, namePrefix+"...")})
+		g.tasks = append(g.tasks, exampleFD+i)
+	}
+	return g, nil
 }
 
 const exampleFD = 1 << 16
@@ -268,10 +287,14 @@ type Mount struct{ Type, Target, Options string }
 // Mounts are those file systems; only a cgroup namespace makes the cgroup the root of what they
 // show. On version 1 it is one for each hierarchy, those with limits.
 func Mounts(c *config.Container) ([]Mount, error) {
-	switch {
-	case !c.Namespaces.Has(unix.CLONE_NEWCGROUP):
+	if !c.Namespaces.Has(unix.CLONE_NEWCGROUP) {
 		return nil, nil
-	case isV2():
+	}
+	v2, err := isV2()
+	switch {
+	case err != nil:
+		return nil, err
+	case v2:
 		return []Mount{{Type: "cgroup2", Target: root}}, nil
 	}
 	var mounts []Mount

@@ -155,9 +155,13 @@ func TestFD(t *testing.T) {
 // The list of a container that is not made has names where it would have descriptors.
 func TestExample(t *testing.T) {
 	c := &config.Container{Memory: 1, Pids: 1, CPUs: 1, Namespaces: unix.CLONE_NEWCGROUP}
-	got := lines(t, func(p *plan.Plan) { Example(c).Join(p, c) })
+	g, err := Example(c)
+	require.NoError(t, err)
+	got := lines(t, func(p *plan.Plan) { g.Join(p, c) })
 	want := []string{`unshare(CLONE_NEWCGROUP)`}
-	if !isV2() {
+	v2, err := isV2()
+	require.NoError(t, err)
+	if !v2 {
 		want = []string{
 			`write(</sys/fs/cgroup/memory/container-.../tasks>, "0", 1)`,
 			`write(</sys/fs/cgroup/pids/container-.../tasks>, "0", 1)`,
@@ -166,9 +170,11 @@ func TestExample(t *testing.T) {
 		}
 	}
 	require.Equal(t, want, got)
-	require.Equal(t, !isV2(), JoinsLate(c))
-	require.False(t, JoinsLate(&config.Container{}), "no cgroup")
-	require.Equal(t, -1, Example(c).FD())
+	require.Equal(t, !v2, g.JoinsLate())
+	require.Equal(t, -1, g.FD())
+	none, err := Example(&config.Container{})
+	require.NoError(t, err)
+	require.False(t, none.JoinsLate(), "no cgroup")
 }
 
 // A limit that cannot be set is an error, which says what was asked for and where it went wrong.
@@ -469,8 +475,12 @@ func TestMountsOfVersion1(t *testing.T) {
 		require.NoError(t, err)
 		return all
 	}
-	require.False(t, isV2())
-	require.True(t, JoinsLate(&all))
+	v2, err := isV2()
+	require.NoError(t, err)
+	require.False(t, v2)
+	late, err := Example(&all)
+	require.NoError(t, err)
+	require.True(t, late.JoinsLate())
 	require.Equal(t, []Mount{
 		{Type: "cgroup", Target: "/sys/fs/cgroup/pids", Options: "pids"},
 		{Type: "cgroup", Target: "/sys/fs/cgroup/memory", Options: "memory"},
