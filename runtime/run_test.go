@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"testing"
 
@@ -17,6 +18,13 @@ func TestSharesMemory(t *testing.T) {
 	cmd := exec.Command("sleep", "6100")
 	require.NoError(t, cmd.Start())
 	process := fmt.Sprint("/proc/", cmd.Process.Pid)
+	// Start may come back before that: execve(2) has begun then.
+	own, err := os.Readlink("/proc/self/exe")
+	require.NoError(t, err)
+	for exe := own; exe == own; {
+		exe, err = os.Readlink(process + "/exe")
+		require.NoError(t, err)
+	}
 	require.False(t, sharesMemory(process))
 	require.NoError(t, cmd.Process.Kill())
 	require.Error(t, cmd.Wait())
