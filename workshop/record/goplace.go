@@ -65,8 +65,12 @@ const (
 
 // findData finds struct moduledata.
 func (p *goProgram) findData(file string, f *elf.File) {
+	const start = 176                                       // of the first function, in that struct
 	if section := f.Section(".go.module"); section != nil { // since Go 1.26
 		p.data = section.Addr
+		if module, err := mapSection(file, section); err == nil {
+			p.text = cmp.Or(structure(module).u64(start), p.text)
+		}
 	}
 	if p.data == 0 || f.Section(".interp") != nil {
 		p.readSymbols(file, f)

@@ -273,6 +273,9 @@ func (l *loaded) returns(tid int, info *ptrace.SyscallInfo) func(func(uint64) bo
 			}
 		}
 		if l.golang != nil {
+			if !l.holds(info.IP) { // it is made by C, which keeps no frame pointers
+				frame = l.frameBelowC(stack)
+			}
 			l.frames(stack, frame, yield)
 			return
 		}

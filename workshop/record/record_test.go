@@ -715,6 +715,45 @@ func TestGoBesideC(t *testing.T) {
 	require.Equal(t, "main.start", place.Function)
 }
 
+// TestLineThatCallsC finds the line of a program with cgo that sets ids: the library of C has each
+// thread make the call, and the one that was asked for it last.
+func TestLineThatCallsC(t *testing.T) {
+	skip.Tool(t, "cc", "gcc")
+	harness.NeedsGo(t)
+	if runtime.GOARCH != "amd64" {
+		t.Skip("only amd64 has a place where the stack of the goroutine is to be found")
+	}
+	const source = `package main
+
+import "C"
+
+import "syscall"
+
+func become(uid int) {
+	syscall.Setuid(uid)
+}
+
+func main() {
+	become(syscall.Getuid())
+}
+`
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte(source), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module ids\n"), 0o644))
+	for _, flags := range []string{"", "-s -w"} {
+		cmd := exec.Command("go", "build", "-buildvcs=false", "-ldflags="+flags, "-o", "ids", ".")
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		r, _ := run(t, Options{}, filepath.Join(dir, "ids"))
+		_, step := find(t, r, "set uid")
+		require.NotNil(t, step.Place, flags)
+		require.Equal(t, "main.become", step.Place.Function)
+		require.Equal(t, 8, step.Place.Line)
+	}
+}
+
 // TestNothingOfOurs requires that a program sees and is shown nothing of the recorder's.
 func TestNothingOfOurs(t *testing.T) {
 	r, out := run(t, Options{}, "env")

@@ -20,6 +20,24 @@ func frameOf(s *stack) (frame, back uint64) {
 	return registers.Rbp, s.word(s.start)
 }
 
+// frameBelowC is the last frame of Go of a thread that is in C, or 0 if it is not found. C runs on
+// another stack than the goroutine: where the one begins, runtime.asmcgocall has left how deep the
+// other one is, and struct g, which begins with the bounds of that.
+func (l *loaded) frameBelowC(s *stack) uint64 {
+	const depthAt, gAt, highAt = 8, 16, 8
+	for at := 0; at+gAt+8 <= len(s.top); at += 8 {
+		pc := s.top.u64(at)
+		if !l.holds(pc) || l.golang.functionName(pc-1-l.bias) != "runtime.asmcgocall" {
+			continue
+		}
+		frame := s.word(s.top.u64(at+gAt)+highAt) - s.top.u64(at+depthAt)
+		if l.golang.functionName(s.word(frame+8)-1-l.bias) == "runtime.cgocall" {
+			return frame
+		}
+	}
+	return 0
+}
+
 // setFirstArgument changes a call that is about to be made.
 func setFirstArgument(tid int, value uint64) error {
 	registers, err := ptrace.GetRegs(tid)

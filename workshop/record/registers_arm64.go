@@ -20,6 +20,10 @@ func frameOf(s *stack) (frame, back uint64) {
 	return registers.Regs[29], registers.Regs[30]
 }
 
+// frameBelowC would be the last frame of Go of a thread that is in C. Where C keeps the address to
+// which it returns is not known here.
+func (*loaded) frameBelowC(*stack) uint64 { return 0 }
+
 // setFirstArgument changes a call that is about to be made.
 func setFirstArgument(tid int, value uint64) error {
 	registers, err := ptrace.GetRegs(tid)

@@ -50,6 +50,7 @@ type process struct {
 	noNewPrivs bool // it gave up privileges itself
 	program    int  // how often it executed a program
 	last       *Step
+	lastAt     int // the index of the last step
 	search     search
 	isProbe    bool // a probe of a library, as in thread
 }
@@ -335,8 +336,8 @@ func (t *tracer) entered(th *thread, info *ptrace.SyscallInfo) {
 	}
 	th.probes = false
 	// The child, which is no part of the command, executes it. The place of a call that another
-	// thread has just made alike is not looked for: such a call is shown only if it is refused.
-	if th.process.program > 0 && !isRepeated(c) {
+	// thread has just made alike is looked for only if that of the other one is not known.
+	if th.process.program > 0 && (!isRepeated(c) || th.process.last.Place == nil) {
 		c.place, th.probes = t.places.find(th, info)
 	}
 	if !th.probes {
@@ -386,7 +387,11 @@ func (t *tracer) emit(c *call) {
 		t.leftOut++
 		return
 	}
-	if isRepeated(c) || t.isSearch(c, &step) {
+	if isRepeated(c) {
+		t.placeLast(c)
+		return
+	}
+	if t.isSearch(c, &step) {
 		return
 	}
 	t.changes = &step.Changes
@@ -394,7 +399,7 @@ func (t *tracer) emit(c *call) {
 		t.lookAfter(c)
 	}
 	step.Promises = promisesOf(step.Key)
-	c.thread.process.last = &step
+	c.thread.process.last, c.thread.process.lastAt = &step, len(t.recording.Steps)
 	t.append(step)
 }
 
@@ -407,6 +412,17 @@ func isRepeated(c *call) bool {
 	}
 	return last.thread() != c.thread.tid && last.Call == c.kind.name && last.Errno == c.errno &&
 		slices.Equal(last.Args, c.args)
+}
+
+// placeLast gives the last step of a process the place of a call that repeats it. The library of C
+// has all other threads make a call first, and the one that was asked for it last (nptl(7)).
+func (t *tracer) placeLast(c *call) {
+	p := c.thread.process
+	if c.place == nil || p.last.Place != nil || p.lastAt >= len(t.recording.Steps) {
+		return
+	}
+	p.last.Place = c.place
+	t.recording.Steps[p.lastAt].Place = c.place
 }
 
 // thread is the number of the thread that made a step.

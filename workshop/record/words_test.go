@@ -163,8 +163,8 @@ func TestShortIDs(t *testing.T) {
 	}
 }
 
-// TestLimits has the limit of open files as a step only where it is that of another process, as runc
-// sets that of its init: each program of Go sets its own.
+// TestLimits has the limit of open files as a step only where it is that of another process, as
+// runc sets that of its init: each program of Go sets its own.
 func TestLimits(t *testing.T) {
 	limit := []uint64{1000, 2000}
 	address := uint64(uintptr(unsafe.Pointer(&limit[0])))
