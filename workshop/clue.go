@@ -198,8 +198,7 @@ func lastRefused(e harness.Event) *harness.Refusal {
 	return last
 }
 
-// isInWork tells whether a path is the one of a file of this name in the directory in which a script
-// runs.
+// isInWork tells whether a path is that of a file of this name in the directory where a script runs.
 func isInWork(path, name string) bool { return path == name || path == "$WORK/"+name }
 
 // endedWith is the exit status of the program, and what it wrote on standard error. Of a program in
@@ -422,7 +421,7 @@ var clues = map[string]map[string]func(cause) string{
 			switch {
 			case c.made("CLONE_NEWUSER") && !c.made("CLONE_NEWUTS"): // it is the host's name
 			case c.made("CLONE_NEWUSER"):
-				return nobodyYet
+				return c.nobody()
 			case os.Geteuid() != 0:
 				return notRoot(c)
 			}
@@ -878,7 +877,7 @@ func notRoot(c cause) string {
 	case c.made("CLONE_NEWUSER") && slices.ContainsFunc(ofRoot, c.made):
 		return "" // it was somebody who may, and asked for what root of it may not
 	case c.made("CLONE_NEWUSER"):
-		return nobodyYet
+		return c.nobody()
 	case os.Geteuid() == 0:
 		return ""
 	}
@@ -1026,10 +1025,12 @@ var (
 
 // habits are clues from what a program did where no call failed.
 var habits = []func(harness.Event) string{
-	lookedUpOutside, nobodyInside, nothingRead, lookedForCgroup, mountsShared, rootNotChanged, notMoved, notCounted,
+	lookedUpOutside, nobodyInside, nothingRead, lookedForCgroup, mountsShared, rootNotChanged,
+	notMoved, notCounted,
 	notNamed, procEmpty,
 	oldRootStays, notLimited, slipped,
-	wordsSplit, wrongName, wrongWords, wrongIndex, wrongWord, unknownChild, nilPanic, helperFailed, noNetwork,
+	wordsSplit, wrongName, wrongWords, wrongIndex, wrongWord, unknownChild, runNotKnown, nilPanic,
+	helperFailed, noNetwork,
 	ownOutput, ownEmptyLine,
 	wrongUsage, capsetAlone, nobodysFiles, callersPipe, oneIDOnly, noPtmx, noControlling,
 	notCopied, noSize, terminalLines, networkAmiss, signalStatus, knewStatus, statusLost,
@@ -1105,17 +1106,25 @@ func ownOutput(e harness.Event) string {
 }
 
 // inShell tells whether a shell has got the command, which it may know by itself, as true is known:
-// it executes nothing then.
+// it executes nothing then. It gets a line, or it is the interpreter of the program. A shell that
+// executes a tool of the program only passes words on.
 func inShell(e harness.Event) bool {
 	name := ranCommand(e)
+	has := func(words []string, what func(string) bool) bool {
+		return slices.ContainsFunc(words, what)
+	}
 	for i, file := range e.Conduct.Ran {
-		words := strings.Join(e.Conduct.Words[i], " ")
-		if shellRE.MatchString(file) && strings.Contains(words, name) {
+		words := e.Conduct.Words[i]
+		if shellRE.MatchString(file) && strings.Contains(strings.Join(words, " "), name) &&
+			(has(words, lineOptionRE.MatchString) || has(words, ofItself)) {
 			return true
 		}
 	}
 	return false
 }
+
+// lineOptionRE matches the option of a shell that makes the next word its line.
+var lineOptionRE = lazyregexp.New(`^-\w*c$`)
 
 // firstSmall makes the first letter a small one, in the middle of a sentence.
 func firstSmall(text string) string { return strings.ToLower(text[:1]) + text[1:] }

@@ -3,8 +3,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -109,13 +112,81 @@ var notFoundRE = lazyregexp.New(`(?i)not found|not exist|no such`)
 // nobodyInside is for a command that may nothing, because its user namespace has no maps.
 func nobodyInside(e harness.Event) string {
 	c := cause{event: e}
-	if executed(e) != "yes" || !c.made("CLONE_NEWUSER") || c.made("/uid_map") ||
+	if executed(e) != "yes" || !c.made("CLONE_NEWUSER") ||
 		!deniedRE.MatchString(e.Stdout+e.Stderr) {
+		return ""
+	}
+	if text := c.notMapped(); text != "" {
+		return text
+	}
+	if c.made("/uid_map") {
 		return ""
 	}
 	return fmt.Sprintf("%s was executed in a user namespace without maps, where it is nobody, and "+
 		"may do nothing of that kind. %s", ranCommand(e), nobodyYet)
 }
+
+// nobody is for a process that may nothing in its user namespace.
+func (c cause) nobody() string { return cmp.Or(c.notMapped(), nobodyYet) }
+
+// notMapped is for a user namespace whose map does not have the id that runs the program, of a
+// process that has not changed its id since then.
+func (c cause) notMapped() string {
+	if c.event.Conduct == nil || c.made("setresuid(") || c.made("setuid(") {
+		return ""
+	}
+	var lines []string
+	id := os.Geteuid()
+	for _, made := range c.event.Conduct.Made {
+		m := mapRE.FindStringSubmatch(made)
+		if m == nil {
+			continue
+		}
+		for _, line := range mapLineRE.FindAllStringSubmatch(m[1], -1) {
+			first := atoi(line[2])
+			if first <= id && id < first+atoi(line[3]) {
+				return ""
+			}
+			lines = append(lines, line[0])
+		}
+	}
+	if len(lines) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("The map of the user namespace is %q: the first id inside, the first id "+
+		"outside, and how many. Your program is run by id %d, which is not among those outside: so "+
+		"it is nobody in there, and may nothing. Map the id that getuid(2) tells.",
+		strings.Join(lines, ", "), id)
+}
+
+var (
+	// mapRE matches a call that writes the map of the users of a user namespace, in print.
+	mapRE = lazyregexp.New(`^write\(<[^>]*/uid_map>, "([^"]*)"`)
+	// mapLineRE matches a line of a map.
+	mapLineRE = lazyregexp.New(`(\d+) +(\d+) +(\d+)`)
+)
+
+// runNotKnown is for a program that does not know the word run, and has done nothing.
+func runNotKnown(e harness.Event) string {
+	if e.Script.Name == "usage" || executed(e) != "no" ||
+		slices.ContainsFunc(e.Conduct.Ran, ofItself) {
+		return ""
+	}
+	name := regexp.MustCompile(`(^|\W)` + regexp.QuoteMeta(ranCommand(e)) + `(\W|$)`)
+	for line := range strings.SplitSeq(e.Stdout+"\n"+e.Stderr, "\n") {
+		if notKnownRE.MatchString(line) && !name.MatchString(line) {
+			return fmt.Sprintf("Your program ended before it started anything, and says: %q. The "+
+				"scripts call it as `container run CMD [ARG...]`: its first word is run, and the "+
+				"command comes after that. Does it know the word run?", strings.TrimSpace(line))
+		}
+	}
+	return ""
+}
+
+// notKnownRE matches what programs say of a word that is none of theirs.
+var notKnownRE = lazyregexp.New(`(?i)\b(?:unknown|unrecogni[sz]ed|invalid|bad|unsupported|` +
+	`not a valid)\b[^\n]{0,20}\b(?:sub-?command|command|verb|action)s?\b|` +
+	`\bcommand\b[^\n]{0,12}\b(?:not (?:known|recogni[sz]ed|supported)|unknown)\b`)
 
 // deniedRE matches what a command says that may not do something.
 var deniedRE = lazyregexp.New(`(?i)not permitted|permission denied|must be root`)

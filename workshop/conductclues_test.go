@@ -3,6 +3,8 @@
 package main
 
 import (
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -12,8 +14,8 @@ import (
 	"container.example/workshop/internal/skip"
 )
 
-// lookedUpFirst is a program that looks up the command in /bin of the host, and executes what it has
-// found there in the root file system.
+// lookedUpFirst is a program that looks for the command in /bin of the host, and executes that path
+// in the root file system.
 const lookedUpFirst = `#!/bin/sh
 test "$1" = run && test -n "$2" || exit 2
 shift
@@ -164,6 +166,21 @@ var conductWords = []struct {
 		},
 	},
 	{
+		name:    "a program that does not know the word run",
+		step:    "step1-skeleton",
+		program: "#!/usr/bin/perl\ndie \"Unknown command\\n\" if $ARGV[0] ne 'start';\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{`says: "Unknown command"`, "Does it know the word run?"},
+	},
+	{
+		name: "lines of its own, and a tool that a shell starts",
+		step: "step1-skeleton",
+		program: "#!/usr/bin/perl\n$| = 1;\nprint \"Image not found\\n\";\n" +
+			"system('bash', '/dev/null', @ARGV);\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"And none of your processes executed true"},
+	},
+	{
 		name:    "a look of a tool",
 		step:    "step1-skeleton",
 		program: "#!/bin/sh\ncp /srv/letter . || exit 1\n",
@@ -274,8 +291,42 @@ func TestConductClues(t *testing.T) {
 			conduct: harness.Conduct{
 				Ran: []string{"/bin/mount"}, Words: [][]string{{"mount"}},
 				Made: []string{
-					"clone(CLONE_NEWNS|CLONE_NEWUSER)", `write(</proc/7/uid_map>, "0 0 1", 5)`,
+					"clone(CLONE_NEWNS|CLONE_NEWUSER)",
+					fmt.Sprintf(`write(</proc/7/uid_map>, "0 %d 1", 5)`, os.Geteuid()),
 				},
+			},
+		},
+		{
+			name: "a map without the id of root",
+			clue: nobodyInside, ran: "mount a b", said: "Operation not permitted",
+			conduct: harness.Conduct{
+				Ran: []string{"/bin/mount"}, Words: [][]string{{"mount"}},
+				Made: []string{
+					"clone(CLONE_NEWNS|CLONE_NEWUSER)", `write(</proc/7/uid_map>, "0 77777 1", 9)`,
+				},
+			},
+			says: `The map of the user namespace is "0 77777 1"`,
+		},
+		{
+			name: "a map without the id of root, and another id",
+			clue: nobodyInside, ran: "mount a b", said: "Operation not permitted",
+			conduct: harness.Conduct{
+				Ran: []string{"/bin/mount"}, Words: [][]string{{"mount"}},
+				Made: []string{
+					"clone(CLONE_NEWNS|CLONE_NEWUSER)", `write(</proc/7/uid_map>, "0 77777 1", 9)`,
+					"setresuid(0, 0, 0)",
+				},
+			},
+		},
+		{
+			name: "a command that is not known to a program that knows run",
+			clue: runNotKnown, ran: "true", said: "invalid command: true",
+		},
+		{
+			name: "a word that is not known to the second copy",
+			clue: runNotKnown, ran: "true", said: "unknown command",
+			conduct: harness.Conduct{
+				Ran: []string{"/proc/self/exe"}, Words: [][]string{{"container", "child", "true"}},
 			},
 		},
 		{
