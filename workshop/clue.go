@@ -198,7 +198,7 @@ func lastRefused(e harness.Event) *harness.Refusal {
 	return last
 }
 
-// isInWork tells whether a path is that of a file of this name in the directory where a script runs.
+// isInWork tells whether a path is that of a file of this name in the directory of a script.
 func isInWork(path, name string) bool { return path == name || path == "$WORK/"+name }
 
 // endedWith is the exit status of the program, and what it wrote on standard error. Of a program in
@@ -845,10 +845,10 @@ func tooLong(c cause) string {
 	if !c.seen {
 		return ""
 	}
-	return "A text in this call is longer than a path may be. Is something in it that you did not " +
-		"write? For the kernel a text ends with a zero byte: what has none goes on with whatever " +
-		"lies behind it in memory. The strings of C have one, and those of many languages get one " +
-		"when they are made into such a string (CString in Rust)."
+	return "A text in this call is longer than a path may be. Is something in it that you did " +
+		"not write? For the kernel a text ends with a zero byte: what has none goes on with " +
+		"whatever lies behind it in memory. The strings of C have one, and those of many " +
+		"languages get one when they are made into such a string (CString in Rust)."
 }
 
 // notOpen is for a call on a descriptor that is not open, or not for this.
@@ -1161,13 +1161,11 @@ func notStarted(e harness.Event) string {
 		strings.TrimSpace(e.Stdout) != "" {
 		return ""
 	}
-	ran := parseCommand(e.Ran)
-	i := slices.Index(ran.args, "run")
 	switch executed(e) {
 	case "":
 		return ""
 	case "yes":
-		name := ran.args[i+1]
+		name := ranCommand(e)
 		if name != "echo" && name != "printf" {
 			return "" // it may have had nothing to say
 		}

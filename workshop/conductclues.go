@@ -53,7 +53,10 @@ func ignored(e harness.Event) *harness.Refusal {
 
 // wentOn is for a program that went on when a call was refused which the promise needs.
 func wentOn(c cause) string {
-	if !c.seen || executed(c.event) != "yes" || ignored(c.event) == nil {
+	if !c.seen || executed(c.event) != "yes" {
+		return ""
+	}
+	if r := ignored(c.event); r == nil || r.Text != c.text {
 		return ""
 	}
 	return fmt.Sprintf("The promise needs this call. It failed with %s, and your program went on "+
@@ -100,10 +103,10 @@ func lookedUpOutside(e harness.Event) string {
 	if last == "" || !c.changedRoot() {
 		return ""
 	}
-	return fmt.Sprintf("%s was looked for in the directories of $PATH, the last time as %s, before "+
-		"the root was changed. The host has none, and the root file system has. Look it up after "+
-		"pivot_root or chroot: in many languages that happens where the command is prepared, and "+
-		"not where it is started.", name, last)
+	return fmt.Sprintf("%s was looked for in the directories of $PATH, the last time as %s, "+
+		"before the root was changed. The host has none there. Look it up after pivot_root or "+
+		"chroot, in the root file system: in many languages that happens where the command is "+
+		"prepared, and not where it is started.", name, last)
 }
 
 // notFoundRE matches what programs say of a command that they do not find.
@@ -154,8 +157,8 @@ func (c cause) notMapped() string {
 		return ""
 	}
 	return fmt.Sprintf("The map of the user namespace is %q: the first id inside, the first id "+
-		"outside, and how many. Your program is run by id %d, which is not among those outside: so "+
-		"it is nobody in there, and may nothing. Map the id that getuid(2) tells.",
+		"outside, and how many. Your program is run by id %d, which is not among those outside: "+
+		"so it is nobody in there, and may nothing. Map the id that getuid(2) tells.",
 		strings.Join(lines, ", "), id)
 }
 
@@ -166,7 +169,7 @@ var (
 	mapLineRE = lazyregexp.New(`(\d+) +(\d+) +(\d+)`)
 )
 
-// runNotKnown is for a program that does not know the word run, and has done nothing.
+// runNotKnown is for a program that does not know the word run.
 func runNotKnown(e harness.Event) string {
 	if e.Script.Name == "usage" || executed(e) != "no" ||
 		slices.ContainsFunc(e.Conduct.Ran, ofItself) {
@@ -175,9 +178,9 @@ func runNotKnown(e harness.Event) string {
 	name := regexp.MustCompile(`(^|\W)` + regexp.QuoteMeta(ranCommand(e)) + `(\W|$)`)
 	for line := range strings.SplitSeq(e.Stdout+"\n"+e.Stderr, "\n") {
 		if notKnownRE.MatchString(line) && !name.MatchString(line) {
-			return fmt.Sprintf("Your program ended before it started anything, and says: %q. The "+
-				"scripts call it as `container run CMD [ARG...]`: its first word is run, and the "+
-				"command comes after that. Does it know the word run?", strings.TrimSpace(line))
+			return fmt.Sprintf("Your program did not execute %s, and says: %q. The scripts call it "+
+				"as `container run CMD [ARG...]`: its first word is run, and the command comes "+
+				"after that. Does it know the word run?", ranCommand(e), strings.TrimSpace(line))
 		}
 	}
 	return ""
@@ -210,9 +213,9 @@ func wrongWords(e harness.Event) string {
 	if got == nil {
 		return ""
 	}
-	return fmt.Sprintf("%s was executed with %s after its name, and the command line has %s there. "+
-		"All words after the command belong to it, each as it is, in both processes.", given[2],
-		inWords(got), inWords(given[3:]))
+	return fmt.Sprintf("%s was executed with %s after its name, and the command line has %s "+
+		"there. All words after the command belong to it, each as it is, in both processes.",
+		given[2], inWords(got), inWords(given[3:]))
 }
 
 // inWords is a list of words in print.
@@ -298,8 +301,8 @@ func facts(e harness.Event) string {
 	}
 	for _, r := range slices.Backward(e.Conduct.Refused) {
 		if !r.Looks && toolOf(r) == "" {
-			return text + fmt.Sprintf(" A call of your program failed, and it went on: %s: %s (%s).",
-				r.Text, r.Errno, r.Cause)
+			return text + fmt.Sprintf(" A call of your program failed, and it went on: %s: %s "+
+				"(%s).", r.Text, r.Errno, r.Cause)
 		}
 	}
 	return text
