@@ -172,8 +172,7 @@ esac
 set -- "deb http://deb.debian.org/debian $suite main" "deb http://deb.debian.org/debian $suite-updates main" \
     "deb http://deb.debian.org/debian-security $suite-security main"
 [ -z "${DEBIAN_MIRROR-}" ] || set -- "$DEBIAN_MIRROR"
-# The kernel's first stage would be made twice, by the kernel's package and by that of its tools: it is made below, once.
-INITRD=No mmdebstrap --mode=root --format=directory --arch="$arch" --variant=minbase --include="$(echo "$packages" | xargs | tr ' ' ,)" \
+mmdebstrap --mode=root --format=directory --arch="$arch" --variant=minbase --include="$(echo "$packages" | xargs | tr ' ' ,)" \
     --skip=check/qemu,cleanup/apt/lists --dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/locale/*' \
     --aptopt='Acquire::Check-Valid-Until "false"' "$suite" "$tree" "$@" >"$work/log" 2>&1 || {
     tail -n 20 "$work/log" >&2
@@ -184,10 +183,6 @@ for dir in proc sys dev; do mount --rbind "/$dir" "$tree/$dir"; done
 rm -f "$tree/etc/resolv.conf"
 cat /etc/resolv.conf >"$tree/etc/resolv.conf"
 mkdir -p "$work/boot"
-chroot "$tree" update-initramfs -c -k all >"$work/log" 2>&1 || {
-    cat "$work/log" >&2
-    die 'update-initramfs: no first stage for the kernel'
-}
 
 say 'the machine'
 echo workshop >"$tree/etc/hostname"
