@@ -178,8 +178,8 @@ func runNotKnown(e harness.Event) string {
 	name := regexp.MustCompile(`(^|\W)` + regexp.QuoteMeta(ranCommand(e)) + `(\W|$)`)
 	for line := range strings.SplitSeq(e.Stdout+"\n"+e.Stderr, "\n") {
 		if notKnownRE.MatchString(line) && !name.MatchString(line) {
-			return fmt.Sprintf("Your program did not execute %s, and says: %q. The scripts call it "+
-				"as `container run CMD [ARG...]`: its first word is run, and the command comes "+
+			return fmt.Sprintf("Your program did not execute %s, and says: %q. The scripts call "+
+				"it as `container run CMD [ARG...]`: its first word is run, and the command comes "+
 				"after that. Does it know the word run?", ranCommand(e), strings.TrimSpace(line))
 		}
 	}
