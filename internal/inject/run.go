@@ -263,10 +263,11 @@ func (t *tracer) newProcess(parent int) *process {
 func (t *tracer) add(tid int, p *process) (hasStopped bool) {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
-	hasStopped = tid == t.program || t.early[tid]
+	isEarly := t.early[tid]
+	hasStopped = tid == t.program || isEarly
 	delete(t.early, tid)
 	t.threads[tid] = &thread{process: p, isNew: !hasStopped}
-	if t.over {
+	if t.over && !isEarly {
 		t.kill(tid)
 	}
 	return hasStopped
@@ -284,8 +285,11 @@ func (t *tracer) stopped(tid int, status unix.WaitStatus, r *Result) {
 	th := t.threads[tid]
 	if th == nil {
 		t.mutex.Lock()
+		defer t.mutex.Unlock()
 		t.early[tid] = true
-		t.mutex.Unlock()
+		if t.over {
+			t.kill(tid)
+		}
 		return
 	}
 	s := status.StopSignal()
@@ -461,12 +465,13 @@ func (t *tracer) letGo(r *Result) {
 	}
 }
 
-// giveUp kills all that is left, and all that is added later.
+// giveUp kills all that is left, and all that comes later. Nobody tells the birth of a process whose
+// parent is killed at that moment.
 func (t *tracer) giveUp() {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
 	t.over = true
-	t.kill(slices.Collect(maps.Keys(t.threads))...)
+	t.kill(slices.AppendSeq(slices.Collect(maps.Keys(t.threads)), maps.Keys(t.early))...)
 }
 
 // kill kills the processes of threads, and notes what each was doing before. The mutex is held.

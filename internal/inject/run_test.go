@@ -4,7 +4,9 @@ package inject
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -121,6 +123,31 @@ func TestEnough(t *testing.T) {
 	r, err := p.Run(nil, time.Hour)
 	require.NoError(t, err)
 	require.Contains(t, r.Hung, "sleep")
+}
+
+// TestEnoughBeforeBirth kills processes whose birth was not told, and never will be: their parents
+// are killed too.
+func TestEnoughBeforeBirth(t *testing.T) {
+	for name, stopsFirst := range map[string]bool{"stopped before": true, "stops later": false} {
+		t.Run(name, func(t *testing.T) {
+			child := exec.Command("sleep", "3600")
+			require.NoError(t, child.Start())
+			defer func() { _ = child.Process.Kill() }()
+			tr := &tracer{threads: map[int]*thread{}, early: map[int]bool{}}
+			const stopped = 0x7f | unix.WaitStatus(unix.SIGSTOP)<<8
+			if stopsFirst {
+				tr.stopped(child.Process.Pid, stopped, &Result{})
+				tr.giveUp()
+			} else {
+				tr.giveUp()
+				tr.stopped(child.Process.Pid, stopped, &Result{})
+			}
+			require.Contains(t, tr.whatHung(), strconv.Itoa(child.Process.Pid))
+			require.ErrorContains(t, child.Wait(), "killed")
+			tr.add(child.Process.Pid, tr.newProcess(0))
+			require.Len(t, tr.hung, 1, "it is told once")
+		})
+	}
 }
 
 // TestFallsForEver ends a process 1 of a pid namespace that dies of what it does, but not while it
