@@ -3,6 +3,7 @@
 package record
 
 import (
+	"cmp"
 	"debug/dwarf"
 	"debug/elf"
 	"errors"
@@ -273,8 +274,8 @@ func (l *loaded) returns(tid int, info *ptrace.SyscallInfo) func(func(uint64) bo
 			}
 		}
 		if l.golang != nil {
-			if !l.holds(info.IP) { // it is made by C, which keeps no frame pointers
-				frame = l.frameBelowC(stack)
+			if !l.holds(info.IP) { // a library of C makes it, which may keep no frame pointers
+				frame = cmp.Or(l.frameBelowC(stack), frame)
 			}
 			l.frames(stack, frame, yield)
 			return
