@@ -564,7 +564,7 @@ func noRootfs(c cause) string {
 			"a line on standard error, with status 125."
 	}
 	if c.changedRoot() {
-		return cmp.Or(noPtmx(c.event), noDevNull(c), toolOfHost(c),
+		return cmp.Or(noPtmx(c.event), noDevNull(c), toolOfHost(c), nowhere(c),
 			"The root is another one already: paths begin in the container now.")
 	}
 	if c.call == "chroot" && c.path != "" && c.path == ranCommand(c.event) {
@@ -577,6 +577,18 @@ func noRootfs(c cause) string {
 	}
 	return fmt.Sprintf("There is no %s in the directory where the program is.",
 		orName(c.path, "such directory"))
+}
+
+// nowhere is for a file that the program looks for in the new root, and that is not on the host.
+func nowhere(c cause) string {
+	name := ranCommand(c.event)
+	if c.path == "" || filepath.IsAbs(c.path) && onHost(c.path) || executed(c.event) != "no" {
+		return ""
+	}
+	return fmt.Sprintf("There is no %s, neither in the root file system, where paths begin since "+
+		"the root was changed, nor outside of it: the scripts run your program in a directory "+
+		"that has a root file system called rootfs in it, and nothing else. And none of its "+
+		"processes executed %s.", c.path, name)
 }
 
 // noDevNull is for a language that starts the command with /dev/null for its input or output, where
@@ -985,6 +997,11 @@ func noProgram(c cause) string {
 		return fmt.Sprintf("%s was looked for in all directories of $PATH, in the new root, and "+
 			"is in none of them. The root file system called rootfs has it in /bin: is the new "+
 			"root that directory?", base)
+	case c.inside && base == name && strings.HasPrefix(c.path, "/") && !onHost(c.path):
+		return fmt.Sprintf("Your program executes %s in the new root. Either there is no such "+
+			"file, or it was copied from the host, and what it needs is not there: the kernel "+
+			"says ENOENT as well where the loader of a program is missing (execve(2)). The root "+
+			"file system called rootfs has %s in /bin, with all that it needs.", c.path, base)
 	case strings.HasPrefix(c.path, "/") && !strings.Contains(name, "/") && base == name &&
 		(c.changedRoot() || strings.Contains(c.text, "fork/exec /")):
 		return fmt.Sprintf("%s is where the host has %s. The name was looked up in $PATH before "+
@@ -999,6 +1016,12 @@ func noProgram(c cause) string {
 			"execvp(3)."
 	}
 	return ""
+}
+
+// onHost tells whether a file is there on the host.
+func onHost(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 func notExecutableThere(c cause) string {

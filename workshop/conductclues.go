@@ -147,8 +147,8 @@ func (c cause) notMapped() string {
 		}
 		for _, line := range mapLineRE.FindAllStringSubmatch(m[1], -1) {
 			first := atoi(line[2])
-			if first <= id && id < first+atoi(line[3]) {
-				return ""
+			if line[3] != "1" || first == id {
+				return "" // a range has other ids on purpose
 			}
 			lines = append(lines, line[0])
 		}
@@ -158,7 +158,8 @@ func (c cause) notMapped() string {
 	}
 	return fmt.Sprintf("The map of the user namespace is %q: the first id inside, the first id "+
 		"outside, and how many. Your program is run by id %d, which is not among those outside: "+
-		"so it is nobody in there, and may nothing. Map the id that getuid(2) tells.",
+		"so it is nobody in there, and may nothing. Map the id that getuid(2) tells, or have the "+
+		"child set its ids to 0 (setresuid(2)) when the map is written.",
 		strings.Join(lines, ", "), id)
 }
 
@@ -259,7 +260,9 @@ func writtenByOther(e harness.Event) string {
 // container.
 func lastCalls(e harness.Event) (text string) {
 	for _, r := range slices.Backward(e.Conduct.Refused) {
-		if r.Looks && r.Inside {
+		path := firstPath(r.Text)
+		ofLanguage := r.By != "" && strings.HasPrefix(path, filepath.Dir(filepath.Dir(r.By))+"/")
+		if r.Looks && (r.Inside || path == "" || ofLanguage) {
 			continue
 		}
 		in := ""
@@ -277,6 +280,9 @@ func lastCalls(e harness.Event) (text string) {
 	return text
 }
 
+// faultRE matches how a program ended that has used an address that is none.
+var faultRE = lazyregexp.New(`signal: (segmentation fault|bus error)`)
+
 // facts are what was seen of a program where nothing else explains why a promise is broken.
 func facts(e harness.Event) string {
 	if e.Conduct == nil || len(e.Left) > 0 || e.Waiting != "" || endedOtherwise(e) ||
@@ -286,6 +292,11 @@ func facts(e harness.Event) string {
 	name := ranCommand(e)
 	switch executed(e) {
 	case "no":
+		if faultRE.MatchString(e.Message) {
+			return fmt.Sprintf("A signal ended your program itself, before it executed %s: for an "+
+				"address that is none, such as a null pointer, or a stack for clone(2) that is "+
+				"too small, or given by its lower end, though it grows down.%s", name, lastCalls(e))
+		}
 		if strings.HasPrefix(name, "no-such") || inShell(e) {
 			return ""
 		}

@@ -181,6 +181,59 @@ var conductWords = []struct {
 		says:  []string{"And none of your processes executed true"},
 	},
 	{
+		name: "a file that the program wants in the new root, and that is nowhere",
+		step: "step1-skeleton",
+		program: inNamespaces("0x20000", "os.chroot('rootfs')\nos.chdir('/')\n"+
+			"open('app/Dockerfile')"),
+		about: "step1-skeleton/command-runs",
+		says:  []string{"There is no app/Dockerfile, neither in the root", "executed true"},
+	},
+	{
+		name: "a program that was copied from the host without its loader",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\nshift\nmkdir jail && cp \"/usr/bin/$1\" jail/ && " +
+			"exec chroot jail \"/$1\"\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{`refused: execve("/true"): ENOENT`, "where the loader of a program"},
+		not:   []string{"is where the host has"},
+	},
+	{
+		name: "a process too many in the pid namespace",
+		step: "step2-namespaces",
+		program: "#!/bin/sh\ntest \"$1\" = run || exit 2\nshift\n" +
+			"exec unshare --uts --mount --pid --fork sh -c " +
+			"'sh -c '\\''\"$@\"; exit $?'\\'' sh \"$@\"; exit $?' sh \"$@\"\n",
+		about: "step2-namespaces/pid-1",
+		says:  []string{"the command is process 3 in it, started by process 2"},
+	},
+	{
+		name: "mounts that were to be private",
+		step: "step1-skeleton",
+		program: inNamespaces("0x20020000", "os.chroot('rootfs')\nos.chdir('/')\n"+
+			"libc.mount(None, b'/', None, 0x44000, None)\n"+
+			"libc.mount(b'proc', b'/proc', b'proc', 0, None)"),
+		about: "step3-rootfs/host-mounts-unchanged",
+		says: []string{
+			"was to change that, and failed with EINVAL", "after chroot(2) / is none",
+		},
+		not: []string{"until mount(2) on /"},
+	},
+	{
+		name:    "a program that a signal ends",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nmkdir here\nkill -SEGV $$\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"A signal ended your program itself", `did last was mkdir("here"`},
+	},
+	{
+		name: "status 1 for a signal",
+		step: "step1-skeleton",
+		program: "#!/usr/bin/perl\nexit 2 if @ARGV < 2;\nshift;\n" +
+			"my $s = system(@ARGV);\nexit 127 if $s < 0;\nexit($s & 127 ? 1 : $s >> 8);\n",
+		about: "step1-skeleton/exit-status-signal",
+		says:  []string{"A signal ended the command, and your program ended with 1"},
+	},
+	{
 		name:    "a look of a tool",
 		step:    "step1-skeleton",
 		program: "#!/bin/sh\ncp /srv/letter . || exit 1\n",
@@ -306,6 +359,14 @@ func TestConductClues(t *testing.T) {
 				},
 			},
 			says: `The map of the user namespace is "0 77777 1"`,
+		},
+		{
+			name: "a range without the id of root",
+			clue: func(e harness.Event) string { return cause{event: e}.notMapped() },
+			ran:  "mount a b",
+			conduct: harness.Conduct{
+				Made: []string{`write(</proc/7/uid_map>, "0 100000 65536", 14)`},
+			},
 		},
 		{
 			name: "a map without the id of root, and another id",

@@ -731,7 +731,7 @@ func main() {
 `,
 		about: "step1-skeleton/command-runs",
 		says: []string{
-			`chroot("rootfs"): EPERM`, "one that is nobody in it loses its capabilities",
+			`chroot("rootfs"): EPERM`, "The map of the user namespace is",
 		},
 	},
 	{

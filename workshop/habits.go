@@ -131,9 +131,12 @@ func mountsShared(e harness.Event) string {
 		return ""
 	}
 	c := cause{event: e}
-	switch asked := c.made("CLONE_NEWNS") || e.Conduct.Calls("clone3"); {
+	switch asked := c.made("CLONE_NEWNS"); {
 	case asked && c.cutsMounts():
 		return ""
+	case asked && c.privateRefused() != "":
+		return "There is a mount namespace, and its mounts are still shared with the host. " +
+			c.privateRefused()
 	case asked:
 		return "There is a mount namespace, and its mounts are still shared with the host: / is " +
 			"a shared mount here, as on every machine with systemd, and a copy of the table " +
@@ -151,14 +154,24 @@ func notCounted(e harness.Event) string {
 		return "The command is not in a pid namespace of its own. CLONE_NEWPID of clone(2) makes " +
 			"one for the child. With unshare(2) the process that calls it stays where it is: " +
 			"fork(2) comes after it, and the child executes the command."
-	case e.Script.Name != "pid-1" || executed(e) != "yes" || e.Conduct.Calls("clone3"):
+	case e.Script.Name != "pid-1" || executed(e) != "yes":
 		return ""
 	case !c.made("CLONE_NEWPID"):
 		return "Nobody asked for a pid namespace: CLONE_NEWPID of clone(2), or of unshare(2) " +
 			"before a fork(2), makes one."
 	}
+	if m := countedRE.FindStringSubmatch(e.Stdout); m != nil {
+		return fmt.Sprintf("There is a pid namespace, and the command is process %s in it, "+
+			"started by process %s: others come between it and process 1. The one that clone(2) "+
+			"starts with CLONE_NEWPID, or the first one after unshare(2), is to execute the "+
+			"command, or to start it.", m[1], m[2])
+	}
 	return ""
 }
+
+// countedRE matches what the command says of its number and its parent's, in a pid namespace in
+// which few have been.
+var countedRE = lazyregexp.New(`(?m)^process ([1-9]), child of ([2-9])$`)
 
 // notNamed is for a program that does not give the container its name.
 func notNamed(e harness.Event) string {
@@ -362,6 +375,10 @@ func signalStatus(e harness.Event) string {
 		return "A signal ended the command, and your program ended with 0. wait(2) tells that in " +
 			"another way than an exit status: look first whether there was a signal " +
 			"(WIFSIGNALED), and add 128 to its number (WTERMSIG)."
+	case "1", "2", "126", "127":
+		return fmt.Sprintf("A signal ended the command, and your program ended with %s. wait(2) "+
+			"tells which signal it was (WIFSIGNALED, WTERMSIG): the status is 128 and its number.",
+			m[1])
 	case "9":
 		return "9 is the number of the signal. Add 128 to it."
 	case "121", "249": // 128-7, and -7 as a byte

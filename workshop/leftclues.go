@@ -74,6 +74,9 @@ func mountLeft(c cause, what string) string {
 	case known && c.made("MS_PRIVATE") && c.before(first, "MS_PRIVATE"):
 		return fmt.Sprintf("%s. There is a mount namespace, and its mounts are made private, but "+
 			"too late: %s was before. The call with MS_PRIVATE comes first.", appeared, first)
+	case known && c.privateRefused() != "":
+		return fmt.Sprintf("%s. There is a mount namespace, and its mounts are still shared with "+
+			"the host. %s", appeared, c.privateRefused())
 	case known && !c.cutsMounts():
 		return fmt.Sprintf("%s. There is a mount namespace, and its mounts were still shared with "+
 			"the host when your program made %s: %s", appeared, call, shared)
@@ -86,6 +89,27 @@ func mountLeft(c cause, what string) string {
 // does mount_setattr(2), which mount(8) calls in later versions.
 func (c cause) cutsMounts() bool {
 	return c.made("MS_PRIVATE") || c.made("MS_SLAVE") || c.made("mount_setattr(")
+}
+
+// privateRefused is for a program that wanted to make mounts private, and could not.
+func (c cause) privateRefused() string {
+	if c.event.Conduct == nil || c.cutsMounts() {
+		return ""
+	}
+	for _, r := range c.event.Conduct.Refused {
+		if r.Call != "mount" || !strings.Contains(r.Text, "MS_PRIVATE") &&
+			!strings.Contains(r.Text, "MS_SLAVE") {
+			continue
+		}
+		text := fmt.Sprintf("%s was to change that, and failed with %s, and your program went on.",
+			r.Text, r.Errno)
+		if r.Errno == "EINVAL" && r.Inside {
+			text += " The path has to be a mount point, and after chroot(2) / is none: the call " +
+				"comes before that."
+		}
+		return text
+	}
+	return ""
 }
 
 // madeOutside tells whether a mount was made by a process that is not in any mount namespace that
