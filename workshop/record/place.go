@@ -275,7 +275,8 @@ func (l *loaded) returns(tid int, info *ptrace.SyscallInfo) func(func(uint64) bo
 		}
 		if l.golang != nil {
 			if !l.holds(info.IP) { // a library of C makes it, which may keep no frame pointers
-				frame = cmp.Or(l.frameBelowC(stack), frame)
+				below := unlessFault(func() uint64 { return l.frameBelowC(stack) })
+				frame = cmp.Or(below, frame)
 			}
 			l.frames(stack, frame, yield)
 			return

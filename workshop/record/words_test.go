@@ -351,6 +351,16 @@ func TestShortProgram(t *testing.T) {
 	require.NotNil(t, l.golang)
 	require.NoError(t, os.Truncate(name, 0))
 	require.Equal(t, knownPlace{}, l.at(os.Getpid(), l.golang.text))
+	l.start, l.end = l.golang.text, l.golang.text+1<<20
+	calls := []uint64{l.start + 1, 1, 1}
+	address := uint64(uintptr(unsafe.Pointer(&calls[0])))
+	for _, ip := range []uint64{l.start + 1, l.end + 1} { // Go, and C
+		info := &ptrace.SyscallInfo{IP: ip, SP: address}
+		for range l.returns(os.Getpid(), info) {
+			continue
+		}
+	}
+	runtime.KeepAlive(calls)
 }
 
 // TestFilesOfCgroup sees the files that a control group gets later, with controllers that are
