@@ -274,7 +274,7 @@ func (l *loaded) returns(tid int, info *ptrace.SyscallInfo) func(func(uint64) bo
 			}
 		}
 		if l.golang != nil {
-			if !l.holds(info.IP) { // a library of C makes it, which may keep no frame pointers
+			if !l.isOfGo(info.IP) { // C makes it, which may keep no frame pointers
 				below := unlessFault(func() uint64 { return l.frameBelowC(stack) })
 				frame = cmp.Or(below, frame)
 			}
@@ -353,6 +353,14 @@ func (l *loaded) frames(stack *stack, frame uint64, yield func(uint64) bool) {
 
 // holds tells whether an address is one of the program's instructions.
 func (l *loaded) holds(pc uint64) bool { return l.start < pc && pc <= l.end }
+
+// isOfGo tells whether an address is one of the instructions that Go has compiled. A program that is
+// linked statically has those of C as well.
+func (l *loaded) isOfGo(pc uint64) bool {
+	return l.holds(pc) && unlessFault(func() bool {
+		return l.golang.functionName(pc-1-l.bias) != ""
+	})
+}
 
 // place is the place of an address, or nil if that is not in the program's own source.
 func (l *loaded) place(tid int, pc uint64) *Place {

@@ -740,7 +740,7 @@ func main() {
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte(source), 0o644))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module ids\n"), 0o644))
-	for _, flags := range []string{"", "-s -w"} {
+	for _, flags := range []string{"", "-s -w", "-s -w -extldflags=-static"} {
 		cmd := exec.Command("go", "build", "-buildvcs=false", "-ldflags="+flags, "-o", "ids", ".")
 		cmd.Dir = dir
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
