@@ -383,8 +383,9 @@ func (l *laboratory) faults(seen census) (trials []trial) {
 	return trials
 }
 
-// kills are the calls before which to kill the runtime. The command goes on until it is killed, or
-// else nothing would be found out; but there are calls that the runtime makes when it has ended.
+// kills are the calls before which to kill the runtime. The command goes on until it is killed,
+// otherwise nothing would be found out; but there are calls that the runtime makes when it has
+// ended.
 func (l *laboratory) kills(seen census) (trials []trial) {
 	last := map[role]inject.Call{} // with which each waits for the command, or its last
 	for _, c := range l.calls {

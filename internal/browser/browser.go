@@ -30,8 +30,8 @@ import (
 // it; none passes because of it.
 const patience = 2 * time.Minute
 
-// programs are what Chromium is called. The first two have nothing around the page: no bar, no tabs,
-// and a third of the work.
+// programs are what Chromium is called. The first two have nothing around the page: no bar, no
+// tabs, and a third of the work.
 var programs = []string{
 	"chromium-headless-shell",
 	"chrome-headless-shell",

@@ -84,9 +84,9 @@ func newFilter(numbers []int, conditions map[int]condition) ([]unix.SockFilter, 
 	return filter, nil
 }
 
-// bisect finds the number of a call among these, and does what is to be done at it, or else passes.
-// It halves what is left at each instruction: when a filter is set up, the kernel has each number
-// of a call go through it.
+// bisect finds the number of a call among these, and does what is to be done at it. All other calls
+// pass. It halves what is left at each instruction: when a filter is set up, the kernel has each
+// number of a call go through it.
 func bisect(
 	numbers []int, pass bpf.Instruction, body func(number int) []bpf.Instruction,
 ) []bpf.Instruction {
