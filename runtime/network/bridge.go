@@ -121,7 +121,7 @@ func Join(pid int, trace func(what string)) (b *Place, err error) {
 			return b, fmt.Errorf("network: port %q of bridge %q: %w", port, bridgeName, err)
 		}
 		if err := awaitUp(rt, port); err != nil {
-			return b, fmt.Errorf("network: interface %q: %w", port, err)
+			return b, fmt.Errorf("network: %w", err)
 		}
 		b.address, b.gateway = prefix{ip, gateway.bits}, gateway
 		b.say("veth %s of bridge %s, eth0 %s", port, bridgeName, b.address)
@@ -137,23 +137,30 @@ const upTimeout = 30 * time.Second
 // which it does in a thread of its own. Before, each of them drops what it is to send, and the
 // first packet of the container would be lost: it would wait a second until the address it is for
 // is asked for again (arp(7)). Newer kernels notice at the latest when they are asked
-// (linkwatch_sync_dev in net/core/rtnetlink.c).
+// (linkwatch_sync_dev in net/core/rtnetlink.c). There is nothing to wait for if somebody has set
+// one of them down.
 func awaitUp(rt netlink, port string) error {
 	link, err := rt.do(getLink(port))
 	if err != nil {
-		return err
+		return fmt.Errorf("interface %q: %w", port, err)
 	}
+	names := []string{port, "eth0", bridgeName}
 	questions := []request{getLink(port), getPeer(link[0]), getLink(bridgeName)}
 	for deadline := time.Now().Add(upTimeout); ; time.Sleep(time.Millisecond) {
 		links, err := rt.do(questions...)
 		if err != nil {
-			return err
+			return fmt.Errorf("interfaces %q: %w", names, err)
 		}
-		if !slices.ContainsFunc(links, isDown) {
+		if i := slices.IndexFunc(links, isSetDown); i != -1 {
+			return fmt.Errorf("interface %q: %w (set down by another program: ip link set %s up)",
+				names[i], unix.ENETDOWN, names[i])
+		}
+		i := slices.IndexFunc(links, isDown)
+		if i == -1 {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("not up after %v", upTimeout)
+			return fmt.Errorf("interface %q: not up after %v", names[i], upTimeout)
 		}
 	}
 }

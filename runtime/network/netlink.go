@@ -224,6 +224,13 @@ func isDown(link []byte) bool {
 	return !bytes.Equal(attribute(link, 16, unix.IFLA_OPERSTATE), []byte{up})
 }
 
+// isSetDown tells whether an interface is not even to be up (netdevice(7)). link is the answer to
+// getLink, an ifinfomsg.
+func isSetDown(link []byte) bool {
+	const flagsAt = 8
+	return binary.NativeEndian.Uint32(link[flagsAt:])&unix.IFF_UP == 0
+}
+
 // getRoutes asks for all routes of IPv4. An answer is a struct rtmsg, with attributes behind it.
 func getRoutes() request {
 	body := append([]byte{unix.AF_INET}, make([]byte, 11)...)

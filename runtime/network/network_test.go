@@ -647,6 +647,31 @@ func TestBridgeOfAnotherProgram(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// Somebody has set the bridge down, while a container is there: the next one is not kept waiting.
+func TestBridgeIsSetDown(t *testing.T) {
+	if !isolated.In(t, unix.CLONE_NEWNET) {
+		return
+	}
+	rt, err := openNetlink(unix.NETLINK_ROUTE)
+	require.NoError(t, err)
+	defer rt.close()
+	first, err := Join(sleeping(t), nil)
+	require.NoError(t, err)
+	bridge, _, err := findBridge(rt)
+	require.NoError(t, err)
+	body := linkBody(bridge)
+	binary.NativeEndian.PutUint32(body[8:], 0)
+	_, err = rt.do(newRequest(unix.RTM_NEWLINK, unix.NLM_F_ACK, body))
+	require.NoError(t, err)
+	second, err := Join(sleeping(t), nil)
+	require.EqualError(t, err, `network: interface "container0": network is down `+
+		`(set down by another program: ip link set container0 up)`)
+	require.NoError(t, second.Leave())
+	require.NoError(t, first.Leave())
+	_, err = net.InterfaceByName(bridgeName)
+	require.Error(t, err)
+}
+
 // What a runtime left that was killed is made anew.
 func TestBridgeIsMadeAnew(t *testing.T) {
 	if !isolated.In(t, unix.CLONE_NEWNET) {
