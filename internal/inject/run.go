@@ -465,8 +465,8 @@ func (t *tracer) letGo(r *Result) {
 	}
 }
 
-// giveUp kills all that is left, and all that comes later. Nobody tells the birth of a process whose
-// parent is killed at that moment.
+// giveUp kills all that is left, and all that comes later. Nobody tells the birth of a process
+// whose parent is killed at that moment.
 func (t *tracer) giveUp() {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()

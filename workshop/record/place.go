@@ -354,8 +354,8 @@ func (l *loaded) frames(stack *stack, frame uint64, yield func(uint64) bool) {
 // holds tells whether an address is one of the program's instructions.
 func (l *loaded) holds(pc uint64) bool { return l.start < pc && pc <= l.end }
 
-// isOfGo tells whether an address is one of the instructions that Go has compiled. A program that is
-// linked statically has those of C as well.
+// isOfGo tells whether an address is one of the instructions that Go has compiled. A program that
+// is linked statically has those of C as well.
 func (l *loaded) isOfGo(pc uint64) bool {
 	return l.holds(pc) && unlessFault(func() bool {
 		return l.golang.functionName(pc-1-l.bias) != ""
