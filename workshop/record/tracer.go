@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -33,6 +34,7 @@ type tracer struct {
 	leftOut   int // how many steps were left out
 	roots     []newRoot
 	sockets   map[string]int // protocols of netlink(7), by the name of the socket
+	killed    bool           // a process was killed, and may not have told of a birth
 
 	mutex   sync.Mutex
 	threads map[int]*thread
@@ -155,6 +157,9 @@ func (t *tracer) stopped(tid int, status unix.WaitStatus) {
 		t.mutex.Lock()
 		t.early[tid] = true // it stays until its birth is told
 		t.mutex.Unlock()
+		if t.killed {
+			t.adopt()
+		}
 		return
 	}
 	th.started = true
@@ -241,10 +246,16 @@ func (t *tracer) born(parent *thread) {
 }
 
 // adopt takes on the children whose birth nobody tells, because their parent was killed meanwhile.
+// A parent that is there tells of it, and so does the command of a child that it leaves to its own
+// parent, this program (CLONE_PARENT of clone(2)).
 func (t *tracer) adopt() {
 	for tid := range maps.Clone(t.early) {
 		s := readStatus(tid, tid)
-		if s.number("Tgid") != tid || t.threads[s.number("PPid")] != nil {
+		parent := s.number("PPid")
+		if parent == os.Getpid() {
+			parent = t.root
+		}
+		if s.number("Tgid") != tid || t.threads[parent] != nil {
 			continue
 		}
 		// What the parent had done is not known: a process that stops at all calls misses none.
@@ -514,6 +525,7 @@ func (t *tracer) append(step Step) {
 // ended takes leave of a thread, and makes a step of the end of a process.
 func (t *tracer) ended(tid int, status unix.WaitStatus) {
 	th := t.threads[tid]
+	t.killed = t.killed || status.Signaled()
 	t.removeThread(tid)
 	t.places.forget(tid)
 	t.adopt()

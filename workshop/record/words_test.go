@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -361,6 +362,28 @@ func TestShortProgram(t *testing.T) {
 		}
 	}
 	runtime.KeepAlive(calls)
+}
+
+// TestOrphan takes on a process that stops for the first time when its parent was killed, and kills
+// it if all are; but not one whose parent is there to tell of it.
+func TestOrphan(t *testing.T) {
+	child := exec.Command("sleep", "3600")
+	require.NoError(t, child.Start())
+	defer func() { _ = child.Process.Kill() }()
+	pid := child.Process.Pid
+	const stopped = 0x7f | unix.WaitStatus(unix.SIGTRAP)<<8 | unix.PTRACE_EVENT_STOP<<16
+	for _, root := range []int{os.Getppid(), 0} {
+		tr := newTracer(Options{})
+		if tr.root = root; root != 0 {
+			tr.addThread(root, &process{pid: root})
+		}
+		const nobody = 1 << 30
+		tr.ended(nobody, unix.WaitStatus(unix.SIGKILL))
+		tr.killing = root == 0
+		tr.stopped(pid, stopped)
+		require.Equal(t, root == 0, tr.threads[pid] != nil)
+	}
+	require.ErrorContains(t, child.Wait(), "killed")
 }
 
 // TestFilesOfCgroup sees the files that a control group gets later, with controllers that are
