@@ -22,7 +22,8 @@ func frameOf(s *stack) (frame, back uint64) {
 
 // frameBelowC is the last frame of Go of a thread that is in C, or 0 if it is not found. C runs on
 // another stack than the goroutine: where the one begins, runtime.asmcgocall has left how deep the
-// other one is, and struct g, which begins with the bounds of that.
+// other one is, and struct g, which begins with the bounds of that. Before Go 1.24 they are
+// elsewhere, and are not found.
 func (l *loaded) frameBelowC(s *stack) uint64 {
 	const depthAt, gAt, highAt = 8, 16, 8
 	for at := 0; at+gAt+8 <= len(s.top); at += 8 {
