@@ -61,9 +61,11 @@ type Conduct struct {
 	Status, Stdout, Stderr string
 	// Splits tells that the program takes a word apart that has a blank in it.
 	Splits bool
-	// Wrote are the files whose processes wrote to descriptor 1, each once. Nothing stands for the
-	// program itself.
+	// Wrote are the files whose processes wrote to standard output, each once. Nothing stands for
+	// the program itself.
 	Wrote []string
+	// written is what was written to descriptor 1, after the file of the process that wrote it.
+	written [][2]string
 }
 
 // A Step is a system call of a program, in the order in which they were made.
@@ -99,7 +101,7 @@ var looking = []string{
 // ofLanguages matches the files that the runtimes of languages look for: libraries, modules,
 // translations, time zones, and what the kernel says of the machine.
 var ofLanguages = lazyregexp.New(`^/etc/(ld\.|localtime|selinux|ssl|nsswitch)|` +
-	`^/(proc|sys)/|/(lib|lib64|share|locale|zoneinfo)/|` +
+	`^/(proc|sys)/|/(lib|lib64|share|locale|zoneinfo)/|/Modules/Setup|/pybuilddir\.txt|` +
 	`\.(so|mo|py|pyc|rb|pm|pl|js|json|ini|cfg|conf)\b|pyvenv|__pycache__`)
 
 // looksInVain tells whether a call looked for a file that is not there, and that is not of the
@@ -151,6 +153,7 @@ func observe(ran, dir string, limit, idle time.Duration, stays bool) *Conduct {
 		return nil
 	}
 	c := conduct(r.Calls, words)
+	c.arrived(r.Stdout)
 	c.Status, c.Stdout, c.Stderr = "", byName(r.Stdout), byName(r.Stderr)
 	if r.Hung == "" {
 		c.Status = exitText(r.Status)
@@ -411,15 +414,26 @@ func conduct(calls []inject.Call, words []string) *Conduct {
 	return c
 }
 
-// noteWrite notes who wrote to standard output, and not to a file that the descriptor stands for: a
-// process that executes this one.
+// noteWrite notes who wrote to standard output, and what: a process that executes this file. The
+// descriptor may stand for something else that has no path, such as a pipe(7).
 func (c *Conduct) noteWrite(name string, call inject.Call, file string) {
-	writes := name == "write" || name == "writev"
-	if writes && call.Errno == 0 && call.Args[0] == 1 && (call.About == "" || call.About == "1") &&
-		!slices.Contains(c.Wrote, file) {
-		c.Wrote = append(c.Wrote, file)
+	if writing(name) && call.Errno == 0 && call.Args[0] == 1 &&
+		(call.About == "" || call.About == "1") {
+		c.written = append(c.written, [2]string{file, firstText(call.Text)})
 	}
 }
+
+// arrived sets Wrote to the files whose processes wrote something that arrived on standard output.
+func (c *Conduct) arrived(stdout string) {
+	for _, w := range c.written {
+		if strings.Contains(stdout, w[1]) && !slices.Contains(c.Wrote, w[0]) {
+			c.Wrote = append(c.Wrote, w[0])
+		}
+	}
+}
+
+// writing tells whether a call writes to an open file: C++ and musl do it with writev(2).
+func writing(name string) bool { return name == "write" || name == "writev" || name == "pwrite64" }
 
 // noteStep adds a call to those in their order.
 func (c *Conduct) noteStep(name string, call inject.Call) {
@@ -550,7 +564,7 @@ func writesKernelFile(name string, call inject.Call) bool {
 		return false
 	}
 	const writes = unix.O_WRONLY | unix.O_RDWR | unix.O_CREAT
-	return name == "write" || name == "openat" && call.Args[2]&writes != 0
+	return writing(name) || name == "openat" && call.Args[2]&writes != 0
 }
 
 // firstText is the first text among the arguments of a call in print.
@@ -571,7 +585,8 @@ var numberOf = map[string]int{
 	"fchdir": 1, "lstat": 1, "newfstatat": 2, "open": 1, "openat": 2, "openat2": 2, "readlink": 1,
 	"readlinkat": 2, "stat": 1, "statx": 2, "mkdir": 1, "mkdirat": 2, "mount": 4,
 	"pivot_root": 2, "rmdir": 1,
-	"sethostname": 1, "setns": 2, "umount2": 2, "unshare": 1, "write": 3,
+	"sethostname": 1, "setns": 2, "umount2": 2, "unshare": 1, "write": 3, "writev": 3,
+	"pwrite64": 4,
 }
 
 // ofDirectory are the calls whose first argument is the directory where a path begins.

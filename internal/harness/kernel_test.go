@@ -3,6 +3,7 @@
 package harness
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -92,6 +93,9 @@ func TestConduct(t *testing.T) {
 func TestWrote(t *testing.T) {
 	call := func(process, number int, descriptor uint64, errno unix.Errno) inject.Call {
 		c := inject.Call{Text: `execve("/usr/bin/ls")`, Errno: errno}
+		if number != unix.SYS_EXECVE {
+			c.Text = fmt.Sprintf(`write(1, "line %d\n")`, process)
+		}
 		c.Process, c.Number, c.Args[0] = process, number, descriptor
 		return c
 	}
@@ -99,10 +103,11 @@ func TestWrote(t *testing.T) {
 		call(0, unix.SYS_WRITE, 2, 0),
 		call(0, unix.SYS_WRITE, 1, unix.EPIPE),
 		call(1, unix.SYS_EXECVE, 0, 0),
-		call(1, unix.SYS_WRITEV, 1, 0),
-		call(1, unix.SYS_WRITE, 1, 0),
+		call(1, unix.SYS_WRITE, 1, 0), // into a pipe
+		call(2, unix.SYS_WRITEV, 1, 0),
 	}, []string{"container", "run", "true"})
-	require.Equal(t, []string{"/usr/bin/ls"}, c.Wrote)
+	c.arrived("line 2\n")
+	require.Equal(t, []string{""}, c.Wrote)
 }
 
 // TestProgramIn finds the program in the lines of scripts that run it, and no other.

@@ -53,8 +53,10 @@ var (
 		unix.SYS_FSTATFS:    true,
 		unix.SYS_GETDENTS64: true,
 		unix.SYS_PREAD64:    true,
+		unix.SYS_PWRITE64:   true,
 		unix.SYS_READ:       true,
 		unix.SYS_WRITE:      true,
+		unix.SYS_WRITEV:     true,
 	}
 	onPath = map[int]bool{
 		unix.SYS_FACCESSAT:  true,
@@ -86,22 +88,26 @@ func (p *process) file(fd uint64) string {
 // Not every processor has dup2(2).
 func isDup(number int) bool { return Name(number) == "dup2" || Name(number) == "dup3" }
 
-// place makes a relative path absolute if the thread is in the directory of a cgroup, where the
-// file of that name is another one than elsewhere.
+// place makes a relative path absolute if it begins at the directory of a cgroup, where the file of
+// that name is another one than elsewhere, or at that of a process: newuidmap(1) opens a map so.
 func (c *Call) place(tid int) {
 	const cgroups = "/sys/fs/cgroup"
-	path := ""
+	path, from := "", "cwd"
 	switch {
 	case Name(c.Number) == "mkdir", Name(c.Number) == "rmdir":
 		path = readText(tid, c.Args[0])
-	case onPath[c.Number] && int32(c.Args[0]) == unix.AT_FDCWD:
+	case onPath[c.Number]:
 		path = readText(tid, c.Args[1])
+		if int32(c.Args[0]) != unix.AT_FDCWD {
+			from = fmt.Sprintf("fd/%d", c.Args[0])
+		}
 	}
 	if path == "" || filepath.IsAbs(path) {
 		return
 	}
-	dir, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", tid))
-	if err != nil || dir != cgroups && !strings.HasPrefix(dir, cgroups+"/") {
+	dir, err := os.Readlink(fmt.Sprintf("/proc/%d/%s", tid, from))
+	isMap := strings.HasSuffix(path, "_map") && strings.HasPrefix(dir, "/proc/")
+	if err != nil || dir != cgroups && !strings.HasPrefix(dir, cgroups+"/") && !isMap {
 		return
 	}
 	full := filepath.Join(dir, path)
@@ -115,9 +121,12 @@ func (c *Call) print(tid int) string {
 	var args []string
 	for i, arg := range c.Args {
 		text := ""
-		if c.Number == unix.SYS_WRITE && i == 1 { // what is written has no end of its own
+		switch { // what is written has no end of its own
+		case i == 1 && (c.Number == unix.SYS_WRITE || c.Number == unix.SYS_PWRITE64):
 			text = readWritten(tid, arg, c.Args[2])
-		} else {
+		case i == 1 && c.Number == unix.SYS_WRITEV: // the first of its parts (struct iovec)
+			text = readWritten(tid, ptrace.ReadWord(tid, arg), ptrace.ReadWord(tid, arg+8))
+		default:
 			text = readText(tid, arg)
 		}
 		if text != "" {

@@ -91,6 +91,7 @@ var names = [...]string{
 	unix.SYS_PPOLL:             "ppoll",
 	unix.SYS_PRCTL:             "prctl",
 	unix.SYS_PREAD64:           "pread64",
+	unix.SYS_PWRITE64:          "pwrite64",
 	unix.SYS_PRLIMIT64:         "prlimit64",
 	unix.SYS_READ:              "read",
 	unix.SYS_READLINKAT:        "readlinkat",
@@ -128,4 +129,5 @@ var names = [...]string{
 	unix.SYS_WAIT4:             "wait4",
 	unix.SYS_WAITID:            "waitid",
 	unix.SYS_WRITE:             "write",
+	unix.SYS_WRITEV:            "writev",
 }
