@@ -420,10 +420,13 @@ var clues = map[string]map[string]func(cause) string{
 		"EPERM": func(c cause) string {
 			switch {
 			case c.made("CLONE_NEWUSER") && !c.made("CLONE_NEWUTS"): // it is the host's name
-			case c.made("CLONE_NEWUSER"):
+			case c.nobody() != "":
 				return c.nobody()
 			case os.Geteuid() != 0:
 				return notRoot(c)
+			case c.made("PR_CAPBSET_DROP"):
+				return "sethostname(2) needs CAP_SYS_ADMIN, and your program drops capabilities " +
+					"before it executes the command (prctl(2), capabilities(7))."
 			}
 			return "The name belongs to the uts namespace: a process may change it if it is root " +
 				"in the user " +

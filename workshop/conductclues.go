@@ -115,22 +115,76 @@ var notFoundRE = lazyregexp.New(`(?i)not found|not exist|no such`)
 // nobodyInside is for a command that may nothing, because its user namespace has no maps.
 func nobodyInside(e harness.Event) string {
 	c := cause{event: e}
-	if executed(e) != "yes" || !c.made("CLONE_NEWUSER") ||
+	if executed(e) != "yes" || !c.userNamespaceOfCommand() ||
 		!deniedRE.MatchString(e.Stdout+e.Stderr) {
 		return ""
 	}
 	if text := c.notMapped(); text != "" {
 		return text
 	}
-	if c.made("/uid_map") {
+	if c.made("/uid_map") { // later, perhaps
 		return ""
 	}
 	return fmt.Sprintf("%s was executed in a user namespace without maps, where it is nobody, and "+
 		"may do nothing of that kind. %s", ranCommand(e), nobodyYet)
 }
 
-// nobody is for a process that may nothing in its user namespace.
-func (c cause) nobody() string { return cmp.Or(c.notMapped(), nobodyYet) }
+// nobody is for a process that may nothing in its user namespace, if that is why.
+func (c cause) nobody() string {
+	switch {
+	case !c.userNamespaceOfCommand():
+		return ""
+	case c.mappedInTime():
+		return c.notMapped()
+	}
+	return cmp.Or(c.notMapped(), nobodyYet)
+}
+
+// executes tells whether a step executes the command.
+func (c cause) executes(step harness.Step) bool {
+	return step.Errno == "" && strings.HasPrefix(step.Text, "execve") &&
+		filepath.Base(firstPath(step.Text)) == filepath.Base(ranCommand(c.event))
+}
+
+// userNamespaceOfCommand tells whether the command is in a user namespace of the program, as far as that
+// is known: a program may have made one in another process, to see whether it can.
+func (c cause) userNamespaceOfCommand() bool {
+	if !c.made("CLONE_NEWUSER") {
+		return false
+	}
+	parents, command := map[int]int{}, -1
+	for _, step := range c.event.Conduct.Steps {
+		parents[step.Process] = step.Parent
+		if c.executes(step) {
+			command = step.Process
+		}
+	}
+	ofCommand := map[int]bool{} // the process of the command, and those that it descends from
+	for p := command; !ofCommand[p]; p = parents[p] {
+		if _, known := parents[p]; !known && p != 0 {
+			return true
+		}
+		ofCommand[p] = true
+	}
+	return slices.ContainsFunc(c.event.Conduct.Steps, func(step harness.Step) bool {
+		return step.Errno == "" && ofCommand[step.Process] &&
+			strings.Contains(step.Text, "CLONE_NEWUSER")
+	})
+}
+
+// mappedInTime tells whether a map of users was written before the command was executed.
+func (c cause) mappedInTime() bool {
+	mapped, inTime := false, false
+	for _, step := range c.event.Conduct.Steps {
+		switch {
+		case c.executes(step):
+			inTime = mapped
+		case step.Errno == "" && mapRE.MatchString(step.Text):
+			mapped = true
+		}
+	}
+	return inTime
+}
 
 // notMapped is for a user namespace whose map does not have the id that runs the program, of a
 // process that has not changed its id since then.
@@ -165,7 +219,7 @@ func (c cause) notMapped() string {
 
 var (
 	// mapRE matches a call that writes the map of the users of a user namespace, in print.
-	mapRE = lazyregexp.New(`^write\(<[^>]*/uid_map>, "([^"]*)"`)
+	mapRE = lazyregexp.New(`^p?write(?:v|64)?\(<[^>]*/uid_map>(?:, "([^"]*)")?`)
 	// mapLineRE matches a line of a map.
 	mapLineRE = lazyregexp.New(`(\d+) +(\d+) +(\d+)`)
 )

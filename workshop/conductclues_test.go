@@ -146,6 +146,15 @@ var conductWords = []struct {
 		says:  []string{"probe was executed in a user namespace without maps, where it is nobody"},
 	},
 	{
+		name: "a map that is written with writev(2), and capabilities that are dropped",
+		step: "step2-namespaces",
+		program: inNamespaces("0x34020000) or os.writev(os.open('/proc/self/uid_map', os.O_WRONLY), "+
+			"[b'0 0 1']", "for cap in range(41):\n    libc.prctl(24, cap, 0, 0, 0)"),
+		about: "step5-complete/user-default",
+		says:  []string{"needs CAP_SYS_ADMIN, and your program drops capabilities"},
+		not:   []string{"First the maps"},
+	},
+	{
 		name: "a text without an end",
 		step: "step1-skeleton",
 		program: inNamespaces("0x20000", "if libc.mount(b'proc', b'/proc' + b'x' * 300, b'proc', "+
@@ -276,6 +285,9 @@ func TestConductClues(t *testing.T) {
 		r.Looks, r.Inside = true, inside
 		return r
 	}
+	hostnameRefused := func(e harness.Event) string {
+		return clues["sethostname"]["EPERM"](cause{event: e, call: "sethostname", errno: "EPERM"})
+	}
 	for _, c := range []struct {
 		name    string
 		clue    func(harness.Event) string
@@ -378,6 +390,48 @@ func TestConductClues(t *testing.T) {
 					"setresuid(0, 0, 0)",
 				},
 			},
+		},
+		{
+			name: "a user namespace of another process, to see whether there can be one",
+			clue: nobodyInside, ran: "mount a b", said: "Operation not permitted",
+			conduct: harness.Conduct{
+				Ran: []string{"/bin/mount"}, Words: [][]string{{"mount"}},
+				Made: []string{"unshare(CLONE_NEWUSER)"},
+				Steps: []harness.Step{
+					{Text: "unshare(CLONE_NEWUSER)", Process: 1},
+					{Text: `execve("/bin/mount")`, Process: 2},
+				},
+			},
+		},
+		{
+			name:   "a name that is not changed, though the map came in time",
+			clue:   hostnameRefused,
+			script: "step2-namespaces/hostname-in", ran: "hostname x",
+			conduct: harness.Conduct{
+				Ran: []string{"/bin/hostname"}, Words: [][]string{{"hostname", "x"}},
+				Made: []string{"unshare(CLONE_NEWUTS|CLONE_NEWUSER)", "prctl(PR_CAPBSET_DROP, 21)"},
+				Steps: []harness.Step{
+					{Text: "unshare(CLONE_NEWUTS|CLONE_NEWUSER)"},
+					{Text: fmt.Sprintf(`writev(</proc/self/uid_map>, "0 %d 1")`, os.Geteuid())},
+					{Text: `execve("/bin/hostname")`},
+				},
+			},
+			says: "needs CAP_SYS_ADMIN, and your program drops capabilities",
+		},
+		{
+			name:   "a name that is not changed, because the map came too late",
+			clue:   hostnameRefused,
+			script: "step2-namespaces/hostname-in", ran: "hostname x",
+			conduct: harness.Conduct{
+				Ran: []string{"/bin/hostname"}, Words: [][]string{{"hostname", "x"}},
+				Made: []string{"clone(CLONE_NEWUTS|CLONE_NEWUSER)"},
+				Steps: []harness.Step{
+					{Text: "clone(CLONE_NEWUTS|CLONE_NEWUSER)"},
+					{Text: `execve("/bin/hostname")`, Process: 1},
+					{Text: fmt.Sprintf(`write(</proc/7/uid_map>, "0 %d 1")`, os.Geteuid())},
+				},
+			},
+			says: "First the maps have to be written",
 		},
 		{
 			name: "a command that is not known to a program that knows run",
