@@ -224,10 +224,13 @@ var (
 	mapLineRE = lazyregexp.New(`(\d+) +(\d+) +(\d+)`)
 )
 
-// runNotKnown is for a program that does not know the word run.
+// runNotKnown is for a program that does not know the word run. One that does something before it
+// complains knows it.
 func runNotKnown(e harness.Event) string {
-	if e.Script.Name == "usage" || executed(e) != "no" ||
-		slices.ContainsFunc(e.Conduct.Ran, ofItself) {
+	other := func(file string) bool { return !interpreterRE.MatchString(file) }
+	c := cause{event: e}
+	if e.Script.Name == "usage" || executed(e) != "no" || c.made("CLONE_NEW") ||
+		slices.ContainsFunc(e.Conduct.Ran, other) {
 		return ""
 	}
 	name := regexp.MustCompile(`(^|\W)` + regexp.QuoteMeta(ranCommand(e)) + `(\W|$)`)
@@ -243,8 +246,8 @@ func runNotKnown(e harness.Event) string {
 
 // notKnownRE matches what programs say of a word that is none of theirs.
 var notKnownRE = lazyregexp.New(`(?i)\b(?:unknown|unrecogni[sz]ed|invalid|bad|unsupported|` +
-	`not a valid)\b[^\n]{0,20}\b(?:sub-?command|command|verb|action)s?\b|` +
-	`\bcommand\b[^\n]{0,12}\b(?:not (?:known|recogni[sz]ed|supported)|unknown)\b`)
+	`not a valid) (?:sub-?)?(?:command|verb|action)\b(?: line)?(?:$|\W*\brun\b|[^\w ])|` +
+	`\bcommand (?:\W*run\W+)?(?:is )?(?:not (?:known|recogni[sz]ed|supported)|unknown)\b`)
 
 // deniedRE matches what a command says that may not do something.
 var deniedRE = lazyregexp.New(`(?i)not permitted|permission denied|must be root`)

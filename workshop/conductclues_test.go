@@ -445,6 +445,26 @@ func TestConductClues(t *testing.T) {
 			},
 		},
 		{
+			name: "the command failed, and why is not known",
+			clue: runNotKnown, ran: "true", said: "command failed: unknown error",
+		},
+		{
+			name: "another thing that is bad, and a command that comes later",
+			clue: runNotKnown, ran: "true", said: "bad rootfs, command not started",
+		},
+		{
+			name: "a tool that does not know its command",
+			clue: runNotKnown, ran: "true", said: "unknown command",
+			conduct: harness.Conduct{
+				Ran: []string{"/usr/bin/nft"}, Words: [][]string{{"nft", "make", "it"}},
+			},
+		},
+		{
+			name: "the word run that is not known, by its name",
+			clue: runNotKnown, ran: "true", said: "error: unrecognized subcommand 'run'",
+			says: "Does it know the word run?",
+		},
+		{
 			name: "nobody, and nothing refused",
 			clue: nobodyInside, ran: "cat letter", said: "letter: No such file or directory",
 			conduct: harness.Conduct{
