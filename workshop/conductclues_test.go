@@ -170,7 +170,7 @@ var conductWords = []struct {
 			"head -n 1 | \"$@\"\n",
 		about: "step1-skeleton/streams",
 		says: []string{
-			"cat was executed, with the root of the host.",
+			"cat was executed. A call of your program",
 			`failed, and it went on: chdir("/proc/mine"): ENOENT`,
 		},
 	},
