@@ -258,12 +258,15 @@ func wrongWords(e harness.Event) string {
 	if executed(e) != "yes" || len(given) < 3 || strings.Contains(e.Ran, "$") || inShell(e) {
 		return "" // a shell may know the command by itself
 	}
+	line := strings.Join(given[1:], " ")
+	own := func(word string) bool { return !strings.Contains(line, word) }
 	var got []string
 	for i, file := range e.Conduct.Ran {
 		switch words := e.Conduct.Words[i]; {
 		case filepath.Base(file) != filepath.Base(given[2]) || len(words) == 0:
 		case slices.Equal(words[1:], given[3:]):
 			return ""
+		case slices.ContainsFunc(words[1:], own): // the program runs it for itself, too
 		default:
 			got = words[1:]
 		}

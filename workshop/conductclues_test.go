@@ -489,6 +489,20 @@ func TestConductClues(t *testing.T) {
 			},
 		},
 		{
+			name: "a tool of the program that has the name of the command",
+			clue: wrongWords, ran: "hostname",
+			conduct: harness.Conduct{
+				Ran: []string{"/usr/bin/hostname"}, Words: [][]string{{"hostname", "inside"}},
+			},
+		},
+		{
+			name: "executed, and nothing else is known",
+			clue: facts, script: "step1-skeleton/streams", ran: "cat",
+			conduct: harness.Conduct{
+				Ran: []string{"/usr/bin/cat"}, Words: [][]string{{"cat"}},
+			},
+		},
+		{
 			name: "words by way of a shell that knows the command",
 			clue: wrongWords, ran: "echo one",
 			conduct: harness.Conduct{
