@@ -570,6 +570,23 @@ func TestConductClues(t *testing.T) {
 			says: "The promise needs this call. It failed with EPERM",
 		},
 		{
+			name: "chroot(2) in the place of pivot_root(2), and another thing is missing",
+			clue: func(e harness.Event) string {
+				if r := ignored(e); r != nil {
+					return r.Text
+				}
+				return ""
+			},
+			script: "step3-rootfs/ps-alone", ran: "ps",
+			conduct: harness.Conduct{
+				Ran: []string{"/bin/ps"}, Words: [][]string{{"ps"}},
+				Refused: []harness.Refusal{
+					refused("pivot_root", `pivot_root("rootfs", "rootfs/tmp")`, "EINVAL", ""),
+				},
+				Made: []string{"unshare(CLONE_NEWPID|CLONE_NEWNS)", `chroot("rootfs")`},
+			},
+		},
+		{
 			name:   "another call that was refused",
 			clue:   func(e harness.Event) string { return wentOn(findCause(e)) },
 			script: "step3-rootfs/ps-alone", ran: "ps",
