@@ -645,6 +645,8 @@ func noFile(c cause) string {
 		return fmt.Sprintf("Your program takes the word %q for the path of a file. It is a "+
 			"name, which has to be looked for in the directories of $PATH: execvp(3) does that. "+
 			"And nobody has to copy it: there is one in the root file system.", name)
+	case c.path == "run" || c.path == "child":
+		return noProgram(c)
 	case rootRE.MatchString(c.path) || c.changedRoot() && !strings.HasPrefix(c.call, "exec"):
 		return noRootfs(c)
 	case strings.HasPrefix(c.call, "exec"):

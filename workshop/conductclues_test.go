@@ -182,6 +182,23 @@ var conductWords = []struct {
 		says:    []string{`says: "Unknown command"`, "Does it know the word run?"},
 	},
 	{
+		name:    "a program that executes the word run",
+		step:    "step1-skeleton",
+		program: "#!/bin/bash\nexec \"$@\"\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{`"run" is a word for your own program`},
+		not:     []string{"There is no run here"},
+	},
+	{
+		name: "a tool that writes into a pipe, and one that does not",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\nshift\ntest -n \"$(cat /etc/passwd)\" && ls -d .\n" +
+			"exec \"$@\"\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"ls wrote this, which your program runs"},
+		not:   []string{"cat"},
+	},
+	{
 		name: "lines of its own, and a tool that a shell starts",
 		step: "step1-skeleton",
 		program: "#!/usr/bin/perl\n$| = 1;\nprint \"Image not found\\n\";\n" +
