@@ -857,15 +857,16 @@ func noAddress(c cause) string {
 		"call it as `container run CMD [ARG...]`."
 }
 
-// tooLong is for a call that got a text longer than any path.
+// tooLong is for a call that got a path that is too long, or has too long a name in it.
 func tooLong(c cause) string {
 	if !c.seen {
 		return ""
 	}
-	return "A text in this call is longer than a path may be. Is something in it that you did " +
-		"not write? For the kernel a text ends with a zero byte: what has none goes on with " +
-		"whatever lies behind it in memory. The strings of C have one, and those of many " +
-		"languages get one when they are made into such a string (CString in Rust)."
+	return "A path in this call is too long: a name in it may have 255 bytes, and all of it 4095 " +
+		"(path_resolution(7)). Is something in it that you did not write? For the kernel a text " +
+		"ends with a zero byte, and without one it goes on with whatever lies behind it in " +
+		"memory. The strings of C have one, and those of many languages get one when they are " +
+		"made into such a string (CString in Rust)."
 }
 
 // notOpen is for a call on a descriptor that is not open, or not for this.

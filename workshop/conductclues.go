@@ -78,8 +78,8 @@ func toolOf(r harness.Refusal) string {
 }
 
 // interpreterRE matches the path of a program that executes others, which are files of text.
-var interpreterRE = lazyregexp.New(`/(env|(ba|da|a|z|k)?sh|(python|ruby|perl|php|lua|node|java|` +
-	`tclsh|guile|awk|busybox)[\d.]*)$`)
+var interpreterRE = lazyregexp.New(`/(env|(ba|da|a|z|k|fi)?sh|(python|pypy|ruby|perl|php|lua|` +
+	`luajit|node|deno|bun|java|julia|Rscript|racket|tclsh|guile|[gm]?awk|busybox)[\d.-]*)$`)
 
 // lookedUpOutside is for a program that looked for the command while it had the root of the host,
 // which does not have it, and that changed its root. Then it did not look again.

@@ -546,6 +546,11 @@ func TestConductClues(t *testing.T) {
 			conduct: harness.Conduct{Wrote: []string{"/usr/sbin/ip", "/proc/self/exe"}},
 		},
 		{
+			name: "another interpreter wrote, which is the program",
+			clue: writtenByOther, ran: "true",
+			conduct: harness.Conduct{Wrote: []string{"/usr/bin/mawk"}},
+		},
+		{
 			name: "an interpreter wrote, which is the program",
 			clue: writtenByOther, ran: "true",
 			conduct: harness.Conduct{Wrote: []string{"/usr/bin/python3.11"}},
