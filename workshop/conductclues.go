@@ -151,8 +151,8 @@ func (c cause) executes(step harness.Step) bool {
 		filepath.Base(firstPath(step.Text)) == filepath.Base(ranCommand(c.event))
 }
 
-// userNamespaceOfCommand tells whether the command is in a user namespace of the program, as far as that
-// is known: a program may have made one in another process, to see whether it can.
+// userNamespaceOfCommand tells whether the command is in a user namespace of the program, as far as
+// that is known: a program may have made one in another process, to see whether it can.
 func (c cause) userNamespaceOfCommand() bool {
 	if !c.made("CLONE_NEWUSER") {
 		return false

@@ -148,8 +148,8 @@ var conductWords = []struct {
 	{
 		name: "a map that is written with writev(2), and capabilities that are dropped",
 		step: "step2-namespaces",
-		program: inNamespaces("0x34020000) or os.writev(os.open('/proc/self/uid_map', os.O_WRONLY), "+
-			"[b'0 0 1']", "for cap in range(41):\n    libc.prctl(24, cap, 0, 0, 0)"),
+		program: inNamespaces("0x34020000)\n"+
+			"os.writev(os.open('/proc/self/uid_map', os.O_WRONLY), [b'0 0 1']", "for cap in range(41):\n    libc.prctl(24, cap, 0, 0, 0)"),
 		about: "step5-complete/user-default",
 		says:  []string{"needs CAP_SYS_ADMIN, and your program drops capabilities"},
 		not:   []string{"First the maps"},
