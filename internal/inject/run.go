@@ -199,6 +199,7 @@ type tracer struct {
 	processes int
 	done      bool // the fault has happened
 	held      int  // the thread that waits for the end of the program, or 0
+	killed    bool // a process was killed, and may not have told of a birth
 	// filter is that of seccomp(2) which chooses the calls to stop at, or nil.
 	filter []unix.SockFilter
 
@@ -242,6 +243,9 @@ func (t *tracer) trace(r *Result) error {
 			continue
 		}
 		t.remove(tid)
+		if t.killed = t.killed || status.Signaled(); t.killed {
+			t.adopt()
+		}
 		if tid == t.program {
 			r.Status = status
 			t.letGo(r)
@@ -273,6 +277,38 @@ func (t *tracer) add(tid int, p *process) (hasStopped bool) {
 	return hasStopped
 }
 
+// hold keeps a thread where it is until its birth is told.
+func (t *tracer) hold(tid int) {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	t.early[tid] = true
+	if t.over {
+		t.kill(tid)
+	}
+}
+
+// adopt takes on the processes whose birth nobody tells, because their parent was killed meanwhile:
+// it is none of the threads. This process is the parent of the program, and of a child that the
+// program leaves to it (CLONE_PARENT of clone(2)).
+func (t *tracer) adopt() {
+	for tid := range maps.Clone(t.early) {
+		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", tid)) // none: it is gone
+		_, ids, _ := strings.Cut(string(text), "\nTgid:")
+		_, parents, _ := strings.Cut(ids, "\nPPid:")
+		leader, parent := 0, 0
+		_, err := fmt.Sscan(ids, &leader)
+		_, parentErr := fmt.Sscan(parents, &parent)
+		if parent == os.Getpid() {
+			parent = t.program
+		}
+		if err != nil || parentErr != nil || leader != tid || t.threads[parent] != nil {
+			continue
+		}
+		t.add(tid, t.newProcess(0))
+		_ = t.resume(tid, 0)
+	}
+}
+
 func (t *tracer) remove(tid int) {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
@@ -284,11 +320,9 @@ func (t *tracer) remove(tid int) {
 func (t *tracer) stopped(tid int, status unix.WaitStatus, r *Result) {
 	th := t.threads[tid]
 	if th == nil {
-		t.mutex.Lock()
-		defer t.mutex.Unlock()
-		t.early[tid] = true
-		if t.over {
-			t.kill(tid)
+		t.hold(tid)
+		if t.killed {
+			t.adopt()
 		}
 		return
 	}

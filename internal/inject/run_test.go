@@ -150,6 +150,25 @@ func TestEnoughBeforeBirth(t *testing.T) {
 	}
 }
 
+// TestOrphan takes on a process that stops for the first time when its parent was killed, and not
+// one whose parent is there to tell of it.
+func TestOrphan(t *testing.T) {
+	child := exec.Command("sleep", "3600")
+	require.NoError(t, child.Start())
+	defer func() { _, _ = child.Process.Kill(), child.Wait() }()
+	pid := child.Process.Pid
+	const stopped = 0x7f | unix.WaitStatus(unix.SIGSTOP)<<8
+	for _, program := range []int{os.Getppid(), 0} {
+		tr := &tracer{
+			program: program, killed: true,
+			threads: map[int]*thread{program: {process: &process{}}}, early: map[int]bool{},
+		}
+		delete(tr.threads, 0)
+		tr.stopped(pid, stopped, &Result{})
+		require.Equal(t, program == 0, tr.threads[pid] != nil)
+	}
+}
+
 // TestFallsForEver ends a process 1 of a pid namespace that dies of what it does, but not while it
 // is traced.
 func TestFallsForEver(t *testing.T) {
