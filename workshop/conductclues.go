@@ -65,7 +65,7 @@ func wentOn(c cause) string {
 		return ""
 	}
 	return fmt.Sprintf("The promise needs this call. It failed with %s, and your program went on "+
-		"as if it had succeeded. Look at what each call returns, and end with its error.", c.errno)
+		"as if it had succeeded. Check what each call returns, and end with its error.", c.errno)
 }
 
 // toolOf is the name of the tool that made a call, or nothing if that was the program itself,
@@ -117,7 +117,7 @@ func lookedUpOutside(e harness.Event) string {
 // notFoundRE matches what programs say of a command that they do not find.
 var notFoundRE = lazyregexp.New(`(?i)not found|not exist|no such`)
 
-// nobodyInside is for a command that may nothing, because its user namespace has no maps.
+// nobodyInside is for a command that may do nothing, because its user namespace has no maps.
 func nobodyInside(e harness.Event) string {
 	c := cause{event: e}
 	if executed(e) != "yes" || !c.userNamespaceOfCommand() ||
@@ -131,10 +131,10 @@ func nobodyInside(e harness.Event) string {
 		return ""
 	}
 	return fmt.Sprintf("%s was executed in a user namespace without maps, where it is nobody, and "+
-		"may do nothing of that kind. %s", ranCommand(e), nobodyYet)
+		"has no capabilities (user_namespaces(7)). %s", ranCommand(e), nobodyYet)
 }
 
-// nobody is for a process that may nothing in its user namespace, if that is why.
+// nobody is for a process that may do nothing in its user namespace, if that is why.
 func (c cause) nobody() string {
 	switch {
 	case !c.userNamespaceOfCommand():
@@ -216,9 +216,10 @@ func (c cause) notMapped() string {
 		return ""
 	}
 	return fmt.Sprintf("The map of the user namespace is %q: the first id inside, the first id "+
-		"outside, and how many. Your program is run by id %d, which is not among those outside: "+
-		"so it is nobody in there, and may nothing. Map the id that getuid(2) tells, or have the "+
-		"child set its ids to 0 (setresuid(2)) when the map is written.",
+		"outside, and how many. Your program runs as id %d, which is not among those outside: so "+
+		"it is nobody in there, and loses its capabilities by execve(2). Map the id that "+
+		"getuid(2) returns, or have the child set its ids to 0 (setresuid(2)) once the map is "+
+		"written.",
 		strings.Join(lines, ", "), id)
 }
 
@@ -242,7 +243,7 @@ func runNotKnown(e harness.Event) string {
 	for line := range strings.SplitSeq(e.Stdout+"\n"+e.Stderr, "\n") {
 		if notKnownRE.MatchString(line) && !name.MatchString(line) {
 			return fmt.Sprintf("Your program did not execute %s, and says: %q. The scripts call "+
-				"it as `container run CMD [ARG...]`: its first word is run, and the command comes "+
+				"it as `container run CMD [ARG...]`: the first word is run, and the command comes "+
 				"after that. Does it know the word run?", ranCommand(e), strings.TrimSpace(line))
 		}
 	}
@@ -280,7 +281,7 @@ func wrongWords(e harness.Event) string {
 		return ""
 	}
 	return fmt.Sprintf("%s was executed with %s after its name, and the command line has %s "+
-		"there. All words after the command belong to it, each as it is, in both processes.",
+		"there. All words after the command belong to it, unchanged, in both processes.",
 		given[2], inWords(got), inWords(given[3:]))
 }
 
@@ -311,13 +312,14 @@ func writtenByOther(e harness.Event) string {
 	case name != "true" && name != "false":
 		return "" // it may have something to say
 	case slices.Contains(e.Conduct.RanInside, e.Conduct.Wrote[0]):
-		return fmt.Sprintf("%s wrote this, the file that was executed as the command, and %s "+
-			"writes nothing. Is it another program now? Many names in the root file system are "+
-			"links to one file, busybox: to copy something to one of them changes them all.",
+		return fmt.Sprintf("%s was executed as the command, and wrote this. %s itself writes "+
+			"nothing: is that file another program now? Many names in the root file system are "+
+			"links to one file, busybox: copying something to one of them changes them all.",
 			e.Conduct.Wrote[0], name)
 	}
-	return fmt.Sprintf("%s wrote this, which your program runs. Standard output belongs to the "+
-		"command, because others read it from there: give %[1]s another one (>&2), or do without.",
+	return fmt.Sprintf("Your program runs %s, which wrote this. Standard output belongs to the "+
+		"command, because others read it from there: send this to standard error (>&2), or do "+
+		"without.",
 		strings.Join(tools, " and "))
 }
 
@@ -339,7 +341,7 @@ func lastCalls(e harness.Event) (text string) {
 	}
 	for _, step := range slices.Backward(e.Conduct.Steps) {
 		if step.Errno == "" {
-			return text + " What it did last was " + step.Text + "."
+			return text + " The last call that succeeded was " + step.Text + "."
 		}
 	}
 	return text

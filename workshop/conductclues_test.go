@@ -102,7 +102,7 @@ var conductWords = []struct {
 		about:   "step1-skeleton/command-runs",
 		says: []string{
 			"without a word", `call that failed was newfstatat(AT_FDCWD, "/srv/letter"): ENOENT`,
-			`What it did last was mkdir("here"`,
+			`The last call that succeeded was mkdir("here"`,
 		},
 	},
 	{
@@ -123,7 +123,7 @@ var conductWords = []struct {
 		step:    "step1-skeleton",
 		program: "#!/bin/sh\nshift\nls\nexec \"$@\"\n",
 		about:   "step1-skeleton/command-runs",
-		says:    []string{"ls wrote this, which your program runs", "(>&2)"},
+		says:    []string{"Your program runs ls, which wrote this", "(>&2)"},
 		not:     []string{"The command printed nothing"},
 	},
 	{
@@ -133,7 +133,7 @@ var conductWords = []struct {
 			"printf '#!/bin/sh\\necho gone\\n' >rootfs/bin/true\nchmod +x rootfs/bin/true\n" +
 			"exec chroot rootfs \"$@\"\n",
 		about: "step1-skeleton/command-runs",
-		says:  []string{"/bin/true wrote this, the file that was executed as the command"},
+		says:  []string{"/bin/true was executed as the command, and wrote this"},
 		not:   []string{"your program's own"},
 	},
 	{
@@ -149,7 +149,8 @@ var conductWords = []struct {
 		name: "a map that is written with writev(2), and capabilities that are dropped",
 		step: "step2-namespaces",
 		program: inNamespaces("0x34020000)\n"+
-			"os.writev(os.open('/proc/self/uid_map', os.O_WRONLY), [b'0 0 1']", "for cap in range(41):\n    libc.prctl(24, cap, 0, 0, 0)"),
+			"os.writev(os.open('/proc/self/uid_map', os.O_WRONLY), [b'0 0 1']",
+			"for cap in range(41):\n    libc.prctl(24, cap, 0, 0, 0)"),
 		about: "step5-complete/user-default",
 		says:  []string{"needs CAP_SYS_ADMIN, and your program drops capabilities"},
 		not:   []string{"First the maps"},
@@ -195,7 +196,7 @@ var conductWords = []struct {
 		program: "#!/bin/sh\nshift\ntest -n \"$(cat /etc/passwd)\" && ls -d .\n" +
 			"exec \"$@\"\n",
 		about: "step1-skeleton/command-runs",
-		says:  []string{"ls wrote this, which your program runs"},
+		says:  []string{"Your program runs ls, which wrote this"},
 		not:   []string{"cat"},
 	},
 	{
@@ -538,7 +539,7 @@ func TestConductClues(t *testing.T) {
 			name: "a tool wrote",
 			clue: writtenByOther, ran: "true",
 			conduct: harness.Conduct{Wrote: []string{"/usr/sbin/ip"}},
-			says:    "ip wrote this, which your program runs",
+			says:    "Your program runs ip, which wrote this",
 		},
 		{
 			name: "a tool wrote, and the program itself",

@@ -135,7 +135,8 @@ var firstWords = []struct {
 		program: "#!/bin/sh\nmkdir here\necho 'prefix not found' >&2\nexit 1\n",
 		about:   "step1-skeleton/command-runs",
 		says: []string{
-			"no execve(2) of true", `said: "prefix not found"`, "What it did last was mkdir",
+			"no execve(2) of true", `said: "prefix not found"`,
+			"The last call that succeeded was mkdir",
 		},
 	},
 	{
@@ -731,7 +732,7 @@ func main() {
 `,
 		about: "step1-skeleton/command-runs",
 		says: []string{
-			`chroot("rootfs"): EPERM`, "The map of the user namespace is",
+			`chroot("rootfs"): EPERM`, "so it is nobody in there, and loses its capabilities",
 		},
 	},
 	{
