@@ -360,9 +360,10 @@ func facts(e harness.Event) string {
 	switch executed(e) {
 	case "no":
 		if faultRE.MatchString(e.Message) {
-			return fmt.Sprintf("A signal ended your program itself, before it executed %s: for an "+
-				"address that is none, such as a null pointer, or a stack for clone(2) that is "+
-				"too small, or given by its lower end, though it grows down.%s", name, lastCalls(e))
+			return fmt.Sprintf("A signal ended your program itself, before it executed %s. It "+
+				"used an address that is none: a null pointer, perhaps, or a stack for clone(2) "+
+				"that is too small or given by its lower end (it grows down).%s", name,
+				lastCalls(e))
 		}
 		if strings.HasPrefix(name, "no-such") || inShell(e) {
 			return ""

@@ -250,7 +250,9 @@ var conductWords = []struct {
 		step:    "step1-skeleton",
 		program: "#!/bin/sh\nmkdir here\nkill -SEGV $$\n",
 		about:   "step1-skeleton/command-runs",
-		says:    []string{"A signal ended your program itself", `last call that succeeded was mkdir("here"`},
+		says: []string{
+			"A signal ended your program itself", `last call that succeeded was mkdir("here"`,
+		},
 	},
 	{
 		name: "status 1 for a signal",
