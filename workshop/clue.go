@@ -489,7 +489,7 @@ func clue(e harness.Event) string {
 	return cmp.Or(lastSeen(e), facts(e))
 }
 
-// clue says what the error of the call means, or else the error.
+// clue says what the error of the call means, otherwise what the error means.
 func (c cause) clue() string {
 	for _, call := range []string{c.call, ""} {
 		if tell := clues[call][c.errno]; tell != nil {

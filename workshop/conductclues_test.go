@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"container.example/workshop/internal/harness"
-	"container.example/workshop/internal/skip"
 )
 
 // lookedUpFirst is a program that looks for the command in /bin of the host, and executes that path
@@ -47,14 +46,7 @@ sys.exit(os.waitstatus_to_exitcode(os.wait()[1]) % 256)
 }
 
 // conductWords are programs of which it is told what they did, and what they are told.
-var conductWords = []struct {
-	name    string
-	step    string
-	program string
-	about   string
-	says    []string
-	not     []string
-}{
+var conductWords = []faulty{
 	{
 		name:    "looked up on a host that has none",
 		step:    "step3-rootfs",
@@ -272,27 +264,7 @@ var conductWords = []struct {
 }
 
 // TestConductWords lets programs be told what they did.
-func TestConductWords(t *testing.T) {
-	t.Parallel()
-	course, hosts := checkHere(t, "asks for root: some of the programs change their root")
-	words := skip.OneIn(t, 2, conductWords)
-	var texts []string
-	for _, c := range words {
-		texts = append(texts, c.program)
-	}
-	programs := writtenPrograms(t, texts)
-	for n, c := range words {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			if strings.Contains(c.program, "python3") {
-				skip.Tool(t, "python3", "python3")
-			}
-			failed := firstFailureOf(t, hosts.take(t), programs.path(t, n),
-				inOrderOf(t, course, c.step))
-			requireTold(t, failed, c.about, c.says, c.not)
-		})
-	}
-}
+func TestConductWords(t *testing.T) { requireWords(t, 2, conductWords, true) }
 
 // TestConductClues requires that a clue about what a program did is silent about a program that
 // did it rightly.

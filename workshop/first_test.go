@@ -19,18 +19,20 @@ import (
 	"container.example/workshop/internal/skip"
 )
 
-// firstWords are what programs with one fault are told first: about which promise, and in which
-// words. They are of the kinds that people write, in several languages.
-var firstWords = []struct {
+// A faulty program has one fault, and is told of it first: about which promise, and in which words.
+type faulty struct {
 	name    string
-	step    string
+	step    string // of about, if not set
 	program string // a script, or the source of a program in Go
 	passed  bool   // all steps before it
 	about   string
 	says    []string
 	not     []string
 	timeout time.Duration // of one that hangs
-}{
+}
+
+// firstWords are of the kinds that people write, in several languages.
+var firstWords = []faulty{
 	{
 		name:    "own lines on standard output",
 		step:    "step1-skeleton",
@@ -1150,13 +1152,7 @@ func main() {
 
 // wordsAndCalls are more of the first words, of programs that stop before the command, and of calls
 // of which one of several paths is missing.
-var wordsAndCalls = []struct {
-	name    string
-	program string
-	about   string
-	says    []string
-	not     []string
-}{
+var wordsAndCalls = []faulty{
 	{
 		name: "words of its own",
 		program: "#!/usr/bin/perl\nprint STDERR \"warning: failed to be quick\\n\",\n" +
@@ -1279,25 +1275,7 @@ var wordsAndCalls = []struct {
 }
 
 // TestWordsAndCalls lets programs stop before the command.
-func TestWordsAndCalls(t *testing.T) {
-	t.Parallel()
-	course, hosts := checkHere(t, "asks for root: some of the programs change their root")
-	words := skip.OneIn(t, 5, wordsAndCalls)
-	var texts []string
-	for _, c := range words {
-		texts = append(texts, c.program)
-	}
-	programs := writtenPrograms(t, texts)
-	for n, c := range words {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			step, _, _ := strings.Cut(c.about, "/")
-			failed := firstFailureOf(t, hosts.take(t), programs.path(t, n),
-				inOrderOf(t, course, step))
-			requireTold(t, failed, c.about, c.says, c.not)
-		})
-	}
-}
+func TestWordsAndCalls(t *testing.T) { requireWords(t, 5, wordsAndCalls, true) }
 
 // goMount is the source of a program in Go that does something that has an error.
 func goMount(does string) string {
@@ -1322,25 +1300,31 @@ func main() {
 
 // TestFirstWords lets programs with one fault be told of it. There are dozens of them: without
 // CI=true it tries every fifth.
-func TestFirstWords(t *testing.T) {
+func TestFirstWords(t *testing.T) { requireWords(t, 5, firstWords, false) }
+
+// requireWords lets programs be told of their faults: one in so many of them without CI=true.
+// passed says that all of them have passed the steps before.
+func requireWords(t *testing.T, oneIn int, all []faulty, passed bool) {
 	t.Parallel()
 	course, hosts := checkHere(t, "asks for root: some of the programs change their root")
-	words := skip.OneIn(t, 5, firstWords)
+	some := skip.OneIn(t, oneIn, all)
 	var texts []string
-	for _, c := range words {
+	for _, c := range some {
 		texts = append(texts, c.program)
 	}
 	programs := writtenPrograms(t, texts)
-	for n, c := range words {
+	for n, c := range some {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			if strings.Contains(c.program, "python3") {
 				skip.Tool(t, "python3", "python3")
 			}
-			scripts, err := harness.Scripts(course.root, c.step)
+			ofAbout, _, _ := strings.Cut(c.about, "/")
+			step := cmp.Or(c.step, ofAbout)
+			scripts, err := harness.Scripts(course.root, step)
 			require.NoError(t, err)
-			if c.passed {
-				scripts = inOrderOf(t, course, c.step)
+			if passed || c.passed {
+				scripts = inOrderOf(t, course, step)
 			}
 			failed := firstFailureIn(t, cmp.Or(c.timeout, enough), hosts.take(t),
 				programs.path(t, n), scripts)

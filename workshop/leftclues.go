@@ -149,7 +149,7 @@ func hasNamespace(steps []harness.Step, call int, flag string) bool {
 	return false
 }
 
-// mountOf is the call that made a mount which the host has now, or else the first one that mounts
+// mountOf is the call that made a mount which the host has now, otherwise the first one that mounts
 // something new, or nothing.
 func (c cause) mountOf(what string) (call string) {
 	if c.event.Conduct == nil {
