@@ -146,7 +146,10 @@ func awaitUp(rt netlink, port string) error {
 	}
 	names := []string{port, "eth0", bridgeName}
 	questions := []request{getLink(port), getPeer(link[0]), getLink(bridgeName)}
-	for deadline := time.Now().Add(upTimeout); ; time.Sleep(time.Millisecond) {
+	deadline := time.Now().Add(upTimeout)
+	// The kernel's thread waits for the same lock as these questions, so there are fewer of them the
+	// longer it takes.
+	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
 		links, err := rt.do(questions...)
 		if err != nil {
 			return fmt.Errorf("interfaces %q: %w", names, err)
@@ -162,6 +165,7 @@ func awaitUp(rt netlink, port string) error {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("interface %q: not up after %v", names[i], upTimeout)
 		}
+		time.Sleep(pause)
 	}
 }
 
@@ -239,14 +243,17 @@ func (b *Place) Configure(p *plan.Plan) {
 }
 
 // The containers on the bridge are counted by two locks on the network namespace of the host. The
-// kernel drops them when a runtime ends, however it does: no list is out of date. That of flock(2)
-// is held while the bridge is made or removed, one of fcntl_locking(2), which all can have at the
-// same time, as long as the container is there. Anybody in the namespace can have such locks too.
-// So nobody waits forever, and a bridge that is missing is made whatever the count says; one that
-// stays because of a false count is there for the next container.
+// kernel drops them when a runtime ends, however it does: no list is out of date. One of
+// fcntl_locking(2), which all can have at the same time, is held as long as the container is there.
+// The lock of flock(2) is exclusive while the bridge is made or removed, and shared while containers
+// are counted in on a bridge that is there: a hundred at once do not wait for each other. Anybody in
+// the namespace can have such locks too. So nobody waits forever, and a bridge that is missing is
+// made whatever the count says; one that stays because of a false count is there for the next
+// container.
 
 // enter counts this container in. The first one makes the bridge, anew if there is one that a
-// killed runtime left.
+// killed runtime left. A bridge that others are counted on is whole, because each of them made it or
+// found it so.
 func (b *Place) enter(rt netlink) (err error) {
 	if b.host, err = unix.Open("/proc/self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
 		return fmt.Errorf("open /proc/self/ns/net: %w", err)
@@ -259,19 +266,20 @@ func (b *Place) enter(rt netlink) (err error) {
 		unix.Close(b.host)
 		b.host = -1
 	}()
-	if err := b.lock(); err != nil {
+	for _, how := range []int{unix.LOCK_SH, unix.LOCK_EX} {
+		if err := b.lock(how); err != nil {
+			return err
+		}
+		alone, err := b.alone()
+		if err != nil {
+			return err
+		}
+		if !alone && unix.Access("/proc/sys/net/ipv4/conf/"+bridgeName, unix.F_OK) == nil {
+			return b.count(unix.F_RDLCK)
+		}
+	}
+	if err := b.count(unix.F_RDLCK); err != nil {
 		return err
-	}
-	alone, err := b.alone()
-	if err != nil {
-		return err
-	}
-	shared := &unix.Flock_t{Type: unix.F_RDLCK}
-	if err := unix.FcntlFlock(uintptr(b.host), unix.F_OFD_SETLK, shared); err != nil {
-		return fmt.Errorf("fcntl: %w", err)
-	}
-	if !alone && unix.Access("/proc/sys/net/ipv4/conf/"+bridgeName, unix.F_OK) == nil {
-		return nil
 	}
 	if err := b.removeBridge(); err != nil {
 		return err
@@ -279,17 +287,17 @@ func (b *Place) enter(rt netlink) (err error) {
 	return b.makeBridge(rt)
 }
 
-// lockTimeout is as long as it can take others to make or remove the bridge.
-const lockTimeout = 10 * time.Second
+// lockTimeout is much longer than others take to make or remove the bridge.
+const lockTimeout = 30 * time.Second
 
-// lock waits for the lock of flock(2).
-func (b *Place) lock() error {
-	err := unix.Flock(b.host, unix.LOCK_EX|unix.LOCK_NB)
+// lock waits for the lock of flock(2): LOCK_SH or LOCK_EX.
+func (b *Place) lock(how int) error {
+	err := unix.Flock(b.host, how|unix.LOCK_NB)
 	if !errors.Is(err, unix.EWOULDBLOCK) {
 		return err
 	}
 	done := make(chan error, 1)
-	go func() { done <- unix.Flock(b.host, unix.LOCK_EX) }()
+	go func() { done <- unix.Flock(b.host, how) }()
 	select {
 	case err := <-done:
 		return err
@@ -297,6 +305,15 @@ func (b *Place) lock() error {
 		return errors.New(
 			"flock /proc/self/ns/net: another process keeps its lock on it (lslocks shows which)")
 	}
+}
+
+// count counts this container in (F_RDLCK) or out (F_UNLCK).
+func (b *Place) count(how int16) error {
+	l := unix.Flock_t{Type: how}
+	if err := unix.FcntlFlock(uintptr(b.host), unix.F_OFD_SETLK, &l); err != nil {
+		return fmt.Errorf("fcntl: %w", err)
+	}
+	return nil
 }
 
 // alone tells whether there is no other container: a lock that cannot be shared could be had.
@@ -315,17 +332,28 @@ func (b *Place) Leave() error {
 		return nil
 	}
 	defer unix.Close(b.host)
-	if err := b.lock(); err != nil {
-		return fmt.Errorf("network: remove bridge %q: %w", bridgeName, err)
-	}
-	alone, err := b.alone()
-	if err == nil && alone {
-		err = b.removeBridge()
-	}
-	if err != nil {
+	if err := b.leave(); err != nil {
 		return fmt.Errorf("network: remove bridge %q: %w", bridgeName, err)
 	}
 	return nil
+}
+
+// leave counts this container out, without a wait if there are others. Of several that leave at once
+// at least the last to ask finds itself alone. Another one may come before the lock is there.
+func (b *Place) leave() error {
+	if err := b.count(unix.F_UNLCK); err != nil {
+		return err
+	}
+	if alone, err := b.alone(); err != nil || !alone {
+		return err
+	}
+	if err := b.lock(unix.LOCK_EX); err != nil {
+		return err
+	}
+	if alone, err := b.alone(); err != nil || !alone {
+		return err
+	}
+	return b.removeBridge()
 }
 
 // findBridge returns the index and the address of the bridge; ENODEV if there is none. The address

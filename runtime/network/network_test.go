@@ -710,6 +710,28 @@ func TestBridgeIsMadeWhateverTheCountSays(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// Containers on a bridge that is there wait neither for those that come nor for those that go: with
+// a hundred at once on a slow machine, some would wait in vain.
+func TestContainersDoNotWaitForOthers(t *testing.T) {
+	if !isolated.In(t, unix.CLONE_NEWNET) {
+		return
+	}
+	first, err := Join(sleeping(t), nil)
+	require.NoError(t, err)
+	fd, err := unix.Open("/proc/self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	require.NoError(t, err)
+	defer unix.Close(fd)
+	require.NoError(t, unix.Flock(fd, unix.LOCK_SH), "as another that comes")
+	second, err := Join(sleeping(t), nil)
+	require.NoError(t, err)
+	require.NoError(t, unix.Flock(fd, unix.LOCK_EX), "as another that goes")
+	require.NoError(t, second.Leave())
+	require.NoError(t, unix.Flock(fd, unix.LOCK_UN))
+	require.NoError(t, first.Leave())
+	_, err = net.InterfaceByName(bridgeName)
+	require.Error(t, err)
+}
+
 func TestJoinNobody(t *testing.T) {
 	_, err := Join(1<<30, nil)
 	require.EqualError(t, err, "network: open namespace of 1073741824: no such file or directory")
