@@ -33,6 +33,8 @@ type host interface {
 	onHost(do func(pid int, trace func(what string)) (takeBack func() error, err error)) error
 	// ignored are the signals that the caller ignores.
 	ignored() []unix.Signal
+	// interrupted returns an error when a signal has asked for the end.
+	interrupted() error
 	trees() (rootfs.Trees, error)
 	// copyRootfs copies the rootfs to the layer when the calls so far are made.
 	copyRootfs(from, to string) error
@@ -195,7 +197,7 @@ func joinOthers(
 	if c.Network == config.Bridge {
 		place = network.Example()
 		err := h.onHost(func(pid int, trace func(string)) (func() error, error) {
-			place, err = network.Join(pid, trace)
+			place, err = network.Join(pid, trace, h.interrupted)
 			return place.Leave, err
 		})
 		if err != nil {

@@ -58,6 +58,8 @@ func (h *paper) free(name string) (plan.FD, error) { return h.open(name), nil }
 
 func (h *paper) ignored() []unix.Signal { return nil }
 
+func (h *paper) interrupted() error { return nil }
+
 func (h *paper) start(int) error { return nil }
 
 func (h *paper) onHost(func(int, func(string)) (func() error, error)) error { return nil }

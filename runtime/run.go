@@ -216,6 +216,8 @@ func (h *thisHost) start(cgroup int) (err error) {
 
 func (h *thisHost) ignored() []unix.Signal { return h.signals.Ignored }
 
+func (h *thisHost) interrupted() error { return h.signals.Interrupted() }
+
 // clone starts the child.
 func (h *thisHost) clone(cgroupFD int) (err error) {
 	namespaces := h.c.Namespaces &^ (unix.CLONE_NEWNET | unix.CLONE_NEWTIME) // see begin

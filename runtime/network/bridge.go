@@ -81,8 +81,11 @@ func (b *Place) Address() string {
 }
 
 // Join makes the pair of the container whose process 1 is pid, and the bridge if it is the first.
-// What it made it returns even with an error. trace, if not nil, hears of what is made.
-func Join(pid int, trace func(what string)) (b *Place, err error) {
+// What it made it returns even with an error. trace, if not nil, hears of what is made. A wait ends
+// with the error of interrupted, if it returns one.
+func Join(
+	pid int, trace func(what string), interrupted func() error,
+) (b *Place, err error) {
 	b = &Place{host: -1, trace: trace}
 	netns, err := unix.Open(fmt.Sprintf("/proc/%d/ns/net", pid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -94,7 +97,7 @@ func Join(pid int, trace func(what string)) (b *Place, err error) {
 	if err != nil {
 		return b, fmt.Errorf("network: %w", err)
 	}
-	if err := b.enter(rt); err != nil {
+	if err := b.enter(rt, interrupted); err != nil {
 		return b, fmt.Errorf("network: make bridge %q: %w", bridgeName, err)
 	}
 	index, gateway, err := findBridge(rt)
@@ -120,7 +123,7 @@ func Join(pid int, trace func(what string)) (b *Place, err error) {
 		if _, err := rt.do(makePort(port, index)); err != nil {
 			return b, fmt.Errorf("network: port %q of bridge %q: %w", port, bridgeName, err)
 		}
-		if err := awaitUp(rt, port); err != nil {
+		if err := awaitUp(rt, port, interrupted); err != nil {
 			return b, fmt.Errorf("network: %w", err)
 		}
 		b.address, b.gateway = prefix{ip, gateway.bits}, gateway
@@ -139,7 +142,7 @@ const upTimeout = 30 * time.Second
 // is asked for again (arp(7)). Newer kernels notice at the latest when they are asked
 // (linkwatch_sync_dev in net/core/rtnetlink.c). There is nothing to wait for if somebody has set
 // one of them down.
-func awaitUp(rt netlink, port string) error {
+func awaitUp(rt netlink, port string, interrupted func() error) error {
 	link, err := rt.do(getLink(port))
 	if err != nil {
 		return fmt.Errorf("interface %q: %w", port, err)
@@ -147,8 +150,8 @@ func awaitUp(rt netlink, port string) error {
 	names := []string{port, "eth0", bridgeName}
 	questions := []request{getLink(port), getPeer(link[0]), getLink(bridgeName)}
 	deadline := time.Now().Add(upTimeout)
-	// The kernel's thread waits for the same lock as these questions, so there are fewer of them the
-	// longer it takes.
+	// The kernel's thread waits for the same lock as these questions, so the longer it takes, the
+	// fewer of them there are.
 	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
 		links, err := rt.do(questions...)
 		if err != nil {
@@ -161,6 +164,9 @@ func awaitUp(rt netlink, port string) error {
 		i := slices.IndexFunc(links, isDown)
 		if i == -1 {
 			return nil
+		}
+		if err := interrupted(); err != nil {
+			return err
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("interface %q: not up after %v", names[i], upTimeout)
@@ -245,16 +251,16 @@ func (b *Place) Configure(p *plan.Plan) {
 // The containers on the bridge are counted by two locks on the network namespace of the host. The
 // kernel drops them when a runtime ends, however it does: no list is out of date. One of
 // fcntl_locking(2), which all can have at the same time, is held as long as the container is there.
-// The lock of flock(2) is exclusive while the bridge is made or removed, and shared while containers
-// are counted in on a bridge that is there: a hundred at once do not wait for each other. Anybody in
-// the namespace can have such locks too. So nobody waits forever, and a bridge that is missing is
-// made whatever the count says; one that stays because of a false count is there for the next
-// container.
+// The lock of flock(2) is exclusive while the bridge is made or removed, and shared while
+// containers are counted in on a bridge that is there: a hundred at once do not wait for each
+// other. Anybody in the namespace can have such locks too. So nobody waits forever, and a bridge
+// that is missing is made whatever the count says; one that stays because of a false count is there
+// for the next container.
 
 // enter counts this container in. The first one makes the bridge, anew if there is one that a
-// killed runtime left. A bridge that others are counted on is whole, because each of them made it or
-// found it so.
-func (b *Place) enter(rt netlink) (err error) {
+// killed runtime left. A bridge that others are counted on is whole, because each of them made it
+// or found it so.
+func (b *Place) enter(rt netlink, interrupted func() error) (err error) {
 	if b.host, err = unix.Open("/proc/self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
 		return fmt.Errorf("open /proc/self/ns/net: %w", err)
 	}
@@ -267,7 +273,7 @@ func (b *Place) enter(rt netlink) (err error) {
 		b.host = -1
 	}()
 	for _, how := range []int{unix.LOCK_SH, unix.LOCK_EX} {
-		if err := b.lock(how); err != nil {
+		if err := b.lock(how, interrupted); err != nil {
 			return err
 		}
 		alone, err := b.alone()
@@ -287,24 +293,29 @@ func (b *Place) enter(rt netlink) (err error) {
 	return b.makeBridge(rt)
 }
 
-// lockTimeout is much longer than others take to make or remove the bridge.
-const lockTimeout = 30 * time.Second
+// lockTimeout is longer than others take to make or remove the bridge.
+const lockTimeout = 10 * time.Second
 
 // lock waits for the lock of flock(2): LOCK_SH or LOCK_EX.
-func (b *Place) lock(how int) error {
+func (b *Place) lock(how int, interrupted func() error) error {
 	err := unix.Flock(b.host, how|unix.LOCK_NB)
 	if !errors.Is(err, unix.EWOULDBLOCK) {
 		return err
 	}
 	done := make(chan error, 1)
 	go func() { done <- unix.Flock(b.host, how) }()
-	select {
-	case err := <-done:
-		return err
-	case <-time.After(lockTimeout):
-		return errors.New(
-			"flock /proc/self/ns/net: another process keeps its lock on it (lslocks shows which)")
+	for deadline := time.Now().Add(lockTimeout); time.Now().Before(deadline); {
+		select {
+		case err := <-done:
+			return err
+		case <-time.After(time.Second / 10):
+			if err := interrupted(); err != nil {
+				return err
+			}
+		}
 	}
+	return errors.New(
+		"flock /proc/self/ns/net: another process keeps its lock on it (lslocks shows which)")
 }
 
 // count counts this container in (F_RDLCK) or out (F_UNLCK).
@@ -338,8 +349,8 @@ func (b *Place) Leave() error {
 	return nil
 }
 
-// leave counts this container out, without a wait if there are others. Of several that leave at once
-// at least the last to ask finds itself alone. Another one may come before the lock is there.
+// leave counts this container out, without a wait if there are others. Of several that leave at
+// once at least the last to ask finds itself alone. Another one may come before the lock is there.
 func (b *Place) leave() error {
 	if err := b.count(unix.F_UNLCK); err != nil {
 		return err
@@ -347,7 +358,8 @@ func (b *Place) leave() error {
 	if alone, err := b.alone(); err != nil || !alone {
 		return err
 	}
-	if err := b.lock(unix.LOCK_EX); err != nil {
+	goesOn := func() error { return nil } // there is nothing to come that a signal could end
+	if err := b.lock(unix.LOCK_EX, goesOn); err != nil {
 		return err
 	}
 	if alone, err := b.alone(); err != nil || !alone {

@@ -457,6 +457,9 @@ func sleeping(t *testing.T) (pid int) {
 	return cmd.Process.Pid
 }
 
+// goesOn is the answer of a user who sends no signal.
+func goesOn() error { return nil }
+
 func forwarding(t *testing.T) string {
 	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_forward")
 	require.NoError(t, err)
@@ -471,7 +474,7 @@ func TestJoinAndLeave(t *testing.T) {
 	}
 	require.NoError(t, os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("0"), 0))
 	var trace []string
-	first, err := Join(sleeping(t), func(what string) { trace = append(trace, what) })
+	first, err := Join(sleeping(t), func(what string) { trace = append(trace, what) }, goesOn)
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EPROTONOSUPPORT) {
 		skip.Lacking(t, fmt.Sprint("the kernel has no bridge, veth or nftables: ", err))
 	}
@@ -479,7 +482,7 @@ func TestJoinAndLeave(t *testing.T) {
 	require.Equal(t, "bridge container0 10.200.0.1/16", trace[0])
 	require.Regexp(t, `^veth container\d+ of bridge container0, eth0 10\.200\.\d+\.\d+/16$`,
 		trace[1])
-	second, err := Join(sleeping(t), nil)
+	second, err := Join(sleeping(t), nil, goesOn)
 	require.NoError(t, err)
 	require.NotEqual(t, first.Address(), second.Address())
 
@@ -557,7 +560,7 @@ func TestUpAtOnce(t *testing.T) {
 	require.NoError(t, err)
 	defer rt.close()
 	for range 20 { // the first makes the bridge, all others find it
-		place, err := Join(sleeping(t), nil)
+		place, err := Join(sleeping(t), nil, goesOn)
 		if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EPROTONOSUPPORT) {
 			skip.Lacking(t, fmt.Sprint("the kernel has no bridge, veth or nftables: ", err))
 		}
@@ -640,7 +643,7 @@ func TestBridgeOfAnotherProgram(t *testing.T) {
 	defer rt.close()
 	_, err = rt.do(addBridge(bridgeName, [4]byte{10, 1, 2, 3}))
 	require.NoError(t, err)
-	_, err = Join(sleeping(t), nil)
+	_, err = Join(sleeping(t), nil, goesOn)
 	require.EqualError(t, err,
 		`network: make bridge "container0": made by another program: it has no such alias`)
 	_, err = net.InterfaceByName(bridgeName)
@@ -655,7 +658,7 @@ func TestBridgeIsSetDown(t *testing.T) {
 	rt, err := openNetlink(unix.NETLINK_ROUTE)
 	require.NoError(t, err)
 	defer rt.close()
-	first, err := Join(sleeping(t), nil)
+	first, err := Join(sleeping(t), nil, goesOn)
 	require.NoError(t, err)
 	bridge, _, err := findBridge(rt)
 	require.NoError(t, err)
@@ -663,7 +666,7 @@ func TestBridgeIsSetDown(t *testing.T) {
 	binary.NativeEndian.PutUint32(body[8:], 0)
 	_, err = rt.do(newRequest(unix.RTM_NEWLINK, unix.NLM_F_ACK, body))
 	require.NoError(t, err)
-	second, err := Join(sleeping(t), nil)
+	second, err := Join(sleeping(t), nil, goesOn)
 	require.EqualError(t, err, `network: interface "container0": network is down `+
 		`(set down by another program: ip link set container0 up)`)
 	require.NoError(t, second.Leave())
@@ -677,12 +680,12 @@ func TestBridgeIsMadeAnew(t *testing.T) {
 	if !isolated.In(t, unix.CLONE_NEWNET) {
 		return
 	}
-	killed, err := Join(sleeping(t), nil)
+	killed, err := Join(sleeping(t), nil, goesOn)
 	require.NoError(t, err)
 	before, err := net.InterfaceByName(bridgeName)
 	require.NoError(t, err)
 	require.NoError(t, unix.Close(killed.host)) // the kernel drops its locks
-	place, err := Join(sleeping(t), nil)
+	place, err := Join(sleeping(t), nil, goesOn)
 	require.NoError(t, err)
 	after, err := net.InterfaceByName(bridgeName)
 	require.NoError(t, err)
@@ -703,7 +706,7 @@ func TestBridgeIsMadeWhateverTheCountSays(t *testing.T) {
 	defer unix.Close(fd)
 	shared := &unix.Flock_t{Type: unix.F_RDLCK}
 	require.NoError(t, unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, shared))
-	place, err := Join(sleeping(t), nil)
+	place, err := Join(sleeping(t), nil, goesOn)
 	require.NoError(t, err)
 	require.NoError(t, place.Leave())
 	_, err = net.InterfaceByName(bridgeName)
@@ -716,13 +719,13 @@ func TestContainersDoNotWaitForOthers(t *testing.T) {
 	if !isolated.In(t, unix.CLONE_NEWNET) {
 		return
 	}
-	first, err := Join(sleeping(t), nil)
+	first, err := Join(sleeping(t), nil, goesOn)
 	require.NoError(t, err)
 	fd, err := unix.Open("/proc/self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	require.NoError(t, err)
 	defer unix.Close(fd)
 	require.NoError(t, unix.Flock(fd, unix.LOCK_SH), "as another that comes")
-	second, err := Join(sleeping(t), nil)
+	second, err := Join(sleeping(t), nil, goesOn)
 	require.NoError(t, err)
 	require.NoError(t, unix.Flock(fd, unix.LOCK_EX), "as another that goes")
 	require.NoError(t, second.Leave())
@@ -733,6 +736,6 @@ func TestContainersDoNotWaitForOthers(t *testing.T) {
 }
 
 func TestJoinNobody(t *testing.T) {
-	_, err := Join(1<<30, nil)
+	_, err := Join(1<<30, nil, goesOn)
 	require.EqualError(t, err, "network: open namespace of 1073741824: no such file or directory")
 }
