@@ -133,8 +133,9 @@ func Join(
 	return b, fmt.Errorf("network: add veth: %w", err)
 }
 
-// upTimeout is much longer than the kernel takes to notice a carrier.
-const upTimeout = 30 * time.Second
+// patience is much longer than the kernel takes to notice a carrier, and others to make or remove
+// the bridge, even if a hundred containers start at once on a slow machine.
+const patience = time.Minute
 
 // awaitUp waits until the kernel has noticed the carriers of the port, its peer and the bridge,
 // which it does in a thread of its own. Before, each of them drops what it is to send, and the
@@ -149,7 +150,7 @@ func awaitUp(rt netlink, port string, interrupted func() error) error {
 	}
 	names := []string{port, "eth0", bridgeName}
 	questions := []request{getLink(port), getPeer(link[0]), getLink(bridgeName)}
-	deadline := time.Now().Add(upTimeout)
+	deadline := time.Now().Add(patience)
 	// The kernel's thread waits for the same lock as these questions, so the longer it takes, the
 	// fewer of them there are.
 	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
@@ -169,7 +170,7 @@ func awaitUp(rt netlink, port string, interrupted func() error) error {
 			return err
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("interface %q: not up after %v", names[i], upTimeout)
+			return fmt.Errorf("interface %q: not up after %v", names[i], patience)
 		}
 		time.Sleep(pause)
 	}
@@ -273,7 +274,7 @@ func (b *Place) enter(rt netlink, interrupted func() error) (err error) {
 		b.host = -1
 	}()
 	for _, how := range []int{unix.LOCK_SH, unix.LOCK_EX} {
-		if err := b.lock(how, interrupted); err != nil {
+		if err := b.lock(how, patience, interrupted); err != nil {
 			return err
 		}
 		alone, err := b.alone()
@@ -293,18 +294,15 @@ func (b *Place) enter(rt netlink, interrupted func() error) (err error) {
 	return b.makeBridge(rt)
 }
 
-// lockTimeout is longer than others take to make or remove the bridge.
-const lockTimeout = 10 * time.Second
-
-// lock waits for the lock of flock(2): LOCK_SH or LOCK_EX.
-func (b *Place) lock(how int, interrupted func() error) error {
+// lock waits for the lock of flock(2), LOCK_SH or LOCK_EX, as long as the timeout says.
+func (b *Place) lock(how int, timeout time.Duration, interrupted func() error) error {
 	err := unix.Flock(b.host, how|unix.LOCK_NB)
 	if !errors.Is(err, unix.EWOULDBLOCK) {
 		return err
 	}
 	done := make(chan error, 1)
 	go func() { done <- unix.Flock(b.host, how) }()
-	for deadline := time.Now().Add(lockTimeout); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(timeout); time.Now().Before(deadline); {
 		select {
 		case err := <-done:
 			return err
@@ -359,7 +357,7 @@ func (b *Place) leave() error {
 		return err
 	}
 	goesOn := func() error { return nil } // there is nothing to come that a signal could end
-	if err := b.lock(unix.LOCK_EX, goesOn); err != nil {
+	if err := b.lock(unix.LOCK_EX, patience, goesOn); err != nil {
 		return err
 	}
 	if alone, err := b.alone(); err != nil || !alone {

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -733,6 +734,27 @@ func TestContainersDoNotWaitForOthers(t *testing.T) {
 	require.NoError(t, first.Leave())
 	_, err = net.InterfaceByName(bridgeName)
 	require.Error(t, err)
+}
+
+// Who can open a file can lock it: nobody waits forever for a program that keeps its lock, nor
+// after a signal.
+func TestLockedByAnotherProgram(t *testing.T) {
+	open := func() int {
+		fd, err := unix.Open("/proc/self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		require.NoError(t, err)
+		t.Cleanup(func() { unix.Close(fd) })
+		return fd
+	}
+	// It is the namespace of the test: other tests may look at the lock of this one.
+	other, place := open(), &Place{host: open()}
+	require.NoError(t, unix.Flock(other, unix.LOCK_EX))
+	for _, how := range []int{unix.LOCK_SH, unix.LOCK_EX} {
+		err := place.lock(how, time.Nanosecond, goesOn)
+		require.EqualError(t, err, "flock /proc/self/ns/net: another process keeps its lock on it "+
+			"(lslocks shows which)")
+		err = place.lock(how, time.Hour, func() error { return unix.EINTR })
+		require.Equal(t, unix.EINTR, err)
+	}
 }
 
 func TestJoinNobody(t *testing.T) {
