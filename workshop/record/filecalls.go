@@ -80,8 +80,12 @@ func (c *call) fileKind(path, in string) string {
 func (c *call) fileWords(kind, path string) (words, key string) {
 	switch kind {
 	case cgroupFile:
-		name := filepath.Base(path)
-		return name + " of the cgroup " + c.cgroupName(filepath.Dir(path)), "cgroup " + name
+		name, dir := filepath.Base(path), filepath.Dir(path)
+		key = "cgroup " + name
+		if holdsProcesses(name) {
+			key = strings.TrimSpace(key + " " + c.hierarchy(dir))
+		}
+		return name + " of the cgroup " + c.cgroupName(dir), key
 	case mapFile:
 		name := filepath.Base(path)
 		return name + " of the user namespace", name
@@ -108,6 +112,23 @@ func (c *call) cgroupName(dir string) string {
 	default:
 		return "at the root (" + hierarchy + ")"
 	}
+}
+
+// hierarchy is the one of version 1 that the directory of a control group is in, such as
+// "cpu,cpuacct", or empty with version 2.
+func (c *call) hierarchy(dir string) string {
+	inside, ok := strings.CutPrefix(dir, cgroupRoot)
+	if !ok || c.tracer.recording.Machine.Cgroups == "v2" {
+		return ""
+	}
+	hierarchy, _, _ := strings.Cut(inside, "/")
+	return hierarchy
+}
+
+// holdsProcesses tells whether a process that is written to a file of a control group moves there
+// (cgroups(7)). The names are those of all hierarchies alike.
+func holdsProcesses(name string) bool {
+	return name == "cgroup.procs" || name == "tasks" || name == "cgroup.threads"
 }
 
 // directoryOf is where the recorder sees the directory of a file of the thread.
@@ -227,8 +248,8 @@ func (c *call) writes(fd int, read func() []byte) bool {
 func (c *call) writesCgroup(path, value string) {
 	c.looks |= lookCgroups
 	group := c.cgroupName(filepath.Dir(path))
-	switch name := filepath.Base(path); name {
-	case "cgroup.procs", "tasks", "cgroup.threads":
+	switch name := filepath.Base(path); {
+	case holdsProcesses(name):
 		pid, _ := strconv.Atoi(value)
 		if pid == 0 {
 			pid = c.thread.process.pid
@@ -237,9 +258,9 @@ func (c *call) writesCgroup(path, value string) {
 		}
 		c.other = c.tracer.processByPID(pid)
 		c.words = fmt.Sprintf("process %d moves to the cgroup %s", pid, group)
-	case "cgroup.subtree_control":
+	case name == "cgroup.subtree_control":
 		c.words = "the cgroups below " + group + " get controllers: " + value
-	case "cgroup.kill":
+	case name == "cgroup.kill":
 		c.words = "all processes of the cgroup " + group + " are killed"
 	}
 }

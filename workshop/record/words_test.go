@@ -186,6 +186,30 @@ func TestAsksForFilters(t *testing.T) {
 	require.False(t, decodePrctl(c))
 }
 
+// TestPromisesOfMove requires of a move to a control group of version 1 the promises of its
+// hierarchy alone.
+func TestPromisesOfMove(t *testing.T) {
+	tr := newTracer(Options{})
+	c := &call{tracer: tr}
+	for _, test := range []struct {
+		cgroups, file string
+		want          []string
+	}{
+		{
+			"v2", "/sys/fs/cgroup/a/cgroup.procs",
+			[]string{"memory-hog", "pids-fork-loop", "cpu-share"},
+		},
+		{"v1", "/sys/fs/cgroup/memory/a/cgroup.procs", []string{"memory-hog"}},
+		{"v1", "/sys/fs/cgroup/cpu,cpuacct/a/tasks", []string{"cpu-share"}},
+		{"v1", "/sys/fs/cgroup/cpuset/a/tasks", nil},
+		{"hybrid", "/sys/fs/cgroup/unified/a/cgroup.procs", nil},
+	} {
+		tr.recording.Machine.Cgroups = test.cgroups
+		_, key := c.fileWords(cgroupFile, test.file)
+		require.Equal(t, test.want, promisesOf("write "+key), test.file)
+	}
+}
+
 // TestCgroupName tells the control groups of one name apart that version 1 has in its hierarchies.
 func TestCgroupName(t *testing.T) {
 	tr := newTracer(Options{})
