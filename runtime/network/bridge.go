@@ -134,7 +134,7 @@ func Join(
 }
 
 // patience is much longer than the kernel takes to notice a carrier, and others to make or remove
-// the bridge, even if a hundred containers start at once on a slow machine.
+// the bridge, on a slow and busy machine, too.
 const patience = time.Minute
 
 // awaitUp waits until the kernel has noticed the carriers of the port, its peer and the bridge,
