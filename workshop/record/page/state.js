@@ -178,11 +178,17 @@ function cgroupCard(view) {
 		const sign = !is ? GONE : !was ? NEW : "";
 		const files = Object.keys((is || was).files || {}).sort();
 		return h("div", {class: "cgroup"}, h("h4", {title: key}, signed(sign, brief(key))),
-			h("p", {class: "note"}, (is?.processes || []).length === 0 ? "no process in it" :
-				`process ${is.processes.join(", ")} in it`),
+			h("p", {class: "note"}, membersOf(is)),
 			is && h("table", {}, h("tbody", {}, files.map(
 				file => fileRow(view, key, file, is, was)))));
 	}));
+}
+
+// membersOf is the line that says which processes are in a cgroup.
+function membersOf(cgroup) {
+	const pids = cgroup?.processes || [];
+	if (pids.length === 0) return "no process in it";
+	return `${pids.length === 1 ? "process" : "processes"} ${pids.join(", ")} in it`;
 }
 
 function fileRow(view, key, file, is, was) {
