@@ -65,6 +65,7 @@ of your program.
 			if err != nil {
 				return err
 			}
+			c.promises = true
 			s, err := c.load()
 			if err != nil {
 				return err
