@@ -30,6 +30,7 @@ type checker struct {
 	// promises tells that nobody looks at the scripts that show what a step does not isolate yet:
 	// they are no promises, and none is tried.
 	promises bool
+	early    *building // for the next check, or nil
 }
 
 // verdict is the result of one check.
@@ -49,6 +50,46 @@ func (c *checker) build(ctx context.Context, s state) (path string, err error) {
 		err = harness.Build(ctx, path, source)
 	}
 	return path, err
+}
+
+// A building is an executable that is being made.
+type building struct {
+	source string
+	of     time.Time // when the source was changed, if the building was begun before the check
+	cancel context.CancelFunc
+	done   chan struct{} // closed at the end
+	err    error         // then
+}
+
+// beginBuild begins to make an executable of the program, as it is now.
+func (c *checker) beginBuild(ctx context.Context) *building {
+	s, err := c.load()
+	b := &building{source: c.program(s), done: make(chan struct{}), err: err}
+	ctx, b.cancel = context.WithCancel(ctx)
+	go func() {
+		defer close(b.done)
+		if b.err == nil {
+			_, b.err = c.build(ctx, s)
+		}
+	}()
+	return b
+}
+
+// wait waits for the executable, until ctx is done.
+func (b *building) wait(ctx context.Context) error {
+	defer b.cancel()
+	defer context.AfterFunc(ctx, b.cancel)()
+	<-b.done
+	return b.err
+}
+
+// drop ends a building, if there is one that goes on, and returns nil.
+func (b *building) drop() *building {
+	if b != nil {
+		b.cancel()
+		<-b.done
+	}
+	return nil
 }
 
 // executable is where the executable of the program is, or will be when it is built.
@@ -106,14 +147,14 @@ func (c *checker) check(
 	if err != nil {
 		return v, err
 	}
-	built := make(chan error, 1)
-	go func() { // takes as long as to make the hosts
-		_, err := c.build(ctx, before)
-		built <- err
-	}()
+	b := c.early
+	if c.early = nil; b == nil {
+		b = c.beginBuild(ctx) // takes as long as to make the hosts
+	}
+	defer b.drop()
 	if c.host == nil {
 		if c.host, err = harness.NewHost(c.root); err != nil {
-			return v, errors.Join(err, <-built)
+			return v, err
 		}
 	}
 	var open []harness.Script
@@ -131,7 +172,7 @@ func (c *checker) check(
 		Patience: patience,
 		All:      c.all,
 		Hosts:    harness.MostHosts(),
-		Built:    func() error { return <-built },
+		Built:    func() error { return b.wait(ctx) },
 	}
 	err = c.host.Check(ctx, o, open, func(e harness.Event) {
 		v.events[e.Script.ID()] = e

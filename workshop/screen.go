@@ -170,7 +170,7 @@ func (a *app) watchScreen(ctx context.Context, c *checker, w *watcher, link *wal
 	p := tea.NewProgram(m, tea.WithContext(ctx))
 	var background sync.WaitGroup
 	background.Go(func() {
-		c.checkAtSaves(ctx, either(ctx, w.saves, rerun), func(m any) {
+		c.checkAtSaves(ctx, w.begins, either(ctx, w.saves, rerun), func(m any) {
 			link.tell(m)
 			p.Send(m)
 		})

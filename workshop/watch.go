@@ -131,9 +131,12 @@ func (c *checker) skip(l lesson) error {
 	return err
 }
 
-// quiet is how long nothing must happen to the files after a change: an editor saves in several
-// steps.
-const quiet = 40 * time.Millisecond
+// An editor saves in several steps. After soon without another one the program is compiled, which
+// takes a while and can be begun again. After quiet without another one it is a save.
+const (
+	soon  = 5 * time.Millisecond
+	quiet = 40 * time.Millisecond
+)
 
 // watcher tells of changes to files (inotify(7)).
 type watcher struct {
@@ -141,7 +144,8 @@ type watcher struct {
 	notify  *fsnotify.Watcher
 	program string         // a directory or a file
 	state   string         // the file of the progress
-	saves   chan time.Time // the program was saved
+	begins  chan time.Time // the program is being saved, perhaps: it was changed then
+	saves   chan time.Time // the program was saved: it was changed last then
 	changes chan struct{}  // another command has changed the progress, perhaps
 }
 
@@ -161,6 +165,7 @@ func watchFiles(ctx context.Context, p *place, program string) (*watcher, error)
 		notify:  notify,
 		program: program,
 		state:   p.file("progress.json"),
+		begins:  make(chan time.Time),
 		saves:   make(chan time.Time),
 		changes: make(chan struct{}, 1),
 	}
@@ -214,8 +219,8 @@ func (w *watcher) matters(e fsnotify.Event, dir string) bool {
 func (w *watcher) run(ctx context.Context, dir string) {
 	defer w.notify.Close()
 	var last time.Time
-	var settled <-chan time.Time
-	var saves chan<- time.Time // none while there is nothing to tell
+	var stirred, settled <-chan time.Time
+	var begins, saves chan<- time.Time // none while there is nothing to tell
 	for {
 		select {
 		case e := <-w.notify.Events:
@@ -235,10 +240,16 @@ func (w *watcher) run(ctx context.Context, dir string) {
 				}
 			}
 			if w.matters(e, dir) || made && e.Name == dir {
-				last, settled, saves = time.Now(), time.After(quiet), nil
+				last, stirred, settled = time.Now(), time.After(soon), time.After(quiet)
+				begins, saves = nil, nil
 			}
+		case <-stirred:
+			stirred, begins = nil, w.begins
+		case begins <- last:
+			begins = nil
 		case <-settled:
-			settled, saves = nil, w.saves
+			// What begins now would wait for a save that was told already.
+			stirred, settled, begins, saves = nil, nil, nil, w.saves
 		case saves <- last:
 			saves = nil
 		case <-ctx.Done():
@@ -267,8 +278,11 @@ type (
 )
 
 // checkAtSaves checks now and at each save, until ctx is done. A save ends the check that is going
-// on.
-func (c *checker) checkAtSaves(ctx context.Context, saves <-chan time.Time, tell func(any)) {
+// on. When one begins, the program is compiled for it.
+func (c *checker) checkAtSaves(ctx context.Context, begins, saves <-chan time.Time,
+	tell func(any),
+) {
+	defer func() { c.early.drop() }()
 	saved := time.Now()
 	for {
 		round, cancel := context.WithCancel(ctx)
@@ -279,9 +293,19 @@ func (c *checker) checkAtSaves(ctx context.Context, saves <-chan time.Time, tell
 				tell(done{err: err})
 			}
 		}()
-		select {
-		case saved = <-saves:
-		case <-ctx.Done():
+		for waiting := true; waiting; {
+			select {
+			case changed := <-begins: // its save follows, or that of a later change
+				cancel()
+				<-finished
+				c.early.drop()
+				c.early = c.beginBuild(ctx)
+				c.early.of = changed
+				continue
+			case saved = <-saves:
+			case <-ctx.Done():
+			}
+			waiting = false
 		}
 		cancel()
 		<-finished
@@ -312,6 +336,10 @@ func (c *checker) checkOn(ctx context.Context, saved time.Time, tell func(any)) 
 		given, err := c.course.give(c.place, s, l)
 		if err != nil {
 			return err
+		}
+		if b := c.early; b != nil &&
+			(!b.of.Equal(saved) || len(given) > 0 || b.source != c.program(s)) {
+			c.early = b.drop() // the program is another one now
 		}
 		tell(begun{l, c.course.promised(l, s), saved, s, given, enter})
 		v, err := c.check(ctx, l, known, func(e harness.Event) { tell(event{e}) })
@@ -366,7 +394,7 @@ func (a *app) watchPlain(ctx context.Context, c *checker, program string, w *wat
 	}
 	var background sync.WaitGroup
 	background.Go(func() { link.run(ctx, tell) })
-	c.checkAtSaves(ctx, w.saves, func(m any) {
+	c.checkAtSaves(ctx, w.begins, w.saves, func(m any) {
 		link.tell(m)
 		tell(m)
 	})

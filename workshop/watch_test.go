@@ -7,8 +7,11 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"container.example/workshop/internal/harness"
 )
 
 // watchedChecker is a checker as watch has it, of a program that does not compile.
@@ -39,4 +42,75 @@ func TestWatchTriesPromises(t *testing.T) {
 	for _, script := range c.inOrder(l, s) {
 		require.Equal(t, !script.NotYet(), slices.Contains(tried, script), script.ID())
 	}
+}
+
+// TestBegins requires that the beginning of a save is told before it, and none after it: watch
+// would wait for its save.
+func TestBegins(t *testing.T) {
+	c := watchedChecker(t)
+	w, err := watchFiles(t.Context(), c.place, c.dir)
+	require.NoError(t, err)
+	// save is one change: a new file takes the place of the old one.
+	save := func() {
+		file := filepath.Join(c.dir, "main.go")
+		require.NoError(t, os.WriteFile(file+".new", []byte("package main\n"), 0o644))
+		require.NoError(t, os.Rename(file+".new", file))
+	}
+	saved := func(begins <-chan time.Time) (began, at time.Time) {
+		for {
+			select {
+			case began = <-begins:
+			case at = <-w.saves:
+				return began, at
+			case <-time.After(10 * time.Second):
+				require.Fail(t, "no save was seen")
+			}
+		}
+	}
+	save()
+	_, last := saved(nil) // nobody asks when it began
+	select {
+	case <-w.begins:
+		require.Fail(t, "a save begins that was told already")
+	case <-time.After(quiet): // for a mistake to show
+	}
+	for {
+		save()
+		began, at := saved(w.begins)
+		require.True(t, at.After(last))
+		if !began.IsZero() { // as it may be where this process had to wait for a processor
+			require.Equal(t, at, began)
+			return
+		}
+	}
+}
+
+// TestEarlyBuild requires that what was compiled for a save is taken for that one, and for no other
+// one.
+func TestEarlyBuild(t *testing.T) {
+	c := watchedChecker(t)
+	saved := time.Now()
+	output := func(at time.Time) (text string) {
+		s, err := c.load()
+		require.NoError(t, err)
+		ended := make(chan struct{})
+		close(ended)
+		c.early = &building{
+			source: c.program(s),
+			of:     at,
+			cancel: func() {},
+			done:   ended,
+			err:    &harness.BuildError{Source: c.dir, Output: "compiled early"},
+		}
+		require.NoError(t, c.checkOn(t.Context(), saved, func(m any) {
+			if d, ok := m.(done); ok {
+				require.NotNil(t, d.build)
+				text = d.build.Output
+			}
+		}))
+		require.Nil(t, c.early)
+		return text
+	}
+	require.Equal(t, "compiled early", output(saved))
+	require.Contains(t, output(saved.Add(-time.Millisecond)), "syntax error")
 }
