@@ -189,6 +189,9 @@ func (e *BuildError) Unwrap() error { return e.err }
 // panic names functions and lines all the same.
 const noSymbols = "-ldflags=-s"
 
+// noDebugInfo has the compiler make none for package main, since the linker leaves it out.
+const noDebugInfo = "-gcflags=-dwarf=false"
+
 // Build compiles the Go package in the directory source, or the file source, to an executable at
 // path.
 func Build(ctx context.Context, path, source string) error {
@@ -254,7 +257,8 @@ func goBuildCommand(ctx context.Context, path, dir string, sources []string,
 	flags ...string,
 ) *exec.Cmd {
 	// The version control of the directory does not matter, and may not trust this user.
-	args := append([]string{"build", "-buildvcs=false", noSymbols, "-o", path}, flags...)
+	args := append([]string{"build", "-buildvcs=false", noSymbols, noDebugInfo, "-o", path},
+		flags...)
 	cmd := exec.CommandContext(ctx, "go", append(args, sources...)...)
 	cmd.Dir = dir
 	// A workspace above knows nothing of this module. To collect garbage takes a tenth of the time
