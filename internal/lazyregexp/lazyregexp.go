@@ -9,47 +9,59 @@ import (
 	"sync"
 )
 
-// A Regexp returns a regular expression, compiled.
-type Regexp func() *regexp.Regexp
+// A Regexp is a regular expression.
+type Regexp struct{ *lazy }
+
+type lazy struct {
+	text     string
+	once     sync.Once
+	compiled *regexp.Regexp
+}
 
 // New returns a regular expression. Its first use panics if it is none; in a test it does so at
 // once.
 func New(text string) Regexp {
-	r := Regexp(sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) }))
+	r := Regexp{&lazy{text: text}}
 	if strings.HasSuffix(os.Args[0], ".test") {
-		r()
+		r.now()
 	}
 	return r
 }
 
+// now is the regular expression, compiled.
+func (l *lazy) now() *regexp.Regexp {
+	l.once.Do(func() { l.compiled = regexp.MustCompile(l.text) })
+	return l.compiled
+}
+
 // The methods are those of the package regexp.
 
-func (r Regexp) Match(b []byte) bool { return r().Match(b) }
+func (r Regexp) Match(b []byte) bool { return r.now().Match(b) }
 
-func (r Regexp) MatchString(s string) bool { return r().MatchString(s) }
+func (r Regexp) MatchString(s string) bool { return r.now().MatchString(s) }
 
-func (r Regexp) Find(b []byte) []byte { return r().Find(b) }
+func (r Regexp) Find(b []byte) []byte { return r.now().Find(b) }
 
-func (r Regexp) FindString(s string) string { return r().FindString(s) }
+func (r Regexp) FindString(s string) string { return r.now().FindString(s) }
 
-func (r Regexp) FindStringSubmatch(s string) []string { return r().FindStringSubmatch(s) }
+func (r Regexp) FindStringSubmatch(s string) []string { return r.now().FindStringSubmatch(s) }
 
-func (r Regexp) FindAllSubmatch(b []byte, n int) [][][]byte { return r().FindAllSubmatch(b, n) }
+func (r Regexp) FindAllSubmatch(b []byte, n int) [][][]byte { return r.now().FindAllSubmatch(b, n) }
 
-func (r Regexp) FindStringSubmatchIndex(s string) []int { return r().FindStringSubmatchIndex(s) }
+func (r Regexp) FindStringSubmatchIndex(s string) []int { return r.now().FindStringSubmatchIndex(s) }
 
-func (r Regexp) ReplaceAll(b, by []byte) []byte { return r().ReplaceAll(b, by) }
+func (r Regexp) ReplaceAll(b, by []byte) []byte { return r.now().ReplaceAll(b, by) }
 
-func (r Regexp) ReplaceAllString(s, by string) string { return r().ReplaceAllString(s, by) }
+func (r Regexp) ReplaceAllString(s, by string) string { return r.now().ReplaceAllString(s, by) }
 
 func (r Regexp) FindAllStringSubmatch(s string, n int) [][]string {
-	return r().FindAllStringSubmatch(s, n)
+	return r.now().FindAllStringSubmatch(s, n)
 }
 
-func (r Regexp) FindAllString(s string, n int) []string { return r().FindAllString(s, n) }
+func (r Regexp) FindAllString(s string, n int) []string { return r.now().FindAllString(s, n) }
 
 func (r Regexp) ExpandString(to []byte, form, from string, match []int) []byte {
-	return r().ExpandString(to, form, from, match)
+	return r.now().ExpandString(to, form, from, match)
 }
 
-func (r Regexp) FindStringIndex(s string) []int { return r().FindStringIndex(s) }
+func (r Regexp) FindStringIndex(s string) []int { return r.now().FindStringIndex(s) }
