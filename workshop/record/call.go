@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"container.example/workshop/internal/lazyregexp"
 	"container.example/workshop/internal/ptrace"
 )
 
@@ -106,8 +105,16 @@ func (c *call) file(fd int) string {
 	return strings.TrimSuffix(name, " (deleted)")
 }
 
-// descriptorPath is a path that stands for an open file of the thread itself.
-var descriptorPath = lazyregexp.New(`^/proc/(?:self|thread-self)/fd/(\d+)$`)
+// descriptorOf is the descriptor that a path stands for: an open file of the thread itself.
+func descriptorOf(path string) (fd int, ok bool) {
+	for _, dir := range [...]string{"/proc/self/fd/", "/proc/thread-self/fd/"} {
+		if name, found := strings.CutPrefix(path, dir); found && isNumber(name) {
+			fd, err := strconv.Atoi(name)
+			return fd, err == nil
+		}
+	}
+	return 0, false
+}
 
 // absolute is a path as the thread sees it, without what depends on where the thread is.
 func (c *call) absolute(dir int, path string) string {
@@ -120,11 +127,8 @@ func (c *call) absolute(dir int, path string) string {
 		}
 		path = filepath.Join(from, path)
 	}
-	if strings.HasPrefix(path, "/proc/") {
-		if m := descriptorPath.FindStringSubmatch(path); m != nil {
-			fd, _ := strconv.Atoi(m[1])
-			return c.file(fd)
-		}
+	if fd, ok := descriptorOf(path); ok {
+		return c.file(fd)
 	}
 	return filepath.Clean(path)
 }

@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"container.example/workshop/internal/lazyregexp"
 	"container.example/workshop/internal/ptrace"
 )
 
@@ -43,12 +42,37 @@ const (
 	procFile     = "proc"
 )
 
-var (
-	mapPath = lazyregexp.New(`^/proc/(\d+|self|thread-self)(?:/task/\d+)?/` +
-		`(uid_map|gid_map|setgroups)$`)
-	selfPath = lazyregexp.New(`^/proc/(\d+|self|thread-self)(?:/task/\d+)?/` +
-		`(oom_score_adj|attr/.*|timens_offsets|loginuid)$`)
-)
+// procPath takes the path of a file of a process or of one of its threads apart: the process as the
+// path names it, and the file. It uses no regular expression: the process would wait while that is
+// compiled.
+func procPath(path string) (process, file string, ok bool) {
+	inside, inProc := strings.CutPrefix(path, "/proc/")
+	process, file, below := strings.Cut(inside, "/")
+	if !inProc || !below ||
+		process != "self" && process != "thread-self" && !isNumber(process) {
+		return "", "", false
+	}
+	if task, ok := strings.CutPrefix(file, "task/"); ok {
+		if tid, ofThread, below := strings.Cut(task, "/"); below && isNumber(tid) {
+			file = ofThread
+		}
+	}
+	return process, file, true
+}
+
+// procFileKind says why a file of a process in /proc is of interest, or "".
+func procFileKind(file string) string {
+	switch file {
+	case "uid_map", "gid_map", "setgroups":
+		return mapFile
+	case "oom_score_adj", "timens_offsets", "loginuid":
+		return procFile
+	}
+	if strings.HasPrefix(file, "attr/") {
+		return procFile
+	}
+	return ""
+}
 
 const cgroupRoot = "/sys/fs/cgroup/"
 
@@ -66,14 +90,11 @@ func (c *call) fileKind(path, in string) string {
 		return terminalFile
 	case !strings.HasPrefix(path, "/proc/"): // most are elsewhere
 		return ""
-	case mapPath.MatchString(path):
-		return mapFile
-	case selfPath.MatchString(path):
-		return procFile
 	case strings.HasPrefix(path, "/proc/sys/"):
 		return sysctlFile
 	}
-	return ""
+	_, file, _ := procPath(path)
+	return procFileKind(file)
 }
 
 // fileWords are the words for a file, and its name in a key.
@@ -90,8 +111,8 @@ func (c *call) fileWords(kind, path string) (words, key string) {
 		name := filepath.Base(path)
 		return name + " of the user namespace", name
 	case procFile:
-		m := selfPath.FindStringSubmatch(path)
-		return path, m[2]
+		_, file, _ := procPath(path)
+		return path, file
 	case terminalFile:
 		return "a new terminal pair", "terminal"
 	}
@@ -266,8 +287,8 @@ func (c *call) writesCgroup(path, value string) {
 }
 
 func (c *call) writesMap(path, value string) {
-	pid, err := strconv.Atoi(mapPath.FindStringSubmatch(path)[1])
-	if err == nil {
+	process, _, _ := procPath(path)
+	if pid, err := strconv.Atoi(process); err == nil {
 		c.other = c.tracer.processByPID(c.pidOf(pid))
 	}
 	switch name := filepath.Base(path); name {

@@ -117,3 +117,6 @@ func sorted(words []string) []string {
 	slices.Sort(words)
 	return words
 }
+
+// isNumber tells whether a name consists of digits.
+func isNumber(name string) bool { return name != "" && strings.Trim(name, "0123456789") == "" }

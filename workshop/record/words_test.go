@@ -441,3 +441,34 @@ func TestFilesOfCgroup(t *testing.T) {
 	after(group, "cgroup.procs", "memory.max")
 	require.Equal(t, map[string]string{"memory.max": "1"}, tr.state.Cgroups[":/a"].Files)
 }
+
+// TestProcPath requires the files of processes and threads in /proc to be told from others.
+func TestProcPath(t *testing.T) {
+	for path, want := range map[string]string{
+		"/proc/7/uid_map":                 "7 uid_map map",
+		"/proc/self/task/8/gid_map":       "self gid_map map",
+		"/proc/thread-self/setgroups":     "thread-self setgroups map",
+		"/proc/self/attr/apparmor/exec":   "self attr/apparmor/exec proc",
+		"/proc/7/task/8/oom_score_adj":    "7 oom_score_adj proc",
+		"/proc/7/task/x/oom_score_adj":    "7 task/x/oom_score_adj ",
+		"/proc/self/uid_map/x":            "self uid_map/x ",
+		"/proc/sys/uid_map":               "  ",
+		"/proc/uid_map":                   "  ",
+		"/proc//uid_map":                  "  ",
+		"/srv/proc/7/uid_map":             "  ",
+		"/proc/self/fd/12":                "self fd/12 ",
+		"/proc/thread-self/task/7/attr/x": "thread-self attr/x proc",
+	} {
+		process, file, _ := procPath(path)
+		got := process + " " + file + " " + procFileKind(file)
+		require.Equal(t, want, got, "%s", path)
+	}
+	for path, want := range map[string]int{
+		"/proc/self/fd/12": 12, "/proc/thread-self/fd/0": 0,
+		"/proc/self/fd/-1": -1, "/proc/self/fd/": -1, "/proc/7/fd/3": -1, "/proc/self/fd/3/x": -1,
+	} {
+		fd, ok := descriptorOf(path)
+		require.Equal(t, want >= 0, ok, "%s", path)
+		require.Equal(t, max(want, 0), fd, "%s", path)
+	}
+}
