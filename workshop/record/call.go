@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -183,27 +184,38 @@ func (c *call) restore() {
 
 // callNumbers are the numbers of all calls that are recorded.
 func callNumbers() (numbers []int) {
-	for number := range callKinds {
-		numbers = append(numbers, number)
+	for number, kind := range callKinds() {
+		if kind != nil {
+			numbers = append(numbers, number)
+		}
 	}
 	return numbers
 }
 
-// callKinds are the calls that are recorded, by number.
-var callKinds map[int]*callKind
-
-func init() {
-	callKinds = map[int]*callKind{}
+// callKinds are the calls that are recorded, at their numbers. Other commands of this program need
+// no such list.
+var callKinds = sync.OnceValue(func() []*callKind {
+	const mostNumber = 512
+	all := make([]*callKind, mostNumber)
 	for i := range fileCalls {
 		fileCalls[i].onFile = true
 	}
-	for _, kinds := range [][]callKind{
+	for _, kinds := range [...][]callKind{
 		processCalls, mountCalls, fileCalls, rightsCalls, networkCalls, callsHere,
 	} {
 		for i := range kinds {
-			callKinds[kinds[i].number] = &kinds[i]
+			all[kinds[i].number] = &kinds[i]
 		}
 	}
+	return all
+})
+
+// kindOf is the call with this number, or nil if it is not recorded.
+func kindOf(number uint64) *callKind {
+	if kinds := callKinds(); number < uint64(len(kinds)) {
+		return kinds[number]
+	}
+	return nil
 }
 
 // structure is a struct that a call takes by its address.

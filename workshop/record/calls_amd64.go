@@ -22,8 +22,9 @@ var callsHere = []callKind{
 	{number: unix.SYS_SYMLINK, name: "symlink", man: "symlink(2)", decode: decodeSymlink},
 }
 
-func init() {
-	conditions[unix.SYS_OPEN] = condition{arg: 1, any: unix.O_WRONLY | unix.O_RDWR}
+// conditionsHere are those of these calls.
+var conditionsHere = []conditional{
+	{unix.SYS_OPEN, condition{arg: 1, any: unix.O_WRONLY | unix.O_RDWR}},
 }
 
 func decodeFork(c *call) bool {

@@ -74,7 +74,7 @@ func (c *child) execute(path string, command []string) error {
 	if err := unix.PthreadSigmask(unix.SIG_SETMASK, nil, &blocked); err != nil {
 		return fmt.Errorf("sigprocmask: %w", err)
 	}
-	filter, err := newFilter(callNumbers(), conditions)
+	filter, err := newFilter(callNumbers())
 	if err != nil {
 		return err
 	}

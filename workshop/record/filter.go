@@ -30,34 +30,53 @@ type condition struct {
 	isNot0 bool     // or it is not 0, in either half
 }
 
-// conditions are those of calls that are too many to stop at each, by number. A call that stops and
-// has no condition always stops.
-var conditions = map[int]condition{
+// conditional is the number of a call that is made too often to stop at each time, with its
+// condition.
+type conditional struct {
+	number int
+	condition
+}
+
+// conditions are those of all architectures. A call that is recorded and has no condition always
+// stops. They are a list because a map would be made at each start of this program.
+var conditions = []conditional{
 	// A thread is no news, and a Go program starts many.
-	unix.SYS_CLONE: {none: unix.CLONE_THREAD},
-	unix.SYS_PRCTL: {oneOf: []uint32{
+	{unix.SYS_CLONE, condition{none: unix.CLONE_THREAD}},
+	{unix.SYS_PRCTL, condition{oneOf: []uint32{
 		unix.PR_SET_PDEATHSIG, unix.PR_SET_NO_NEW_PRIVS, unix.PR_SET_SECCOMP,
 		unix.PR_CAPBSET_DROP, unix.PR_CAP_AMBIENT, unix.PR_SET_KEEPCAPS,
 		unix.PR_SET_SECUREBITS, unix.PR_SET_DUMPABLE, unix.PR_SET_CHILD_SUBREAPER,
-	}},
-	unix.SYS_IOCTL: {arg: 1, oneOf: []uint32{
+	}}},
+	{unix.SYS_IOCTL, condition{arg: 1, oneOf: []uint32{
 		unix.TIOCSCTTY, unix.SIOCSIFFLAGS, unix.SIOCSIFADDR, unix.SIOCBRADDBR,
 		unix.SIOCBRADDIF, unix.TUNSETIFF,
-	}},
-	unix.SYS_PTRACE: {oneOf: []uint32{
+	}}},
+	{unix.SYS_PTRACE, condition{oneOf: []uint32{
 		unix.PTRACE_TRACEME, unix.PTRACE_ATTACH, unix.PTRACE_SEIZE,
-	}},
-	unix.SYS_KEYCTL:    {oneOf: []uint32{unix.KEYCTL_JOIN_SESSION_KEYRING}},
-	unix.SYS_OPENAT:    {arg: 2, any: unix.O_WRONLY | unix.O_RDWR},
-	unix.SYS_PRLIMIT64: {arg: 2, isNot0: true},
+	}}},
+	{unix.SYS_KEYCTL, condition{oneOf: []uint32{unix.KEYCTL_JOIN_SESSION_KEYRING}}},
+	{unix.SYS_OPENAT, condition{arg: 2, any: unix.O_WRONLY | unix.O_RDWR}},
+	{unix.SYS_PRLIMIT64, condition{arg: 2, isNot0: true}},
 	// No file that matters takes more than a page at once.
-	unix.SYS_WRITE:    {arg: 2, below: ptrace.PageSize},
-	unix.SYS_PWRITE64: {arg: 2, below: ptrace.PageSize},
+	{unix.SYS_WRITE, condition{arg: 2, below: ptrace.PageSize}},
+	{unix.SYS_PWRITE64, condition{arg: 2, below: ptrace.PageSize}},
+}
+
+// conditionOf is the condition of a call, if it has one.
+func conditionOf(number int) (c condition, ok bool) {
+	for _, list := range [...][]conditional{conditions, conditionsHere} {
+		for i := range list {
+			if list[i].number == number {
+				return list[i].condition, true
+			}
+		}
+	}
+	return condition{}, false
 }
 
 // newFilter is the filter of seccomp(2) that stops a thread at the calls of these numbers, and lets
 // all others pass without a stop.
-func newFilter(numbers []int, conditions map[int]condition) ([]unix.SockFilter, error) {
+func newFilter(numbers []int) ([]unix.SockFilter, error) {
 	pass := bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW}
 	stop := bpf.RetConstant{Val: unix.SECCOMP_RET_TRACE}
 	program := []bpf.Instruction{
@@ -68,7 +87,7 @@ func newFilter(numbers []int, conditions map[int]condition) ([]unix.SockFilter, 
 	}
 	slices.Sort(numbers)
 	program = append(program, bisect(slices.Compact(numbers), pass, func(n int) []bpf.Instruction {
-		if c, ok := conditions[n]; ok {
+		if c, ok := conditionOf(n); ok {
 			return c.program(pass, stop)
 		}
 		return []bpf.Instruction{stop}

@@ -6,15 +6,18 @@ import (
 )
 
 // namespacePromises are the names of the promises that depend on a new namespace of a kind.
-var namespacePromises = map[string][]string{
-	"uts":    {"hostname-in", "hostname-out"},
-	"pid":    {"pid-1", "pid-host-invisible", "two-pid-namespaces"},
-	"mnt":    {"mounts-in", "mounts-out", "host-mounts-unchanged"},
-	"net":    {"ns-net", "network-none", "escape-host-network", "escape-abstract-socket"},
-	"ipc":    {"escape-shared-memory"},
-	"user":   {"user-map", "user-root", "user-namespace", "escape-uid"},
-	"cgroup": {"cgroup-namespace"},
-	"time":   {"ns-time-alone"},
+var namespacePromises = []struct {
+	kind  string
+	names []string
+}{
+	{"uts", []string{"hostname-in", "hostname-out"}},
+	{"pid", []string{"pid-1", "pid-host-invisible", "two-pid-namespaces"}},
+	{"mnt", []string{"mounts-in", "mounts-out", "host-mounts-unchanged"}},
+	{"net", []string{"ns-net", "network-none", "escape-host-network", "escape-abstract-socket"}},
+	{"ipc", []string{"escape-shared-memory"}},
+	{"user", []string{"user-map", "user-root", "user-namespace", "escape-uid"}},
+	{"cgroup", []string{"cgroup-namespace"}},
+	{"time", []string{"ns-time-alone"}},
 }
 
 // keyPromises are the names of the promises that depend on a call, by the beginning of its key, or
@@ -105,7 +108,11 @@ func promisesOf(key string) (names []string) {
 	call, rest, _ := strings.Cut(key, " ")
 	if call == "clone" || call == "unshare" {
 		for kind := range strings.FieldsSeq(rest) {
-			names = append(names, namespacePromises[kind]...)
+			for _, p := range namespacePromises {
+				if p.kind == kind {
+					names = append(names, p.names...)
+				}
+			}
 		}
 		return names
 	}

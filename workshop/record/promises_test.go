@@ -22,9 +22,9 @@ func TestPromisesExist(t *testing.T) {
 		}
 	}
 	require.NotEmpty(t, known)
-	for kind, names := range namespacePromises {
-		for _, name := range names {
-			require.True(t, known[name], "%s of namespace %s: no such promise", name, kind)
+	for _, p := range namespacePromises {
+		for _, name := range p.names {
+			require.True(t, known[name], "%s of namespace %s: no such promise", name, p.kind)
 		}
 	}
 	for _, p := range keyPromises {

@@ -252,7 +252,8 @@ func decodeSetgroups(c *call) bool {
 	return true
 }
 
-var resources = map[uint64]string{
+// resources are the names of the limits of getrlimit(2), at their numbers.
+var resources = [...]string{
 	unix.RLIMIT_AS: "RLIMIT_AS", unix.RLIMIT_CORE: "RLIMIT_CORE", unix.RLIMIT_CPU: "RLIMIT_CPU",
 	unix.RLIMIT_DATA: "RLIMIT_DATA", unix.RLIMIT_FSIZE: "RLIMIT_FSIZE",
 	unix.RLIMIT_LOCKS: "RLIMIT_LOCKS", unix.RLIMIT_MEMLOCK: "RLIMIT_MEMLOCK",
@@ -277,7 +278,10 @@ func (c *call) limits(pid int, resource, address uint64) bool {
 		// (os.StartProcess). That is no news of a container.
 		return false
 	}
-	name := resources[resource]
+	name := ""
+	if resource < uint64(len(resources)) {
+		name = resources[resource]
+	}
 	whose := name
 	if pid != 0 {
 		c.arg("pid", strconv.Itoa(pid))

@@ -327,7 +327,7 @@ func (t *tracer) syscall(th *thread) {
 
 // entered looks at a call that is about to be made.
 func (t *tracer) entered(th *thread, info *ptrace.SyscallInfo) {
-	kind := callKinds[int(info.Data[0])]
+	kind := kindOf(info.Data[0])
 	if kind == nil {
 		return
 	}
@@ -342,7 +342,7 @@ func (t *tracer) entered(th *thread, info *ptrace.SyscallInfo) {
 		c.follow()
 		return
 	}
-	if isThis := conditions[kind.number]; !isThis.holds(c.raw) || !kind.decode(c) {
+	if isThis, _ := conditionOf(kind.number); !isThis.holds(c.raw) || !kind.decode(c) {
 		return
 	}
 	th.probes = false
