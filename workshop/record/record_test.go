@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unsafe"
@@ -36,7 +37,14 @@ func TestMain(m *testing.M) {
 		helpers[name]()
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	dir, err := os.MkdirTemp("", "record-")
+	if err != nil {
+		panic(err) // without a place for temporary files there are no tests
+	}
+	firstRootfs = filepath.Join(dir, "rootfs")
+	status := m.Run()
+	_ = os.RemoveAll(dir) // an error: it is one of the temporary files that stay
+	os.Exit(status)
 }
 
 var helpers = map[string]func(){
@@ -275,11 +283,22 @@ func build(t *testing.T, name string) string {
 	return file
 }
 
-// rootfs makes a root file system with a BusyBox.
+// firstRootfs is where makeRootfs makes the root file system that tests get copies of.
+var firstRootfs string
+
+// makeRootfs makes a root file system with a BusyBox, once: the script starts a process for each of
+// its 400 links.
+var makeRootfs = sync.OnceValues(func() ([]byte, error) {
+	return exec.Command("../../scripts/mkrootfs.sh", "-o", firstRootfs).CombinedOutput()
+})
+
+// rootfs is a root file system of this test alone.
 func rootfs(t *testing.T) string {
 	t.Helper()
+	out, err := makeRootfs()
+	require.NoError(t, err, "%s", out)
 	dir := filepath.Join(t.TempDir(), "rootfs")
-	out, err := exec.Command("../../scripts/mkrootfs.sh", "-o", dir).CombinedOutput()
+	out, err = exec.Command("cp", "-a", firstRootfs, dir).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	return dir
 }
