@@ -346,7 +346,7 @@ func hostLimits() map[string]string {
 	limits := map[string]string{}
 	for _, name := range []string{
 		"pids.max", "memory.max", "cpu.max", "pids/pids.max", "memory/memory.limit_in_bytes",
-		"cpu/cpu.cfs_quota_us",
+		"memory/memory.memsw.limit_in_bytes", "cpu/cpu.cfs_quota_us",
 	} {
 		file := filepath.Join(cgroupFS, name)
 		if value, err := os.ReadFile(file); err == nil {

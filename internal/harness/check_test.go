@@ -208,6 +208,14 @@ echo >/sys/fs/cgroup/mine/memory.max
 		require.Equal(t, "exit status 3", e.Background[0].State)
 		require.Less(t, time.Since(start), time.Minute)
 	})
+	parallel("limits of the whole host", func(t *testing.T) {
+		// The host could not take them away where they were changed in this order.
+		e := own(t, "exec container run true\n", "cd /sys/fs/cgroup/memory 2>/dev/null || exit 7\n"+
+			"test -w memory.memsw.limit_in_bytes || exit 7\n"+
+			"echo 1000000000 >memory.limit_in_bytes; echo 1000000000 "+
+			">memory.memsw.limit_in_bytes; exit 7", patience())
+		require.Equal(t, Failed, e.Status)
+	})
 	parallel("what the kernel refused", func(t *testing.T) {
 		e := own(t, "rootfs\nexec container run true\n", "mkdir /proc/mine 2>/dev/null; exit 7",
 			patience())

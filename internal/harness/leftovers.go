@@ -201,11 +201,16 @@ func restore(before state) error {
 
 // restoreLimits gives the cgroups of the throw-away host the limits that they had.
 func (s state) restoreLimits() (err error) {
-	for file, value := range hostLimits() {
-		for line := range s {
-			was, ok := strings.CutPrefix(line, "limit "+file+" ")
-			if ok && was != value {
-				err = errors.Join(err, os.WriteFile(file, []byte(was), 0))
+	// Twice, because that of memory can never be above that of memory and swap together, and the
+	// order of the two depends on which was changed.
+	for range 2 {
+		err = nil
+		for file, value := range hostLimits() {
+			for line := range s {
+				was, ok := strings.CutPrefix(line, "limit "+file+" ")
+				if ok && was != value {
+					err = errors.Join(err, os.WriteFile(file, []byte(was), 0))
+				}
 			}
 		}
 	}
