@@ -92,7 +92,7 @@ func topicOf(e harness.Event) *topic {
 		return nil
 	}
 	t := topics[i]
-	if id == "left: cgroup" {
+	if c := (cause{event: e}); id == "left: cgroup" && c.names(left) {
 		t.about = regexp.QuoteMeta(left) + `\b` // and not one that is gone
 	}
 	return &t

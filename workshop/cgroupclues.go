@@ -179,6 +179,8 @@ func cgroupAmiss(e harness.Event) string {
 		met = met && len(own) == 1 && strings.Contains(b.Stderr, own[0]+"/")
 	}
 	switch {
+	case limitOfHost(e, list) != "":
+		return limitLeft(cause{event: e}, limitOfHost(e, list))
 	case e.Script.Name == "two-at-once" && len(own) == 1 && running > 0 && met:
 		return fmt.Sprintf("Both containers use the cgroup %s. Each needs a directory with a name "+
 			"of its own, for instance a random one.", own[0])
@@ -196,6 +198,23 @@ func cgroupAmiss(e harness.Event) string {
 	return ""
 }
 
+// limitOfHost is the file of the limit of a whole hierarchy of the host, if that has now what an
+// earlier container of the script was to have.
+func limitOfHost(e harness.Event, list string) string {
+	for n := 1; n < e.Line; n++ {
+		asked := parseCommand(e.Script.Line(n))
+		if asked.name != "cgroup" || len(asked.args) != 2 || harness.HasCgroup2() {
+			continue
+		}
+		for _, m := range listedRE.FindAllStringSubmatch(list, -1) {
+			if filepath.Dir(m[1]) == cgroupFS && m[2] == asked.args[1] {
+				return filepath.Join(m[1], asked.args[0])
+			}
+		}
+	}
+	return ""
+}
+
 // listedRE matches the cgroups that the harness has listed, with the value in the file.
 var listedRE = lazyregexp.New(`(?m)^(/sys/fs/cgroup/\S+): (.*)$`)
 
@@ -204,6 +223,13 @@ func badLimit(c cause) string {
 	switch path := c.cgroupPath(); {
 	case path == "" && !strings.Contains(c.text, "cgroup"):
 		return ""
+	case strings.HasSuffix(path, "/memory.memsw.limit_in_bytes"):
+		return "This is the limit of memory and swap together, which cannot be below that of " +
+			"memory alone: memory.limit_in_bytes is without a limit until it is written, and " +
+			"comes first."
+	case quotaRE.MatchString(c.text):
+		return "The time is in microseconds of each period, which has 100000 as a rule, and the " +
+			"kernel takes no less than 1000: half a processor is 50000."
 	case strings.HasSuffix(path, "/cgroup.procs"), strings.HasSuffix(path, "/tasks"):
 		return "This file takes the number of one process in a write(2), in digits, or 0 for the " +
 			"process that writes (cgroups(7))."
@@ -211,6 +237,42 @@ func badLimit(c cause) string {
 	return "The kernel does not take this value for the file of a cgroup: look at the form that " +
 		"cgroups(7) gives for it."
 }
+
+// quotaRE matches a call that asks for less time of a processor than a millisecond in a period.
+var quotaRE = lazyregexp.New(`/cpu\.(?:max|cfs_quota_us)>, "\d{1,3}\b`)
+
+// limitTaken is for a value that is none, or that the kernel refuses, of which a program makes a
+// limit all the same.
+func limitTaken(e harness.Event) string {
+	if e.Conduct == nil {
+		return ""
+	}
+	m := exitStatus.FindStringSubmatch(e.Message)
+	for _, step := range e.Conduct.Steps {
+		w := wroteLimitRE.FindStringSubmatch(step.Text)
+		switch {
+		case w == nil, !strings.Contains(e.Ran, "-"+w[2]): // not the limit of the flag
+		case e.Script.Name == "limits-bad":
+			return fmt.Sprintf("What the flag asks for cannot be a limit, and your program made "+
+				"one of it: it wrote %q to %s. Look at the value before anything is made, and end "+
+				"with status 2.", w[3], w[1])
+		case e.Script.Name == "limits-refused" && step.Errno != "" && m != nil && m[1] == "0":
+			return fmt.Sprintf("The kernel refused this limit, which is on purpose here: %s "+
+				"failed with %s. Your program went on as if it had succeeded. Look at what "+
+				"write(2) returns, and end with status 125 before the command starts.", step.Text,
+				step.Errno)
+		case e.Script.Name == "limits-refused" && step.Errno != "" && m != nil && m[2] == "125":
+			return fmt.Sprintf("The kernel refused this limit, which is on purpose here, and your "+
+				"program is right to end. The status for that is 125, and here it is %s.", m[1])
+		}
+	}
+	return ""
+}
+
+// wroteLimitRE matches a call that writes a limit to a file of a cgroup, with the file and the
+// value.
+var wroteLimitRE = lazyregexp.New(`^p?write(?:v|64)?\(<[^>]*/` +
+	`((memory|pids|cpu)\.[\w.]+)>, "([^"]*)"`)
 
 // noController is for the rules of version 2 about which cgroups may have processes.
 func noController(c cause) string {

@@ -3,6 +3,9 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -52,6 +55,23 @@ func TestCgroupWords(t *testing.T) {
 		{
 			"mkdir", "ENOENT", `mkdir("/sys/fs/cgroup/user.slice/mine")`,
 			"",
+		},
+		{
+			"rmdir", "EBUSY", `rmdir("/sys/fs/cgroup/mine")`,
+			"could not be removed: a process was still in the cgroup",
+		},
+		{
+			"write", "EINVAL",
+			`write(</sys/fs/cgroup/memory/mine/memory.memsw.limit_in_bytes>, "67108864", 8)`,
+			"memory.limit_in_bytes is without a limit until it is written",
+		},
+		{
+			"write", "EINVAL", `write(</sys/fs/cgroup/cpu/mine/cpu.cfs_quota_us>, "500", 3)`,
+			"takes no less than 1000",
+		},
+		{
+			"write", "EINVAL", `write(</sys/fs/cgroup/cpu/mine/cpu.cfs_quota_us>, "50000.0", 7)`,
+			"does not take this value",
 		},
 	} {
 		var e harness.Event
@@ -108,6 +128,70 @@ func TestCgroupAmiss(t *testing.T) {
 		}
 		require.Contains(t, text, c.says)
 		require.Equal(t, c.says == "", text == "", "%s: %s", c.script, text)
+	}
+}
+
+// TestLimitOfHost tells of a limit that was written to the cgroup of all, where a container before
+// had asked for it. On a machine with version 2 that cgroup has no limits.
+func TestLimitOfHost(t *testing.T) {
+	t.Parallel()
+	script := filepath.Join(t.TempDir(), "memory-file.txtar")
+	require.NoError(t, os.WriteFile(script, []byte("cgroup memory.limit_in_bytes 67108864\n\n"+
+		"cgroup memory.limit_in_bytes 100663296\n"), 0o644))
+	e := harness.Event{Script: harness.Script{Name: "memory-file", File: script}}
+	e.Line = 3
+	for value, told := range map[string]bool{"67108864": true, "6319005696": false} {
+		e.Message = "no cgroup has 100663296 in memory.limit_in_bytes; there are:\n" +
+			"/sys/fs/cgroup/memory: " + value
+		e.Background = []harness.Background{{State: "exit status 125"}}
+		want := told && !harness.HasCgroup2()
+		require.Equal(t, want, strings.Contains(clue(e), "the limit of the whole machine"), value)
+	}
+}
+
+// TestLimitTaken tells of a value that is no limit only the program that has made one of it.
+func TestLimitTaken(t *testing.T) {
+	t.Parallel()
+	const (
+		memory = `write(</sys/fs/cgroup/memory/mine/memory.limit_in_bytes>, "0", 1)`
+		quota  = `write(</sys/fs/cgroup/cpu/mine/cpu.cfs_quota_us>, "1", 1)`
+	)
+	for _, c := range []struct {
+		script, ran, message string
+		step                 harness.Step
+		says                 string
+	}{
+		{
+			"limits-bad", "-memory 0", "exit status 137, want 2",
+			harness.Step{Text: memory},
+			`it wrote "0" to memory.limit_in_bytes`,
+		},
+		{"limits-bad", "-cpus none", "exit status 0, want 2", harness.Step{Text: memory}, ""},
+		{
+			"limits-refused", "-cpus 0.000011", "exit status 0, want 125",
+			harness.Step{Text: quota, Errno: "EINVAL"},
+			"went on as if it had succeeded",
+		},
+		{
+			"limits-refused", "-cpus 0.000011", "exit status 1, want 125",
+			harness.Step{Text: quota, Errno: "EINVAL"},
+			"is 125, and here it is 1",
+		},
+		{
+			"limits-refused", "-cpus 0.000011", "exit status 0, want 125",
+			harness.Step{Text: quota},
+			"",
+		},
+	} {
+		e := harness.Event{Script: harness.Script{Step: "step4-cgroups", Name: c.script}}
+		e.Ran, e.Message = "exec container run "+c.ran+" echo unlimited", c.message
+		e.Conduct = &harness.Conduct{Steps: []harness.Step{c.step}}
+		text := limitTaken(e)
+		require.Contains(t, text, c.says)
+		require.Equal(t, c.says == "", text == "", text)
+		if text != "" {
+			require.Equal(t, text, clue(e))
+		}
 	}
 }
 

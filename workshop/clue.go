@@ -136,6 +136,9 @@ func lastRefused(e harness.Event) *harness.Refusal {
 	if r := commandRefused(e); r != nil {
 		return r
 	}
+	if executed(e) == "yes" && knewStatus(e) != "" {
+		return nil // what was refused before did not keep it from that
+	}
 	status, said := endedWith(e)
 	content := !e.Panicked && (status == "" || status == "0") && panicked(e.Stderr) == ""
 	switch {
@@ -160,7 +163,7 @@ func lastRefused(e harness.Event) *harness.Refusal {
 	}
 	errno := errnoIn(said)
 	if errno == "" && (bug != "" || e.Waiting != "") {
-		return nil // that is about no call
+		return notExecuted(e) // otherwise it is about no call
 	}
 	isIt := func(r harness.Refusal) bool { return r.Errno == errno }
 	if errno == "EACCES" && !slices.ContainsFunc(e.Conduct.Refused, isIt) {
@@ -196,6 +199,21 @@ func lastRefused(e harness.Event) *harness.Refusal {
 		return lookedFor
 	}
 	return last
+}
+
+// notExecuted is the last call that was to execute the command, where none did, or nil. A program
+// that does not expect that may fail of something else later.
+func notExecuted(e harness.Event) *harness.Refusal {
+	name := ranCommand(e)
+	if executed(e) != "no" || strings.HasPrefix(name, "no-such") {
+		return nil
+	}
+	for _, r := range slices.Backward(e.Conduct.Refused) {
+		if strings.HasPrefix(r.Call, "execve") && filepath.Base(firstPath(r.Text)) == name {
+			return &r
+		}
+	}
+	return nil
 }
 
 // isInWork tells whether a path is that of a file of this name in the directory of a script.
@@ -286,7 +304,7 @@ func executed(e harness.Event) string {
 // refused is the row of a failure that tells which call the kernel refused.
 func refused(e harness.Event) string {
 	r := blame(e)
-	if r == nil {
+	if r == nil || flagNotKnown(e) != "" && filepath.Base(firstPath(r.Text)) != ranCommand(e) {
 		return ""
 	}
 	text := fmt.Sprintf("%s: %s (%s)", r.Text, r.Errno, r.Cause)
@@ -385,6 +403,8 @@ var clues = map[string]map[string]func(cause) string{
 	},
 	"move_mount": {"EINVAL": notMovable, "ENOENT": noEmptyPath, "EBADF": noEmptyPath},
 	"umount2":    {"EBUSY": busyMount, "EINVAL": notMounted, "ENOENT": notMounted},
+	"rmdir":      {"EBUSY": busyCgroup},
+	"unlinkat":   {"EBUSY": busyCgroup},
 	"mkdir":      {"EROFS": readOnlyHost, "ENOENT": noParent, "EEXIST": madeBefore},
 	"mkdirat":    {"EROFS": readOnlyHost, "ENOENT": noParent, "EEXIST": madeBefore},
 	"openat":     {"EROFS": readOnlyHost, "ENOENT": noCgroup, "EACCES": noCgroup},
@@ -454,7 +474,8 @@ var clues = map[string]map[string]func(cause) string{
 // clue says what an error that does not explain itself means for a container program.
 func clue(e harness.Event) string {
 	for _, tell := range []func(harness.Event) string{
-		notStartable, flagNotKnown, unshareKilled, cgroupAmiss, errorStatus, leavesBehind,
+		notStartable, flagNotKnown, unshareKilled, cgroupAmiss, limitTaken, errorStatus,
+		leavesBehind,
 	} {
 		if text := tell(e); text != "" {
 			return text
@@ -518,12 +539,59 @@ func notPrivate(c cause) string {
 	case c.path == "." && c.made("MS_BIND") && !c.made("chdir("):
 		return "The new root is \".\" here, the working directory, and that is still the one in " +
 			"which the program was started: chdir(2) into the new root comes before."
+	case c.swapped():
+		return "The first path is the new root, and the second one, in or below that, the place " +
+			"for the old root. Here they are the other way round."
+	case c.privateAlone() && c.made("MS_BIND"):
+		return "The new root lies on a mount that is still shared with the host, and " +
+			"pivot_root(2) refuses that. " + privateAlone
 	case c.made("MS_PRIVATE") || c.made("MS_SLAVE"):
 		return point
 	case c.seen && c.made("MS_BIND"):
 		return private
 	}
 	return private + " " + point
+}
+
+// swapped tells whether the call got its two paths in the wrong order: the first is below the
+// other.
+func (c cause) swapped() bool {
+	paths := quotedRE.FindAllStringSubmatch(c.text, -1)
+	if len(paths) != 2 || paths[1][1] == "/" {
+		return false
+	}
+	below, err := filepath.Rel(paths[1][1], paths[0][1])
+	return err == nil && below != "." && !strings.HasPrefix(below, "..")
+}
+
+// privateAlone tells whether the program made / private, and never the mounts below it.
+func (c cause) privateAlone() bool {
+	private := false
+	for _, made := range c.mounts() {
+		if strings.Contains(made, "MS_PRIVATE") || strings.Contains(made, "MS_SLAVE") {
+			if strings.Contains(made, "MS_REC") || lastPath(made) != "/" {
+				return false
+			}
+			private = true
+		}
+	}
+	return private && !c.made("mount_setattr(")
+}
+
+const privateAlone = "Your program made / private without MS_REC: that changes one mount, and " +
+	"those below it stay as they are. mount(2) on / takes MS_PRIVATE and MS_REC together."
+
+// mounts are the calls of mount(2) that succeeded.
+func (c cause) mounts() (made []string) {
+	if c.event.Conduct == nil {
+		return nil
+	}
+	for _, call := range c.event.Conduct.Made {
+		if strings.HasPrefix(call, "mount(") {
+			made = append(made, call)
+		}
+	}
+	return made
 }
 
 func noMountPoint(cause) string {
@@ -567,7 +635,7 @@ func noRootfs(c cause) string {
 			"a line on standard error, with status 125."
 	}
 	if c.changedRoot() {
-		return cmp.Or(noPtmx(c.event), noDevNull(c), toolOfHost(c), nowhere(c),
+		return cmp.Or(noPtmx(c.event), noDevNull(c), toolOfHost(c), rootTwice(c), nowhere(c),
 			"The root is another one already: paths begin in the container now.")
 	}
 	if c.call == "chroot" && c.path != "" && c.path == ranCommand(c.event) {
@@ -580,6 +648,26 @@ func noRootfs(c cause) string {
 	}
 	return fmt.Sprintf("There is no %s in the directory where the program is.",
 		orName(c.path, "such directory"))
+}
+
+// rootTwice is for a program that changes its root to a directory, and later once more.
+func rootTwice(c cause) string {
+	if !c.seen || c.call != "chroot" || !c.made(fmt.Sprintf("chroot(%q", c.path)) {
+		return ""
+	}
+	text := fmt.Sprintf("%s is the root already: chroot(2) succeeded before, and in there is no "+
+		"directory of that name.", c.path)
+	itself := 0
+	for _, file := range c.event.Conduct.Ran {
+		if ofItself(file) {
+			itself++
+		}
+	}
+	if itself > 1 {
+		text += fmt.Sprintf(" Your program started itself %d times: the second copy is to start "+
+			"the command, and not another copy.", itself)
+	}
+	return text
 }
 
 // nowhere is for a file that the program looks for in the new root, and that is not on the host.
@@ -798,7 +886,12 @@ func busyMount(cause) string {
 		"as nobody uses it."
 }
 
-func notMounted(cause) string {
+func notMounted(c cause) string {
+	if c.path == "." && c.errno == "EINVAL" && c.made("pivot_root(") && !c.made("chdir(") {
+		return "\".\" is the working directory, and that is still the one in which the program " +
+			"was started: none of your processes has called chdir(2). After chdir(2) into the " +
+			"new root and pivot_root(\".\", \".\") the old root lies there."
+	}
 	return "Nothing is mounted at this path. After pivot_root paths begin in the new root."
 }
 
@@ -1063,6 +1156,7 @@ var habits = []func(harness.Event) string{
 	ownOutput, ownEmptyLine,
 	wrongUsage, capsetAlone, nobodysFiles, callersPipe, oneIDOnly, noPtmx, noControlling,
 	notCopied, noSize, terminalLines, networkAmiss, signalStatus, knewStatus, statusLost,
+	statusOther, namespaceAmiss, otherThread, procOfHost, rootfsMade,
 	notAFlag, notInModule, notStarted, noTool, silent,
 }
 
@@ -1160,17 +1254,23 @@ func firstSmall(text string) string { return strings.ToLower(text[:1]) + text[1:
 
 // knewStatus is for a program that prints the status of the command and returns another.
 func knewStatus(e harness.Event) string {
-	m := exitStatus.FindStringSubmatch(e.Message)
-	if m == nil || m[2] == "0" {
+	wanted := ""
+	if m := exitStatus.FindStringSubmatch(e.Message); m != nil {
+		wanted = m[2]
+	} else if line := parseCommand(e.Script.Line(e.Line)); e.Panicked && line.name == "exits" &&
+		len(line.args) > 0 {
+		wanted = line.args[0]
+	}
+	if wanted == "" || wanted == "0" {
 		return ""
 	}
-	says := regexp.MustCompile(`exit (status|code)[: ]*` + m[2] + `\b`)
+	says := regexp.MustCompile(`exit (status|code)[: ]*` + wanted + `\b`)
 	if !says.MatchString(e.Stdout + e.Stderr) {
 		return ""
 	}
 	return fmt.Sprintf("One of your two processes knows the status of the command, and says so. "+
 		"It has to end with it, too: exit(%s). So has the "+
-		"other.", m[2])
+		"other.", wanted)
 }
 
 // notAFlag is for a program that takes the options of the command for its own.

@@ -266,6 +266,12 @@ var conductWords = []faulty{
 // TestConductWords lets programs be told what they did.
 func TestConductWords(t *testing.T) { requireWords(t, 2, conductWords, true) }
 
+// rowOfRefused is the row about a call that was refused, of a program that failed.
+func rowOfRefused(e harness.Event) string {
+	e.Message = "exit status 1"
+	return refused(e)
+}
+
 // TestConductClues requires that a clue about what a program did is silent about a program that
 // did it rightly.
 func TestConductClues(t *testing.T) {
@@ -581,6 +587,225 @@ func TestConductClues(t *testing.T) {
 					refused("pivot_root", `pivot_root("rootfs", "rootfs/tmp")`, "EINVAL", ""),
 				},
 				Made: []string{"unshare(CLONE_NEWPID|CLONE_NEWNS)", `chroot("rootfs")`},
+			},
+		},
+		{
+			name: "two paths in the wrong order", clue: clue, ran: "true",
+			conduct: harness.Conduct{
+				Refused: []harness.Refusal{
+					refused("pivot_root", `pivot_root("rootfs", ".")`, "EINVAL", ""),
+				},
+				Made: []string{`mount("", "/", "", MS_REC|MS_PRIVATE)`},
+			},
+			says: "they are the other way round",
+		},
+		{
+			name: "two paths in the right order", clue: clue, ran: "true",
+			conduct: harness.Conduct{
+				Refused: []harness.Refusal{
+					refused("pivot_root", `pivot_root(".", "old")`, "EINVAL", ""),
+				},
+				Made: []string{`mount("", "/", "", MS_REC|MS_PRIVATE)`},
+			},
+			says: "has to be a mount point",
+		},
+		{
+			name: "only / is private", clue: clue, ran: "true",
+			conduct: harness.Conduct{
+				Refused: []harness.Refusal{
+					refused("pivot_root", `pivot_root(".", ".")`, "EINVAL", ""),
+				},
+				Made: []string{
+					`mount("", "/", "", MS_PRIVATE)`, `mount("rootfs", "rootfs", "", MS_BIND)`,
+					`chdir("rootfs")`,
+				},
+			},
+			says: "made / private without MS_REC",
+		},
+		{
+			name: "the old root is not in the working directory",
+			clue: func(e harness.Event) string {
+				e.Message = "exit status 125"
+				return clue(e)
+			},
+			ran: "true",
+			conduct: harness.Conduct{
+				Refused: []harness.Refusal{
+					refused("umount2", `umount2(".", MNT_DETACH)`, "EINVAL", ""),
+				},
+				Made: []string{`pivot_root("rootfs", "rootfs")`},
+			},
+			says: "none of your processes has called chdir(2)",
+		},
+		{
+			name: "a root that is the root already",
+			clue: func(e harness.Event) string {
+				e.Message = "exit status 125"
+				return clue(e)
+			},
+			ran: "true",
+			conduct: harness.Conduct{
+				Refused: []harness.Refusal{
+					{Call: "chroot", Text: `chroot("rootfs")`, Errno: "ENOENT", Inside: true},
+				},
+				Made:  []string{`chroot("rootfs")`},
+				Ran:   []string{"/proc/self/exe", "/proc/self/exe"},
+				Words: [][]string{{"exe", "child", "true"}, {"exe", "child", "true"}},
+			},
+			says: "rootfs is the root already: chroot(2) succeeded before, and in there is no " +
+				"directory of that name. Your program started itself 2 times",
+		},
+		{
+			name: "a panic after a command that cannot be executed",
+			clue: func(e harness.Event) string {
+				e.Message = "exit status 2"
+				return clue(e)
+			},
+			ran: "true", said: "panic: interface conversion: error is *fs.PathError, not " +
+				"*exec.ExitError\n",
+			conduct: harness.Conduct{
+				Refused: []harness.Refusal{
+					{
+						Call: "execve", Text: `execve("/usr/bin/true")`, Errno: "ENOENT",
+						Inside: true,
+					},
+				},
+				Made: []string{`chroot("rootfs")`},
+			},
+			says: "/usr/bin/true is where the host has true",
+		},
+		{
+			name: "a status that is known, and a call that was refused before",
+			clue: func(e harness.Event) string {
+				e.Message = "exit status 1, want 42"
+				return clue(e) + fmt.Sprint(lastRefused(e))
+			},
+			ran: "sh -c 'exit 42'", said: "Error: exit status 42\n",
+			conduct: harness.Conduct{
+				Refused: []harness.Refusal{
+					refused("mkdir", `mkdir("/sys/fs/cgroup/mine")`, "EROFS", ""),
+				},
+				Ran:   []string{"/bin/sh"},
+				Words: [][]string{{"sh", "-c", "exit 42"}},
+			},
+			says: "It has to end with it, too: exit(42). So has the other.<nil>",
+		},
+		{
+			name: "another status",
+			clue: func(e harness.Event) string {
+				e.Message = "exit status 1, want 42"
+				return clue(e)
+			},
+			script: "step1-skeleton/exit-status", ran: "sh -c 'exit 42'",
+			conduct: harness.Conduct{
+				Ran: []string{"/bin/sh"}, Words: [][]string{{"sh", "-c", "exit 42"}},
+			},
+			says: "The command ended with 42, and your program with 1.",
+		},
+		{
+			name: "a signal that the program names",
+			clue: func(e harness.Event) string {
+				e.Message = "exit status 255, want 137"
+				return clue(e)
+			},
+			script: "step1-skeleton/exit-status-signal", said: "signal: killed\n",
+			says: "add 128 to its number",
+		},
+		{
+			name: "a map that was written before", clue: clue, ran: "true",
+			conduct: harness.Conduct{
+				Refused: []harness.Refusal{
+					refused("write", `write(</proc/self/uid_map>, "0 0 1", 5)`, "EPERM", ""),
+				},
+				Made: []string{
+					"clone(CLONE_NEWUSER)", `write(</proc/N/uid_map>, "0 0 1", 5)`,
+					`write(</proc/N/gid_map>, "0 0 1", 5)`,
+				},
+			},
+			says: `written this map before: write(</proc/N/uid_map>, "0 0 1", 5)`,
+		},
+		{
+			name: "a root file system of its own", clue: rootfsMade,
+			script: "step3-rootfs/rootfs-missing", ran: "echo started",
+			conduct: harness.Conduct{Made: []string{`mkdirat(AT_FDCWD, "rootfs")`}},
+			says:    "your program made one",
+		},
+		{
+			name: "a directory of its own", clue: rootfsMade,
+			script: "step3-rootfs/rootfs-missing", ran: "echo started",
+			conduct: harness.Conduct{Made: []string{`mkdirat(AT_FDCWD, "roots")`}},
+		},
+		{
+			name: "another map that was written before", clue: clue, ran: "true",
+			conduct: harness.Conduct{
+				Refused: []harness.Refusal{
+					refused("write", `write(</proc/self/uid_map>, "0 0 1", 5)`, "EPERM", ""),
+				},
+				Made: []string{"clone(CLONE_NEWUSER)", `write(</proc/N/gid_map>, "0 0 1", 5)`},
+			},
+			says: "Only root of the host may map",
+		},
+		{
+			name: "a proc file system of the process that called unshare(2)", clue: procOfHost,
+			script: "step3-rootfs/ps-alone", ran: "ps",
+			conduct: harness.Conduct{
+				Made: []string{"unshare(CLONE_NEWPID)", `mount("proc", "/proc", "proc", 0x0)`},
+				Steps: []harness.Step{
+					{Text: "unshare(CLONE_NEWPID)", Process: 1},
+					{Text: `mount("proc", "/proc", "proc", 0x0)`, Process: 1},
+				},
+			},
+			says: "is still in the pid namespace of the host",
+		},
+		{
+			name: "a proc file system of the child", clue: procOfHost,
+			script: "step3-rootfs/ps-alone", ran: "ps",
+			conduct: harness.Conduct{
+				Made: []string{"unshare(CLONE_NEWPID)", `mount("proc", "/proc", "proc", 0x0)`},
+				Steps: []harness.Step{
+					{Text: "unshare(CLONE_NEWPID)"},
+					{Text: `mount("proc", "/proc", "proc", 0x0)`, Process: 1},
+				},
+			},
+		},
+		{
+			name: "an old root in the table of mounts", clue: oldRootStays,
+			script: "step3-rootfs/host-mountinfo", ran: "cat /proc/self/mountinfo",
+			conduct: harness.Conduct{Made: []string{`pivot_root("rootfs", "rootfs/old")`}},
+			says:    "the old root is still mounted",
+		},
+		{
+			name: "another mount in the table", clue: oldRootStays,
+			script: "step3-rootfs/host-mountinfo", ran: "cat /proc/self/mountinfo",
+			conduct: harness.Conduct{
+				Made: []string{`pivot_root("rootfs", "rootfs/old")`, `umount2("/old", MNT_DETACH)`},
+			},
+		},
+		{
+			name: "a flag that is not known, and a call that was refused before",
+			clue: rowOfRefused, ran: "-memory 64M true", said: "-memory: not found\n",
+			conduct: harness.Conduct{
+				Refused: []harness.Refusal{
+					refused("mkdir", `mkdir("/sys/fs/cgroup/mine")`, "EROFS", ""),
+				},
+			},
+		},
+		{
+			name: "the /proc of the host once more", clue: procOfHost,
+			script: "step3-rootfs/ps-alone", ran: "ps",
+			conduct: harness.Conduct{
+				Made: []string{`mount("/proc", "rootfs/proc", ..., MS_BIND|MS_REC)`},
+			},
+			says: "puts the /proc of the host there once more",
+		},
+		{
+			name: "the /proc of the host once more, and a new one", clue: procOfHost,
+			script: "step3-rootfs/ps-alone", ran: "ps",
+			conduct: harness.Conduct{
+				Made: []string{
+					`mount("/proc", "rootfs/old", ..., MS_BIND|MS_REC)`,
+					`mount("proc", "rootfs/proc", "proc", 0x0)`,
+				},
 			},
 		},
 		{

@@ -246,16 +246,25 @@ func procEmpty(e harness.Event) string {
 		"changed, or on /proc after that. One on /proc of the host remains outside."
 }
 
+// oldRootSeen are scripts that find the files of the host where the old root is still mounted.
+var oldRootSeen = []string{"host-mountinfo", "host-old-root", "host-dot-dot"}
+
 // oldRootStays is for a container that can be left by the old root, or by chroot(2).
 func oldRootStays(e harness.Event) string {
 	c := cause{event: e}
+	const stays = "pivot_root(2) was made, and the old root is still mounted: umount2(2) with " +
+		"MNT_DETACH takes it away."
 	switch {
-	case e.Script.Name != "host-chroot-breakout" || e.Conduct == nil ||
+	case e.Conduct == nil:
+		return ""
+	case slices.Contains(oldRootSeen, e.Script.Name) && c.made("pivot_root(") &&
+		!c.made("umount2(") && !c.event.Conduct.Calls("chroot"):
+		return stays
+	case e.Script.Name != "host-chroot-breakout" ||
 		!strings.Contains(e.Stdout, "broke out"):
 		return ""
 	case c.made("pivot_root(") && !c.made("umount2("):
-		return "pivot_root(2) was made, and the old root is still mounted: umount2(2) with " +
-			"MNT_DETACH takes it away."
+		return stays
 	case !c.made("pivot_root(") && c.made("chroot("):
 		return "chroot(2) changes only where paths begin, and root can call it again. " +
 			"pivot_root(2) puts another root into the mount namespace, and umount2(2) with " +
@@ -359,8 +368,8 @@ func statusLost(e harness.Event) string {
 // signalStatus is for a program that does not tell of a signal as a shell does.
 func signalStatus(e harness.Event) string {
 	m := exitStatus.FindStringSubmatch(e.Message)
-	if e.Script.Name != "exit-status-signal" || m == nil || m[2] != "137" ||
-		strings.TrimSpace(e.Stderr) != "" {
+	said := strings.TrimSpace(killedRE.ReplaceAllString(e.Stderr, ""))
+	if e.Script.Name != "exit-status-signal" || m == nil || m[2] != "137" || said != "" {
 		return ""
 	}
 	switch m[1] {
@@ -387,6 +396,21 @@ func signalStatus(e harness.Event) string {
 			"(signal(7)): a table makes one of the other."
 	}
 	return ""
+}
+
+// killedRE matches what languages and shells say of a command that KILL has ended.
+var killedRE = lazyregexp.New(`(?im)^.*\b(signal: killed|signal:? 9|killed)\b.*$`)
+
+// statusOther is for a program that has another status for a command that failed.
+func statusOther(e harness.Event) string {
+	m := exitStatus.FindStringSubmatch(e.Message)
+	if e.Script.Name != "exit-status" || m == nil || m[1] == "0" || executed(e) != "yes" ||
+		e.Panicked || strings.TrimSpace(e.Stderr) != "" {
+		return ""
+	}
+	return fmt.Sprintf("The command ended with %s, and your program with %s. wait(2) tells the "+
+		"status (WEXITSTATUS, or what your language calls it): each of your processes that waits "+
+		"for another has to end with that very number.", m[2], m[1])
 }
 
 // errorStatus is for a program that failed to execute the command, as it has to, and does not tell

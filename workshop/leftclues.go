@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"container.example/workshop/internal/harness"
+	"container.example/workshop/internal/lazyregexp"
 )
 
 // This file has the clues for a program after which the host is not as it was.
@@ -74,6 +75,8 @@ func mountLeft(c cause, what string) string {
 	case known && c.made("MS_PRIVATE") && c.before(first, "MS_PRIVATE"):
 		return fmt.Sprintf("%s. There is a mount namespace, and its mounts are made private, but "+
 			"too late: %s was before. The call with MS_PRIVATE comes first.", appeared, first)
+	case known && asked && c.privateAlone():
+		return appeared + ". " + privateAlone
 	case known && c.privateRefused() != "":
 		return fmt.Sprintf("%s. There is a mount namespace, and its mounts are still shared with "+
 			"the host. %s", appeared, c.privateRefused())
@@ -119,13 +122,14 @@ func (c cause) madeOutside(mount string) bool {
 	i := slices.IndexFunc(steps, func(s harness.Step) bool {
 		return s.Text == mount && s.Errno == ""
 	})
-	return i >= 0 && !hasNamespace(steps, i, "CLONE_NEWNS")
+	return i >= 0 && !hasNamespace(steps, i, "CLONE_NEWNS", true)
 }
 
 // hasNamespace tells whether the process that made a call may be in a namespace that the program
-// asked for: it has called unshare(2) before, or it descends from a process that asked for one. The
-// calls of two processes may be in another order than they were made.
-func hasNamespace(steps []harness.Step, call int, flag string) bool {
+// asked for: it descends from a process that asked for one, or, where unshare(2) moves the caller
+// itself, it has called that before. The calls of two processes may be in another order than they
+// were made.
+func hasNamespace(steps []harness.Step, call int, flag string, moves bool) bool {
 	parents := map[int]int{}
 	for _, s := range steps {
 		parents[s.Process] = s.Parent
@@ -141,7 +145,7 @@ func hasNamespace(steps []harness.Step, call int, flag string) bool {
 	}
 	for i, s := range steps {
 		asks := strings.Contains(s.Text, flag) && s.Errno == ""
-		itself := s.Process == of && i < call && !strings.HasPrefix(s.Text, "clone")
+		itself := moves && s.Process == of && i < call && !strings.HasPrefix(s.Text, "clone")
 		if asks && (itself || slices.Contains(above, s.Process)) {
 			return true
 		}
@@ -205,25 +209,38 @@ func cgroupLeft(c cause, dir string) string {
 	if c.event.Conduct == nil {
 		return rule
 	}
+	dirs := c.alike(dir)
+	isIt := func(path string) bool {
+		return slices.Contains(dirs, path) || slices.Contains(dirs, filepath.Dir(path))
+	}
 	for _, r := range slices.Backward(c.event.Conduct.Refused) {
-		path := filepath.Clean(lastPath(r.Text))
-		if r.Call != "rmdir" && r.Call != "unlinkat" || path != dir && filepath.Dir(path) != dir {
+		if !removes(r.Call) || !isIt(filepath.Clean(lastPath(r.Text))) {
 			continue
 		}
 		switch r.Errno {
 		case "EBUSY":
-			return fmt.Sprintf("%s failed with EBUSY: a process was still in the cgroup. It has "+
-				"to be gone, and waited for (wait(2)); and the one that removes the directory "+
-				"cannot be in it itself.", r.Text)
+			return fmt.Sprintf("%s failed with EBUSY: %s", r.Text, c.whyBusy(r.Text))
 		case "EPERM", "ENOTEMPTY", "EACCES":
 			return fmt.Sprintf("%s failed with %s: the files in a cgroup are the kernel's, and "+
 				"nobody removes them. rmdir(2) of the directory itself removes them all.", r.Text,
 				r.Errno)
 		}
 	}
+	removed, isThere := false, map[string]bool{}
 	for _, step := range c.event.Conduct.Steps {
-		call, _, _ := strings.Cut(step.Text, "(")
-		if step.Errno == "ENOENT" && removes(call) && filepath.Clean(lastPath(step.Text)) == dir {
+		path := filepath.Clean(lastPath(step.Text))
+		if !slices.Contains(dirs, path) || path != dir && !c.madeDirectory(path) {
+			continue
+		}
+		switch call := nameOf(step); {
+		case strings.HasPrefix(call, "mkdir"):
+			isThere[path] = isThere[path] || step.Errno == ""
+		case removes(call) && step.Errno == "":
+			removed = true
+		case removes(call) && step.Errno == "ENOENT" && !isThere[path] && c.madeDirectory(path):
+			return fmt.Sprintf("%s failed with ENOENT: it was too early, before the cgroup was "+
+				"made. It comes when the container has ended, after wait(2).", step.Text)
+		case removes(call) && step.Errno == "ENOENT":
 			return fmt.Sprintf("%s failed with ENOENT: the root was another one already, where "+
 				"there is no such directory. The process that stays outside removes the cgroup, "+
 				"by rmdir(2), when it has waited for the container.", step.Text)
@@ -233,7 +250,65 @@ func cgroupLeft(c cause, dir string) string {
 		return "notify_on_release alone removes nothing: the kernel then starts the program that " +
 			"release_agent names, and there is none. " + rule
 	}
+	if removed {
+		return rule + " Your program did that in another run: is there a way to end that leaves " +
+			"it out?"
+	}
 	return rule + " None of your processes has called rmdir(2) on this one."
+}
+
+// alike are a cgroup that is left behind, and those that the program made in its place when it was
+// run once more: many have random names.
+func (c cause) alike(dir string) (dirs []string) {
+	if c.names(dir) {
+		return []string{dir}
+	}
+	dirs = []string{dir}
+	for _, step := range c.event.Conduct.Steps {
+		path := filepath.Clean(lastPath(step.Text))
+		if (strings.HasPrefix(step.Text, "mkdir") || removes(nameOf(step))) &&
+			filepath.Dir(path) == filepath.Dir(dir) {
+			dirs = append(dirs, path)
+		}
+	}
+	return dirs
+}
+
+// names tells whether the last path of some call is that of a directory, also of one that failed.
+func (c cause) names(dir string) bool {
+	return c.event.Conduct != nil &&
+		slices.ContainsFunc(c.event.Conduct.Steps, func(step harness.Step) bool {
+			return filepath.Clean(lastPath(step.Text)) == dir
+		})
+}
+
+// whyBusy tells why a cgroup could not be removed.
+func (c cause) whyBusy(removal string) string {
+	const rule = "a process was still in the cgroup. It has to be gone, and waited for " +
+		"(wait(2)); and the one that removes the directory cannot be in it itself."
+	itself := map[int]bool{} // the processes that have joined
+	for _, step := range c.event.Conduct.Steps {
+		switch {
+		case step.Errno == "" && ownNumberRE.MatchString(step.Text):
+			itself[step.Process] = true
+		case step.Text == removal && itself[step.Process]:
+			return "the process that removes the cgroup is in it itself. It has written 0 to " +
+				"cgroup.procs, which stands for the process that writes. The one that becomes " +
+				"the command joins, and the one that waits for it stays outside."
+		}
+	}
+	return rule
+}
+
+// ownNumberRE matches a call by which a process joins a cgroup itself.
+var ownNumberRE = lazyregexp.New(`^p?write(?:v|64)?\(<[^>]*/(?:cgroup\.procs|tasks)>, "0(?:\\n)?"`)
+
+// busyCgroup is for a program that ends with the error of removing its cgroup.
+func busyCgroup(c cause) string {
+	if c.cgroupPath() == "" || !c.seen {
+		return ""
+	}
+	return "The cgroup could not be removed: " + c.whyBusy(c.text)
 }
 
 func limitLeft(_ cause, what string) string {

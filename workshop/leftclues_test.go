@@ -52,6 +52,79 @@ func TestLeftBehind(t *testing.T) {
 			&harness.Conduct{Made: []string{"write(<" + dir + "/notify_on_release>, \"1\", 1)"}},
 			"alone removes nothing",
 		},
+		{
+			"busy, with a name that is another one each time", cgroup,
+			&harness.Conduct{
+				Refused: []harness.Refusal{
+					{
+						Call:  "unlinkat",
+						Text:  `unlinkat(AT_FDCWD, "` + dir + `2", 512)`,
+						Errno: "EBUSY",
+					},
+				},
+				Steps: []harness.Step{
+					{Text: `mkdir("` + dir + `2")`},
+					{Text: `unlinkat(AT_FDCWD, "` + dir + `2", 512)`, Errno: "EBUSY"},
+				},
+			},
+			"still in the cgroup",
+		},
+		{
+			"busy because of the one that removes it", cgroup,
+			&harness.Conduct{
+				Refused: []harness.Refusal{
+					{Call: "rmdir", Text: `rmdir("` + dir + `2")`, Errno: "EBUSY"},
+				},
+				Steps: []harness.Step{
+					{Text: `mkdir("` + dir + `2")`},
+					{Text: "write(<" + dir + `N/cgroup.procs>, "0", 1)`},
+					{Text: `rmdir("` + dir + `2")`, Errno: "EBUSY"},
+				},
+			},
+			"the process that removes the cgroup is in it itself",
+		},
+		{
+			"busy because of its child", cgroup,
+			&harness.Conduct{
+				Refused: []harness.Refusal{
+					{Call: "rmdir", Text: `rmdir("` + dir + `2")`, Errno: "EBUSY"},
+				},
+				Steps: []harness.Step{
+					{Text: `mkdir("` + dir + `2")`},
+					{Text: "write(<" + dir + `N/cgroup.procs>, "0", 1)`, Process: 1},
+					{Text: `rmdir("` + dir + `2")`, Errno: "EBUSY"},
+				},
+			},
+			"a process was still in the cgroup",
+		},
+		{
+			"too early", cgroup,
+			&harness.Conduct{
+				Made: []string{`mkdir("` + dir + `2")`},
+				Steps: []harness.Step{
+					{Text: `rmdir("` + dir + `2")`, Errno: "ENOENT"},
+					{Text: `mkdir("` + dir + `2")`, Process: 1},
+				},
+			},
+			"it was too early",
+		},
+		{
+			"removed in another run", cgroup,
+			&harness.Conduct{
+				Made: []string{`mkdir("` + dir + `2")`, `rmdir("` + dir + `2")`},
+				Steps: []harness.Step{
+					{Text: `mkdir("` + dir + `2")`}, {Text: `rmdir("` + dir + `2")`},
+				},
+			},
+			"is there a way to end that leaves it out?",
+		},
+		{
+			"private, and not what is below", mount,
+			&harness.Conduct{
+				Made: []string{clone, `mount("", "/", "", MS_PRIVATE)`, proc},
+			},
+			"made / private without MS_REC",
+		},
 		{"mounts, not known", mount, nil, "Either it has no mount namespace"},
 		{
 			"no namespace", mount, &harness.Conduct{Made: []string{shared, proc}},

@@ -235,6 +235,26 @@ var mistakes = []struct {
 		says:   []string{"did not come along", "MS_REC"},
 	},
 	{
+		name:   "a list of namespaces that nobody reads",
+		lesson: "2",
+		file:   "main.go",
+		old:    "cloneFlags &^ later,",
+		new:    "unix.CLONE_NEWUTS | unix.CLONE_NEWPID | unix.CLONE_NEWNS,",
+		about:  "step2-namespaces/ns-alone",
+		says:   []string{"your program does not go by the list"},
+	},
+	{
+		name:   "a cgroup that is removed at once",
+		lesson: "4",
+		file:   "main.go",
+		old:    "status, err := run(cmd)\n\tremoveCgroup(name)",
+		new: "status, err := start(cmd)\n\tremoveCgroup(name)\n" +
+			"\tif err == nil {\n\t\tstatus, err = wait(cmd)\n\t}",
+		about: "step4-cgroups/gone",
+		says:  []string{"failed with E"},
+		not:   []string{"None of your processes has called rmdir(2)"},
+	},
+	{
 		name:   "megabytes of a million",
 		lesson: "4",
 		file:   "limits.go",

@@ -208,6 +208,127 @@ func procOfOther(e harness.Event) string {
 // otherNumberRE matches the number of a shell, and the one that it has in /proc.
 var otherNumberRE = lazyregexp.New(`^(\d+) is (\d+) there`)
 
+// procOutside is for a proc file system that was mounted by a process outside of the pid namespace
+// of the command, as far as that is known.
+func (c cause) procOutside() string {
+	if c.event.Conduct == nil {
+		return ""
+	}
+	steps, outside := c.event.Conduct.Steps, ""
+	for i, step := range steps {
+		if step.Errno != "" || nameOf(step) != "mount" ||
+			!strings.Contains(step.Text, `"proc", `) || strings.Contains(step.Text, "MS_BIND") {
+			continue
+		}
+		if outside = step.Text; hasNamespace(steps, i, "CLONE_NEWPID", false) {
+			return ""
+		}
+	}
+	if outside == "" || !c.made("CLONE_NEWPID") {
+		return ""
+	}
+	return fmt.Sprintf("%s was made by a process that is still in the pid namespace of the host, "+
+		"and shows the processes of that. CLONE_NEWPID of clone(2) is for the child, and after "+
+		"unshare(2) only those are in the new namespace that are started from then on: the child "+
+		"mounts proc.", outside)
+}
+
+// rootfsMade is for a program that makes a root file system where there is none.
+func rootfsMade(e harness.Event) string {
+	if e.Script.Name != "rootfs-missing" || e.Conduct == nil {
+		return ""
+	}
+	for _, made := range e.Conduct.Made {
+		dirs := strings.Split(filepath.Clean(lastPath(made)), "/")
+		if strings.HasPrefix(made, "mkdir") && slices.Contains(dirs, "rootfs") {
+			return fmt.Sprintf("There is no root file system here, on purpose, and your program "+
+				"made one: %s. It is empty, and no command is in it. Look first whether there is "+
+				"one, and end with status 125 and a line that says so where there is none.", made)
+		}
+	}
+	return ""
+}
+
+// procOfHost is for a container on whose /proc the one of the host is mounted once more.
+func procOfHost(e harness.Event) string {
+	c := cause{event: e}
+	if e.Script.Name != "ps-alone" && e.Script.Name != "host-proc-root" {
+		return ""
+	}
+	if text := c.procOutside(); text != "" {
+		return text
+	}
+	bound := ""
+	for _, made := range c.mounts() {
+		switch {
+		case strings.Contains(made, `"proc", `) && strings.HasSuffix(lastPath(made), "proc") &&
+			!strings.Contains(made, "MS_BIND"):
+			return "" // a new one
+		case strings.Contains(made, "MS_BIND") && filepath.Clean(firstPath(made)) == "/proc":
+			bound = made
+		}
+	}
+	if bound == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s puts the /proc of the host there once more, and that shows the "+
+		"processes of the host. A proc file system belongs to the pid namespace of the process "+
+		"that mounts it: mount(2) with the type proc, in the container, makes a new one.", bound)
+}
+
+// namespaceAmiss is for a container whose namespaces are others than those that -ns names.
+func namespaceAmiss(e harness.Event) string {
+	m := alsoNewRE.FindStringSubmatch(e.Stderr)
+	if still := stillHostRE.FindStringSubmatch(e.Stderr); still != nil && m != nil {
+		return fmt.Sprintf("-ns %s makes a new %s namespace, too, and -ns %s makes none: your "+
+			"program does not go by the list. Each name in it stands for a flag of clone(2) or "+
+			"unshare(2), and no other flags go there.", m[1], m[2], still[1])
+	} else if m := still; m != nil {
+		text := fmt.Sprintf("-ns %s asks for a new %[1]s namespace, and the command is in that of "+
+			"the host.", m[1])
+		switch m[1] {
+		case "time":
+			text += " unshare(2) with CLONE_NEWTIME leaves the process that calls it where it " +
+				"is: only those that it starts later are in the new one."
+		case "cgroup":
+			text += " CLONE_NEWCGROUP of clone(2), or of unshare(2) in the thread that starts " +
+				"the command, makes one."
+		case "pid":
+			text += " unshare(2) with CLONE_NEWPID leaves the process that calls it where it is: " +
+				"only those that it starts later are in the new one."
+		}
+		return text + " Each name in the list stands for a flag of its own."
+	}
+	if m == nil {
+		return ""
+	}
+	return fmt.Sprintf("-ns %s asks for one namespace, and your program makes a new %s namespace, "+
+		"too: only the flags of those that are in the list go to clone(2) and unshare(2). The "+
+		"list without -ns is no more than what is taken where the flag is missing.", m[1], m[2])
+}
+
+var (
+	stillHostRE = lazyregexp.New(`(?m)^-ns (\w+): the \w+ namespace is still the host's$`)
+	alsoNewRE   = lazyregexp.New(`(?m)^-ns (\w+): the (\w+) namespace is new too$`)
+)
+
+// otherThread is for a program whose command is in the new namespace in some of its starts only.
+func otherThread(e harness.Event) string {
+	m := startRE.FindStringSubmatch(e.Stderr)
+	if e.Script.Name != "ns-thread" || m == nil || m[2] != m[3] {
+		return ""
+	}
+	return fmt.Sprintf("In start %s the command was in the cgroup namespace of the host. "+
+		"unshare(2) acts on the thread that calls it, and not on the process: another thread of "+
+		"your program started the command. Both have to be done by the same one, and in Go "+
+		"runtime.LockOSThread() before unshare(2) sees to that.", m[1])
+}
+
+// startRE matches in which start a namespace was another than it should be, what it was, and that
+// of the host.
+var startRE = lazyregexp.New(`(?m)^start (\d+): the cgroup namespace is '([^']*)', and that of ` +
+	`the host is '([^']*)'$`)
+
 // rootfsIgnored is for a program that looks for another root file system than the one of the flag.
 func rootfsIgnored(c cause) string {
 	args := parseCommand(c.event.Ran).args

@@ -5,6 +5,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -23,6 +24,41 @@ func TestNameIgnored(t *testing.T) {
 		e.Ran, e.Stdout = "exec container run -hostname workshop hostname", "host\n"
 		e.Conduct = &harness.Conduct{Made: []string{made}}
 		require.Contains(t, nameIgnored(e), says)
+	}
+}
+
+// TestNamespaceAmiss tells namespaces that are missing from those that nobody asked for.
+func TestNamespaceAmiss(t *testing.T) {
+	t.Parallel()
+	const (
+		still = "-ns cgroup: the cgroup namespace is still the host's\n"
+		also  = "-ns uts: the ipc namespace is new too\n"
+		time  = "-ns time: the time namespace is still the host's\n"
+	)
+	for said, says := range map[string]string{
+		still:        "-ns cgroup asks for a new cgroup namespace",
+		time:         "only those that it starts later",
+		also:         "makes a new ipc namespace, too",
+		also + still: "does not go by the list",
+		"-ns uts: nothing in /proc/self/ns of the container: is its /proc mounted?\n": "",
+	} {
+		e := harness.Event{Script: harness.Script{Name: "ns-alone"}}
+		e.Ran, e.Stderr = "exec sh alone.sh uts ipc cgroup", said
+		text := namespaceAmiss(e)
+		require.Contains(t, text, says)
+		require.Equal(t, says == "", text == "")
+		require.Equal(t, text, clue(e))
+	}
+}
+
+// TestOtherThread tells of the other thread only where the namespace is the host's.
+func TestOtherThread(t *testing.T) {
+	t.Parallel()
+	for inside, told := range map[string]bool{"cgroup:[1]": true, "": false, "cgroup:[2]": false} {
+		e := harness.Event{Script: harness.Script{Name: "ns-thread"}}
+		e.Stderr = "start 4: the cgroup namespace is '" + inside + "', and that of the host is " +
+			"'cgroup:[1]'\n"
+		require.Equal(t, told, strings.Contains(clue(e), "In start 4 "), inside)
 	}
 }
 
