@@ -48,7 +48,9 @@ func (r Regexp) FindStringSubmatch(s string) []string { return r.now().FindStrin
 
 func (r Regexp) FindAllSubmatch(b []byte, n int) [][][]byte { return r.now().FindAllSubmatch(b, n) }
 
-func (r Regexp) FindStringSubmatchIndex(s string) []int { return r.now().FindStringSubmatchIndex(s) }
+func (r Regexp) FindStringSubmatchIndex(s string) []int {
+	return r.now().FindStringSubmatchIndex(s)
+}
 
 func (r Regexp) ReplaceAll(b, by []byte) []byte { return r.now().ReplaceAll(b, by) }
 
