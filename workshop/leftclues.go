@@ -5,6 +5,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -210,6 +211,24 @@ func cgroupLeft(c cause, dir string) string {
 		return rule
 	}
 	dirs := c.alike(dir)
+	if text := c.removalRefused(dirs); text != "" {
+		return text
+	}
+	switch removed, missed := c.removals(dir, dirs); {
+	case !removed && missed != "":
+		return missed
+	case c.made("/notify_on_release"):
+		return "notify_on_release alone removes nothing: the kernel then starts the program that " +
+			"release_agent names, and there is none. " + rule
+	case removed:
+		return rule + " Your program did that in another run: is there a way to end that leaves " +
+			"it out?"
+	}
+	return rule + " None of your processes has called rmdir(2) on this one."
+}
+
+// removalRefused tells why one of some cgroups could not be removed, where that was tried.
+func (c cause) removalRefused(dirs []string) string {
 	isIt := func(path string) bool {
 		return slices.Contains(dirs, path) || slices.Contains(dirs, filepath.Dir(path))
 	}
@@ -226,7 +245,14 @@ func cgroupLeft(c cause, dir string) string {
 				r.Errno)
 		}
 	}
-	removed, isThere := false, map[string]bool{}
+	return ""
+}
+
+// removals tells whether the program has removed the cgroups that it made, of those that may be the
+// one that is left behind, and what it was about a removal that did not find one. Some programs
+// remove what an earlier run may have left behind before they begin, and some remove a cgroup twice.
+func (c cause) removals(dir string, dirs []string) (removed bool, missed string) {
+	isThere, gone := map[string]bool{}, map[string]bool{}
 	for _, step := range c.event.Conduct.Steps {
 		path := filepath.Clean(lastPath(step.Text))
 		if !slices.Contains(dirs, path) || path != dir && !c.madeDirectory(path) {
@@ -234,27 +260,21 @@ func cgroupLeft(c cause, dir string) string {
 		}
 		switch call := nameOf(step); {
 		case strings.HasPrefix(call, "mkdir"):
-			isThere[path] = isThere[path] || step.Errno == ""
+			isThere[path] = isThere[path] || step.Errno == "" || step.Errno == "EEXIST"
 		case removes(call) && step.Errno == "":
-			removed = true
-		case removes(call) && step.Errno == "ENOENT" && !isThere[path] && c.madeDirectory(path):
-			return fmt.Sprintf("%s failed with ENOENT: it was too early, before the cgroup was "+
-				"made. It comes when the container has ended, after wait(2).", step.Text)
-		case removes(call) && step.Errno == "ENOENT":
-			return fmt.Sprintf("%s failed with ENOENT: the root was another one already, where "+
+			isThere[path], gone[path] = false, true
+		case !removes(call), step.Errno != "ENOENT", gone[path], missed != "":
+		case !isThere[path] && c.madeDirectory(path):
+			missed = fmt.Sprintf("%s failed with ENOENT: it was too early, before the cgroup was "+
+				"made, and no other call came later. Remove the cgroup when the container has "+
+				"ended, after wait(2).", step.Text)
+		default:
+			missed = fmt.Sprintf("%s failed with ENOENT: the root was another one already, where "+
 				"there is no such directory. The process that stays outside removes the cgroup, "+
 				"by rmdir(2), when it has waited for the container.", step.Text)
 		}
 	}
-	if c.made("/notify_on_release") {
-		return "notify_on_release alone removes nothing: the kernel then starts the program that " +
-			"release_agent names, and there is none. " + rule
-	}
-	if removed {
-		return rule + " Your program did that in another run: is there a way to end that leaves " +
-			"it out?"
-	}
-	return rule + " None of your processes has called rmdir(2) on this one."
+	return len(gone) > 0 && !slices.Contains(slices.Collect(maps.Values(isThere)), true), missed
 }
 
 // alike are a cgroup that is left behind, and those that the program made in its place when it was
@@ -284,24 +304,54 @@ func (c cause) names(dir string) bool {
 
 // whyBusy tells why a cgroup could not be removed.
 func (c cause) whyBusy(removal string) string {
-	const rule = "a process was still in the cgroup. It has to be gone, and waited for " +
-		"(wait(2)); and the one that removes the directory cannot be in it itself."
-	itself := map[int]bool{} // the processes that have joined
+	type place struct {
+		process   int
+		hierarchy string
+	}
+	dir := filepath.Clean(lastPath(removal))
+	joined, below := map[place]string{}, []string{}
 	for _, step := range c.event.Conduct.Steps {
-		switch {
-		case step.Errno == "" && ownNumberRE.MatchString(step.Text):
-			itself[step.Process] = true
-		case step.Text == removal && itself[step.Process]:
+		path, ok := filepath.Clean(lastPath(step.Text)), step.Errno == ""
+		join := ownNumberRE.FindStringSubmatch(step.Text)
+		at := place{step.Process, hierarchyOf(dir)}
+		switch call := nameOf(step); {
+		case ok && join != nil:
+			joined[place{step.Process, hierarchyOf(join[1])}] = join[1]
+		case ok && strings.HasPrefix(call, "mkdir") && filepath.Dir(path) == dir:
+			below = append(below, path)
+		case ok && removes(call):
+			below = slices.DeleteFunc(below, func(is string) bool { return is == path })
+		case ok || step.Text != removal:
+		case len(below) > 0:
+			return fmt.Sprintf("the cgroup %s was still in it. A cgroup that is in another one is "+
+				"removed first.", below[0])
+		case joined[at] != "" && withoutNumbers(joined[at]) == withoutNumbers(dir):
 			return "the process that removes the cgroup is in it itself. It has written 0 to " +
 				"cgroup.procs, which stands for the process that writes. The one that becomes " +
 				"the command joins, and the one that waits for it stays outside."
 		}
 	}
-	return rule
+	return "a process was still in the cgroup. Wait until it has ended (wait(2)); and the process " +
+		"that removes the directory cannot be in it itself."
 }
 
-// ownNumberRE matches a call by which a process joins a cgroup itself.
-var ownNumberRE = lazyregexp.New(`^p?write(?:v|64)?\(<[^>]*/(?:cgroup\.procs|tasks)>, "0(?:\\n)?"`)
+// hierarchyOf is the hierarchy of version 1 that a cgroup is in, or nothing.
+func hierarchyOf(dir string) string {
+	if m := hierarchyRE.FindStringSubmatch(dir); m != nil && !harness.HasCgroup2() {
+		return m[1]
+	}
+	return ""
+}
+
+// withoutNumbers is a path as it is in print where a call is about an open file.
+func withoutNumbers(path string) string { return numberRE.ReplaceAllString(path, "N") }
+
+var (
+	// ownNumberRE matches a call by which a process joins a cgroup itself, with that cgroup.
+	ownNumberRE = lazyregexp.New(`^p?write(?:v|64)?\(<([^>]*)/(?:cgroup\.procs|tasks)>, ` +
+		`"0(?:\\n)?"`)
+	numberRE = lazyregexp.New(`[0-9a-f]*[0-9][0-9a-f]*`)
+)
 
 // busyCgroup is for a program that ends with the error of removing its cgroup.
 func busyCgroup(c cause) string {

@@ -16,6 +16,7 @@ func TestLeftBehind(t *testing.T) {
 	const (
 		dir     = "/sys/fs/cgroup/pids/mine"
 		cgroup  = "new: cgroup " + dir
+		minN    = "/sys/fs/cgroup/pids/minN" // the same with a number, in print
 		mount   = "new: mount proc /proc (rw)"
 		clone   = "clone(CLONE_NEWPID|CLONE_NEWNS)"
 		unshare = "unshare(CLONE_NEWNS)"
@@ -77,7 +78,7 @@ func TestLeftBehind(t *testing.T) {
 				},
 				Steps: []harness.Step{
 					{Text: `mkdir("` + dir + `2")`},
-					{Text: "write(<" + dir + `N/cgroup.procs>, "0", 1)`},
+					{Text: "write(<" + minN + `/cgroup.procs>, "0", 1)`},
 					{Text: `rmdir("` + dir + `2")`, Errno: "EBUSY"},
 				},
 			},
@@ -91,11 +92,76 @@ func TestLeftBehind(t *testing.T) {
 				},
 				Steps: []harness.Step{
 					{Text: `mkdir("` + dir + `2")`},
-					{Text: "write(<" + dir + `N/cgroup.procs>, "0", 1)`, Process: 1},
+					{Text: "write(<" + minN + `/cgroup.procs>, "0", 1)`, Process: 1},
 					{Text: `rmdir("` + dir + `2")`, Errno: "EBUSY"},
 				},
 			},
 			"a process was still in the cgroup",
+		},
+		{
+			"busy because of its child, when the one that removes it has left it", cgroup,
+			&harness.Conduct{
+				Refused: []harness.Refusal{
+					{Call: "rmdir", Text: `rmdir("` + dir + `2")`, Errno: "EBUSY"},
+				},
+				Steps: []harness.Step{
+					{Text: `mkdir("` + dir + `2")`},
+					{Text: "write(<" + minN + `/cgroup.procs>, "0\n", 2)`},
+					{Text: `write(</sys/fs/cgroup/pids/cgroup.procs>, "0\n", 2)`},
+					{Text: `rmdir("` + dir + `2")`, Errno: "EBUSY"},
+				},
+			},
+			"a process was still in the cgroup",
+		},
+		{
+			"busy because of another cgroup", cgroup,
+			&harness.Conduct{
+				Refused: []harness.Refusal{
+					{Call: "rmdir", Text: `rmdir("` + dir + `")`, Errno: "EBUSY"},
+				},
+				Steps: []harness.Step{
+					{Text: `mkdir("` + dir + `")`},
+					{Text: `mkdir("` + dir + `/below")`},
+					{Text: `rmdir("` + dir + `")`, Errno: "EBUSY"},
+				},
+			},
+			"the cgroup " + dir + "/below was still in it",
+		},
+		{
+			"what an earlier run has left behind is removed first", cgroup,
+			&harness.Conduct{
+				Made: []string{`mkdir("` + dir + `")`, `rmdir("` + dir + `")`},
+				Steps: []harness.Step{
+					{Text: `rmdir("` + dir + `")`, Errno: "ENOENT"},
+					{Text: `mkdir("` + dir + `")`},
+					{Text: `rmdir("` + dir + `")`},
+				},
+			},
+			"is there a way to end that leaves it out?",
+		},
+		{
+			"removed twice", cgroup,
+			&harness.Conduct{
+				Made: []string{`mkdir("` + dir + `")`, `rmdir("` + dir + `")`},
+				Steps: []harness.Step{
+					{Text: `mkdir("` + dir + `")`},
+					{Text: `rmdir("` + dir + `")`},
+					{Text: `rmdir("` + dir + `")`, Errno: "ENOENT"},
+				},
+			},
+			"is there a way to end that leaves it out?",
+		},
+		{
+			"one of two removed", cgroup,
+			&harness.Conduct{
+				Made: []string{`mkdir("` + dir + `2")`, `mkdir("` + dir + `3")`},
+				Steps: []harness.Step{
+					{Text: `mkdir("` + dir + `2")`},
+					{Text: `mkdir("` + dir + `3")`},
+					{Text: `rmdir("` + dir + `2")`},
+				},
+			},
+			"has called rmdir(2)",
 		},
 		{
 			"too early", cgroup,
