@@ -201,9 +201,10 @@ func cgroupAmiss(e harness.Event) string {
 // limitOfHost is the file of the limit of a whole hierarchy of the host, if that has now what an
 // earlier container of the script was to have.
 func limitOfHost(e harness.Event, list string) string {
-	for n := 1; n < e.Line; n++ {
+	file := valueRE.FindStringSubmatch(list)
+	for n := 1; n < e.Line && file != nil && !harness.HasCgroup2(); n++ {
 		asked := parseCommand(e.Script.Line(n))
-		if asked.name != "cgroup" || len(asked.args) != 2 || harness.HasCgroup2() {
+		if asked.name != "cgroup" || len(asked.args) != 2 || asked.args[0] != file[2] {
 			continue
 		}
 		for _, m := range listedRE.FindAllStringSubmatch(list, -1) {
@@ -223,13 +224,20 @@ func badLimit(c cause) string {
 	switch path := c.cgroupPath(); {
 	case path == "" && !strings.Contains(c.text, "cgroup"):
 		return ""
-	case strings.HasSuffix(path, "/memory.memsw.limit_in_bytes"):
-		return "This is the limit of memory and swap together, which cannot be below that of " +
-			"memory alone: memory.limit_in_bytes is without a limit until it is written, and " +
-			"comes first."
+	case strings.HasSuffix(path, "/memory.memsw.limit_in_bytes") &&
+		(!c.seen || bytesRE.MatchString(c.text)):
+		const rule = "This is the limit of memory and swap together, which cannot be below that " +
+			"of memory alone: "
+		for _, made := range c.earlier() {
+			if strings.Contains(made, filepath.Dir(path)+"/memory.limit_in_bytes>, ") {
+				return rule + "your program has set that by " + made + "."
+			}
+		}
+		return rule + "memory.limit_in_bytes is without a limit until it is written, and comes " +
+			"first."
 	case quotaRE.MatchString(c.text):
-		return "The time is in microseconds of each period, which has 100000 as a rule, and the " +
-			"kernel takes no less than 1000: half a processor is 50000."
+		return "The time is in microseconds for each period, which is 100000 microseconds by " +
+			"default, and the kernel takes no less than 1000: half a processor is 50000."
 	case strings.HasSuffix(path, "/cgroup.procs"), strings.HasSuffix(path, "/tasks"):
 		return "This file takes the number of one process in a write(2), in digits, or 0 for the " +
 			"process that writes (cgroups(7))."
@@ -238,41 +246,71 @@ func badLimit(c cause) string {
 		"cgroups(7) gives for it."
 }
 
-// quotaRE matches a call that asks for less time of a processor than a millisecond in a period.
-var quotaRE = lazyregexp.New(`/cpu\.(?:max|cfs_quota_us)>, "\d{1,3}\b`)
+var (
+	// quotaRE matches a call that asks for less time of a processor than a millisecond in a period.
+	quotaRE = lazyregexp.New(`/cpu\.(?:max|cfs_quota_us)>, "\d{1,3}\b`)
+	// bytesRE matches a call that writes a number of bytes, in digits.
+	bytesRE = lazyregexp.New(`>, "\d+[KMGkmg]?(?:\\n)?"`)
+)
 
-// limitTaken is for a value that is none, or that the kernel refuses, of which a program makes a
-// limit all the same.
+// limitTaken is for a value that is none, of which a program makes a limit all the same.
 func limitTaken(e harness.Event) string {
-	if e.Conduct == nil {
+	m := exitStatus.FindStringSubmatch(e.Message)
+	if e.Script.Name != "limits-bad" || e.Conduct == nil || m == nil {
 		return ""
 	}
-	m := exitStatus.FindStringSubmatch(e.Message)
 	for _, step := range e.Conduct.Steps {
-		w := wroteLimitRE.FindStringSubmatch(step.Text)
-		switch {
-		case w == nil, !strings.Contains(e.Ran, "-"+w[2]): // not the limit of the flag
-		case e.Script.Name == "limits-bad":
+		if w := wroteLimitRE.FindStringSubmatch(step.Text); ofFlag(w, e) {
 			return fmt.Sprintf("What the flag asks for cannot be a limit, and your program made "+
-				"one of it: it wrote %q to %s. Look at the value before anything is made, and end "+
-				"with status 2.", w[3], w[1])
-		case e.Script.Name == "limits-refused" && step.Errno != "" && m != nil && m[1] == "0":
-			return fmt.Sprintf("The kernel refused this limit, which is on purpose here: %s "+
-				"failed with %s. Your program went on as if it had succeeded. Look at what "+
-				"write(2) returns, and end with status 125 before the command starts.", step.Text,
-				step.Errno)
-		case e.Script.Name == "limits-refused" && step.Errno != "" && m != nil && m[2] == "125":
-			return fmt.Sprintf("The kernel refused this limit, which is on purpose here, and your "+
-				"program is right to end. The status for that is 125, and here it is %s.", m[1])
+				"one of it: it wrote \"%s\" to %s. Look at the value before anything is made, and "+
+				"end with status 2.", w[3], w[1])
 		}
 	}
 	return ""
 }
 
+// limitRefused is for a program that does not end as it should when the kernel refuses a limit.
+func limitRefused(e harness.Event) string {
+	m := exitStatus.FindStringSubmatch(e.Message)
+	if e.Script.Name != "limits-refused" || e.Conduct == nil || m == nil || m[2] != "125" {
+		return ""
+	}
+	var refused *harness.Step
+	failed := false // something else, after that
+	for _, step := range e.Conduct.Steps {
+		w := wroteLimitRE.FindStringSubmatch(step.Text)
+		switch {
+		case ofFlag(w, e) && step.Errno == "":
+			refused = nil // it has found a value that the kernel takes
+		case ofFlag(w, e):
+			refused, failed = &step, false
+		case step.Errno != "" && !removes(nameOf(step)):
+			failed = true
+		}
+	}
+	switch {
+	case refused == nil:
+	case m[1] == "0":
+		return fmt.Sprintf("The kernel refused this limit, which is on purpose here: %s failed "+
+			"with %s. Your program went on as if it had succeeded. Look at what write(2) returns, "+
+			"and end with status 125 before the command starts.", refused.Text, refused.Errno)
+	case !failed:
+		return fmt.Sprintf("The kernel refused this limit, which is on purpose here, and your "+
+			"program is right to end. The status for that is 125, and here it is %s.", m[1])
+	}
+	return ""
+}
+
+// ofFlag tells whether what was written to a cgroup is the limit of a flag that the program got.
+func ofFlag(wrote []string, e harness.Event) bool {
+	return wrote != nil && strings.Contains(e.Ran, " -"+wrote[2])
+}
+
 // wroteLimitRE matches a call that writes a limit to a file of a cgroup, with the file and the
 // value.
 var wroteLimitRE = lazyregexp.New(`^p?write(?:v|64)?\(<[^>]*/` +
-	`((memory|pids|cpu)\.[\w.]+)>, "([^"]*)"`)
+	`((memory|pids|cpu)\.(?:max|high|limit_in_bytes|memsw\.limit_in_bytes|cfs_quota_us))>, ` +
+	`"([^"]*)"`)
 
 // noController is for the rules of version 2 about which cgroups may have processes.
 func noController(c cause) string {

@@ -66,6 +66,11 @@ func TestCgroupWords(t *testing.T) {
 			"memory.limit_in_bytes is without a limit until it is written",
 		},
 		{
+			"write", "EINVAL",
+			`write(</sys/fs/cgroup/memory/mine/memory.memsw.limit_in_bytes>, "64 M", 4)`,
+			"does not take this value",
+		},
+		{
 			"write", "EINVAL", `write(</sys/fs/cgroup/cpu/mine/cpu.cfs_quota_us>, "500", 3)`,
 			"takes no less than 1000",
 		},
@@ -83,6 +88,15 @@ func TestCgroupWords(t *testing.T) {
 		require.NotContains(t, clue(e), "From where does this path begin")
 		require.Equal(t, "step4-cgroups/limits-none", subject(e))
 	}
+	// The limit of memory comes first, and is above.
+	const swap = `write(</sys/fs/cgroup/memory/mine/memory.memsw.limit_in_bytes>, "1048576", 7)`
+	const memory = `write(</sys/fs/cgroup/memory/mine/memory.limit_in_bytes>, "67108864", 8)`
+	require.Contains(t, badLimit(cause{
+		text: swap, errno: "EINVAL", seen: true,
+		event: harness.Event{Failure: harness.Failure{Conduct: &harness.Conduct{
+			Steps: []harness.Step{{Text: memory}, {Text: swap, Errno: "EINVAL"}},
+		}}},
+	}), "your program has set that by "+memory)
 	// Of a program that was in the background there are only words.
 	var e harness.Event
 	e.Message = "no cgroup has 1 in pids.max; there are:\n/sys/fs/cgroup/harness: max"
@@ -158,35 +172,68 @@ func TestLimitTaken(t *testing.T) {
 	)
 	for _, c := range []struct {
 		script, ran, message string
-		step                 harness.Step
+		steps                []harness.Step
 		says                 string
 	}{
 		{
 			"limits-bad", "-memory 0", "exit status 137, want 2",
-			harness.Step{Text: memory},
+			[]harness.Step{{Text: memory}},
 			`it wrote "0" to memory.limit_in_bytes`,
 		},
-		{"limits-bad", "-cpus none", "exit status 0, want 2", harness.Step{Text: memory}, ""},
+		{
+			"limits-bad", "-memory 0", "exit status 137, want 2",
+			[]harness.Step{{Text: `write(</sys/fs/cgroup/mine/memory.max>, "0\n", 2)`}},
+			`it wrote "0\n" to memory.max`,
+		},
+		{
+			"limits-bad", "-memory 0", "exit status 1, want 2",
+			[]harness.Step{{Text: `write(</sys/fs/cgroup/mine/memory.swap.max>, "0", 1)`}},
+			"",
+		},
+		{
+			"limits-bad", "-memory 0", "no match for `memory` found in stderr",
+			[]harness.Step{{Text: memory, Errno: "EINVAL"}},
+			"",
+		},
+		{"limits-bad", "-cpus none", "exit status 0, want 2", []harness.Step{{Text: memory}}, ""},
 		{
 			"limits-refused", "-cpus 0.000011", "exit status 0, want 125",
-			harness.Step{Text: quota, Errno: "EINVAL"},
+			[]harness.Step{{Text: quota, Errno: "EINVAL"}},
 			"went on as if it had succeeded",
 		},
 		{
+			"limits-refused", "-cpus 0.000011", "exit status 0, want 125",
+			[]harness.Step{
+				{Text: quota, Errno: "EINVAL"},
+				{Text: strings.Replace(quota, `"1"`, `"1000"`, 1)},
+			},
+			"",
+		},
+		{
 			"limits-refused", "-cpus 0.000011", "exit status 1, want 125",
-			harness.Step{Text: quota, Errno: "EINVAL"},
+			[]harness.Step{
+				{Text: quota, Errno: "EINVAL"},
+				{Text: `rmdir("/sys/fs/cgroup/cpu/mine")`, Errno: "EBUSY"},
+			},
 			"is 125, and here it is 1",
 		},
 		{
+			"limits-refused", "-cpus 0.000011", "exit status 1, want 125",
+			[]harness.Step{
+				{Text: quota, Errno: "EINVAL"}, {Text: `chroot("rootfs")`, Errno: "ENOENT"},
+			},
+			"",
+		},
+		{
 			"limits-refused", "-cpus 0.000011", "exit status 0, want 125",
-			harness.Step{Text: quota},
+			[]harness.Step{{Text: quota}},
 			"",
 		},
 	} {
 		e := harness.Event{Script: harness.Script{Step: "step4-cgroups", Name: c.script}}
 		e.Ran, e.Message = "exec container run "+c.ran+" echo unlimited", c.message
-		e.Conduct = &harness.Conduct{Steps: []harness.Step{c.step}}
-		text := limitTaken(e)
+		e.Conduct = &harness.Conduct{Steps: c.steps}
+		text := limitTaken(e) + limitRefused(e)
 		require.Contains(t, text, c.says)
 		require.Equal(t, c.says == "", text == "", text)
 		if text != "" {

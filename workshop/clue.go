@@ -42,6 +42,22 @@ func (c cause) made(text string) bool {
 		})
 }
 
+// earlier are the calls that succeeded before the one that failed.
+func (c cause) earlier() (made []string) {
+	if c.event.Conduct == nil || !c.seen {
+		return nil
+	}
+	for _, step := range c.event.Conduct.Steps {
+		switch {
+		case step.Text == c.text && step.Errno == c.errno:
+			return made
+		case step.Errno == "":
+			made = append(made, step.Text)
+		}
+	}
+	return nil // it is not known
+}
+
 // changedRoot tells whether the program had changed its root before.
 func (c cause) changedRoot() bool {
 	if c.seen {
@@ -474,8 +490,8 @@ var clues = map[string]map[string]func(cause) string{
 // clue says what an error that does not explain itself means for a container program.
 func clue(e harness.Event) string {
 	for _, tell := range []func(harness.Event) string{
-		notStartable, flagNotKnown, unshareKilled, cgroupAmiss, limitTaken, errorStatus,
-		leavesBehind,
+		notStartable, flagNotKnown, unshareKilled, cgroupAmiss, limitTaken, limitRefused,
+		errorStatus, leavesBehind,
 	} {
 		if text := tell(e); text != "" {
 			return text
