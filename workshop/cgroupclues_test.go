@@ -150,11 +150,11 @@ func TestCgroupAmiss(t *testing.T) {
 func TestLimitOfHost(t *testing.T) {
 	t.Parallel()
 	script := filepath.Join(t.TempDir(), "memory-file.txtar")
-	require.NoError(t, os.WriteFile(script, []byte("cgroup memory.limit_in_bytes 67108864\n\n"+
-		"cgroup memory.limit_in_bytes 100663296\n"), 0o644))
+	require.NoError(t, os.WriteFile(script, []byte("cgroup memory.limit_in_bytes 67108864\n"+
+		"cgroup pids.max 32\ncgroup memory.limit_in_bytes 100663296\n"), 0o644))
 	e := harness.Event{Script: harness.Script{Name: "memory-file", File: script}}
 	e.Line = 3
-	for value, told := range map[string]bool{"67108864": true, "6319005696": false} {
+	for value, told := range map[string]bool{"67108864": true, "6319005696": false, "32": false} {
 		e.Message = "no cgroup has 100663296 in memory.limit_in_bytes; there are:\n" +
 			"/sys/fs/cgroup/memory: " + value
 		e.Background = []harness.Background{{State: "exit status 125"}}

@@ -325,35 +325,36 @@ func badMap(c cause) string {
 		return ""
 	}
 	if made := c.wroteMap(); made != "" {
-		return fmt.Sprintf("Your program has written this map before: %s. The kernel takes it "+
-			"once, in one write(2), and refuses all that come later (user_namespaces(7)).", made)
+		return fmt.Sprintf("Your program has written this map before: %s. The kernel takes a map "+
+			"once, in one write(2), and refuses it from then on (user_namespaces(7)).", made)
 	}
 	return "Only root of the host may map other ids than its own, and only for another process: " +
-		"its child. Everybody else may map one id, the own one; gid_map is " +
-		"written after \"deny\" in /proc/PID/setgroups (user_namespaces(7))."
+		"its child. Everybody else may map one id, their own, and writes gid_map after \"deny\" " +
+		"in /proc/PID/setgroups (user_namespaces(7))."
 }
 
 // wroteMap is the call that wrote the map which is to be written once more, or nothing: where the
 // program has made one user namespace there is one of each kind.
 func (c cause) wroteMap() string {
-	if c.event.Conduct == nil || !c.seen {
-		return ""
-	}
 	file, _, found := strings.Cut(c.text, "_map>")
 	kind := file[max(0, len(file)-len("uid")):]
-	made, namespaces := "", 0
-	for _, call := range c.event.Conduct.Made {
-		switch {
-		case strings.Contains(call, "CLONE_NEWUSER"):
-			namespaces++
-		case strings.Contains(call, "/"+kind+"_map>"):
-			made = call
-		}
-	}
-	if !found || namespaces != 1 {
+	earlier := c.earlier()
+	i := slices.IndexFunc(earlier, func(call string) bool {
+		return strings.Contains(call, "/"+kind+"_map>, ")
+	})
+	if !found || i < 0 {
 		return ""
 	}
-	return made
+	namespaces := 0
+	for _, call := range c.event.Conduct.Made {
+		if strings.Contains(call, "CLONE_NEWUSER") {
+			namespaces++
+		}
+	}
+	if namespaces != 1 {
+		return ""
+	}
+	return earlier[i]
 }
 
 func badMapOrLimit(c cause) string {

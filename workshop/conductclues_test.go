@@ -275,6 +275,11 @@ func rowOfRefused(e harness.Event) string {
 // TestConductClues requires that a clue about what a program did is silent about a program that
 // did it rightly.
 func TestConductClues(t *testing.T) {
+	const (
+		ownMap   = `write(</proc/self/uid_map>, "0 0 1", 5)`
+		itsMap   = `write(</proc/N/uid_map>, "0 0 1", 5)`
+		groupMap = `write(</proc/N/gid_map>, "0 0 1", 5)`
+	)
 	refused := func(call, text, errno, by string) harness.Refusal {
 		return harness.Refusal{Call: call, Text: text, Errno: errno, By: by}
 	}
@@ -714,15 +719,28 @@ func TestConductClues(t *testing.T) {
 		{
 			name: "a map that was written before", clue: clue, ran: "true",
 			conduct: harness.Conduct{
-				Refused: []harness.Refusal{
-					refused("write", `write(</proc/self/uid_map>, "0 0 1", 5)`, "EPERM", ""),
-				},
-				Made: []string{
-					"clone(CLONE_NEWUSER)", `write(</proc/N/uid_map>, "0 0 1", 5)`,
-					`write(</proc/N/gid_map>, "0 0 1", 5)`,
+				Refused: []harness.Refusal{refused("write", ownMap, "EPERM", "")},
+				Made:    []string{"clone(CLONE_NEWUSER)", itsMap},
+				Steps: []harness.Step{
+					{Text: "clone(CLONE_NEWUSER)"},
+					{Text: itsMap},
+					{Text: ownMap, Errno: "EPERM", Process: 1},
 				},
 			},
-			says: `written this map before: write(</proc/N/uid_map>, "0 0 1", 5)`,
+			says: "written this map before: " + itsMap,
+		},
+		{
+			name: "a map that was written later", clue: clue, ran: "true",
+			conduct: harness.Conduct{
+				Refused: []harness.Refusal{refused("write", ownMap, "EPERM", "")},
+				Made:    []string{"clone(CLONE_NEWUSER)", itsMap},
+				Steps: []harness.Step{
+					{Text: "clone(CLONE_NEWUSER)"},
+					{Text: ownMap, Errno: "EPERM", Process: 1},
+					{Text: itsMap},
+				},
+			},
+			says: "Only root of the host may map",
 		},
 		{
 			name: "a root file system of its own", clue: rootfsMade,
@@ -738,10 +756,12 @@ func TestConductClues(t *testing.T) {
 		{
 			name: "another map that was written before", clue: clue, ran: "true",
 			conduct: harness.Conduct{
-				Refused: []harness.Refusal{
-					refused("write", `write(</proc/self/uid_map>, "0 0 1", 5)`, "EPERM", ""),
+				Refused: []harness.Refusal{refused("write", ownMap, "EPERM", "")},
+				Made:    []string{"clone(CLONE_NEWUSER)", groupMap},
+				Steps: []harness.Step{
+					{Text: groupMap},
+					{Text: ownMap, Errno: "EPERM", Process: 1},
 				},
-				Made: []string{"clone(CLONE_NEWUSER)", `write(</proc/N/gid_map>, "0 0 1", 5)`},
 			},
 			says: "Only root of the host may map",
 		},
