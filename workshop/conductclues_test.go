@@ -749,6 +749,17 @@ func TestConductClues(t *testing.T) {
 			says:    "your program made one",
 		},
 		{
+			name: "a root file system of its own, by its whole path", clue: rootfsMade,
+			script: "step3-rootfs/rootfs-missing", ran: "echo started",
+			conduct: harness.Conduct{Made: []string{`mkdir("$WORK/rootfs/proc")`}},
+			says:    "your program made one",
+		},
+		{
+			name: "a place of its own for a root file system", clue: rootfsMade,
+			script: "step3-rootfs/rootfs-missing", ran: "echo started",
+			conduct: harness.Conduct{Made: []string{`mkdir("$WORK/.tmp/c-1/rootfs")`}},
+		},
+		{
 			name: "a directory of its own", clue: rootfsMade,
 			script: "step3-rootfs/rootfs-missing", ran: "echo started",
 			conduct: harness.Conduct{Made: []string{`mkdirat(AT_FDCWD, "roots")`}},
@@ -789,6 +800,21 @@ func TestConductClues(t *testing.T) {
 			},
 		},
 		{
+			name: "a proc file system of the child, by another call", clue: procOfHost,
+			script: "step3-rootfs/ps-alone", ran: "ps",
+			conduct: harness.Conduct{
+				Made: []string{
+					`mount("proc", "/proc", "proc", 0x0)`, "unshare(CLONE_NEWPID)",
+					`move_mount(5, "", AT_FDCWD, "/proc")`,
+				},
+				Steps: []harness.Step{
+					{Text: `mount("proc", "/proc", "proc", 0x0)`},
+					{Text: "unshare(CLONE_NEWPID)"},
+					{Text: `move_mount(5, "", AT_FDCWD, "/proc")`, Process: 1},
+				},
+			},
+		},
+		{
 			name: "an old root in the table of mounts", clue: oldRootStays,
 			script: "step3-rootfs/host-mountinfo", ran: "cat /proc/self/mountinfo",
 			conduct: harness.Conduct{Made: []string{`pivot_root("rootfs", "rootfs/old")`}},
@@ -817,6 +843,23 @@ func TestConductClues(t *testing.T) {
 				Made: []string{`mount("/proc", "rootfs/proc", ..., MS_BIND|MS_REC)`},
 			},
 			says: "puts the /proc of the host there once more",
+		},
+		{
+			name: "the /proc of the host at another place", clue: procOfHost,
+			script: "step3-rootfs/host-proc-root", ran: "sh /look",
+			conduct: harness.Conduct{
+				Made: []string{`mount("/proc", "rootfs/proc-of-host", ..., MS_BIND|MS_REC)`},
+			},
+		},
+		{
+			name: "the /proc of the host once more, and a new one by a path with / at the end",
+			clue: procOfHost, script: "step3-rootfs/ps-alone", ran: "ps",
+			conduct: harness.Conduct{
+				Made: []string{
+					`mount("/proc", "rootfs/proc", ..., MS_BIND|MS_REC)`,
+					`mount("proc", "rootfs/proc/", "proc", 0x0)`,
+				},
+			},
 		},
 		{
 			name: "the /proc of the host once more, and a new one", clue: procOfHost,

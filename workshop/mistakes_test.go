@@ -241,7 +241,7 @@ var mistakes = []struct {
 		old:    "cloneFlags &^ later,",
 		new:    "unix.CLONE_NEWUTS | unix.CLONE_NEWPID | unix.CLONE_NEWNS,",
 		about:  "step2-namespaces/ns-alone",
-		says:   []string{"your program does not go by the list"},
+		says:   []string{"Does your program go by the list?"},
 	},
 	{
 		name:   "a cgroup that is removed at once",

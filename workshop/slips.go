@@ -224,13 +224,13 @@ func (c cause) procOutside() string {
 			return ""
 		}
 	}
-	if outside == "" || !c.made("CLONE_NEWPID") {
-		return ""
+	if outside == "" || !c.made("CLONE_NEWPID") || c.made("move_mount(") {
+		return "" // move_mount(2) may have put a new one there
 	}
 	return fmt.Sprintf("%s was made by a process that is still in the pid namespace of the host, "+
-		"and shows the processes of that. CLONE_NEWPID of clone(2) is for the child, and after "+
-		"unshare(2) only those are in the new namespace that are started from then on: the child "+
-		"mounts proc.", outside)
+		"and shows the processes of that namespace. CLONE_NEWPID of clone(2) is for the child, "+
+		"and after unshare(2) only the processes that are started from then on are in the new "+
+		"namespace: let the child mount proc.", outside)
 }
 
 // rootfsMade is for a program that makes a root file system where there is none.
@@ -239,11 +239,11 @@ func rootfsMade(e harness.Event) string {
 		return ""
 	}
 	for _, made := range e.Conduct.Made {
-		dirs := strings.Split(filepath.Clean(lastPath(made)), "/")
-		if strings.HasPrefix(made, "mkdir") && slices.Contains(dirs, "rootfs") {
+		path := strings.TrimPrefix(filepath.Clean(lastPath(made)), "$WORK/")
+		if dir, _, _ := strings.Cut(path, "/"); strings.HasPrefix(made, "mkdir") && dir == "rootfs" {
 			return fmt.Sprintf("There is no root file system here, on purpose, and your program "+
 				"made one: %s. It is empty, and no command is in it. Look first whether there is "+
-				"one, and end with status 125 and a line that says so where there is none.", made)
+				"one. If there is none, end with status 125 and a line that says so.", made)
 		}
 	}
 	return ""
@@ -261,14 +261,14 @@ func procOfHost(e harness.Event) string {
 	bound := ""
 	for _, made := range c.mounts() {
 		switch {
-		case strings.Contains(made, `"proc", `) && strings.HasSuffix(lastPath(made), "proc") &&
-			!strings.Contains(made, "MS_BIND"):
+		case filepath.Base(lastPath(made)) != "proc": // it is elsewhere
+		case strings.Contains(made, `"proc", `) && !strings.Contains(made, "MS_BIND"):
 			return "" // a new one
 		case strings.Contains(made, "MS_BIND") && filepath.Clean(firstPath(made)) == "/proc":
 			bound = made
 		}
 	}
-	if bound == "" {
+	if bound == "" || c.made("move_mount(") {
 		return ""
 	}
 	return fmt.Sprintf("%s puts the /proc of the host there once more, and that shows the "+
@@ -280,9 +280,10 @@ func procOfHost(e harness.Event) string {
 func namespaceAmiss(e harness.Event) string {
 	m := alsoNewRE.FindStringSubmatch(e.Stderr)
 	if still := stillHostRE.FindStringSubmatch(e.Stderr); still != nil && m != nil {
-		return fmt.Sprintf("-ns %s makes a new %s namespace, too, and -ns %s makes none: your "+
-			"program does not go by the list. Each name in it stands for a flag of clone(2) or "+
-			"unshare(2), and no other flags go there.", m[1], m[2], still[1])
+		return fmt.Sprintf("With -ns %s there is a new %s namespace, too, and with -ns %s the "+
+			"command is in the %[3]s namespace of the host. Does your program go by the list? Each "+
+			"name in it stands for a flag of clone(2) or unshare(2), and no other flags go there.",
+			m[1], m[2], still[1])
 	} else if m := still; m != nil {
 		text := fmt.Sprintf("-ns %s asks for a new %[1]s namespace, and the command is in that of "+
 			"the host.", m[1])
@@ -304,7 +305,7 @@ func namespaceAmiss(e harness.Event) string {
 	}
 	return fmt.Sprintf("-ns %s asks for one namespace, and your program makes a new %s namespace, "+
 		"too: only the flags of those that are in the list go to clone(2) and unshare(2). The "+
-		"list without -ns is no more than what is taken where the flag is missing.", m[1], m[2])
+		"default list counts only where there is no -ns.", m[1], m[2])
 }
 
 var (
@@ -312,16 +313,24 @@ var (
 	alsoNewRE   = lazyregexp.New(`(?m)^-ns (\w+): the (\w+) namespace is new too$`)
 )
 
-// otherThread is for a program whose command is in the new namespace in some of its starts only.
+// otherThread is for a program whose command is not in the new namespace in each of its starts.
+// Where it was not in the first one nobody knows whether it ever would be.
 func otherThread(e harness.Event) string {
 	m := startRE.FindStringSubmatch(e.Stderr)
 	if e.Script.Name != "ns-thread" || m == nil || m[2] != m[3] {
 		return ""
 	}
-	return fmt.Sprintf("In start %s the command was in the cgroup namespace of the host. "+
-		"unshare(2) acts on the thread that calls it, and not on the process: another thread of "+
-		"your program started the command. Both have to be done by the same one, and in Go "+
-		"runtime.LockOSThread() before unshare(2) sees to that.", m[1])
+	text := fmt.Sprintf("In start %s the command was in the cgroup namespace of the host. ", m[1])
+	if m[1] == "1" {
+		text += "CLONE_NEWCGROUP of clone(2) or unshare(2) makes a new one. If your program calls " +
+			"unshare(2): it acts on the thread that calls it, and not on the process, and another " +
+			"thread may have started the command."
+	} else {
+		text += "unshare(2) acts on the thread that calls it, and not on the process: another " +
+			"thread of your program started the command."
+	}
+	return text + " The same thread has to do both, and in Go runtime.LockOSThread() before " +
+		"unshare(2) sees to that."
 }
 
 // startRE matches in which start a namespace was another than it should be, what it was, and that

@@ -39,7 +39,7 @@ func TestNamespaceAmiss(t *testing.T) {
 		still:        "-ns cgroup asks for a new cgroup namespace",
 		time:         "only those that it starts later",
 		also:         "makes a new ipc namespace, too",
-		also + still: "does not go by the list",
+		also + still: "with -ns cgroup the command is in the cgroup namespace of the host. Does ",
 		"-ns uts: nothing in /proc/self/ns of the container: is its /proc mounted?\n": "",
 	} {
 		e := harness.Event{Script: harness.Script{Name: "ns-alone"}}
@@ -59,6 +59,11 @@ func TestOtherThread(t *testing.T) {
 		e.Stderr = "start 4: the cgroup namespace is '" + inside + "', and that of the host is " +
 			"'cgroup:[1]'\n"
 		require.Equal(t, told, strings.Contains(clue(e), "In start 4 "), inside)
+		require.Equal(t, told, strings.Contains(clue(e), ": another thread"), inside)
+		// It may not be in the new namespace in any start.
+		e.Stderr = strings.Replace(e.Stderr, "start 4", "start 1", 1)
+		require.Equal(t, told, strings.Contains(clue(e), "another thread may have"), inside)
+		require.NotContains(t, clue(e), ": another thread", inside)
 	}
 }
 
