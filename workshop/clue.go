@@ -558,9 +558,9 @@ func notPrivate(c cause) string {
 	case c.swapped():
 		return "The first path is the new root, and the second one, in or below that, the place " +
 			"for the old root. Here they are the other way round."
-	case c.privateAlone() && c.made("MS_BIND"):
+	case c.privateAlone() != "" && c.made("MS_BIND") && !c.outsideNewRoot():
 		return "The new root lies on a mount that is still shared with the host, and " +
-			"pivot_root(2) refuses that. " + privateAlone
+			"pivot_root(2) refuses that. " + c.privateAlone()
 	case c.made("MS_PRIVATE") || c.made("MS_SLAVE"):
 		return point
 	case c.seen && c.made("MS_BIND"):
@@ -580,22 +580,39 @@ func (c cause) swapped() bool {
 	return err == nil && below != "." && !strings.HasPrefix(below, "..")
 }
 
-// privateAlone tells whether the program made / private, and never the mounts below it.
-func (c cause) privateAlone() bool {
-	private := false
-	for _, made := range c.mounts() {
-		if strings.Contains(made, "MS_PRIVATE") || strings.Contains(made, "MS_SLAVE") {
-			if strings.Contains(made, "MS_REC") || lastPath(made) != "/" {
-				return false
-			}
-			private = true
-		}
+// outsideNewRoot tells whether the place for the old root is not below the new root, as far as the
+// two paths tell.
+func (c cause) outsideNewRoot() bool {
+	paths := quotedRE.FindAllStringSubmatch(c.text, -1)
+	if len(paths) != 2 {
+		return false
 	}
-	return private && !c.made("mount_setattr(")
+	below, err := filepath.Rel(paths[0][1], paths[1][1])
+	return err == nil && strings.HasPrefix(below, "..")
 }
 
-const privateAlone = "Your program made / private without MS_REC: that changes one mount, and " +
-	"those below it stay as they are. mount(2) on / takes MS_PRIVATE and MS_REC together."
+// privateAlone is for a program that made / private, and never the mounts below it.
+func (c cause) privateAlone() string {
+	now := ""
+	for _, made := range c.mounts() {
+		private, slave := strings.Contains(made, "MS_PRIVATE"), strings.Contains(made, "MS_SLAVE")
+		switch {
+		case !private && !slave:
+			continue
+		case strings.Contains(made, "MS_REC"), lastPath(made) != "/", c.made("mount_setattr("):
+			return ""
+		case private:
+			now = "private"
+		default:
+			now = "a slave"
+		}
+	}
+	if now == "" {
+		return ""
+	}
+	return fmt.Sprintf("Your program made / %s without MS_REC: that changes one mount, and those "+
+		"below it stay as they are. mount(2) on / takes MS_PRIVATE and MS_REC together.", now)
+}
 
 // mounts are the calls of mount(2) that succeeded.
 func (c cause) mounts() (made []string) {
@@ -671,8 +688,8 @@ func rootTwice(c cause) string {
 	if !c.seen || c.call != "chroot" || !c.made(fmt.Sprintf("chroot(%q", c.path)) {
 		return ""
 	}
-	text := fmt.Sprintf("%s is the root already: chroot(2) succeeded before, and in there is no "+
-		"directory of that name.", c.path)
+	text := fmt.Sprintf("%s is the root already: chroot(2) succeeded before, and there is no "+
+		"directory of that name in it.", c.path)
 	itself := 0
 	for _, file := range c.event.Conduct.Ran {
 		if ofItself(file) {
@@ -680,8 +697,8 @@ func rootTwice(c cause) string {
 		}
 	}
 	if itself > 1 {
-		text += fmt.Sprintf(" Your program started itself %d times: the second copy is to start "+
-			"the command, and not another copy.", itself)
+		text += fmt.Sprintf(" Your program started itself %d times: does the second copy start a "+
+			"copy again, instead of the command?", itself)
 	}
 	return text
 }

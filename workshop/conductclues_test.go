@@ -628,6 +628,31 @@ func TestConductClues(t *testing.T) {
 			says: "made / private without MS_REC",
 		},
 		{
+			name: "only / is private, and the place for the old root is elsewhere", clue: clue,
+			ran: "true",
+			conduct: harness.Conduct{
+				Refused: []harness.Refusal{
+					refused("pivot_root", `pivot_root("rootfs", "old")`, "EINVAL", ""),
+				},
+				Made: []string{
+					`mount("", "/", "", MS_PRIVATE)`, `mount("rootfs", "rootfs", "", MS_BIND)`,
+				},
+			},
+			says: "has to be in or below the new one",
+		},
+		{
+			name: "only / is a slave", clue: clue, ran: "true",
+			conduct: harness.Conduct{
+				Refused: []harness.Refusal{
+					refused("pivot_root", `pivot_root("rootfs", "rootfs/old")`, "EINVAL", ""),
+				},
+				Made: []string{
+					`mount("", "/", "", MS_SLAVE)`, `mount("rootfs", "rootfs", "", MS_BIND)`,
+				},
+			},
+			says: "made / a slave without MS_REC",
+		},
+		{
 			name: "the old root is not in the working directory",
 			clue: func(e harness.Event) string {
 				e.Message = "exit status 125"
@@ -657,8 +682,8 @@ func TestConductClues(t *testing.T) {
 				Ran:   []string{"/proc/self/exe", "/proc/self/exe"},
 				Words: [][]string{{"exe", "child", "true"}, {"exe", "child", "true"}},
 			},
-			says: "rootfs is the root already: chroot(2) succeeded before, and in there is no " +
-				"directory of that name. Your program started itself 2 times",
+			says: "rootfs is the root already: chroot(2) succeeded before, and there is no " +
+				"directory of that name in it. Your program started itself 2 times",
 		},
 		{
 			name: "a panic after a command that cannot be executed",
@@ -706,6 +731,17 @@ func TestConductClues(t *testing.T) {
 				Ran: []string{"/bin/sh"}, Words: [][]string{{"sh", "-c", "exit 42"}},
 			},
 			says: "The command ended with 42, and your program with 1.",
+		},
+		{
+			name: "a program that a signal ends",
+			clue: func(e harness.Event) string {
+				e.Message = "exit status 139, want 42"
+				return statusOther(e)
+			},
+			script: "step1-skeleton/exit-status", ran: "sh -c 'exit 42'",
+			conduct: harness.Conduct{
+				Ran: []string{"/bin/sh"}, Words: [][]string{{"sh", "-c", "exit 42"}},
+			},
 		},
 		{
 			name: "a signal that the program names",

@@ -252,7 +252,7 @@ var oldRootSeen = []string{"host-mountinfo", "host-old-root", "host-dot-dot"}
 // oldRootStays is for a container that can be left by the old root, or by chroot(2).
 func oldRootStays(e harness.Event) string {
 	c := cause{event: e}
-	const stays = "pivot_root(2) was made, and the old root is still mounted: umount2(2) with " +
+	const stays = "pivot_root(2) succeeded, and the old root is still mounted: umount2(2) with " +
 		"MNT_DETACH takes it away."
 	switch {
 	case e.Conduct == nil:
@@ -405,7 +405,7 @@ var killedRE = lazyregexp.New(`(?im)^.*\b(signal: killed|signal:? 9|killed)\b.*$
 func statusOther(e harness.Event) string {
 	m := exitStatus.FindStringSubmatch(e.Message)
 	if e.Script.Name != "exit-status" || m == nil || m[1] == "0" || executed(e) != "yes" ||
-		e.Panicked || strings.TrimSpace(e.Stderr) != "" {
+		e.Panicked || strings.TrimSpace(e.Stderr) != "" || slices.Contains(faults, m[1]) {
 		return ""
 	}
 	return fmt.Sprintf("The command ended with %s, and your program with %s. wait(2) tells the "+

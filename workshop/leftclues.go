@@ -76,8 +76,8 @@ func mountLeft(c cause, what string) string {
 	case known && c.made("MS_PRIVATE") && c.before(first, "MS_PRIVATE"):
 		return fmt.Sprintf("%s. There is a mount namespace, and its mounts are made private, but "+
 			"too late: %s was before. The call with MS_PRIVATE comes first.", appeared, first)
-	case known && asked && c.privateAlone():
-		return appeared + ". " + privateAlone
+	case known && asked && c.privateAlone() != "":
+		return appeared + ". " + c.privateAlone()
 	case known && c.privateRefused() != "":
 		return fmt.Sprintf("%s. There is a mount namespace, and its mounts are still shared with "+
 			"the host. %s", appeared, c.privateRefused())
