@@ -249,8 +249,8 @@ func (c cause) removalRefused(dirs []string) string {
 }
 
 // removals tells whether the program has removed the cgroups that it made, of those that may be the
-// one that is left behind, and what it was about a removal that did not find one. Some programs
-// remove what an earlier run may have left behind before they begin, and some remove a cgroup twice.
+// one that is left behind, and otherwise why a removal did not find one. Some programs begin by
+// removing what an earlier run may have left behind, and some remove a cgroup twice.
 func (c cause) removals(dir string, dirs []string) (removed bool, missed string) {
 	isThere, gone := map[string]bool{}, map[string]bool{}
 	for _, step := range c.event.Conduct.Steps {
@@ -331,8 +331,8 @@ func (c cause) whyBusy(removal string) string {
 				"the command joins, and the one that waits for it stays outside."
 		}
 	}
-	return "a process was still in the cgroup. Wait until it has ended (wait(2)); and the process " +
-		"that removes the directory cannot be in it itself."
+	return "a process was still in the cgroup. Wait until it has ended (wait(2)). And the " +
+		"process that removes the directory cannot be in it itself."
 }
 
 // hierarchyOf is the hierarchy of version 1 that a cgroup is in, or nothing.

@@ -240,7 +240,8 @@ func rootfsMade(e harness.Event) string {
 	}
 	for _, made := range e.Conduct.Made {
 		path := strings.TrimPrefix(filepath.Clean(lastPath(made)), "$WORK/")
-		if dir, _, _ := strings.Cut(path, "/"); strings.HasPrefix(made, "mkdir") && dir == "rootfs" {
+		dir, _, _ := strings.Cut(path, "/")
+		if dir == "rootfs" && strings.HasPrefix(made, "mkdir") {
 			return fmt.Sprintf("There is no root file system here, on purpose, and your program "+
 				"made one: %s. It is empty, and no command is in it. Look first whether there is "+
 				"one. If there is none, end with status 125 and a line that says so.", made)
@@ -281,9 +282,9 @@ func namespaceAmiss(e harness.Event) string {
 	m := alsoNewRE.FindStringSubmatch(e.Stderr)
 	if still := stillHostRE.FindStringSubmatch(e.Stderr); still != nil && m != nil {
 		return fmt.Sprintf("With -ns %s there is a new %s namespace, too, and with -ns %s the "+
-			"command is in the %[3]s namespace of the host. Does your program go by the list? Each "+
-			"name in it stands for a flag of clone(2) or unshare(2), and no other flags go there.",
-			m[1], m[2], still[1])
+			"command is in the %[3]s namespace of the host. Does your program go by the list? "+
+			"Each name in it stands for a flag of clone(2) or unshare(2), and no other flags go "+
+			"there.", m[1], m[2], still[1])
 	} else if m := still; m != nil {
 		text := fmt.Sprintf("-ns %s asks for a new %[1]s namespace, and the command is in that of "+
 			"the host.", m[1])
@@ -322,9 +323,9 @@ func otherThread(e harness.Event) string {
 	}
 	text := fmt.Sprintf("In start %s the command was in the cgroup namespace of the host. ", m[1])
 	if m[1] == "1" {
-		text += "CLONE_NEWCGROUP of clone(2) or unshare(2) makes a new one. If your program calls " +
-			"unshare(2): it acts on the thread that calls it, and not on the process, and another " +
-			"thread may have started the command."
+		text += "CLONE_NEWCGROUP of clone(2) or unshare(2) makes a new one. If your program " +
+			"calls unshare(2): it acts on the thread that calls it, and not on the process, and " +
+			"another thread may have started the command."
 	} else {
 		text += "unshare(2) acts on the thread that calls it, and not on the process: another " +
 			"thread of your program started the command."
