@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"container.example/workshop/internal/lazyregexp"
 )
 
@@ -246,10 +248,23 @@ func BuildAll(ctx context.Context, dir, root string, programs map[string]map[str
 	defer os.RemoveAll(filepath.Dir(overlay))
 	// With the slash, it is a directory even for one program.
 	cmd := goBuildCommand(ctx, dir+"/", root, sources, "-overlay", overlay)
-	if out, err := cmd.CombinedOutput(); err != nil {
+	if out, err := runGo(cmd); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	return nil
+}
+
+// runGo runs a go command, and returns what it says. A go command that is killed leaves its
+// compilers running and its temporary files behind, so both are ended and removed here.
+func runGo(cmd *exec.Cmd) ([]byte, error) {
+	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
+	// An error: the go command will have it too, and says so.
+	if dir, err := os.MkdirTemp(os.Getenv("GOTMPDIR"), "go-build"); err == nil {
+		defer os.RemoveAll(dir)
+		cmd.Env = append(cmd.Env, "GOTMPDIR="+dir)
+	}
+	return cmd.CombinedOutput()
 }
 
 // goBuildCommand is the go command that compiles what is at the paths sources, as seen from dir.
@@ -274,7 +289,7 @@ func goBuild(ctx context.Context, path, dir, source string, flags ...string) err
 		cmd.Env = append(cmd.Env, "CGO_ENABLED=1")
 	}
 	named := filepath.Join(dir, source)
-	out, err := cmd.CombinedOutput()
+	out, err := runGo(cmd)
 	if err != nil {
 		return buildFailed(named, strings.TrimSpace(string(out)), err)
 	}

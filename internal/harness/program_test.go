@@ -5,12 +5,17 @@ package harness
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"container.example/workshop/internal/skip"
 )
@@ -175,6 +180,52 @@ func TestBuildFiles(t *testing.T) {
 	left, err := os.ReadDir(os.TempDir())
 	require.NoError(t, err)
 	require.Empty(t, left)
+}
+
+// TestBuildIsEnded requires that nothing is left of a build that is ended before it is done:
+// neither temporary files nor a compiler.
+func TestBuildIsEnded(t *testing.T) {
+	NeedsGo(t)
+	dir, begun := t.TempDir(), filepath.Join(t.TempDir(), "begun")
+	for name, text := range map[string]string{
+		"go.mod":  "module mine\n\ngo 1.21\n",
+		"main.go": "package main\n\nfunc main() { println(\"never compiled\") }\n",
+		// The go command asks each tool for its version first.
+		"tool": "#!/bin/sh\ncase $* in *-V=full*) exec \"$@\"; esac\n" +
+			"echo $$ >" + begun + ".new && mv " + begun + ".new " + begun + "\nexec sleep 1000\n",
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755))
+	}
+	t.Setenv("GOFLAGS", "-toolexec="+filepath.Join(dir, "tool"))
+	t.Setenv("GOTMPDIR", t.TempDir())
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- Build(ctx, filepath.Join(dir, "program"), dir) }()
+	var text []byte
+	for text == nil {
+		select {
+		case err := <-ended:
+			require.Fail(t, "it ended by itself", "%v", err)
+		case <-time.After(time.Millisecond):
+			text, _ = os.ReadFile(begun) // not yet there
+		}
+	}
+	compiler, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		if t.Failed() {
+			_ = unix.Kill(compiler, unix.SIGKILL) // an error: it is gone
+		}
+	})
+	cancel()
+	require.Error(t, <-ended)
+	left, err := os.ReadDir(os.Getenv("GOTMPDIR"))
+	require.NoError(t, err)
+	require.Empty(t, left)
+	require.Eventually(t, func() bool {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", compiler))
+		return err != nil || strings.Contains(string(stat), ") Z ")
+	}, time.Minute, time.Millisecond)
 }
 
 // TestBuildFailed tells what the go command says of the machine from mistakes in the source.
