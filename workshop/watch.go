@@ -216,6 +216,14 @@ func (w *watcher) matters(e fsnotify.Event, dir string) bool {
 		!strings.HasPrefix(name, ".") && e.Op != fsnotify.Chmod && !w.place.given(e.Name)
 }
 
+// belongs tells whether a change may be a part of a save that has begun: one of another file that
+// the program is compiled from, such as go.mod. It makes no save by itself.
+func (w *watcher) belongs(e fsnotify.Event, dir string) bool {
+	inside, ok := strings.CutPrefix(e.Name, dir+"/")
+	return ok && e.Op != fsnotify.Chmod && !strings.HasSuffix(inside, "~") &&
+		!strings.Contains("/"+inside, "/.")
+}
+
 func (w *watcher) run(ctx context.Context, dir string) {
 	defer w.notify.Close()
 	var last time.Time
@@ -239,9 +247,12 @@ func (w *watcher) run(ctx context.Context, dir string) {
 				default: // it is known already
 				}
 			}
-			if w.matters(e, dir) || made && e.Name == dir {
+			switch {
+			case w.matters(e, dir) || made && e.Name == dir:
 				last, stirred, settled = time.Now(), time.After(soon), time.After(quiet)
 				begins, saves = nil, nil
+			case settled != nil && w.belongs(e, dir):
+				last = time.Now() // what was compiled since the save began is without it
 			}
 		case <-stirred:
 			stirred, begins = nil, w.begins

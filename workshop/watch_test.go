@@ -85,6 +85,30 @@ func TestBegins(t *testing.T) {
 	}
 }
 
+// TestOtherFileInSave requires that what was compiled before another file was changed, of which no
+// save is told, is not taken for the save that the change belongs to.
+func TestOtherFileInSave(t *testing.T) {
+	c := watchedChecker(t)
+	w, err := watchFiles(t.Context(), c.place, c.dir)
+	require.NoError(t, err)
+	const tries = 100 // this process may have to wait for a processor until the save is over
+	for range tries {
+		require.NoError(t, os.WriteFile(filepath.Join(c.dir, "main.go"), nil, 0o644))
+		began, at := time.Time{}, time.Time{}
+		for at.IsZero() {
+			select {
+			case began = <-w.begins:
+				require.NoError(t, os.WriteFile(filepath.Join(c.dir, "go.mod"), nil, 0o644))
+			case at = <-w.saves:
+			}
+		}
+		if !began.IsZero() && !began.Equal(at) {
+			return
+		}
+	}
+	require.Fail(t, "the change of go.mod is never a part of the save")
+}
+
 // TestEarlyBuild requires that what was compiled for a save is taken for that one, and for no other
 // one.
 func TestEarlyBuild(t *testing.T) {
