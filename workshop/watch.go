@@ -229,8 +229,15 @@ func (w *watcher) run(ctx context.Context, dir string) {
 	var last time.Time
 	var stirred, settled <-chan time.Time
 	var begins, saves chan<- time.Time // none while there is nothing to tell
+	changed := func() {
+		last, stirred, settled = time.Now(), time.After(soon), time.After(quiet)
+		begins, saves = nil, nil
+	}
 	for {
 		select {
+		case <-w.notify.Errors: // there are too many changes to be told each, mostly
+			_ = w.add(dir) // gone, perhaps
+			changed()
 		case e := <-w.notify.Events:
 			made := false
 			if e.Op.Has(fsnotify.Create) &&
@@ -249,8 +256,7 @@ func (w *watcher) run(ctx context.Context, dir string) {
 			}
 			switch {
 			case w.matters(e, dir) || made && e.Name == dir:
-				last, stirred, settled = time.Now(), time.After(soon), time.After(quiet)
-				begins, saves = nil, nil
+				changed()
 			case settled != nil && w.belongs(e, dir):
 				last = time.Now() // what was compiled since the save began is without it
 			}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fsnotify/fsnotify"
 	"github.com/stretchr/testify/require"
 
 	"container.example/workshop/internal/harness"
@@ -107,6 +108,26 @@ func TestOtherFileInSave(t *testing.T) {
 		}
 	}
 	require.Fail(t, "the change of go.mod is never a part of the save")
+}
+
+// TestTooManyChanges requires that watch goes on after the kernel had no room for all changes, and
+// takes what it missed for a save.
+func TestTooManyChanges(t *testing.T) {
+	c := watchedChecker(t)
+	w, err := watchFiles(t.Context(), c.place, c.dir)
+	require.NoError(t, err)
+	for range 2 {
+		select {
+		case w.notify.Errors <- fsnotify.ErrEventOverflow:
+		case <-time.After(time.Minute):
+			require.Fail(t, "nobody hears of it")
+		}
+	}
+	select {
+	case <-w.saves:
+	case <-time.After(time.Minute):
+		require.Fail(t, "no save was seen")
+	}
 }
 
 // TestEarlyBuild requires that what was compiled for a save is taken for that one, and for no other
