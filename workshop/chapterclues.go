@@ -329,8 +329,8 @@ func badMap(c cause) string {
 			"once, in one write(2), and refuses it from then on (user_namespaces(7)).", made)
 	}
 	return "Only root of the host may map other ids than its own, and only for another process: " +
-		"its child. Everybody else may map one id, their own, and writes gid_map after \"deny\" " +
-		"in /proc/PID/setgroups (user_namespaces(7))."
+		"its child. Everybody else may map one id, their own, and must write gid_map after " +
+		"\"deny\" in /proc/PID/setgroups (user_namespaces(7))."
 }
 
 // wroteMap is the call that wrote the map which is to be written once more, or nothing: where the

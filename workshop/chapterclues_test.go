@@ -448,7 +448,7 @@ func TestOrdinaryWords(t *testing.T) {
 				Call: "write", Errno: "EPERM", Text: `write(</proc/N/setgroups>, "allow", 5)`,
 			},
 			"step5-complete/user-namespace",
-			`gid_map is written after "deny" in /proc/PID/setgroups`,
+			`must write gid_map after "deny" in /proc/PID/setgroups`,
 		},
 	} {
 		e := harness.Event{Script: script}
