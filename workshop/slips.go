@@ -279,16 +279,19 @@ func procOfHost(e harness.Event) string {
 
 // namespaceAmiss is for a container whose namespaces are others than those that -ns names.
 func namespaceAmiss(e harness.Event) string {
-	m := alsoNewRE.FindStringSubmatch(e.Stderr)
-	if still := stillHostRE.FindStringSubmatch(e.Stderr); still != nil && m != nil {
+	also, still := alsoNewRE.FindStringSubmatch(e.Stderr), stillHostRE.FindStringSubmatch(e.Stderr)
+	switch {
+	case also == nil && still == nil:
+		return ""
+	case also != nil && still != nil:
 		return fmt.Sprintf("With -ns %s there is a new %s namespace, too, and with -ns %s the "+
 			"command is in the %[3]s namespace of the host. Does your program go by the list? "+
 			"Each name in it stands for a flag of clone(2) or unshare(2), and no other flags go "+
-			"there.", m[1], m[2], still[1])
-	} else if m := still; m != nil {
+			"there.", also[1], also[2], still[1])
+	case still != nil:
 		text := fmt.Sprintf("-ns %s asks for a new %[1]s namespace, and the command is in that of "+
-			"the host.", m[1])
-		switch m[1] {
+			"the host.", still[1])
+		switch still[1] {
 		case "time":
 			text += " unshare(2) with CLONE_NEWTIME leaves the process that calls it where it " +
 				"is: only those that it starts later are in the new one."
@@ -301,12 +304,9 @@ func namespaceAmiss(e harness.Event) string {
 		}
 		return text + " Each name in the list stands for a flag of its own."
 	}
-	if m == nil {
-		return ""
-	}
 	return fmt.Sprintf("-ns %s asks for one namespace, and your program makes a new %s namespace, "+
 		"too: only the flags of those that are in the list go to clone(2) and unshare(2). The "+
-		"default list counts only where there is no -ns.", m[1], m[2])
+		"default list counts only where there is no -ns.", also[1], also[2])
 }
 
 var (
