@@ -133,8 +133,8 @@ func Join(
 	return b, fmt.Errorf("network: add veth: %w", err)
 }
 
-// patience is much longer than the kernel takes to notice a carrier, and others to make or remove
-// the bridge, on a slow and busy machine, too.
+// patience is much longer than it takes the kernel to notice a carrier, or another container to
+// make or remove the bridge, even on a slow and busy machine.
 const patience = time.Minute
 
 // awaitUp waits until the kernel has noticed the carriers of the port, its peer and the bridge,
@@ -294,7 +294,10 @@ func (b *Place) enter(rt netlink, interrupted func() error) (err error) {
 	return b.makeBridge(rt)
 }
 
-// lock waits for the lock of flock(2), LOCK_SH or LOCK_EX, as long as the timeout says.
+// goesOn is the interrupted of a wait that no signal ends.
+func goesOn() error { return nil }
+
+// lock waits for the lock of flock(2), LOCK_SH or LOCK_EX, for at most the timeout.
 func (b *Place) lock(how int, timeout time.Duration, interrupted func() error) error {
 	err := unix.Flock(b.host, how|unix.LOCK_NB)
 	if !errors.Is(err, unix.EWOULDBLOCK) {
@@ -356,7 +359,7 @@ func (b *Place) leave() error {
 	if alone, err := b.alone(); err != nil || !alone {
 		return err
 	}
-	goesOn := func() error { return nil } // there is nothing to come that a signal could end
+	// No signal ends this wait: the bridge would stay behind.
 	if err := b.lock(unix.LOCK_EX, patience, goesOn); err != nil {
 		return err
 	}

@@ -458,9 +458,6 @@ func sleeping(t *testing.T) (pid int) {
 	return cmd.Process.Pid
 }
 
-// goesOn is the answer of a user who sends no signal.
-func goesOn() error { return nil }
-
 func forwarding(t *testing.T) string {
 	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_forward")
 	require.NoError(t, err)
@@ -734,6 +731,32 @@ func TestContainersDoNotWaitForOthers(t *testing.T) {
 	require.NoError(t, first.Leave())
 	_, err = net.InterfaceByName(bridgeName)
 	require.Error(t, err)
+}
+
+// A container that comes while the last one waits to remove the bridge keeps it.
+func TestAnotherComesAtTheEnd(t *testing.T) {
+	if !isolated.In(t, unix.CLONE_NEWNET) {
+		return
+	}
+	last, err := Join(sleeping(t), nil, goesOn)
+	require.NoError(t, err)
+	fd, err := unix.Open("/proc/self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	require.NoError(t, err)
+	defer unix.Close(fd)
+	require.NoError(t, unix.Flock(fd, unix.LOCK_SH))
+	left := make(chan error, 1)
+	go func() { left <- last.Leave() }()
+	waits := fmt.Sprintf("-> FLOCK  ADVISORY  WRITE %d ", os.Getpid()) // proc_locks(5)
+	require.Eventually(t, func() bool {
+		locks, err := os.ReadFile("/proc/locks")
+		return err == nil && strings.Contains(string(locks), waits)
+	}, time.Minute, time.Millisecond)
+	other := &Place{host: fd}
+	require.NoError(t, other.count(unix.F_RDLCK))
+	require.NoError(t, unix.Flock(fd, unix.LOCK_UN))
+	require.NoError(t, <-left)
+	_, err = net.InterfaceByName(bridgeName)
+	require.NoError(t, err)
 }
 
 // Who can open a file can lock it: nobody waits forever for a program that keeps its lock, nor
