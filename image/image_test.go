@@ -140,12 +140,8 @@ func TestScripts(t *testing.T) {
 	t.Run("user", func(t *testing.T) { place.run(t, ordinaryUser) })
 }
 
-var (
-	isCI = os.Getenv("CI") == "true"
-	// sameForAll are scripts about names, the command line, archives, and what a registry says.
-	sameForAll = regexp.MustCompile(
-		`^(limits|names|pull-.*|registry|save-load|tag|usage)\.txtar$`)
-)
+// sameForAll are scripts about names, the command line, archives, and what a registry says.
+var sameForAll = regexp.MustCompile(`^(limits|names|pull-.*|registry|save-load|tag|usage)\.txtar$`)
 
 // place is where the scripts run.
 type place struct{ scripts, work string }
@@ -217,9 +213,9 @@ func (p place) run(t *testing.T, user int) {
 	if user != 0 {
 		scripts = slices.DeleteFunc(scripts, func(script string) bool {
 			name := filepath.Base(script)
-			return strings.HasPrefix(name, "root-") || !isCI && sameForAll.MatchString(name)
+			return strings.HasPrefix(name, "root-") || !skip.SweepAll() && sameForAll.MatchString(name)
 		})
-		t.Logf("%d scripts (with CI=true also those in which the user makes no difference)",
+		t.Logf("%d scripts (with WORKSHOP_SWEEP=all also those in which the user makes no difference)",
 			len(scripts))
 	}
 	work := filepath.Join(p.work, strconv.Itoa(user))

@@ -14,6 +14,9 @@ import (
 // ReportEnv names the file of the report: a line for each test, with its directory.
 const ReportEnv = "WORKSHOP_REPORT"
 
+// sweepEnv is "all" for all the cases of sweeps.
+const sweepEnv = "WORKSHOP_SWEEP"
+
 // Lacking skips a test for something that the machine or its user lacks, and that cannot be
 // installed.
 func Lacking(t testing.TB, why string) {
@@ -45,8 +48,11 @@ func Tool(t testing.TB, name, debian string) string {
 	return path
 }
 
-// OneIn returns every nth of the cases of a long sweep, because somebody is waiting for go test,
-// and logs how many. With CI=true it returns all of them.
+// SweepAll tells whether all the cases of a sweep are to be tried, with WORKSHOP_SWEEP=all. Otherwise
+// some of each kind are, because somebody is waiting for go test.
+func SweepAll() bool { return os.Getenv(sweepEnv) == "all" }
+
+// OneIn returns every nth of the cases of a sweep, and logs how many; with SweepAll all of them.
 func OneIn[T any](t testing.TB, n int, all []T) []T {
 	t.Helper()
 	return OneInEach(t, n, all, func(T) bool { return true })
@@ -56,7 +62,7 @@ func OneIn[T any](t testing.TB, n int, all []T) []T {
 // nth after that.
 func OneInEach[T any, K comparable](t testing.TB, n int, all []T, kind func(T) K) []T {
 	t.Helper()
-	if os.Getenv("CI") == "true" {
+	if SweepAll() {
 		return all
 	}
 	var some []T
@@ -68,7 +74,7 @@ func OneInEach[T any, K comparable](t testing.TB, n int, all []T, kind func(T) K
 		}
 		seen[k]++
 	}
-	t.Logf("%d of %d cases (all with CI=true)", len(some), len(all))
+	t.Logf("%d of %d cases (all with %s=all)", len(some), len(all), sweepEnv)
 	return some
 }
 
