@@ -107,7 +107,7 @@ func (f *faultTest) state() (files []string) {
 	return files
 }
 
-// TestKilled kills image pull at each thing that it does in the store, and without WORKSHOP_SWEEP=all at one
+// TestKilled kills image pull at each thing that it does in the store, and without SWEEP=all at one
 // in four. Afterwards all is there that was there before, and the next pull gets the image.
 func TestKilled(t *testing.T) {
 	t.Parallel()

@@ -213,9 +213,10 @@ func (p place) run(t *testing.T, user int) {
 	if user != 0 {
 		scripts = slices.DeleteFunc(scripts, func(script string) bool {
 			name := filepath.Base(script)
-			return strings.HasPrefix(name, "root-") || !skip.SweepAll() && sameForAll.MatchString(name)
+			return strings.HasPrefix(name, "root-") ||
+				!skip.SweepAll() && sameForAll.MatchString(name)
 		})
-		t.Logf("%d scripts (with WORKSHOP_SWEEP=all also those in which the user makes no difference)",
+		t.Logf("%d scripts (with SWEEP=all also those in which the user makes no difference)",
 			len(scripts))
 	}
 	work := filepath.Join(p.work, strconv.Itoa(user))

@@ -22,7 +22,7 @@ import (
 // fault.
 //
 // FAULTS=all tries each error with each call of each container, and takes a quarter of an hour (go
-// test -timeout 1h). With WORKSHOP_SWEEP=all each call is tried, but not with all errors, and not again in
+// test -timeout 1h). With SWEEP=all each call is tried, but not with all errors, and not again in
 // each container; with -short, for a machine that is emulated, one in ten. Without any of these
 // some of each kind are tried: see sample.
 
@@ -276,8 +276,9 @@ type trial struct {
 	command string // that the container runs
 }
 
-// sample is all trials with WORKSHOP_SWEEP=all or FAULTS=all. Otherwise it is the first of each kind and every
-// sixteenth after it, with errors that are allowed, with others, and after the end of the command.
+// sample is all trials with SWEEP=all or FAULTS=all. Otherwise it is the first of each kind and
+// every sixteenth after it, with errors that are allowed, with others, and after the end of the
+// command.
 func sample(t *testing.T, trials []trial) []trial {
 	if all {
 		return trials

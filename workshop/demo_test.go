@@ -69,7 +69,7 @@ func TestChooseDemos(t *testing.T) {
 }
 
 // TestDemosBroken breaks what each demo shows, and requires that the demo is red: one that cannot
-// fail proves nothing. That they are green is tested with the steps. Without WORKSHOP_SWEEP=all it breaks
+// fail proves nothing. That they are green is tested with the steps. Without SWEEP=all it breaks
 // every second.
 func TestDemosBroken(t *testing.T) {
 	t.Parallel()

@@ -1299,10 +1299,10 @@ func main() {
 }
 
 // TestFirstWords lets programs with one fault be told of it. There are dozens of them: without
-// WORKSHOP_SWEEP=all it tries every fifth.
+// SWEEP=all it tries every fifth.
 func TestFirstWords(t *testing.T) { requireWords(t, 5, firstWords, false) }
 
-// requireWords lets programs be told of their faults: one in so many of them without WORKSHOP_SWEEP=all.
+// requireWords lets programs be told of their faults: one in so many of them without SWEEP=all.
 // passed says that all of them have passed the steps before.
 func requireWords(t *testing.T, oneIn int, all []faulty, passed bool) {
 	t.Parallel()

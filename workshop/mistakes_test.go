@@ -338,7 +338,7 @@ var mistakes = []struct {
 }
 
 // TestMistakes makes mistakes on purpose in the steps, and looks at what is told of them. Without
-// WORKSHOP_SWEEP=all it makes every fourth.
+// SWEEP=all it makes every fourth.
 func TestMistakes(t *testing.T) {
 	t.Parallel()
 	course, hosts := checkHere(t, "asks for root: the scripts of some of the steps do")

@@ -15,7 +15,7 @@ import (
 const ReportEnv = "WORKSHOP_REPORT"
 
 // sweepEnv is "all" for all the cases of sweeps.
-const sweepEnv = "WORKSHOP_SWEEP"
+const sweepEnv = "SWEEP"
 
 // Lacking skips a test for something that the machine or its user lacks, and that cannot be
 // installed.
@@ -48,7 +48,7 @@ func Tool(t testing.TB, name, debian string) string {
 	return path
 }
 
-// SweepAll tells whether all the cases of a sweep are to be tried, with WORKSHOP_SWEEP=all. Otherwise
+// SweepAll tells whether all the cases of a sweep are to be tried, with SWEEP=all. Otherwise
 // some of each kind are, because somebody is waiting for go test.
 func SweepAll() bool { return os.Getenv(sweepEnv) == "all" }
 
