@@ -491,7 +491,7 @@ var clues = map[string]map[string]func(cause) string{
 func clue(e harness.Event) string {
 	for _, tell := range []func(harness.Event) string{
 		notStartable, flagNotKnown, unshareKilled, cgroupAmiss, limitTaken, limitRefused,
-		errorStatus, leavesBehind,
+		errorStatus, leavesBehind, shellLine,
 	} {
 		if text := tell(e); text != "" {
 			return text
@@ -1114,6 +1114,10 @@ func noProgram(c cause) string {
 	case base == "run" || base == "child":
 		return fmt.Sprintf("%q is a word for your own program. The command begins one word later.",
 			base)
+	case c.argument() != "":
+		return fmt.Sprintf("%q was to be executed, which is an argument of the command: the "+
+			"command is the word after run, here %s. Somewhere on the way the first word of the "+
+			"list was lost.", c.argument(), name)
 	case strings.Contains(c.path, " ") && !strings.Contains(name, " "):
 		return "The words of the command line were put together into one. execve(2) gets them as " +
 			"a list."
@@ -1146,6 +1150,22 @@ func noProgram(c cause) string {
 		return "execve(2) takes a path, and does not look into $PATH: find the file first, or " +
 			"use a function that does, such as " +
 			"execvp(3)."
+	}
+	return ""
+}
+
+// argument is the argument of the command that was to be executed in its place, or nothing.
+func (c cause) argument() string {
+	words := harness.ProgramIn(c.event.Ran, nil)
+	base := filepath.Base(c.path)
+	if !c.seen || c.path == "" || executed(c.event) != "no" || len(words) < 4 ||
+		base == filepath.Base(words[2]) {
+		return ""
+	}
+	for _, word := range words[3:] {
+		if word == c.path || word == base {
+			return word
+		}
 	}
 	return ""
 }

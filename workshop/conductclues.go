@@ -285,6 +285,43 @@ func wrongWords(e harness.Event) string {
 		given[2], inWords(got), inWords(given[3:]))
 }
 
+// shellLine is for a program that hands the command to sh -c, and loses words of it on the way.
+func shellLine(e harness.Event) string {
+	given := harness.ProgramIn(e.Ran, nil)
+	if executed(e) != "no" || len(given) < 3 || strings.Contains(e.Ran, "$") {
+		return ""
+	}
+	command := given[2:]
+	for i, file := range e.Conduct.Ran {
+		words := e.Conduct.Words[i]
+		option := slices.IndexFunc(words, lineOptionRE.MatchString)
+		if !shellRE.MatchString(file) || option < 0 || option+1 == len(words) {
+			continue
+		}
+		sh, line, after := filepath.Base(file), words[option+1], words[option+2:]
+		asked := allWordsRE.FindString(line)
+		handOn := fmt.Sprintf("Hand on a name, and then all words of the command: %s -c LINE %s "+
+			"CMD ARG..., where the line ends with exec \"$@\".", sh, sh)
+		switch {
+		case asked != "" && len(after) == 0:
+			return fmt.Sprintf("%s -c got a line with %s in it, and no words after the line: the "+
+				"command did not come with it. %s", sh, asked, handOn)
+		case asked != "" && !strings.Contains(line, "$0") && slices.Equal(after, command):
+			return fmt.Sprintf("The first word after the line of %s -c is its $0, and %s begins "+
+				"with the second one: %s was left out. %s", sh, asked, command[0], handOn)
+		case asked == "" && len(after) > 0 && slices.Equal(after, command[1:]) &&
+			strings.HasSuffix(line, command[0]):
+			return fmt.Sprintf("The line of %s -c ends with %s, and the other words of the "+
+				"command came after the line, where they are its $0 and so on. %s", sh, command[0],
+				handOn)
+		}
+	}
+	return ""
+}
+
+// allWordsRE matches what stands for all the words after the line of a shell, but for the first.
+var allWordsRE = lazyregexp.New(`\$[@*]`)
+
 // inWords is a list of words in print.
 func inWords(words []string) string {
 	if len(words) == 0 {

@@ -62,6 +62,22 @@ var conductWords = []faulty{
 		says:    []string{`refused: execve("/bin/wc"): ENOENT`, "/bin/wc is where the host has wc"},
 	},
 	{
+		name:    "a shell that is given the command without a name before it",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nshift\nexec sh -c 'exec \"$@\"' \"$@\"\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"echo was left out", `sh -c LINE sh CMD ARG`},
+		not:     []string{"put together"},
+	},
+	{
+		name:    "an argument in the place of the command",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nshift 2\nexec \"$@\"\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{`"the command ran" was to be executed`, "the word after run, here echo"},
+		not:     []string{"put together"},
+	},
+	{
 		name: "looked up in vain before, and found in the end",
 		step: "step3-rootfs",
 		program: "#!/bin/sh\ntest \"$1\" = run || exit 2\nshift\n" +
@@ -288,6 +304,11 @@ func TestConductClues(t *testing.T) {
 		r.Looks, r.Inside = true, inside
 		return r
 	}
+	shellOf := func(line ...string) harness.Conduct {
+		return harness.Conduct{
+			Ran: []string{"/bin/sh"}, Words: [][]string{append([]string{"sh", "-c"}, line...)},
+		}
+	}
 	hostnameRefused := func(e harness.Event) string {
 		return clues["sethostname"]["EPERM"](cause{event: e, call: "sethostname", errno: "EPERM"})
 	}
@@ -512,6 +533,39 @@ func TestConductClues(t *testing.T) {
 				Ran:   []string{"/bin/echo", "/bin/sh"},
 				Words: [][]string{{"echo", "hello"}, {"sh", "-c", `"$@"`, "sh", "echo", "one"}},
 			},
+		},
+		{
+			name: "no words after the line of a shell",
+			clue: shellLine, ran: "echo one",
+			conduct: shellOf("hostname c; exec \"$@\""),
+			says:    `got a line with $@ in it, and no words after the line`,
+		},
+		{
+			name: "no name after the line of a shell",
+			clue: shellLine, ran: "echo one",
+			conduct: shellOf(`"$@"`, "echo", "one"),
+			says:    "$@ begins with the second one: echo was left out",
+		},
+		{
+			name: "words that a line of a shell ends with",
+			clue: shellLine, ran: "echo one",
+			conduct: shellOf("hostname c; echo", "one"),
+			says:    "ends with echo, and the other words of the command came after the line",
+		},
+		{
+			name: "a name, and all words after the line of a shell",
+			clue: shellLine, ran: "echo one",
+			conduct: shellOf(`exec "$@"`, "sh", "echo", "one"),
+		},
+		{
+			name: "a line of a shell that takes the name for the command",
+			clue: shellLine, ran: "echo one",
+			conduct: shellOf(`exec "$0" "$@"`, "echo", "one"),
+		},
+		{
+			name: "a line of a shell that sets something up",
+			clue: shellLine, ran: "echo one",
+			conduct: shellOf("hostname container"),
 		},
 		{
 			name: "words that the script does not spell out",

@@ -362,7 +362,8 @@ func statusLost(e harness.Event) string {
 	}
 	return fmt.Sprintf("The command ended with %s, and your program with 0. wait(2) tells the "+
 		"status to the process that waits. Each of yours that waits for another has to ask for "+
-		"it, and to end with the same.", meaning(m[2]))
+		"it, and to end with the same. In the number that the kernel gives it is the second "+
+		"byte: WEXITSTATUS, or what your language calls it, takes it out.", meaning(m[2]))
 }
 
 // signalStatus is for a program that does not tell of a signal as a shell does.
