@@ -38,15 +38,14 @@ func newClock(tick time.Duration) *clock {
 func (c *clock) look() time.Duration {
 	begin := time.Now()
 	defer func() { c.tick = min(max(c.least, 4*time.Since(begin)), 50*c.least) }()
-	if !isProcOurs() { // then only time is left to go by
-		at := time.Now()
-		c.had += min(at.Sub(c.last), 2*c.tick)
-		c.last = at
-		return c.had
-	}
-	at, used, rest, busy := time.Now(), processorTime(), restOfMachine(), wantProcessor()
+	used, rest, busy, seen := work()
+	at := time.Now()
 	elapsed := min(at.Sub(c.last), 2*c.tick) // this process may have got no processor either
+	c.last = at
 	switch {
+	case !seen: // then only time is left to go by
+		c.had += elapsed
+		return c.had
 	case !busy:
 		c.had += elapsed
 		c.idle += elapsed
@@ -55,8 +54,18 @@ func (c *clock) look() time.Duration {
 	case rest-c.rest > elapsed/2: // there would be one: a limit of their own keeps them from it
 		c.had += elapsed
 	}
-	c.last, c.used, c.rest = at, used, rest
+	c.used, c.rest = used, rest
 	return c.had
+}
+
+// work is what the processes of the throw-away host have used, what nobody used, and whether they
+// want a processor. It is not seen without their /proc, which may go while it is read.
+func work() (used, rest time.Duration, busy, seen bool) {
+	if !isProcOurs() {
+		return 0, 0, false, false
+	}
+	used, rest, busy = processorTime(), restOfMachine(), wantProcessor()
+	return used, rest, busy, isProcOurs()
 }
 
 // isProcOurs tells whether /proc is that of the throw-away host. A program may have unmounted it,
