@@ -4,8 +4,9 @@ import "strings"
 
 // newRoot is a directory that became the root at a step.
 type newRoot struct {
-	path string
-	step int // its index
+	path      string
+	step      int    // its index
+	namespace string // of the mounts of the process whose root it became
 }
 
 // alignKeys makes paths below a directory that is to become the root start at that root, so that a

@@ -280,7 +280,7 @@ func (c *call) writesCgroup(path, value string) {
 		c.other = c.tracer.processByPID(pid)
 		c.words = fmt.Sprintf("process %d moves to the cgroup %s", pid, group)
 	case name == "cgroup.subtree_control":
-		c.words = "the cgroups below " + group + " get controllers: " + value
+		c.words = "the cgroup " + group + " changes the controllers of those below: " + value
 	case name == "cgroup.kill":
 		c.words = "all processes of the cgroup " + group + " are killed"
 	}

@@ -4,6 +4,7 @@ package record
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -193,10 +194,28 @@ func decodeUmount(c *call) bool {
 		}
 	}
 	c.key = "umount " + keyPath(where)
-	if len(c.tracer.roots) == 0 { // it is not the old root
+	if !c.hasOldRoot() {
 		c.key = "umount of the host " + keyPath(where)
 	}
 	return true
+}
+
+// hasOldRoot tells whether the root was changed before, and there is an old one. Among the mounts
+// of the host there is none unless it was changed there.
+func (c *call) hasOldRoot() bool {
+	namespace := c.tracer.state.mountNamespace(c.thread.process.pid)
+	host := c.tracer.recording.Start.mountNamespace(c.tracer.root)
+	return slices.ContainsFunc(c.tracer.roots, func(root newRoot) bool {
+		return root.namespace == namespace || namespace != host
+	})
+}
+
+// mountNamespace is that of a process, as far as it is known.
+func (s *State) mountNamespace(pid int) string {
+	if p := s.Processes[pid]; p != nil {
+		return p.Namespaces["mnt"]
+	}
+	return ""
 }
 
 func decodePivotRoot(c *call) bool {
@@ -210,12 +229,17 @@ func decodePivotRoot(c *call) bool {
 	} else {
 		c.words += "is at " + c.named(unix.AT_FDCWD, old)
 	}
-	c.tracer.becomesRoot(at)
+	c.becomesRoot(at)
 	return true
 }
 
-func (t *tracer) becomesRoot(path string) {
-	t.roots = append(t.roots, newRoot{path: path, step: len(t.recording.Steps)})
+func (c *call) becomesRoot(path string) {
+	t := c.tracer
+	t.roots = append(t.roots, newRoot{
+		path:      path,
+		step:      len(t.recording.Steps),
+		namespace: t.state.mountNamespace(c.thread.process.pid),
+	})
 }
 
 func decodeChroot(c *call) bool {
@@ -223,7 +247,7 @@ func decodeChroot(c *call) bool {
 	at := c.absolute(unix.AT_FDCWD, dir)
 	c.arg("path", dir)
 	c.words = at + " becomes the root of the process, and its mounts stay"
-	c.tracer.becomesRoot(at)
+	c.becomesRoot(at)
 	return true
 }
 

@@ -136,18 +136,36 @@ func TestCloned(t *testing.T) {
 }
 
 // TestUmount requires that a promise about the old root belongs to an umount(2) only where there is
-// an old root: runc has a mount of its own program before, and takes that away.
+// an old root: runc has a mount of its own program before, and takes that away, and crun has one
+// each time that podman calls it.
 func TestUmount(t *testing.T) {
 	target := []byte("/mnt\x00")
 	address := uint64(uintptr(unsafe.Pointer(&target[0])))
-	c := &call{
-		tracer: newTracer(Options{}), thread: &thread{tid: os.Getpid()}, raw: [6]uint64{address},
+	tr := newTracer(Options{})
+	tr.root = 1
+	tr.state.Processes = map[int]*Process{
+		1: {Namespaces: map[string]string{"mnt": "of the host"}},
+		2: {Namespaces: map[string]string{"mnt": "of the container"}},
 	}
-	require.True(t, decodeUmount(c))
-	require.Empty(t, promisesOf(c.key))
-	c.tracer.becomesRoot("/rootfs")
-	require.True(t, decodeUmount(c))
-	require.Contains(t, promisesOf(c.key), "host-old-root")
+	tr.recording.Start = tr.state
+	by := func(pid int) *call {
+		return &call{
+			tracer: tr,
+			thread: &thread{tid: os.Getpid(), process: &process{pid: pid}},
+			raw:    [6]uint64{address},
+		}
+	}
+	promises := func(pid int) []string {
+		c := by(pid)
+		require.True(t, decodeUmount(c))
+		return promisesOf(c.key)
+	}
+	require.Empty(t, promises(2))
+	by(2).becomesRoot("/rootfs")
+	require.Contains(t, promises(2), "host-old-root")
+	require.Empty(t, promises(1), "where the root is the old one")
+	by(1).becomesRoot("/rootfs")
+	require.Contains(t, promises(1), "host-old-root")
 	runtime.KeepAlive(target)
 }
 
