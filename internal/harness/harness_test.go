@@ -114,7 +114,7 @@ func TestInterrupted(t *testing.T) {
 	cmd := exec.Command("/proc/self/exe", "-test.run", "^TestRun$")
 	cmd.Dir = filepath.Join(root, "step1-skeleton")
 	cmd.Env = append(os.Environ(), stepEnv+"=step1-skeleton", programEnv+"=", reportEnv+"=",
-		"TMPDIR="+temporary, "PATH="+tools+":"+os.Getenv("PATH"))
+		prebuiltEnv+"=", "TMPDIR="+temporary, "PATH="+tools+":"+os.Getenv("PATH"))
 	out, err := cmd.CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), "terminated")

@@ -17,6 +17,7 @@ import (
 // emptyCache has a test keep what it makes in a directory of its own. What the go command has
 // compiled, it need not compile again.
 func emptyCache(t *testing.T) {
+	NeedsGo(t)
 	dir, err := exec.Command("go", "env", "GOCACHE").Output()
 	require.NoError(t, err)
 	t.Setenv("GOCACHE", strings.TrimSpace(string(dir)))
