@@ -133,6 +133,7 @@ func TestTooManyChanges(t *testing.T) {
 // TestEarlyBuild requires that what was compiled for a save is taken for that one, and for no other
 // one.
 func TestEarlyBuild(t *testing.T) {
+	harness.NeedsGo(t)
 	c := watchedChecker(t)
 	saved := time.Now()
 	output := func(at time.Time) (text string) {
