@@ -204,6 +204,7 @@ const tableDifferences = {
 };
 
 function cgroupDifferences(before, after, add) {
+	const changed = [];
 	for (const [key, cgroup] of after.cgroups) {
 		const was = before.cgroups.get(key);
 		if (was === cgroup) continue;
@@ -215,8 +216,13 @@ function cgroupDifferences(before, after, add) {
 			const old = was.files?.[file];
 			if (old === value) continue;
 			const [from, to] = [old ?? "none", value].map(value => quantity(file, value));
-			add("cgroups", OTHER, `${file}: ${from} → ${to}`);
+			changed.push({key, file, values: `${from} → ${to}`});
 		}
+	}
+	for (const {key, file, values} of changed) {
+		// With version 2 those above change as well.
+		const isAlone = changed.filter(other => other.file === file).length === 1;
+		add("cgroups", OTHER, `${file}${isAlone ? "" : ` of ${brief(key)}`}: ${values}`);
 	}
 	for (const key of before.cgroups.keys()) {
 		if (!after.cgroups.has(key)) add("cgroups", GONE, `cgroup ${brief(key)}`);

@@ -41,6 +41,7 @@ func TestPages(t *testing.T) {
 	b := browser.Start(t)
 	for name, look := range map[string]func(*testing.T, *browser.Browser){
 		"access":    testAccess,
+		"cgroups":   testCgroups,
 		"compare":   testCompare,
 		"engine":    testEngine,
 		"hostile":   testHostile,
@@ -249,6 +250,24 @@ func testNotes(t *testing.T, b *browser.Browser) {
 	assert.Contains(t, p.Text(".step"), "<b>and so on</b>")
 	goTo(p, 10)
 	assert.NotContains(t, p.Text(".step"), "recorded as")
+}
+
+// testCgroups looks at a value that changes in a control group and in the one above it, as those do
+// that count (cgroups(7)): each is named. A value that changes in one of them speaks for itself.
+func testCgroups(t *testing.T, b *browser.Browser) {
+	const above, below = ":/above", ":/above/below"
+	counts := func(n string) map[string]string { return map[string]string{"pids.current": n} }
+	sample := recordtest.New("sh").Step(record.Step{Call: "mkdir"}).
+		Cgroup(above, nil, counts("0")).Cgroup(below, nil, counts("0")).
+		Step(record.Step{Call: "clone3"}).
+		Cgroup(above, nil, counts("1")).Cgroup(below, nil, counts("1")).
+		Step(record.Step{Call: "exit"}).Cgroup(below, nil, counts("0"))
+	p := b.Open(t, file(t, sample.Recording), browser.Projector)
+	goTo(p, 2)
+	assert.Contains(t, p.Text(".step"), "pids.current of :/above: 0 → 1")
+	assert.Contains(t, p.Text(".step"), "pids.current of :/above/below: 0 → 1")
+	goTo(p, 3)
+	assert.Contains(t, p.Text(".step"), "pids.current: 1 → 0")
 }
 
 // testMaker looks at calls whose line is not known: those of a script, and of a program that was
