@@ -699,9 +699,7 @@ func TestBridgeIsMadeWhateverTheCountSays(t *testing.T) {
 	if !isolated.In(t, unix.CLONE_NEWNET) {
 		return
 	}
-	fd, err := unix.Open("/proc/self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	require.NoError(t, err)
-	defer unix.Close(fd)
+	fd := openNamespace(t)
 	shared := &unix.Flock_t{Type: unix.F_RDLCK}
 	require.NoError(t, unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, shared))
 	place, err := Join(sleeping(t), nil, goesOn)
@@ -709,6 +707,15 @@ func TestBridgeIsMadeWhateverTheCountSays(t *testing.T) {
 	require.NoError(t, place.Leave())
 	_, err = net.InterfaceByName(bridgeName)
 	require.NoError(t, err)
+}
+
+// openNamespace opens the network namespace once more, as another process does that locks it.
+func openNamespace(t *testing.T) int {
+	t.Helper()
+	fd, err := unix.Open("/proc/self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { unix.Close(fd) })
+	return fd
 }
 
 // Containers on a bridge that is there wait neither for those that come nor for those that go: with
@@ -719,9 +726,7 @@ func TestContainersDoNotWaitForOthers(t *testing.T) {
 	}
 	first, err := Join(sleeping(t), nil, goesOn)
 	require.NoError(t, err)
-	fd, err := unix.Open("/proc/self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	require.NoError(t, err)
-	defer unix.Close(fd)
+	fd := openNamespace(t)
 	require.NoError(t, unix.Flock(fd, unix.LOCK_SH), "as another that comes")
 	second, err := Join(sleeping(t), nil, goesOn)
 	require.NoError(t, err)
@@ -740,9 +745,7 @@ func TestAnotherComesAtTheEnd(t *testing.T) {
 	}
 	last, err := Join(sleeping(t), nil, goesOn)
 	require.NoError(t, err)
-	fd, err := unix.Open("/proc/self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	require.NoError(t, err)
-	defer unix.Close(fd)
+	fd := openNamespace(t)
 	require.NoError(t, unix.Flock(fd, unix.LOCK_SH))
 	left := make(chan error, 1)
 	go func() { left <- last.Leave() }()
@@ -762,14 +765,8 @@ func TestAnotherComesAtTheEnd(t *testing.T) {
 // Who can open a file can lock it: nobody waits forever for a program that keeps its lock, nor
 // after a signal.
 func TestLockedByAnotherProgram(t *testing.T) {
-	open := func() int {
-		fd, err := unix.Open("/proc/self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		require.NoError(t, err)
-		t.Cleanup(func() { unix.Close(fd) })
-		return fd
-	}
 	// It is the namespace of the test: other tests may look at the lock of this one.
-	other, place := open(), &Place{host: open()}
+	other, place := openNamespace(t), &Place{host: openNamespace(t)}
 	require.NoError(t, unix.Flock(other, unix.LOCK_EX))
 	for _, how := range []int{unix.LOCK_SH, unix.LOCK_EX} {
 		err := place.lock(how, time.Nanosecond, goesOn)
