@@ -271,9 +271,9 @@ func decodeFchdir(c *call) bool {
 // makesContainer tells whether the process is on the way into a container: its mounts are not those
 // that the command began with.
 func (c *call) makesContainer() bool {
-	root := c.tracer.recording.Start.Processes[c.tracer.root]
+	host := c.tracer.recording.Start.mountNamespace(c.tracer.root)
 	here := namespaceLink(c.proc("ns/mnt"))
-	return root != nil && here != "" && here != root.Namespaces["mnt"]
+	return host != "" && here != "" && here != host
 }
 
 func decodeFsopen(c *call) bool {
