@@ -300,13 +300,16 @@ func shellLine(e harness.Event) string {
 		}
 		sh, line, after := filepath.Base(file), words[option+1], words[option+2:]
 		asked := allWordsRE.FindString(line)
+		if asked != "" && otherWordsRE.MatchString(line) {
+			continue
+		}
 		handOn := fmt.Sprintf("Hand on a name, and then all words of the command: %s -c LINE %s "+
 			"CMD ARG..., where the line ends with exec \"$@\".", sh, sh)
 		switch {
 		case asked != "" && len(after) == 0:
 			return fmt.Sprintf("%s -c got a line with %s in it, and no words after the line: the "+
 				"command did not come with it. %s", sh, asked, handOn)
-		case asked != "" && !strings.Contains(line, "$0") && slices.Equal(after, command):
+		case asked != "" && !firstWordRE.MatchString(line) && slices.Equal(after, command):
 			return fmt.Sprintf("The first word after the line of %s -c is its $0, and %s begins "+
 				"with the second one: %s was left out. %s", sh, asked, command[0], handOn)
 		case asked == "" && len(after) > 0 && slices.Equal(after, command[1:]) &&
@@ -319,8 +322,14 @@ func shellLine(e harness.Event) string {
 	return ""
 }
 
-// allWordsRE matches what stands for all the words after the line of a shell, but for the first.
-var allWordsRE = lazyregexp.New(`\$[@*]`)
+var (
+	// allWordsRE matches what stands for all words after the line of a shell, but for the first.
+	allWordsRE = lazyregexp.New(`\$(?:[@*]|\{[@*]\})`)
+	// firstWordRE matches what stands for the first.
+	firstWordRE = lazyregexp.New(`\$(?:0|\{0)`)
+	// otherWordsRE matches a function, and set: $@ may be its words then, or those that it sets.
+	otherWordsRE = lazyregexp.New(`\w *\( *\)|\bset -- `)
+)
 
 // inWords is a list of words in print.
 func inWords(words []string) string {

@@ -568,6 +568,37 @@ func TestConductClues(t *testing.T) {
 			conduct: shellOf("hostname container"),
 		},
 		{
+			name: "a line of a shell with a function that has words of its own",
+			clue: shellLine, ran: "echo one",
+			conduct: shellOf("must() { \"$@\" || exit 125; }; must hostname c; exec echo one"),
+		},
+		{
+			name: "a line of a shell that sets its words",
+			clue: shellLine, ran: "echo one",
+			conduct: shellOf(`set -- echo one; hostname c && exec "$@"`),
+		},
+		{
+			name: "a line of a shell that takes the name for the command, in braces",
+			clue: shellLine, ran: "echo one",
+			conduct: shellOf(`exec "${0}" "${@}"`, "echo", "one"),
+		},
+		{
+			name: "no name after a line of a shell with braces",
+			clue: shellLine, ran: "echo one",
+			conduct: shellOf(`exec "${@}"`, "echo", "one"),
+			says:    "begins with the second one: echo was left out",
+		},
+		{
+			name: "a line of a shell that has the command, and takes its word from $0",
+			clue: shellLine, ran: "echo one",
+			conduct: shellOf(`hostname c; exec echo "$0"`, "one"),
+		},
+		{
+			name: "a line of a shell that ends with the command, and other words after it",
+			clue: shellLine, ran: "echo one",
+			conduct: shellOf("hostname c; echo", "sh"),
+		},
+		{
 			name: "words that the script does not spell out",
 			clue: wrongWords, ran: "cat $WORK/letter",
 			conduct: harness.Conduct{
