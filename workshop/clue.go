@@ -1154,12 +1154,14 @@ func noProgram(c cause) string {
 	return ""
 }
 
-// argument is the argument of the command that was to be executed in its place, or nothing.
+// argument is the argument of the command that was to be executed in its place, or nothing. A tool
+// of that name may be one that the program runs for itself.
 func (c cause) argument() string {
 	words := harness.ProgramIn(c.event.Ran, nil)
 	base := filepath.Base(c.path)
 	if !c.seen || c.path == "" || executed(c.event) != "no" || len(words) < 4 ||
-		base == filepath.Base(words[2]) {
+		base == filepath.Base(words[2]) || setupRE.MatchString("/"+base) ||
+		shellRE.MatchString("/"+base) {
 		return ""
 	}
 	for _, word := range words[3:] {

@@ -599,6 +599,47 @@ func TestConductClues(t *testing.T) {
 			conduct: shellOf("hostname c; echo", "sh"),
 		},
 		{
+			name: "a tool of the program that is also an argument of the command",
+			clue: clue, ran: "probe mount tmpfs /tmp",
+			conduct: harness.Conduct{
+				Refused: []harness.Refusal{{
+					Call: "execve", Text: `execve("/usr/bin/mount")`, Errno: "ENOENT", Inside: true,
+				}},
+				Made: []string{`chroot("rootfs")`},
+			},
+			says: "/usr/bin/mount is where the host has mount",
+		},
+		{
+			name: "a tool that is nowhere, and also an argument of the command",
+			clue: clue, ran: "probe unshare mnt",
+			conduct: harness.Conduct{
+				Refused: []harness.Refusal{
+					refused("execve", `execve("/opt/unshare")`, "ENOENT", ""),
+				},
+			},
+			says: "Your program runs unshare, which is not on this machine",
+		},
+		{
+			name: "a shell of the program that is also an argument of the command",
+			clue: clue, ran: "su nobody -s /bin/sh -c id",
+			conduct: harness.Conduct{
+				Refused: []harness.Refusal{{
+					Call: "execve", Text: `execve("/bin/sh")`, Errno: "ENOENT", Inside: true,
+				}},
+			},
+			says: "Your program wants to execute /bin/sh",
+		},
+		{
+			name: "an argument that is looked for in directories",
+			clue: clue, ran: "echo one",
+			conduct: harness.Conduct{
+				Refused: []harness.Refusal{
+					refused("execve", `execve("/usr/bin/one")`, "ENOENT", ""),
+				},
+			},
+			says: `"one" was to be executed`,
+		},
+		{
 			name: "words that the script does not spell out",
 			clue: wrongWords, ran: "cat $WORK/letter",
 			conduct: harness.Conduct{
