@@ -146,6 +146,7 @@ func TestUmount(t *testing.T) {
 	tr.state.Processes = map[int]*Process{
 		1: {Namespaces: map[string]string{"mnt": "of the host"}},
 		2: {Namespaces: map[string]string{"mnt": "of the container"}},
+		3: {Namespaces: map[string]string{"mnt": "of a copy of those"}},
 	}
 	tr.recording.Start = tr.state
 	by := func(pid int) *call {
@@ -163,6 +164,7 @@ func TestUmount(t *testing.T) {
 	require.Empty(t, promises(2))
 	by(2).becomesRoot("/rootfs")
 	require.Contains(t, promises(2), "host-old-root")
+	require.Contains(t, promises(3), "host-old-root", "it came along")
 	require.Empty(t, promises(1), "where the root is the old one")
 	by(1).becomesRoot("/rootfs")
 	require.Contains(t, promises(1), "host-old-root")
