@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"workshop": main})
 }
 
-// TestCommand runs the scripts in testdata, each in a module of its own. The condition ci is for
+// TestCommand runs the scripts in testdata, each in a module of its own. The condition sweep is for
 // what takes long, and is tested in another way as well.
 func TestCommand(t *testing.T) {
 	t.Parallel()
