@@ -120,7 +120,7 @@ if [ "${WORKSHOP_VM-}" = yes ]; then
 #!/bin/sh
 echo "go: as root, by sudo, in this virtual machine: $(basename "$1")" >&2
 modules=$(go env GOMODCACHE)
-exec sudo --preserve-env=CI,CONTAINER,TERM,WORKSHOP_REPORT,WORKSHOP_TIMEOUT env HOME=/root "GOMODCACHE=$modules" \
+exec sudo --preserve-env=CI,CONTAINER,SWEEP,TERM,WORKSHOP_REPORT,WORKSHOP_TIMEOUT env HOME=/root "GOMODCACHE=$modules" \
     GOFLAGS="-mod=readonly -buildvcs=false" GOPROXY=off "PATH=$PATH:/usr/sbin:/sbin" "$@"
 ROOT
     # A machine that is emulated is slow: go test's ten minutes are not enough for all of a package's scripts.

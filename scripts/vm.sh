@@ -250,6 +250,7 @@ share_out
     echo "export AS=$as CONSOLE=/dev/$console WORKERS=$workers SYS=/workshop/.vm/sys"
     [ -z "${CONTAINER-}" ] || echo 'export CONTAINER=/workshop/.vm/container'
     [ -z "${CI-}" ] || echo "export CI=$CI"
+    [ -z "${SWEEP-}" ] || echo "export SWEEP=$SWEEP"
     timeout=${WORKSHOP_TIMEOUT-}
     # Emulation is slow, and the time that a busy host takes from an emulated processor counts as the program's.
     [ -n "$timeout$accelerated" ] || timeout=15m
