@@ -90,16 +90,20 @@ var now = sync.OnceValue(func() phase {
 
 // fromUser is what the environment of the user says.
 func fromUser() phase {
-	p := phase{
+	return phase{
 		Program: os.Getenv(programEnv),
 		CI:      os.Getenv("CI") == "true",
 		Share:   os.Getenv(shareEnv),
-		Timeout: time.Minute,
+		Timeout: Timeout(),
 	}
+}
+
+// Timeout is the time after which a script is ended, as TimeoutEnv says it.
+func Timeout() time.Duration {
 	if timeout, err := time.ParseDuration(os.Getenv(TimeoutEnv)); err == nil {
-		p.Timeout = timeout
+		return timeout
 	}
-	return p
+	return time.Minute
 }
 
 // environ is an environment for the next stage.
