@@ -859,6 +859,18 @@ func TestConductClues(t *testing.T) {
 			says: "The command ended with 42, and your program with 1.",
 		},
 		{
+			name: "a status that is lost, of a command that a signal ended",
+			clue: func(e harness.Event) string {
+				e.Message = "exit status 0, want 137"
+				return clue(e)
+			},
+			script: "step4-cgroups/memory-hog", ran: "probe hog 64",
+			conduct: harness.Conduct{
+				Ran: []string{"/bin/probe"}, Words: [][]string{{"probe", "hog", "64"}},
+			},
+			says: "That is 0 where a signal ended the command (WIFSIGNALED)",
+		},
+		{
 			name: "a program that a signal ends",
 			clue: func(e harness.Event) string {
 				e.Message = "exit status 139, want 42"

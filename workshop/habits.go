@@ -360,10 +360,15 @@ func statusLost(e harness.Event) string {
 	if m == nil || m[1] != "0" || executed(e) != "yes" {
 		return ""
 	}
+	where := "the status is the second byte: WEXITSTATUS, or what your language calls it, takes " +
+		"it out"
+	if atoi(m[2]) > 128 {
+		where += ". That is 0 where a signal ended the command (WIFSIGNALED): then the status is " +
+			"128 and its number (WTERMSIG)"
+	}
 	return fmt.Sprintf("The command ended with %s, and your program with 0. wait(2) tells the "+
 		"status to the process that waits. Each of yours that waits for another has to ask for "+
-		"it, and to end with the same. In the number that the kernel gives it is the second "+
-		"byte: WEXITSTATUS, or what your language calls it, takes it out.", meaning(m[2]))
+		"it, and to end with the same. In the number that it gives, %s.", meaning(m[2]), where)
 }
 
 // signalStatus is for a program that does not tell of a signal as a shell does.
