@@ -1115,7 +1115,7 @@ func noProgram(c cause) string {
 		return fmt.Sprintf("%q is a word for your own program. The command begins one word later.",
 			base)
 	case c.argument() != "":
-		return fmt.Sprintf("%q was to be executed, which is an argument of the command: the "+
+		return fmt.Sprintf("%q was to be executed, and is an argument of the command: the "+
 			"command is the word after run, here %s. Somewhere on the way the first word of the "+
 			"list was lost.", c.argument(), name)
 	case strings.Contains(c.path, " ") && !strings.Contains(name, " "):
