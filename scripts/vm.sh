@@ -255,6 +255,7 @@ share_out
     # Emulation is slow, and the time that a busy host takes from an emulated processor counts as the program's.
     [ -n "$timeout$accelerated" ] || timeout=15m
     [ -z "$timeout" ] || echo "export WORKSHOP_TIMEOUT=$timeout"
+    [ "$accelerated${SWEEP-}" ] || echo 'export WORKSHOP_EMULATED=yes'
     if [ -n "$shell" ]; then
         echo 'export MODE=shell'
         echo "export TERM=${TERM:-dumb}"

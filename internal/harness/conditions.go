@@ -35,6 +35,9 @@ func (s *asker) condition(name string) (bool, error) {
 		}
 		return takes, err
 	}
+	if name == "emulated" { // it is nothing that is missing elsewhere
+		return now().Emulated, nil
+	}
 	check, ok := conditions[name]
 	if !ok {
 		return false, fmt.Errorf("unknown condition %q", name)

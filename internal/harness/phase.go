@@ -29,6 +29,7 @@ type phase struct {
 	Timeout  time.Duration // for each script
 	Share    string        // of the scripts, as in shareEnv
 	CI       bool          // what the machine does not lack must not be skipped
+	Emulated bool          // the machine is, as in emulatedEnv
 	Task     *task         `json:"-"` // what to do instead of running tests
 	TaskFile string        // where it is: the environment has no room for it
 }
@@ -91,10 +92,11 @@ var now = sync.OnceValue(func() phase {
 // fromUser is what the environment of the user says.
 func fromUser() phase {
 	return phase{
-		Program: os.Getenv(programEnv),
-		CI:      os.Getenv("CI") == "true",
-		Share:   os.Getenv(shareEnv),
-		Timeout: Timeout(),
+		Program:  os.Getenv(programEnv),
+		CI:       os.Getenv("CI") == "true",
+		Share:    os.Getenv(shareEnv),
+		Emulated: os.Getenv(emulatedEnv) == "yes",
+		Timeout:  Timeout(),
 	}
 }
 
