@@ -94,6 +94,18 @@ func TestCheck(t *testing.T) {
 		require.Equal(t, "`sleep 6200` was in clock_nanosleep(2), waiting for time to pass",
 			e.Waiting)
 	})
+	parallel("hangs while its child is dead", func(t *testing.T) {
+		e := own(t, "exec container run true\n", `true & exec sleep 6200`, time.Second)
+		require.Regexp(t, "^`sleep 6200` was in clock_nanosleep.*waiting for time to pass, and "+
+			"process [0-9]+, which it had started, was dead: nobody waited for it", e.Waiting)
+	})
+	parallel("hangs beside a process of the script", func(t *testing.T) {
+		e := own(t, "exec sh both.sh\n-- both.sh --\ncontainer run true &\n"+
+			"until pgrep -x -f 'sleep 6200'; do sleep 0.01; done; sleep 6300\n",
+			`sleep 6200; :`, 2*time.Second)
+		require.Equal(t, "`container run true` was waiting for `sleep 6200`, which was in "+
+			"clock_nanosleep(2), waiting for time to pass", e.Waiting)
+	})
 	parallel("a panic ends the script", func(t *testing.T) {
 		trace := `echo "panic: no" >&2; echo >&2; echo "goroutine 1 [running]:" >&2; exit 2`
 		e := own(t, "# Usage.\nexits 2 container run true\n\n# More.\n! exec container run "+

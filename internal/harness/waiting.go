@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -37,7 +38,7 @@ var waits = map[int]struct{ name, what string }{
 var idle = map[int]bool{unix.SYS_FUTEX: true, unix.SYS_EPOLL_PWAIT: true, unix.SYS_NANOSLEEP: true}
 
 // whoWaits says which process of the program was still there, and what it was waiting for: the last
-// in line, because those above it wait for it.
+// in line, because those above it wait for it. A process of the script is not in that line.
 func whoWaits() string {
 	if !isProcOurs() {
 		return "something was still running; without /proc nobody can tell what"
@@ -49,19 +50,27 @@ func whoWaits() string {
 			pids = append(pids, pid)
 		}
 	}
-	parents := map[int]bool{}
-	for _, pid := range pids {
-		parents[parentOf(pid)] = true
-	}
+	slices.Sort(pids)
+	living, dead := map[int][]int{}, map[int][]int{} // the children of each
 	container, last, count := 0, 0, 0
 	for _, pid := range pids {
+		parent := parentOf(pid)
+		if statField(pid, 3) == "Z" {
+			dead[parent] = append(dead[parent], pid)
+			continue
+		}
+		living[parent] = append(living[parent], pid)
 		if exe, _ := os.Readlink(procPath(pid, "exe")); isProgram(pid, exe) {
 			container = pid
 			count++
 		}
-		if !parents[pid] {
-			last = pid
-		}
+		last = pid
+	}
+	if container != 0 {
+		last = container
+	}
+	for len(living[last]) > 0 {
+		last = living[last][len(living[last])-1]
 	}
 	switch {
 	case count > 20:
@@ -69,11 +78,16 @@ func whoWaits() string {
 			"and again?", count)
 	case last == 0:
 		return "nothing was running at that moment"
-	case container != 0 && parents[container] && last != container:
+	case container != 0 && last != container:
 		return fmt.Sprintf("%s was waiting for %s, which was %s", commandLine(container),
 			commandLine(last), doing(last))
 	}
-	return fmt.Sprintf("%s was %s", commandLine(last), doing(last))
+	text := fmt.Sprintf("%s was %s", commandLine(last), doing(last))
+	if len(dead[last]) > 0 {
+		text += fmt.Sprintf(", and process %d, which it had started, was dead: nobody waited for "+
+			"it (wait(2))", dead[last][0])
+	}
+	return text
 }
 
 // isProgram tells whether a process is one of the program under test.
@@ -116,9 +130,7 @@ func doing(pid int) string {
 			}
 		}
 	}
-	if state := statField(pid, 3); state == "Z" {
-		return "dead, and nobody waited for it (wait(2))"
-	} else if state == "T" {
+	if statField(pid, 3) == "T" {
 		return "stopped by a signal"
 	}
 	if best == "" {
