@@ -85,6 +85,15 @@ func TestCheck(t *testing.T) {
 		require.Equal(t, "to the output\nto the error\n", e.Stdout)
 		require.Equal(t, "! stdout '^to the error$'", e.Script.Line(e.Line))
 	})
+	parallel("a command by its whole path", func(t *testing.T) {
+		whole := usage + `path=$(command -v "$1"); shift; "$path" "$@"; exit $?`
+		e := one(t, "step1-skeleton/exit-status-signal", whole)
+		require.Equal(t, Passed, e.Status, "%+v", e)
+		e = own(t, "! exec container run sleep 6200 &it&\nrunning 'sleep 6200'\n"+
+			"exec pkill -KILL -x -f '(/.*/)?sleep 6200'\nwait it\n! running 'sleep 6200'\n",
+			whole, patience())
+		require.Equal(t, Passed, e.Status, "%+v", e)
+	})
 	parallel("hangs with a pipe", func(t *testing.T) {
 		e := one(t, "step1-skeleton/exit-status", `exec cat /dev/fd/3 3<>/proc/self/fd/1`)
 		require.Equal(t, Failed, e.Status)

@@ -160,8 +160,8 @@ func copyProgram(from, to string) error {
 	return errors.Join(err, target.Chmod(info.Mode()), target.Close())
 }
 
-// running is the command `running 'COMMAND LINE'`: it waits for a process on the host to run that.
-// With ! it waits until none does.
+// running is the command `running 'COMMAND LINE'`: it waits for a process on the host to run that,
+// by its name or by its whole path. With ! it waits until none does.
 func running(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 1 {
 		ts.Fatalf("usage: [!] running 'COMMAND LINE'")
@@ -170,7 +170,9 @@ func running(ts *testscript.TestScript, neg bool, args []string) {
 		for _, pid := range pidsInSight() {
 			cmdline, _ := os.ReadFile(procPath(pid, "cmdline"))
 			words := strings.ReplaceAll(strings.TrimRight(string(cmdline), "\x00"), "\x00", " ")
-			if pid != os.Getpid() && words == args[0] {
+			path, _, _ := strings.Cut(words, " ")
+			named := filepath.Base(path) + strings.TrimPrefix(words, path)
+			if pid != os.Getpid() && (words == args[0] || named == args[0]) {
 				return true
 			}
 		}
