@@ -891,6 +891,25 @@ func TestConductClues(t *testing.T) {
 			says: "add 128 to its number",
 		},
 		{
+			name: "a signal, and lines of the program's own",
+			clue: func(e harness.Event) string {
+				e.Message = "exit status 0, want 137"
+				return clue(e)
+			},
+			script: "step1-skeleton/exit-status-signal",
+			said:   "Parent running sleep 6137 as 1040\nError: exit status 255\n",
+			says:   "A signal ended the command, and your program ended with 0",
+		},
+		{
+			name: "no signal, but an error",
+			clue: func(e harness.Event) string {
+				e.Message = "exit status 1, want 137"
+				return clue(e)
+			},
+			script: "step1-skeleton/exit-status-signal",
+			said:   "Parent running sleep 6137 as 1040\nError: mount failed\n",
+		},
+		{
 			name: "a map that was written before", clue: clue, ran: "true",
 			conduct: harness.Conduct{
 				Refused: []harness.Refusal{refused("write", ownMap, "EPERM", "")},

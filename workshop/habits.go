@@ -374,9 +374,10 @@ func statusLost(e harness.Event) string {
 // signalStatus is for a program that does not tell of a signal as a shell does.
 func signalStatus(e harness.Event) string {
 	m := exitStatus.FindStringSubmatch(e.Message)
-	said := strings.TrimSpace(killedRE.ReplaceAllString(e.Stderr, ""))
-	if e.Script.Name != "exit-status-signal" || m == nil || m[2] != "137" || said != "" {
-		return ""
+	said := killedRE.ReplaceAllString(e.Stderr, "")
+	if e.Script.Name != "exit-status-signal" || m == nil || m[2] != "137" || e.Panicked ||
+		errnoIn(said) != "" || errorRE.MatchString(said) {
+		return "" // that may be why
 	}
 	switch m[1] {
 	case "247": // -9 as a byte
@@ -404,8 +405,9 @@ func signalStatus(e harness.Event) string {
 	return ""
 }
 
-// killedRE matches what languages and shells say of a command that KILL has ended.
-var killedRE = lazyregexp.New(`(?im)^.*\b(signal: killed|signal:? 9|killed)\b.*$`)
+// killedRE matches what languages and shells say of a command that KILL has ended, and a program of
+// another one that ended because of that.
+var killedRE = lazyregexp.New(`(?im)^.*\b(signal: killed|signal:? 9|killed|exit status \d+)\b.*$`)
 
 // statusOther is for a program that has another status for a command that failed.
 func statusOther(e harness.Event) string {
