@@ -242,6 +242,14 @@ var conductWords = []faulty{
 		says:  []string{"the command is process 3 in it, started by process 2"},
 	},
 	{
+		name: "a pid namespace without a fork",
+		step: "step2-namespaces",
+		program: "#!/bin/sh\ntest \"$1\" = run && test -n \"$2\" || exit 2\nshift\n" +
+			"unshare --uts --mount --pid chroot rootfs \"$@\"\nexit $?\n",
+		about: "step2-namespaces/pid-1",
+		says:  []string{"The process that made unshare(CLONE_NEW", "then fork(2)"},
+	},
+	{
 		name: "mounts that were to be private",
 		step: "step1-skeleton",
 		program: inNamespaces("0x20020000", "os.chroot('rootfs')\nos.chdir('/')\n"+

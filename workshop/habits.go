@@ -166,6 +166,29 @@ func notCounted(e harness.Event) string {
 			"starts with CLONE_NEWPID, or the first one after unshare(2), is to execute the "+
 			"command, or to start it.", m[1], m[2])
 	}
+	if made := c.unsharedItself(); made != "" {
+		return fmt.Sprintf("The process that made %s executed the command itself. unshare(2) with "+
+			"CLONE_NEWPID leaves the process that calls it where it is, and only those that it "+
+			"starts later are in the new namespace: first unshare(2), then fork(2), and the child "+
+			"executes the command.", made)
+	}
+	return ""
+}
+
+// unsharedItself is the call of unshare(2) by which a process asked for a pid namespace that then
+// executed the command, and not a child of it, as far as that is known.
+func (c cause) unsharedItself() (made string) {
+	by := -1
+	for _, step := range c.event.Conduct.Steps {
+		switch name := nameOf(step); {
+		case step.Errno != "":
+		case name == "unshare" && strings.Contains(step.Text, "CLONE_NEWPID"):
+			made, by = step.Text, step.Process
+		case name == "execve" && step.Process == by &&
+			filepath.Base(firstPath(step.Text)) == filepath.Base(ranCommand(c.event)):
+			return made
+		}
+	}
 	return ""
 }
 
