@@ -676,6 +676,9 @@ func noRootfs(c cause) string {
 			"system, which is called rootfs. In a shell, a variable before %q that nobody has set "+
 			"does that.", c.path)
 	}
+	if ofKernelRE.MatchString(c.path) {
+		return "" // that is no root file system
+	}
 	if c.path != "rootfs" && filepath.Clean(c.path) != "rootfs" && c.path != "" && c.path != "/" {
 		return rootElsewhere(c.path)
 	}

@@ -280,6 +280,12 @@ func procOfHost(e harness.Event) string {
 // namespaceAmiss is for a container whose namespaces are others than those that -ns names.
 func namespaceAmiss(e harness.Event) string {
 	also, still := alsoNewRE.FindStringSubmatch(e.Stderr), stillHostRE.FindStringSubmatch(e.Stderr)
+	if m := nothingInRE.FindStringSubmatch(e.Stderr); m != nil {
+		return fmt.Sprintf("With -ns %s the command found nothing in /proc/self/ns. On /proc of "+
+			"the container there is no proc file system, or one of another pid namespace, in "+
+			"which the command is not: mount(2) with the type proc makes one, on /proc of the "+
+			"new root, in the pid namespace of the command.", m[1])
+	}
 	switch {
 	case also == nil && still == nil:
 		return ""
@@ -311,6 +317,7 @@ func namespaceAmiss(e harness.Event) string {
 
 var (
 	stillHostRE = lazyregexp.New(`(?m)^-ns (\w+): the \w+ namespace is still the host's$`)
+	nothingInRE = lazyregexp.New(`(?m)^-ns (\w+): nothing in /proc/self/ns of the container`)
 	alsoNewRE   = lazyregexp.New(`(?m)^-ns (\w+): the (\w+) namespace is new too$`)
 )
 

@@ -40,7 +40,10 @@ func TestNamespaceAmiss(t *testing.T) {
 		time:         "only those that it starts later",
 		also:         "makes a new ipc namespace, too",
 		also + still: "with -ns cgroup the command is in the cgroup namespace of the host. Does ",
-		"-ns uts: nothing in /proc/self/ns of the container: is its /proc mounted?\n": "",
+		"ls: /proc/self/ns: No such file or directory\n" +
+			"-ns mnt: nothing in /proc/self/ns of the container: is its /proc mounted?\n": "With " +
+			"-ns mnt the command found nothing in /proc/self/ns",
+		"ls: /proc/self/ns: No such file or directory\n": "",
 	} {
 		e := harness.Event{Script: harness.Script{Name: "ns-alone"}}
 		e.Ran, e.Stderr = "exec sh alone.sh uts ipc cgroup", said
