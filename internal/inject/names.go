@@ -20,6 +20,7 @@ func Name(number int) string {
 
 // names are those that a container runtime makes, and what it starts.
 var names = [...]string{
+	unix.SYS_BIND:              "bind",
 	unix.SYS_BRK:               "brk",
 	unix.SYS_CAPSET:            "capset",
 	unix.SYS_CHDIR:             "chdir",
@@ -28,6 +29,7 @@ var names = [...]string{
 	unix.SYS_CLONE3:            "clone3",
 	unix.SYS_CLOSE:             "close",
 	unix.SYS_CLOSE_RANGE:       "close_range",
+	unix.SYS_CONNECT:           "connect",
 	unix.SYS_COPY_FILE_RANGE:   "copy_file_range",
 	unix.SYS_DUP3:              "dup3",
 	unix.SYS_EPOLL_CREATE1:     "epoll_create1",
