@@ -870,7 +870,7 @@ func TestConductClues(t *testing.T) {
 			name: "a status that is lost, of a command that a signal ended",
 			clue: func(e harness.Event) string {
 				e.Message = "exit status 0, want 137"
-				return clue(e)
+				return statusLost(e)
 			},
 			script: "step4-cgroups/memory-hog", ran: "probe hog 64",
 			conduct: harness.Conduct{

@@ -25,8 +25,8 @@ const (
 	// TimeoutEnv is the time after which a script is ended, as in 30s; a minute if not set.
 	TimeoutEnv = "WORKSHOP_TIMEOUT"
 
-	// emulatedEnv is "yes" if the processor is emulated: a process costs a hundred times as much then,
-	// and the scripts with most of them ask for fewer, by the condition emulated.
+	// emulatedEnv is "yes" if the processor is emulated. A process costs a hundred times as much
+	// then, and the scripts with most of them start fewer, by the condition emulated.
 	emulatedEnv = "WORKSHOP_EMULATED"
 
 	// prebuiltEnv names a directory with programs compiled elsewhere, for a machine without Go:
