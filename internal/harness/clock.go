@@ -5,10 +5,13 @@ package harness
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A clock measures how much time the processes of the throw-away host had for their work, so that
@@ -112,19 +115,20 @@ func restOfMachine() time.Duration {
 	return time.Duration(idle+iowait) * time.Second / userHZ
 }
 
-// wantProcessor tells whether a thread of another process runs, waits for a processor (R), for a
-// disk (D) or for the one who traces it (t), or is just dying (X).
+// wantProcessor tells whether a thread runs, waits for a processor (R), for a disk (D) or for the
+// one who traces it (t), or is just dying (X). This thread does not count, but the others of this
+// process do: what the harness has to do between two lines is no idleness of the program.
 func wantProcessor() bool {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	self := strconv.Itoa(unix.Gettid())
 	for _, pid := range pidsInSight() {
-		if pid == os.Getpid() {
-			continue
-		}
 		// filepath.Glob would read each of these directories, too.
 		tasks, _ := os.ReadDir(procPath(pid, "task")) // none: it has gone
 		for _, task := range tasks {
 			text, _ := os.ReadFile(procPath(pid, filepath.Join("task", task.Name(), "stat")))
 			fields := splitStat(string(text))
-			if len(fields) > 3 && strings.Contains("RDtX", fields[3]) {
+			if len(fields) > 3 && strings.Contains("RDtX", fields[3]) && fields[1] != self {
 				return true
 			}
 		}

@@ -3,6 +3,8 @@
 package harness
 
 import (
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,4 +24,35 @@ func TestClockLeavesTime(t *testing.T) {
 		c.look()
 		require.Equal(t, 24*time.Hour, c.tick)
 	})
+}
+
+// The harness works between two lines, too. A program that has nothing to do then is not idle.
+func TestClockOfHarness(t *testing.T) {
+	before := runtime.GOMAXPROCS(4) // so that there is a thread for each
+	defer runtime.GOMAXPROCS(before)
+	var done atomic.Bool
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for !done.Load() {
+		}
+	}()
+	const looks = 20
+	idle := func() int {
+		n, c := 0, newClock(time.Millisecond)
+		for range looks {
+			last := c.idle
+			time.Sleep(c.tick)
+			c.look()
+			if c.idle > last {
+				n++
+			}
+		}
+		return n
+	}
+	working := idle()
+	done.Store(true)
+	<-stopped
+	require.Less(t, working, looks/2)
+	require.Greater(t, idle(), looks/2)
 }
