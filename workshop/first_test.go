@@ -439,6 +439,57 @@ func main() {
 		says:  []string{"Your program ran tar, which ended with exit status 2"},
 	},
 	{
+		name: "a tool of networks that fails",
+		step: "step1-skeleton",
+		program: `package main
+
+import "os/exec"
+
+func main() {
+	if err := exec.Command("ip", "link", "set", "nowhere", "up").Run(); err != nil {
+		panic(err)
+	}
+}
+`,
+		about: "step1-skeleton/command-runs",
+		says: []string{
+			"Your program ran ip, which ended with exit status 1", "its standard error",
+			"no step before step 5",
+		},
+		not: []string{"nothing has to be fetched"},
+	},
+	{
+		name: "the state of a command that did not start",
+		step: "step1-skeleton",
+		program: `package main
+
+import (
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+func main() {
+	if len(os.Args) < 3 || os.Args[1] != "run" {
+		os.Exit(2)
+	}
+	cmd := exec.Command(os.Args[2], os.Args[3:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Run()
+	status := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if status.Signaled() {
+		os.Exit(128 + int(status.Signal()))
+	}
+	os.Exit(status.ExitStatus())
+}
+`,
+		about: "step1-skeleton/command-not-found",
+		says: []string{
+			"no-such-command cannot be executed, and that is right here", "it panicked",
+			"cmd.ProcessState is nil", "exit(127)",
+		},
+	},
+	{
 		name: "an image from the network",
 		step: "step1-skeleton",
 		program: `package main

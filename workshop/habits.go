@@ -452,10 +452,15 @@ func errorStatus(e harness.Event) string {
 		return ""
 	}
 	m := exitStatus.FindStringSubmatch(e.Message)
+	ends := "ends with " + m[1] + " then"
+	if strings.Contains(panicked(e.Stderr), "nil pointer dereference") {
+		ends = "then used something that is nil, and it panicked. A command that did not start " +
+			"has no state, and cmd.ProcessState is nil: look at the error first"
+	}
 	return fmt.Sprintf("%s cannot be executed, and that is right here: %s failed with %s. "+
-		"Your program ends with %s then. A shell says 127 where there is no such file, "+
+		"Your program %s. A shell says 127 where there is no such file, "+
 		"ENOENT, and 126 where it is there and cannot be executed: exit(%s).", ranCommand(e),
-		r.Call, r.Errno, m[1], m[2])
+		r.Call, r.Errno, ends, m[2])
 }
 
 // commandRefused is the call that found out that the command cannot be executed, where it is to be
@@ -494,17 +499,33 @@ func helperFailed(e harness.Event) string {
 		return ""
 	}
 	ran := e.Conduct.Ran
-	if len(ran) == 0 || !toolRE.MatchString(ran[len(ran)-1]) {
+	if len(ran) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("Your program ran %s, which ended with %s. There is no network on the "+
-		"throw-away host, and nothing has to be fetched: the scripts run your program in a "+
-		"directory that has a root file system called rootfs in it.",
-		filepath.Base(ran[len(ran)-1]), m[0])
+	last, advice := ran[len(ran)-1], ""
+	switch {
+	case toolRE.MatchString(last):
+		advice = "There is no network on the throw-away host, and nothing has to be fetched: the " +
+			"scripts run your program in a directory that has a root file system called rootfs " +
+			"in it."
+	case networkToolRE.MatchString(last):
+		if strings.TrimSpace(beforePanic(e.Stderr)) == "" {
+			advice = "Why is what it writes to its standard error: let your program show that. "
+		}
+		advice += "A container gets a network of its own without any tool, by CLONE_NEWNET, and " +
+			"no step before step 5 asks for interfaces in it."
+	default:
+		return ""
+	}
+	return fmt.Sprintf("Your program ran %s, which ended with %s. %s", filepath.Base(last), m[0],
+		advice)
 }
 
 // toolRE matches what fetches and unpacks root file systems.
 var toolRE = lazyregexp.New(`/(curl|wget|tar|unzip|docker|podman|skopeo|git|debootstrap)$`)
+
+// networkToolRE matches what sets up interfaces and rules.
+var networkToolRE = lazyregexp.New(`/(ip|ifconfig|brctl|tc|nft|ip6?tables)(-\w+)?$`)
 
 // noNetwork is for a program that fails because it finds no network.
 func noNetwork(e harness.Event) string {
