@@ -67,7 +67,7 @@ func work() (used, rest time.Duration, busy, seen bool) {
 	if !isProcOurs() {
 		return 0, 0, false, false
 	}
-	used, rest, busy = processorTime(), restOfMachine(), wantProcessor()
+	used, rest, busy = processorTime(), restOfMachine(), wantProcessor(pidsInSight())
 	return used, rest, busy, isProcOurs()
 }
 
@@ -115,14 +115,14 @@ func restOfMachine() time.Duration {
 	return time.Duration(idle+iowait) * time.Second / userHZ
 }
 
-// wantProcessor tells whether a thread runs, waits for a processor (R), for a disk (D) or for the
-// one who traces it (t), or is just dying (X). This thread does not count, but the others of this
-// process do: what the harness has to do between two lines is no idleness of the program.
-func wantProcessor() bool {
+// wantProcessor tells whether a thread of these processes runs, waits for a processor (R), for a
+// disk (D) or for the one who traces it (t), or is just dying (X). This thread does not count, but
+// the others of this process do: while the harness has work to do, the program is not idle.
+func wantProcessor(pids []int) bool {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	self := strconv.Itoa(unix.Gettid())
-	for _, pid := range pidsInSight() {
+	for _, pid := range pids {
 		// filepath.Glob would read each of these directories, too.
 		tasks, _ := os.ReadDir(procPath(pid, "task")) // none: it has gone
 		for _, task := range tasks {
