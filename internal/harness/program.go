@@ -429,8 +429,22 @@ func buildFailed(source, output string, err error) error {
 		{"build constraints exclude all Go files", "none of its Go files is for Linux on this " +
 			"machine", "see //go:build"},
 		{"found packages", "its files belong to several packages", "one directory for each"},
+		{"updates to go.mod needed", "its go.mod lacks what its packages need", "go mod tidy"},
+		{"errors parsing go.mod", "its go.mod has a mistake", "mend the line that is named"},
+		{
+			"inconsistent vendoring", "its directory vendor does not agree with its go.mod",
+			"go mod vendor",
+		},
+		{"function main is undeclared", "it has no func main", "write one, in package main"},
+		{
+			"import cycle not allowed", "its packages import each other in a circle",
+			"remove one of these imports",
+		},
 	} {
-		mistaken := Mistake.MatchString(output) && other.words != "no required module provides"
+		// A package that is missing is named with the line that imports it, which is right.
+		imported := strings.HasPrefix(other.words, "no required module") ||
+			strings.HasPrefix(other.words, "missing go.sum")
+		mistaken := Mistake.MatchString(output) && !imported
 		if strings.Contains(output+err.Error(), other.words) && !mistaken {
 			b.Cause, b.Advice = other.cause, other.advice
 			break

@@ -113,6 +113,29 @@ func TestBuild(t *testing.T) {
 			cause:  "your version of Go is too old",
 			advice: "go version",
 		},
+		{
+			name:   "a go.mod that is cut off",
+			files:  map[string]string{"go.mod": "module mine\n\nrequire (\n", "main.go": hello},
+			cause:  "its go.mod has a mistake",
+			advice: "mend the line that is named",
+		},
+		{
+			name:   "without func main",
+			files:  map[string]string{"main.go": "package main\n\nfunc Main() {}\n"},
+			cause:  "it has no func main",
+			advice: "write one",
+		},
+		{
+			name: "packages in a circle",
+			files: map[string]string{
+				"go.mod":  "module mine\n\ngo 1.21\n",
+				"main.go": "package main\n\nimport _ \"mine/a\"\n\nfunc main() {}\n",
+				"a/a.go":  "package a\n\nimport _ \"mine/b\"\n",
+				"b/b.go":  "package b\n\nimport _ \"mine/a\"\n",
+			},
+			cause:  "its packages import each other in a circle",
+			advice: "remove one of these imports",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.name == "cgo" {
@@ -238,6 +261,9 @@ func TestBuildFailed(t *testing.T) {
 		"go: could not create module cache: mkdir /home/a/go: permission denied": "belongs to " +
 			"somebody else",
 		"main.go:3:1: syntax error: no space left on device outside function body": "",
+		"main.go:3:8: missing go.sum entry for module x":                           "its go.sum",
+		"go: updates to go.mod needed; to update it:":                              "its go.mod",
+		"go: inconsistent vendoring in /home/a/mine:":                              "vendor",
 		`cgo: C compiler "gcc" not found: exec: "gcc": executable file not found`:  "no C compiler",
 	} {
 		var b *BuildError
