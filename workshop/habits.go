@@ -391,7 +391,7 @@ func statusLost(e harness.Event) string {
 	}
 	return fmt.Sprintf("The command ended with %s, and your program with 0. wait(2) tells the "+
 		"status to the process that waits. Each of yours that waits for another has to ask for "+
-		"it, and to end with the same. In the number that it gives, %s.", meaning(m[2]), where)
+		"it, and to end with the same. In the number that wait(2) gives, %s.", meaning(m[2]), where)
 }
 
 // signalStatus is for a program that does not tell of a signal as a shell does.

@@ -402,6 +402,10 @@ var moduleLine = lazyregexp.New(`(?m)^module .*$`)
 // Mistake matches a line of the compiler about the source text: FILE:LINE:COLUMN: what is wrong.
 var Mistake = lazyregexp.New(`(?m)^(\S+\.(?:go|c|h|s)):(\d+)(?::(\d+))?: (.*)$`)
 
+// importRE matches what is wrong with the module of a package that is imported. The compiler names
+// the line of the import, which is right.
+var importRE = lazyregexp.New(`no required module provides|missing go\.sum entry`)
+
 // buildFailed finds out whether it is the source text that is wrong.
 func buildFailed(source, output string, err error) error {
 	b := &BuildError{Source: source, Output: output, err: err}
@@ -441,10 +445,7 @@ func buildFailed(source, output string, err error) error {
 			"remove one of these imports",
 		},
 	} {
-		// A package that is missing is named with the line that imports it, which is right.
-		imported := strings.HasPrefix(other.words, "no required module") ||
-			strings.HasPrefix(other.words, "missing go.sum")
-		mistaken := Mistake.MatchString(output) && !imported
+		mistaken := Mistake.MatchString(output) && !importRE.MatchString(output)
 		if strings.Contains(output+err.Error(), other.words) && !mistaken {
 			b.Cause, b.Advice = other.cause, other.advice
 			break
