@@ -5,13 +5,11 @@ package harness
 import (
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // A clock measures how much time the processes of the throw-away host had for their work, so that
@@ -27,6 +25,10 @@ type clock struct {
 	rest  time.Duration // that nobody used, on the whole machine
 	had   time.Duration // what the clock shows
 	idle  time.Duration // of that, when none of them wanted a processor
+
+	// worker is the thread of this process that runs the script. What it has to do between two
+	// lines is no idleness of the program. A clock without one looks at the processes only.
+	worker *atomic.Int64
 }
 
 func newClock(tick time.Duration) *clock {
@@ -41,7 +43,7 @@ func newClock(tick time.Duration) *clock {
 func (c *clock) look() time.Duration {
 	begin := time.Now()
 	defer func() { c.tick = min(max(c.least, 4*time.Since(begin)), 50*c.least) }()
-	used, rest, busy, seen := work()
+	used, rest, busy, seen := c.work()
 	at := time.Now()
 	elapsed := min(at.Sub(c.last), 2*c.tick) // this process may have got no processor either
 	c.last = at
@@ -63,11 +65,14 @@ func (c *clock) look() time.Duration {
 
 // work is what the processes of the throw-away host have used, what nobody used, and whether they
 // want a processor. It is not seen without their /proc, which may go while it is read.
-func work() (used, rest time.Duration, busy, seen bool) {
+func (c *clock) work() (used, rest time.Duration, busy, seen bool) {
 	if !isProcOurs() {
 		return 0, 0, false, false
 	}
 	used, rest, busy = processorTime(), restOfMachine(), wantProcessor(pidsInSight())
+	if c.worker != nil && !busy {
+		busy = wantsProcessor(os.Getpid(), strconv.FormatInt(c.worker.Load(), 10))
+	}
 	return used, rest, busy, isProcOurs()
 }
 
@@ -115,25 +120,29 @@ func restOfMachine() time.Duration {
 	return time.Duration(idle+iowait) * time.Second / userHZ
 }
 
-// wantProcessor tells whether a thread of these processes runs, waits for a processor (R), for a
-// disk (D) or for the one who traces it (t), or is just dying (X). This thread does not count, but
-// the others of this process do: while the harness has work to do, the program is not idle.
+// wantProcessor tells whether a thread of these processes, but for this one, wants a processor.
 func wantProcessor(pids []int) bool {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	self := strconv.Itoa(unix.Gettid())
 	for _, pid := range pids {
+		if pid == os.Getpid() {
+			continue
+		}
 		// filepath.Glob would read each of these directories, too.
 		tasks, _ := os.ReadDir(procPath(pid, "task")) // none: it has gone
 		for _, task := range tasks {
-			text, _ := os.ReadFile(procPath(pid, filepath.Join("task", task.Name(), "stat")))
-			fields := splitStat(string(text))
-			if len(fields) > 3 && strings.Contains("RDtX", fields[3]) && fields[1] != self {
+			if wantsProcessor(pid, task.Name()) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// wantsProcessor tells whether a thread of a process runs, waits for a processor (R), for a disk
+// (D) or for the one who traces it (t), or is just dying (X).
+func wantsProcessor(pid int, thread string) bool {
+	text, _ := os.ReadFile(procPath(pid, filepath.Join("task", thread, "stat")))
+	fields := splitStat(string(text))
+	return len(fields) > 3 && strings.Contains("RDtX", fields[3])
 }
 
 // pidsInSight are the ids of all processes of the throw-away host. Dead ones are not buried here.

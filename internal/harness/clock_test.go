@@ -5,11 +5,13 @@ package harness
 import (
 	"os"
 	"runtime"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // On a slow machine with many processes a look takes longer than the time between two. The next
@@ -27,29 +29,40 @@ func TestClockLeavesTime(t *testing.T) {
 	})
 }
 
-// The harness works between two lines, too. A program that has nothing to do then is not idle.
+// The harness works between two lines, too. A program that has nothing to do then is not idle. What
+// other threads of the harness do, those that look at the clock among them, is no work.
 func TestClockOfHarness(t *testing.T) {
 	before := runtime.GOMAXPROCS(4) // so that there is a thread for each goroutine
 	defer runtime.GOMAXPROCS(before)
+	var worker atomic.Int64
 	var done atomic.Bool
-	stopped := make(chan struct{})
+	working, ended, stopped := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() {
-		defer close(stopped)
+		runtime.LockOSThread()
+		worker.Store(int64(unix.Gettid()))
+		close(working)
 		for !done.Load() {
 		}
+		<-ended
+		close(stopped)
 	}()
+	<-working
+	c := newClock(time.Millisecond)
+	c.worker = &worker
 	const looks = 20
-	self, seen := []int{os.Getpid()}, 0
+	idle := 0
 	for range looks {
-		time.Sleep(time.Millisecond)
-		if wantProcessor(self) {
-			seen++
+		if _, _, busy, _ := c.work(); !busy {
+			idle++
 		}
 	}
+	require.Less(t, idle, looks/2, "between two goroutines a thread waits for a moment")
+	require.False(t, wantProcessor([]int{os.Getpid()}))
+
 	done.Store(true)
+	require.Eventually(t, func() bool {
+		return !wantsProcessor(os.Getpid(), strconv.FormatInt(worker.Load(), 10))
+	}, time.Minute, time.Millisecond, "a thread that waits")
+	close(ended)
 	<-stopped
-	require.Greater(t, seen, looks/2, "a moment without a thread passes")
-	for wantProcessor(self) { // until nothing else works; the thread that looks does not count
-		time.Sleep(time.Millisecond)
-	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
 	"golang.org/x/tools/txtar"
 
 	"container.example/workshop/internal/lazyregexp"
@@ -272,11 +273,15 @@ func (t *trial) Skip(args ...any) {
 	runtime.Goexit()
 }
 
-// Run runs f in a goroutine of its own, which FailNow and Skip end.
+// Run runs f in a goroutine of its own, which FailNow and Skip end, and on a thread of its own, so
+// that the clock sees whether it has work to do.
 func (t *trial) Run(_ string, f func(testscript.T)) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		t.worker.Store(int64(unix.Gettid()))
 		f(t)
 	}()
 	<-done

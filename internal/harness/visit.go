@@ -21,6 +21,7 @@ type visit struct {
 	before   state
 	lastPid  int
 	line     atomic.Int64 // of the script, which runs now
+	worker   atomic.Int64 // the thread that runs it
 	timedOut atomic.Bool
 	failed   atomic.Bool   // a line of the script has
 	over     chan struct{} // closed at the end
@@ -67,7 +68,9 @@ func (v *visit) watch() {
 		return
 	case <-time.After(tick):
 	}
-	for c := newClock(tick); ; {
+	c := newClock(tick)
+	c.worker = &v.worker
+	for {
 		select {
 		case <-v.over:
 			return
