@@ -19,6 +19,7 @@ import (
 
 	"container.example/workshop/internal/harness"
 	"container.example/workshop/internal/lazyregexp"
+	"container.example/workshop/workshop/record"
 )
 
 // Exit statuses of the command.
@@ -33,6 +34,9 @@ var errFailed = errors.New("failed")
 func main() {
 	if status, ok := asHelper(); ok {
 		os.Exit(status)
+	}
+	if isRecorder(os.Args[1:]) {
+		record.PrepareHeap()
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 	defer stop()
@@ -123,10 +127,9 @@ throw-away host where it cannot harm the machine.
 	return root
 }
 
-// commands are those below the root. While a recorder starts, the program that it is to record
-// waits: the others are left out where nobody asks for them.
+// commands are those below the root. In a recorder the others are left out.
 func (a *app) commands(args []string) []*cli.Command {
-	if len(args) > 0 && args[0] == recordName {
+	if isRecorder(args) {
 		return []*cli.Command{a.record()}
 	}
 	return []*cli.Command{

@@ -24,6 +24,10 @@ import (
 
 const recordName = "record"
 
+// isRecorder tells whether these are the arguments of a recorder. While it starts, the program that
+// it is to record waits.
+func isRecorder(args []string) bool { return len(args) > 0 && args[0] == recordName }
+
 func (a *app) record() *cli.Command {
 	file, limit, steps, comparing := "", time.Duration(0), 0, false
 	return &cli.Command{
