@@ -58,6 +58,8 @@ type call struct {
 	ifRefused     string   // a note, if the recorder is why the kernel refuses the call
 	about         string   // what a promise may depend on: a file of a cgroup, a file system
 	undo          func()   // takes back what was changed to follow a child
+	// answer is the error of a call that succeeds in asking the kernel for what it refuses, or 0.
+	answer func() unix.Errno
 }
 
 // holds tells whether a call meets a condition, as the filter does it.

@@ -244,7 +244,7 @@ func decodeWritev(c *call) bool {
 func (c *call) writes(fd int, read func() []byte) bool {
 	path := c.file(fd)
 	if strings.HasPrefix(path, "socket:") {
-		return c.sends(path, read)
+		return c.sends(fd, path, read)
 	}
 	kind := c.fileKind(path, c.proc("fd/"+strconv.Itoa(fd)))
 	if kind == "" || kind == terminalFile {

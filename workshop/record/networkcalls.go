@@ -6,10 +6,13 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"container.example/workshop/internal/ptrace"
 )
 
 // networkCalls ask the kernel for interfaces, addresses and rules (netlink(7)).
@@ -27,7 +30,8 @@ var networkCalls = []callKind{
 const mostMessage = 1 << 16
 
 func decodeSendto(c *call) bool {
-	return c.sends(c.file(c.number(0)), func() []byte {
+	fd := c.number(0)
+	return c.sends(fd, c.file(fd), func() []byte {
 		return c.memory(c.raw[1], int(min(c.raw[2], mostMessage)))
 	})
 }
@@ -35,7 +39,8 @@ func decodeSendto(c *call) bool {
 // decodeSendmsg reads struct msghdr.
 func decodeSendmsg(c *call) bool {
 	const partsAt, countAt, mostParts = 16, 24, 16
-	return c.sends(c.file(c.number(0)), func() (data []byte) {
+	fd := c.number(0)
+	return c.sends(fd, c.file(fd), func() (data []byte) {
 		header := structure(c.memory(c.raw[1], 32))
 		for i := range min(header.u64(countAt), mostParts) {
 			part := structure(c.memory(header.u64(partsAt)+16*i, 16))
@@ -45,15 +50,28 @@ func decodeSendmsg(c *call) bool {
 	})
 }
 
-// sends decodes what is sent on a socket, if that is one of netlink.
-func (c *call) sends(socket string, read func() []byte) bool {
-	protocol := c.netlinkProtocol(socket)
-	if protocol != unix.NETLINK_ROUTE && protocol != unix.NETLINK_NETFILTER {
+// sends decodes what is sent on a socket with a name, as in "socket:[4711]", if that is one of
+// netlink.
+func (c *call) sends(fd int, name string, read func() []byte) bool {
+	protocol, ok := c.tracer.sockets[name]
+	if ok && !isConfigured(protocol) {
+		return false
+	}
+	s := c.copySocket(fd, name)
+	defer s.close()
+	if !ok {
+		protocol = s.protocol(c)
+		if s.fd >= 0 {
+			c.tracer.sockets[name] = protocol
+		}
+	}
+	if !isConfigured(protocol) {
 		return false
 	}
 	var words, keys []string
-	for _, m := range splitMessages(read()) {
-		word, key := m.describe(protocol, c.interfaceName)
+	messages := splitMessages(read())
+	for _, m := range messages {
+		word, key := m.describe(protocol, s.interfaceName)
 		if word != "" {
 			words = append(words, word)
 			keys = append(keys, key)
@@ -67,63 +85,133 @@ func (c *call) sends(socket string, read func() []byte) bool {
 	c.key = "netlink " + strings.Join(keys, ", ")
 	c.about = strings.Join(keys, ", ")
 	c.looks |= lookNetwork
+	c.answer = func() unix.Errno {
+		s := c.copySocket(fd, name)
+		defer s.close()
+		return s.refusal(messages)
+	}
 	return true
 }
 
-// netlinkProtocol is the protocol of a socket, as in "socket:[4711]", or -1.
-func (c *call) netlinkProtocol(socket string) int {
-	if protocol, ok := c.tracer.sockets[socket]; ok {
-		return protocol
+// isConfigured tells whether a protocol of netlink(7) is one by which networks are configured.
+func isConfigured(protocol int) bool {
+	return protocol == unix.NETLINK_ROUTE || protocol == unix.NETLINK_NETFILTER
+}
+
+// socket is a descriptor of our own for a socket of a thread.
+type socket struct {
+	fd   int // -1 if there is none
+	name string
+}
+
+// copySocket gets a descriptor by pidfd_getfd(2).
+func (c *call) copySocket(fd int, name string) socket {
+	none := socket{fd: -1, name: name}
+	if !strings.HasPrefix(name, "socket:[") {
+		return none
 	}
-	inode := strings.TrimSuffix(strings.TrimPrefix(socket, "socket:["), "]")
-	text, err := readFile(c.proc("net/netlink"))
+	process, err := unix.PidfdOpen(c.thread.process.pid, 0)
+	if err != nil {
+		return none // its first thread has ended
+	}
+	defer unix.Close(process)
+	copied, err := unix.PidfdGetfd(process, fd, 0)
+	if err != nil {
+		return none
+	}
+	s := socket{fd: copied, name: name}
+	// The thread may have a table of descriptors of its own, without CLONE_FILES.
+	if readLink("/proc/self/fd/"+strconv.Itoa(copied)) != name {
+		s.close()
+		return none
+	}
+	return s
+}
+
+func (s socket) close() {
+	if s.fd >= 0 {
+		_ = unix.Close(s.fd)
+	}
+}
+
+// protocol is that of a socket of netlink(7), or -1.
+func (s socket) protocol(c *call) int {
+	if s.fd < 0 {
+		return c.boundProtocol(s.name)
+	}
+	domain, err := unix.GetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
+	if err != nil || domain != unix.AF_NETLINK {
+		return -1
+	}
+	protocol, err := unix.GetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
 	if err != nil {
 		return -1
 	}
-	protocol := -1
+	return protocol
+}
+
+// boundProtocol is the protocol of a socket that is not ours to copy. The table has only those that
+// have an address: a socket that was not bound gets it by its first message.
+func (c *call) boundProtocol(name string) int {
+	inode := strings.TrimSuffix(strings.TrimPrefix(name, "socket:["), "]")
+	text, _ := readFile(c.proc("net/netlink")) // an error: it has none
 	for line := range strings.Lines(string(text)) {
 		// sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
 		fields := strings.Fields(line)
 		if len(fields) == 10 && fields[9] == inode {
-			protocol, _ = strconv.Atoi(fields[1])
+			if protocol, err := strconv.Atoi(fields[1]); err == nil {
+				return protocol
+			}
 		}
 	}
-	c.tracer.sockets[socket] = protocol
-	return protocol
+	return -1
 }
 
-// interfaceName is the name of an interface by its number, as far as /proc tells it.
-func (c *call) interfaceName(index int) string {
-	if index == 1 {
-		return "lo"
-	}
-	for _, file := range []struct {
-		name          string
-		number, title int
-		base          int
-	}{
-		{"net/dev_mcast", 0, 1, 10},
-		{"net/if_inet6", 1, 5, 16},
-	} {
-		text, _ := readFile(c.proc(file.name))
-		for line := range strings.Lines(string(text)) {
-			fields := strings.Fields(line)
-			if len(fields) <= max(file.number, file.title) {
-				continue
-			}
-			n, err := strconv.ParseInt(fields[file.number], file.base, 32)
-			if err == nil && int(n) == index {
-				return fields[file.title]
-			}
+// interfaceName is the name of an interface by its number, in the namespace of the socket.
+func (s socket) interfaceName(index int) string {
+	if request, err := unix.NewIfreq(""); err == nil && s.fd >= 0 {
+		request.SetUint32(uint32(index))
+		if unix.IoctlIfreq(s.fd, unix.SIOCGIFNAME, request) == nil {
+			return request.Name()
 		}
 	}
-	return fmt.Sprintf("interface %d", index)
+	return fmt.Sprintf("number %d", index)
+}
+
+// refusal is the error with which the kernel has answered one of the messages, or 0. That answer is
+// there when the call returns. It stays for the program: we only look at it.
+func (s socket) refusal(messages []message) unix.Errno {
+	if s.fd < 0 {
+		return 0
+	}
+	// struct nlmsgerr: the error, and the header of the message that it is about
+	const errorAt, kindAt, sequenceAt, size = 0, 8, 12, 20
+	buffer := make([]byte, ptrace.PageSize)
+	n, _, err := unix.Recvfrom(s.fd, buffer, unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	if err != nil {
+		return 0
+	}
+	for _, answer := range splitMessages(buffer[:n]) {
+		if answer.kind != unix.NLMSG_ERROR || len(answer.body) < size {
+			continue
+		}
+		isOf := func(m message) bool {
+			return m.kind == int(answer.body.u16(kindAt)) &&
+				m.sequence == answer.body.u32(sequenceAt)
+		}
+		number := -int32(answer.body.u32(errorAt))
+		if number > 0 && slices.ContainsFunc(messages, isOf) {
+			return unix.Errno(number)
+		}
+	}
+	return 0
 }
 
 // message is a message of netlink(7).
 type message struct {
-	kind int
-	body structure
+	kind     int
+	sequence uint32
+	body     structure
 }
 
 func align4(n int) int { return (n + 3) &^ 3 }
@@ -136,8 +224,9 @@ func splitMessages(data structure) (messages []message) {
 			break
 		}
 		messages = append(messages, message{
-			kind: int(data.u16(4)),
-			body: data[header:size],
+			kind:     int(data.u16(4)),
+			sequence: uint32(data.u32(8)),
+			body:     data[header:size],
 		})
 		data = data[min(align4(size), len(data)):]
 	}
@@ -212,7 +301,7 @@ func (m message) linkName(nameOf func(int) string) string {
 }
 
 func (m message) describeLink(nameOf func(int) string) (words, key string) {
-	const flagsAt, changeAt = 8, 12
+	const indexAt, flagsAt, changeAt = 4, 8, 12
 	attributes := m.body.attributes(ifinfoSize)
 	name := m.linkName(nameOf)
 	info := attributes[unix.IFLA_LINKINFO].attributes(0)
@@ -226,15 +315,19 @@ func (m message) describeLink(nameOf func(int) string) (words, key string) {
 		return words, "link add " + kind
 	}
 	var done []string
-	if master := attributes[unix.IFLA_MASTER]; master != nil {
+	switch master := attributes[unix.IFLA_MASTER]; {
+	case master.u32(0) != 0:
 		done = append(done, "is plugged into "+nameOf(int(master.u32(0))))
 		key = "link master"
+	case master != nil:
+		done = append(done, "is taken out of its bridge")
+		key = "link nomaster"
 	}
 	if attributes[unix.IFLA_NET_NS_PID] != nil || attributes[unix.IFLA_NET_NS_FD] != nil {
 		done = append(done, "moves to another network namespace")
 		key = "link netns"
 	}
-	if title := attributes[unix.IFLA_IFNAME]; title != nil && m.body.u32(4) != 0 {
+	if title := attributes[unix.IFLA_IFNAME]; title != nil && m.body.u32(indexAt) != 0 {
 		done = append(done, "is called "+title.text())
 		key = "link name " + title.text()
 	}
@@ -248,6 +341,9 @@ func (m message) describeLink(nameOf func(int) string) (words, key string) {
 		if name == "lo" {
 			key += " lo"
 		}
+	}
+	if len(done) == 0 && m.body.u32(indexAt) == 0 && attributes[unix.IFLA_IFNAME] == nil {
+		return "", "" // of no interface: ip(8) asks so whether the kernel knows such a message
 	}
 	if len(done) == 0 {
 		return "the interface " + name + " is changed", "link set"
@@ -294,7 +390,7 @@ func (m message) describeRoute(nameOf func(int) string) (words, key string) {
 	if gateway := attributes[unix.RTA_GATEWAY]; gateway != nil {
 		words += " by " + gateway.address()
 	}
-	if out := attributes[unix.RTA_OIF]; out != nil {
+	if out := attributes[unix.RTA_OIF]; out.u32(0) != 0 {
 		words += " through " + nameOf(int(out.u32(0)))
 	}
 	return words, key

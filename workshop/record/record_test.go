@@ -5,6 +5,7 @@ package record
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -123,6 +124,29 @@ var helpers = map[string]func(){
 		if err != nil || os.Chdir("/proc") != nil ||
 			unix.Mount("self/fd/"+strconv.Itoa(fd), dir, "", unix.MS_BIND, "") != nil {
 			os.Exit(1)
+		}
+	},
+	// Messages of a socket that was not bound: one for lo, and one for an interface that is not
+	// there.
+	"netlink": func() {
+		fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_ROUTE)
+		if err != nil {
+			os.Exit(1)
+		}
+		const lo, nowhere = 1, 4711
+		for i, index := range []uint32{lo, nowhere} {
+			m := netlink(unix.RTM_NEWLINK, linkHeader(index, unix.IFF_UP, unix.IFF_UP))
+			binary.NativeEndian.PutUint16(m[6:], unix.NLM_F_REQUEST|unix.NLM_F_ACK)
+			binary.NativeEndian.PutUint32(m[8:], uint32(i))
+			kernel := &unix.SockaddrNetlink{Family: unix.AF_NETLINK}
+			answer := make([]byte, 1<<10)
+			if unix.Sendto(fd, m, 0, kernel) != nil {
+				os.Exit(1)
+			}
+			n, _, err := unix.Recvfrom(fd, answer, unix.MSG_DONTWAIT)
+			if err != nil || len(splitMessages(answer[:n])) != 1 {
+				os.Exit(1)
+			}
 		}
 	},
 	"nothing": func() {},
@@ -471,6 +495,21 @@ func TestRefused(t *testing.T) {
 	require.Equal(t, "EPERM", step.Errno)
 	require.True(t, step.Changes.isEmpty())
 	require.Equal(t, os.Getuid() != 0, len(r.Notes) > 0)
+}
+
+// TestNetlinkCalls requires that the first message of a socket is told, too, with what the kernel
+// says to it.
+func TestNetlinkCalls(t *testing.T) {
+	skip.Tool(t, "unshare", "util-linux")
+	t.Setenv(helperEnv, "netlink")
+	r, _ := run(t, Options{}, "unshare", "--net", "--map-root-user", os.Args[0])
+	require.Equal(t, "status 0", r.Ended)
+	_, step := find(t, r, "netlink link up lo")
+	require.Equal(t, "the interface lo goes up", step.Words)
+	require.Empty(t, step.Errno)
+	_, step = find(t, r, "netlink link up")
+	require.Equal(t, "the interface number 4711 goes up", step.Words)
+	require.Equal(t, "ENODEV", step.Errno)
 }
 
 func TestKilled(t *testing.T) {

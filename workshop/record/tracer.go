@@ -363,10 +363,17 @@ func (t *tracer) returned(c *call, result int64) {
 	if -lastRestart <= result && result <= -firstRestart {
 		return
 	}
-	if result < 0 && result > -ptrace.PageSize {
-		c.errno = unix.ErrnoName(unix.Errno(-result))
+	errno := unix.Errno(0)
+	switch {
+	case result < 0 && result > -ptrace.PageSize:
+		errno = unix.Errno(-result)
+	case c.answer != nil:
+		errno = c.answer()
+	}
+	if errno != 0 {
+		c.errno = unix.ErrnoName(errno)
 		if c.errno == "" {
-			c.errno = fmt.Sprintf("error %d", -result)
+			c.errno = fmt.Sprintf("error %d", int(errno))
 		}
 		if c.ifRefused != "" {
 			t.note(c.ifRefused)

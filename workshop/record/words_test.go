@@ -308,23 +308,25 @@ func attribute(kind uint16, value []byte) []byte {
 	return append(a, make([]byte, align4(len(value))-len(value))...)
 }
 
+// linkHeader is struct ifinfomsg.
+func linkHeader(index, flags, change uint32) []byte {
+	h := binary.NativeEndian.AppendUint32(make([]byte, 4), index)
+	h = binary.NativeEndian.AppendUint32(h, flags)
+	return binary.NativeEndian.AppendUint32(h, change)
+}
+
 func TestNetlink(t *testing.T) {
-	link := func(index, flags, change uint32) []byte {
-		h := binary.NativeEndian.AppendUint32(make([]byte, 4), index)
-		h = binary.NativeEndian.AppendUint32(h, flags)
-		return binary.NativeEndian.AppendUint32(h, change)
-	}
 	nameOf := func(n int) string { return fmt.Sprintf("if%d", n) }
 	for _, test := range []struct {
 		message    []byte
 		words, key string
 	}{
 		{
-			netlink(unix.RTM_NEWLINK, link(1, unix.IFF_UP, unix.IFF_UP)),
+			netlink(unix.RTM_NEWLINK, linkHeader(1, unix.IFF_UP, unix.IFF_UP)),
 			"the interface if1 goes up", "link up",
 		},
 		{
-			netlink(unix.RTM_NEWLINK, link(0, 0, 0),
+			netlink(unix.RTM_NEWLINK, linkHeader(0, 0, 0),
 				attribute(unix.IFLA_IFNAME, []byte("v0\x00")),
 				attribute(unix.IFLA_LINKINFO, attribute(unix.IFLA_INFO_KIND, []byte("veth")))),
 			"a new interface v0 of type veth", "link add veth",
@@ -339,7 +341,19 @@ func TestNetlink(t *testing.T) {
 				attribute(unix.RTA_GATEWAY, []byte{10, 0, 0, 1})),
 			"a route to everywhere else by 10.0.0.1", "route add default",
 		},
-		{netlink(unix.RTM_GETLINK, link(0, 0, 0)), "", ""},
+		{
+			netlink(unix.RTM_NEWROUTE, make([]byte, 12),
+				attribute(unix.RTA_GATEWAY, []byte{10, 0, 0, 1}),
+				attribute(unix.RTA_OIF, make([]byte, 4))),
+			"a route to everywhere else by 10.0.0.1", "route add default",
+		},
+		{
+			netlink(unix.RTM_NEWLINK, linkHeader(3, 0, 0),
+				attribute(unix.IFLA_MASTER, make([]byte, 4))),
+			"the interface if3 is taken out of its bridge", "link nomaster",
+		},
+		{netlink(unix.RTM_GETLINK, linkHeader(0, 0, 0)), "", ""},
+		{netlink(unix.RTM_NEWLINK, linkHeader(0, 0, 0)), "", ""},
 	} {
 		messages := splitMessages(test.message)
 		require.Len(t, messages, 1)
