@@ -214,6 +214,24 @@ func handOver(file string) error {
 	return os.Lchown(file, uid, gid)
 }
 
+// maybeWritten says why a file cannot be written, before there is anything to write.
+func maybeWritten(file string) error {
+	if target, err := filepath.EvalSymlinks(file); err == nil {
+		file = target
+	}
+	where, mode := filepath.Dir(file), uint32(unix.W_OK|unix.X_OK)
+	switch info, err := os.Stat(file); {
+	case err == nil && info.IsDir():
+		return &os.PathError{Op: "write", Path: file, Err: unix.EISDIR}
+	case err == nil && !info.Mode().IsRegular(): // it is written to; any other is replaced
+		where, mode = file, unix.W_OK
+	}
+	if err := unix.Faccessat(unix.AT_FDCWD, where, mode, unix.AT_EACCESS); err != nil {
+		return &os.PathError{Op: "write", Path: file, Err: err}
+	}
+	return nil
+}
+
 // writeWhole writes a file whole, or not at all, and hands it over. What is no regular file, such
 // as /dev/null, was not made here, and stays with its owner.
 func writeWhole(file string, mode os.FileMode, write func(io.Writer) error) error {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -71,6 +72,9 @@ func Run(ctx context.Context, o Options) (*Recording, error) {
 // run starts the child, follows it and all that it starts, and returns the recording. The path is
 // that of the program of the command.
 func (t *tracer) run(ctx context.Context, path string) (*Recording, error) {
+	if err := procIsOurs(); err != nil {
+		return nil, err
+	}
 	if err := silenceStops(); err != nil {
 		return nil, err
 	}
@@ -104,6 +108,16 @@ func (t *tracer) run(ctx context.Context, path string) (*Recording, error) {
 	}
 	t.finish()
 	return t.recording, err
+}
+
+// procIsOurs requires that /proc has the processes of the pid namespace of this program: elsewhere
+// the numbers are those of other processes (proc(5)).
+func procIsOurs() error {
+	if readLink("/proc/self") == strconv.Itoa(os.Getpid()) {
+		return nil
+	}
+	return errors.New("/proc is not that of this process (mount -t proc proc /proc, or " +
+		"unshare --mount-proc)")
 }
 
 // startChild starts the child, and begins to follow it.
