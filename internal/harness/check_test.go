@@ -90,9 +90,19 @@ func TestCheck(t *testing.T) {
 		e := one(t, "step1-skeleton/exit-status-signal", whole)
 		require.Equal(t, Passed, e.Status, "%+v", e)
 		e = own(t, "! exec container run sleep 6200 &it&\nrunning 'sleep 6200'\n"+
-			"exec pkill -KILL -x -f '(/.*/)?sleep 6200'\nwait it\n! running 'sleep 6200'\n",
+			"exec pkill -KILL -x -f '(/[^ ]*/)?sleep 6200'\nwait it\n! running 'sleep 6200'\n",
 			whole, patience())
 		require.Equal(t, Passed, e.Status, "%+v", e)
+		// A stage of the program that has the path among its arguments is not the command.
+		e = one(t, "step1-skeleton/exit-status-signal", `if test "$1" = child
+then
+	shift
+	"$@"
+	exit 3
+fi
+`+usage+`path=$(command -v "$1"); shift; /bin/sh "$0" child "$path" "$@"; exit $?`)
+		require.Equal(t, Failed, e.Status)
+		require.Equal(t, "exits 137 sh killed.sh", e.Ran)
 	})
 	parallel("hangs with a pipe", func(t *testing.T) {
 		e := one(t, "step1-skeleton/exit-status", `exec cat /dev/fd/3 3<>/proc/self/fd/1`)
