@@ -317,8 +317,12 @@ func namespaceAmiss(e harness.Event) string {
 
 var (
 	stillHostRE = lazyregexp.New(`(?m)^-ns (\w+): the \w+ namespace is still the host's$`)
-	nothingInRE = lazyregexp.New(`(?m)^-ns (\w+): nothing in /proc/self/ns of the container`)
 	alsoNewRE   = lazyregexp.New(`(?m)^-ns (\w+): the (\w+) namespace is new too$`)
+
+	// nothingInRE matches what ls(1) says where /proc/self/ns is not there. Without that the command
+	// may not have run at all.
+	nothingInRE = lazyregexp.New(`(?m)^ls: .*/proc/self/ns.*\n(?:.*\n)*?` +
+		`-ns (\w+): nothing in /proc/self/ns of the container`)
 )
 
 // otherThread is for a program whose command is not in the new namespace in each of its starts.

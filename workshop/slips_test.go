@@ -44,6 +44,9 @@ func TestNamespaceAmiss(t *testing.T) {
 			"-ns mnt: nothing in /proc/self/ns of the container: is its /proc mounted?\n": "With " +
 			"-ns mnt the command found nothing in /proc/self/ns",
 		"ls: /proc/self/ns: No such file or directory\n": "",
+		"container: unknown namespace cgroup\n" +
+			"-ns cgroup: nothing in /proc/self/ns of the container: is its /proc mounted?\n": "",
+		"-ns cgroup: nothing in /proc/self/ns of the container: is its /proc mounted?\n": "",
 	} {
 		e := harness.Event{Script: harness.Script{Name: "ns-alone"}}
 		e.Ran, e.Stderr = "exec sh alone.sh uts ipc cgroup", said
