@@ -586,6 +586,16 @@ func TestConductClues(t *testing.T) {
 			conduct: shellOf(`set -- echo one; hostname c && exec "$@"`),
 		},
 		{
+			name: "a line of a shell that has the command, and a function of bash",
+			clue: shellLine, ran: "echo one",
+			conduct: shellOf("function must { \"$@\" || exit 125; }; must hostname c; exec echo one"),
+		},
+		{
+			name: "a line of a shell that has the command, for another shell",
+			clue: shellLine, ran: "echo one",
+			conduct: shellOf(`unshare -u sh -c 'hostname c && exec "$@"' sh echo one`),
+		},
+		{
 			name: "a line of a shell that takes the name for the command, in braces",
 			clue: shellLine, ran: "echo one",
 			conduct: shellOf(`exec "${0}" "${@}"`, "echo", "one"),
