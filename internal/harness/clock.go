@@ -69,11 +69,14 @@ func (c *clock) work() (used, rest time.Duration, busy, seen bool) {
 	if !isProcOurs() {
 		return 0, 0, false, false
 	}
-	used, rest, busy = processorTime(), restOfMachine(), wantProcessor(pidsInSight())
-	if c.worker != nil && !busy {
-		busy = wantsProcessor(os.Getpid(), strconv.FormatInt(c.worker.Load(), 10))
-	}
+	used, rest, busy = processorTime(), restOfMachine(), c.busy(pidsInSight())
 	return used, rest, busy, isProcOurs()
+}
+
+// busy tells whether one of these processes wants a processor, or the thread that runs the script.
+func (c *clock) busy(pids []int) bool {
+	return wantProcessor(pids) || c.worker != nil &&
+		wantsProcessor(os.Getpid(), strconv.FormatInt(c.worker.Load(), 10))
 }
 
 // isProcOurs tells whether /proc is that of the throw-away host. A program may have unmounted it,
