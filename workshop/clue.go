@@ -490,8 +490,8 @@ var clues = map[string]map[string]func(cause) string{
 // clue says what an error that does not explain itself means for a container program.
 func clue(e harness.Event) string {
 	for _, tell := range []func(harness.Event) string{
-		notStartable, flagNotKnown, unshareKilled, cgroupAmiss, limitTaken, limitRefused,
-		errorStatus, leavesBehind, shellLine,
+		notStartable, flagNotKnown, takenForRun, unshareKilled, cgroupAmiss, limitTaken,
+		limitRefused, errorStatus, leavesBehind, shellLine,
 	} {
 		if text := tell(e); text != "" {
 			return text
@@ -1399,6 +1399,23 @@ func neverExecuted(e harness.Event) string {
 		return text + " " + otherMissing(firstPath(r.Text), r.Inside)
 	}
 	return text + ownWords(e)
+}
+
+// takenForRun is for a program that does not look at its first word, which is to be run.
+func takenForRun(e harness.Event) string {
+	words := harness.ProgramIn(e.Ran, nil)
+	if e.Script.Name != "usage" || e.Conduct == nil || len(words) < 3 || words[1] == "run" {
+		return ""
+	}
+	wanted := func(r harness.Refusal) bool {
+		return strings.HasPrefix(r.Call, "execve") && filepath.Base(firstPath(r.Text)) == words[2]
+	}
+	if !slices.ContainsFunc(slices.Concat(e.Conduct.Refused, e.Conduct.Excused), wanted) {
+		return ""
+	}
+	return fmt.Sprintf("Your program takes %q for run, and %q for the command. Another word than "+
+		"run is wrong usage: say on standard error what is right, and execute nothing: exit(2).",
+		words[1], words[2])
 }
 
 // otherRefused is the call that was to execute another file in the place of the command, which is

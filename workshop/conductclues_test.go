@@ -285,6 +285,15 @@ var conductWords = []faulty{
 		about:   "step1-skeleton/command-runs",
 		says:    []string{`"/srv/letter"): ENOENT (no such file or directory), in cp`},
 	},
+	{
+		name: "another word than run is taken for run",
+		program: "#!/bin/sh\n[ $# -gt 1 ] || { echo 'usage: container run CMD' >&2; exit 2; }\n" +
+			"shift\nexec unshare --mount \"$@\"\n",
+		step:  "step1-skeleton",
+		about: "step1-skeleton/usage",
+		says:  []string{`takes "fly" for run`, "exit(2)"},
+		not:   []string{"not on this machine"},
+	},
 }
 
 // TestConductWords lets programs be told what they did.
