@@ -155,6 +155,9 @@ func lastRefused(e harness.Event) *harness.Refusal {
 	if executed(e) == "yes" && knewStatus(e) != "" {
 		return nil // what was refused before did not keep it from that
 	}
+	if r := rootRefused(e); r != nil && e.Script.Name == "root-is-rootfs" && executed(e) == "yes" {
+		return r // the command did not find the files of the new root, whatever its status is
+	}
 	status, said := endedWith(e)
 	content := !e.Panicked && (status == "" || status == "0") && panicked(e.Stderr) == ""
 	switch {

@@ -21,18 +21,11 @@ import (
 // ignored is a refusal of a call to which a promise belongs that is not kept: the program
 // went on as if the call had succeeded.
 func ignored(e harness.Event) *harness.Refusal {
-	root := e.Script.Step == "step3-rootfs"
+	if r := rootRefused(e); r != nil {
+		return r
+	}
 	for _, r := range e.Conduct.Refused {
 		switch r.Call {
-		case "chroot", "pivot_root":
-			other := "chroot"
-			if r.Call == other {
-				other = "pivot_root"
-			}
-			if root && !e.Conduct.Calls(r.Call) &&
-				(!e.Conduct.Calls(other) || strings.HasPrefix(e.Script.Name, "host-")) {
-				return &r
-			}
 		case "unshare", "sethostname", "clone":
 			if strings.HasPrefix(e.Script.Name, "hostname") && r.Errno == "EPERM" {
 				return &r
@@ -51,6 +44,29 @@ func ignored(e harness.Event) *harness.Refusal {
 				slices.ContainsFunc(strings.Split(need, "|"), isIt) {
 				return &r
 			}
+		}
+	}
+	return nil
+}
+
+// rootRefused is a refusal of a call that was to change the root, of a program that has not done
+// so in another way.
+func rootRefused(e harness.Event) *harness.Refusal {
+	if e.Script.Step != "step3-rootfs" {
+		return nil
+	}
+	for _, r := range e.Conduct.Refused {
+		other := "chroot"
+		switch r.Call {
+		case "chroot":
+			other = "pivot_root"
+		case "pivot_root":
+		default:
+			continue
+		}
+		if !e.Conduct.Calls(r.Call) &&
+			(!e.Conduct.Calls(other) || strings.HasPrefix(e.Script.Name, "host-")) {
+			return &r
 		}
 	}
 	return nil

@@ -294,6 +294,16 @@ var conductWords = []faulty{
 		says:  []string{`takes "fly" for run`, "exit(2)"},
 		not:   []string{"not on this machine"},
 	},
+	{
+		name: "a shell goes on when the root was not changed",
+		program: "#!/bin/sh\nshift\nexec unshare -fpmu sh -c " +
+			"'cd rootfs; mkdir -p old; pivot_root . old; exec \"$@\"' sh \"$@\"\n",
+		about: "step3-rootfs/root-is-rootfs",
+		says: []string{
+			`refused: pivot_root(".", "old"): EINVAL`, "The new root has to be a mount point",
+		},
+		not: []string{"None of your processes has changed its root"},
+	},
 }
 
 // TestConductWords lets programs be told what they did.
