@@ -349,6 +349,40 @@ var (
 	otherWordsRE = lazyregexp.New(`\w *\( *\)|\bset -- `)
 )
 
+// bareShell is for a program that runs a tool which starts a shell where it gets no command.
+func bareShell(e harness.Event) string {
+	if e.Conduct == nil {
+		return ""
+	}
+	tool := ""
+	for i, file := range e.Conduct.Ran {
+		words := e.Conduct.Words[i]
+		bare := len(words) > 1
+		for j, word := range words {
+			of := j == 0 || j == 1 && filepath.Base(file) == "chroot" // a directory
+			bare = bare && (of || strings.HasPrefix(word, "-"))
+		}
+		switch filepath.Base(file) {
+		case "chroot", "unshare":
+			if tool = ""; bare {
+				tool = filepath.Base(file)
+			}
+			continue
+		}
+		interactive := len(words) == 2 && words[1] == "-i" ||
+			len(words) == 1 && strings.HasPrefix(words[0], "-")
+		if tool == "" || !interactive || !shellRE.MatchString(file) ||
+			executed(e) == "yes" && !slices.Contains(e.Conduct.Wrote, file) {
+			continue
+		}
+		return fmt.Sprintf("%s(1) starts an interactive shell where no command comes after its "+
+			"own words: here it was %s. When that shell has ended, the next line of your program "+
+			"is outside again. The command belongs to %[1]s: %[3]s \"$@\".", tool, file,
+			map[string]string{"chroot": "chroot rootfs", "unshare": "unshare ..."}[tool])
+	}
+	return ""
+}
+
 // inWords is a list of words in print.
 func inWords(words []string) string {
 	if len(words) == 0 {

@@ -304,6 +304,15 @@ var conductWords = []faulty{
 		},
 		not: []string{"None of your processes has changed its root"},
 	},
+	{
+		name: "chroot without a command",
+		program: "#!/bin/sh\nshift\n" +
+			"exec unshare -fpmu sh -c 'chroot rootfs; \"$@\"' sh \"$@\"\n",
+		step:  "step1-skeleton",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"chroot(1) starts an interactive shell where no command comes after"},
+		not:   []string{"this is your program's own"},
+	},
 }
 
 // TestConductWords lets programs be told what they did.
