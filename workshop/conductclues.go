@@ -283,11 +283,15 @@ func wrongWords(e harness.Event) string {
 	line := strings.Join(given[1:], " ")
 	own := func(word string) bool { return !strings.Contains(line, word) }
 	var got []string
+	joined := ""
 	for i, file := range e.Conduct.Ran {
 		switch words := e.Conduct.Words[i]; {
 		case filepath.Base(file) != filepath.Base(given[2]) || len(words) == 0:
 		case slices.Equal(words[1:], given[3:]):
 			return ""
+		case len(words)-1 < len(given)-3 && sameLetters(words[1:], given[3:]):
+			got = words[1:]
+			joined = " Here are several words in one: hand them on as a list."
 		case slices.ContainsFunc(words[1:], own): // the program runs it for itself, too
 		default:
 			got = words[1:]
@@ -297,9 +301,21 @@ func wrongWords(e harness.Event) string {
 		return ""
 	}
 	return fmt.Sprintf("%s was executed with %s after its name, and the command line has %s "+
-		"there. All words after the command belong to it, unchanged, in both processes.",
-		given[2], inWords(got), inWords(given[3:]))
+		"there. All words after the command belong to it, unchanged, in both processes.%s",
+		given[2], inWords(got), inWords(given[3:]), joined)
 }
+
+// sameLetters tells whether two lists have the same letters and digits in the same order, whatever
+// is between them.
+func sameLetters(a, b []string) bool {
+	only := func(words []string) string {
+		return notLetterRE.ReplaceAllString(strings.Join(words, ""), "")
+	}
+	return only(a) == only(b) && only(a) != ""
+}
+
+// notLetterRE matches what is no letter and no digit.
+var notLetterRE = lazyregexp.New(`[^\pL\pN]+`)
 
 // shellLine is for a program that hands the command to sh -c, and loses words of it on the way.
 func shellLine(e harness.Event) string {

@@ -313,6 +313,21 @@ var conductWords = []faulty{
 		says:  []string{"chroot(1) starts an interactive shell where no command comes after"},
 		not:   []string{"this is your program's own"},
 	},
+	{
+		name:    "an argument that nobody typed",
+		program: "#!/bin/sh\nshift\ncmd=$1; shift\nexec \"$cmd\" \"$*\"\n",
+		step:    "step1-skeleton",
+		about:   "step1-skeleton/streams",
+		says:    []string{`cat was executed with "" after its name`},
+		not:     []string{"its descriptor 0"},
+	},
+	{
+		name: "arguments in one word",
+		program: "#!/usr/bin/perl\nshift; my $cmd = shift;\n" +
+			"exec $cmd, @ARGV ? join(',', @ARGV) : ();\n",
+		about: "step2-namespaces/hostname-in",
+		says:  []string{`sh was executed with "-c,hostname workshop`, "several words in one"},
+	},
 }
 
 // TestConductWords lets programs be told what they did.

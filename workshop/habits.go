@@ -326,6 +326,9 @@ func nothingRead(e harness.Event) string {
 		strings.TrimSpace(e.Stdout) != "" || executed(e) != "yes" {
 		return ""
 	}
+	if text := wrongWords(e); text != "" {
+		return text
+	}
 	return "cat was executed, and got nothing to read: its descriptor 0 has to be that of your " +
 		"program, in both processes. What starts a command and collects what it writes often " +
 		"gives it an empty input."
