@@ -674,6 +674,12 @@ func noRootfs(c cause) string {
 		return cmp.Or(noPtmx(c.event), noDevNull(c), toolOfHost(c), rootTwice(c), nowhere(c),
 			"The root is another one already: paths begin in the container now.")
 	}
+	if dir := filepath.Clean(c.path); c.call == "chroot" && !filepath.IsAbs(dir) && dir != "." &&
+		c.movedTo(dir) {
+		return fmt.Sprintf("The working directory is %s already, because of chdir(2), and a "+
+			"relative path begins there: %s/%s is meant now, and is not there. Take an absolute "+
+			"path, or give it to chroot(2) as \".\".", dir, dir, dir)
+	}
 	if c.call == "chroot" && c.path != "" && c.path == ranCommand(c.event) {
 		return fmt.Sprintf("Your program takes the command for the directory of the root file "+
 			"system, which is called rootfs. In a shell, a variable before %q that nobody has set "+

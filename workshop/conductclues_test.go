@@ -328,6 +328,15 @@ var conductWords = []faulty{
 		about: "step2-namespaces/hostname-in",
 		says:  []string{`sh was executed with "-c,hostname workshop`, "several words in one"},
 	},
+	{
+		name: "the directory is the root file system already",
+		program: "#!/usr/bin/perl\nshift;\nchdir('rootfs') or die;\n" +
+			"chroot('rootfs') or die \"chroot: $!\";\nchdir('/');\nexec(@ARGV);\n",
+		step:  "step1-skeleton",
+		about: "step3-rootfs/root-is-rootfs",
+		says:  []string{"The working directory is rootfs already", `give it to chroot(2) as "."`},
+		not:   []string{"There is no rootfs"},
+	},
 }
 
 // TestConductWords lets programs be told what they did.
