@@ -159,7 +159,7 @@ func chapterSubject(c cause) string {
 	case c.call == "capset" || c.call == "prctl":
 		name = "root-rights"
 	case c.errno == "EOVERFLOW", c.errno == "EINVAL" && strings.HasPrefix(c.call, "set"),
-		c.call == "sethostname" && c.made("CLONE_NEWUSER"):
+		c.call == "sethostname" && c.made("CLONE_NEWUSER") && c.made("CLONE_NEWUTS"):
 		name = "user-default"
 	case c.call == "setgroups" || c.call == "setresgid" || c.call == "setresuid":
 		name = "user"

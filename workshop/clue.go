@@ -458,7 +458,10 @@ var clues = map[string]map[string]func(cause) string{
 	"sethostname": {
 		"EPERM": func(c cause) string {
 			switch {
-			case c.made("CLONE_NEWUSER") && !c.made("CLONE_NEWUTS"): // it is the host's name
+			case c.seen && c.made("CLONE_NEWUSER") && !c.made("CLONE_NEWUTS"):
+				return "The name is still the one of the host, and root of a user namespace may " +
+					"not change that: none of your processes asked for a uts namespace. " +
+					"CLONE_NEWUTS of clone(2) or unshare(2) makes one."
 			case c.nobody() != "":
 				return c.nobody()
 			case os.Geteuid() != 0:

@@ -337,6 +337,14 @@ var conductWords = []faulty{
 		says:  []string{"The working directory is rootfs already", `give it to chroot(2) as "."`},
 		not:   []string{"There is no rootfs"},
 	},
+	{
+		name: "a user namespace without one for the name",
+		program: "#!/bin/sh\nshift\nexec unshare --user --map-root-user --mount --pid --fork " +
+			"\"$@\"\n",
+		about: "step2-namespaces/hostname-in",
+		says:  []string{"none of your processes asked for a uts namespace"},
+		not:   []string{"Make both in the same call"},
+	},
 }
 
 // TestConductWords lets programs be told what they did.
