@@ -159,6 +159,9 @@ func lastRefused(e harness.Event) *harness.Refusal {
 		return r // the command did not find the files of the new root, whatever its status is
 	}
 	status, said := endedWith(e)
+	if own := shellErrors(e); own != "" {
+		said = own
+	}
 	content := !e.Panicked && (status == "" || status == "0") && panicked(e.Stderr) == ""
 	switch {
 	case content && executed(e) != "no":
@@ -219,6 +222,18 @@ func lastRefused(e harness.Event) *harness.Refusal {
 	}
 	return last
 }
+
+// shellErrors are the lines in which the shell that executes a program names its errors, if it has
+// sent them to standard output: standard error then has only what others say.
+func shellErrors(e harness.Event) string {
+	if executed(e) == "yes" || shellErrorRE.MatchString(e.Stderr) {
+		return ""
+	}
+	return strings.Join(shellErrorRE.FindAllString(e.Stdout, -1), "\n")
+}
+
+// shellErrorRE matches what a shell says of an error: the file that it executes, and the line.
+var shellErrorRE = lazyregexp.New(`(?m)^/\S+: (?:line )?\d+: .*$`)
 
 // notExecuted is the last call that was to execute the command, where none did, or nil. A program
 // that does not expect that may fail of something else later.

@@ -345,6 +345,15 @@ var conductWords = []faulty{
 		says:  []string{"none of your processes asked for a uts namespace"},
 		not:   []string{"Make both in the same call"},
 	},
+	{
+		name: "a tool in the background that failed",
+		program: "#!/bin/bash\nset -e\nexec > >(tee /no/such/log) 2>&1\n" +
+			"sleep 0.1\necho +cpu >/sys/fs/cgroup/no.such_control\n",
+		step:  "step1-skeleton",
+		about: "step4-cgroups/limits-none",
+		says:  []string{"/sys/fs/cgroup/no.such_control"},
+		not:   []string{"refused: openat(AT_FDCWD, \"/no/such/log"},
+	},
 }
 
 // TestConductWords lets programs be told what they did.
