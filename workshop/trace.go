@@ -44,7 +44,12 @@ var (
 	javaRE      = lazyregexp.New(`(?m)^Exception in thread "\S+" (.*)$`)
 	javaFrameRE = lazyregexp.New(`(?m)^\s+at (?:[\w.$/@]*?)\((\w+\.\w+):(\d+)\)$`)
 	// text at ./container.pl line 3. If it is not the end it was only a warning.
-	perlRE      = lazyregexp.New(`(?:^|\n)([^\n]+) at \S+ line \d+\.\s*$`)
+	perlRE = lazyregexp.New(`(?:^|\n)([^\n]+) at \S+ line \d+\.\s*$`)
+	// perlWarningRE matches some warnings, which may come last as well.
+	perlWarningRE = lazyregexp.New(`^panic: (Use of uninitialized value|Argument ".*" isn't |` +
+		`Useless use of |Odd number of elements|Wide character in |Name ".*" used only once|` +
+		`Statement unlikely to be reached|Scalar value @|` +
+		`\w+\(\) on (closed|unopened) filehandle|Exiting \w+ via |Deep recursion on )`)
 	perlFrameRE = lazyregexp.New(`(?m) at (/\S+) line (\d+)\.$`)
 )
 
@@ -77,6 +82,9 @@ func traceOf(stderr string) string {
 		}
 		text := string(l.bug.ExpandString(nil, l.text, stderr, m))
 		text = strings.Join(strings.Fields(text), " ")
+		if perlWarningRE.MatchString(text) {
+			continue
+		}
 		frames := l.frame.FindAllStringSubmatch(stderr, -1)
 		if l.last {
 			slices.Reverse(frames)

@@ -48,6 +48,11 @@ func TestTraces(t *testing.T) {
 				"at /srv/mine.nim:4",
 		},
 		{
+			name: "a warning of Perl",
+			stderr: "Use of uninitialized value $str in concatenation (.) or string at " +
+				"/srv/mine.pl line 4.\n",
+		},
+		{
 			name: "PHP",
 			stderr: "PHP Fatal error:  Uncaught Error: Call to undefined function contain() in " +
 				"/srv/mine.php:3\nStack trace:\n#0 {main}\n  thrown in /srv/mine.php on line 3\n",
