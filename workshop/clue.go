@@ -511,7 +511,7 @@ var clues = map[string]map[string]func(cause) string{
 // clue says what an error that does not explain itself means for a container program.
 func clue(e harness.Event) string {
 	for _, tell := range []func(harness.Event) string{
-		notStartable, flagNotKnown, takenForRun, unshareKilled, cgroupAmiss, limitTaken,
+		notStartable, procLost, flagNotKnown, takenForRun, unshareKilled, cgroupAmiss, limitTaken,
 		limitRefused, errorStatus, leavesBehind, shellLine,
 	} {
 		if text := tell(e); text != "" {
@@ -1586,6 +1586,8 @@ func subject(e harness.Event) string {
 		return ""
 	case notStartable(e) != "", flagNotKnown(e) != "": // nothing else of it matters
 		return ""
+	case procLost(e) != "":
+		return "step2-namespaces/mounts-out"
 	case filtered(c) != "" && e.Script.Step != "step5-complete":
 		return "step5-complete/seccomp"
 	case cgroupRefused:

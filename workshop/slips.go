@@ -208,6 +208,18 @@ func procOfOther(e harness.Event) string {
 // otherNumberRE matches the number of a shell, and the one that it has in /proc.
 var otherNumberRE = lazyregexp.New(`^(\d+) is (\d+) there`)
 
+// procLost is for a program that has changed what is on /proc of the host, where scripts and their
+// tools look for processes, and wait in vain.
+func procLost(e harness.Event) string {
+	if e.Waiting != harness.ProcLost {
+		return ""
+	}
+	return "/proc of the host is covered, or gone. What a program mounts on /proc, or unmounts " +
+		"there, happens on the host as well as long as its mounts are shared with the host: a " +
+		"mount namespace of its own (CLONE_NEWNS) comes first, and then mount(2) on / with " +
+		"MS_PRIVATE and MS_REC."
+}
+
 // procOutside is for a proc file system that was mounted by a process outside of the pid namespace
 // of the command, as far as that is known.
 func (c cause) procOutside() string {

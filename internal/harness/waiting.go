@@ -37,11 +37,15 @@ var waits = map[int]struct{ name, what string }{
 // idle are those in which some thread of every Go program waits; another thread tells more.
 var idle = map[int]bool{unix.SYS_FUTEX: true, unix.SYS_EPOLL_PWAIT: true, unix.SYS_NANOSLEEP: true}
 
+// ProcLost is what is told of what was still running where /proc of the host no longer tells it: a
+// program has mounted something there, or unmounted it.
+const ProcLost = "something was still running; without /proc nobody can tell what"
+
 // whoWaits says which process of the program was still there, and what it was waiting for: the last
 // in line, because those above it wait for it. A process of the script is not in that line.
 func whoWaits() string {
 	if !isProcOurs() {
-		return "something was still running; without /proc nobody can tell what"
+		return ProcLost
 	}
 	var pids []int
 	entries, _ := filepath.Glob("/proc/[0-9]*")
