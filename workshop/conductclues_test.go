@@ -368,6 +368,13 @@ var conductWords = []faulty{
 		says:    []string{"/proc of the host is covered, or gone", "MS_PRIVATE"},
 		timeout: 8 * time.Second,
 	},
+	{
+		name: "a proc where nobody asked for a pid namespace",
+		program: "#!/bin/sh\nshift\nexec unshare --mount --uts sh -c " +
+			"'mount -t proc proc rootfs/proc; exec chroot rootfs \"$@\"' sh \"$@\"\n",
+		about: "step3-rootfs/ps-alone",
+		says:  []string{"none of your processes asked for a pid namespace"},
+	},
 }
 
 // TestConductWords lets programs be told what they did.
