@@ -1584,7 +1584,8 @@ func subject(e harness.Event) string {
 	switch about := strings.Split(e.Script.Name, "-")[0]; {
 	case about == "rootfs": // it is about what may be missing
 		return ""
-	case notStartable(e) != "", flagNotKnown(e) != "": // nothing else of it matters
+	// nothing else of it matters
+	case notStartable(e) != "", flagNotKnown(e) != "", unshareKilled(e) != "":
 		return ""
 	case procLost(e) != "":
 		return "step2-namespaces/mounts-out"

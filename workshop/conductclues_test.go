@@ -375,6 +375,15 @@ var conductWords = []faulty{
 		about: "step3-rootfs/ps-alone",
 		says:  []string{"none of your processes asked for a pid namespace"},
 	},
+	{
+		name: "a signal's status where the root was not changed either",
+		program: "#!/bin/sh\n[ $# -gt 1 ] || { echo 'usage: container run CMD' >&2; exit 2; }\n" +
+			"shift\nexec unshare -fpmu sh -c " +
+			"'cd rootfs; mkdir -p old; pivot_root . old; exec \"$@\"' sh \"$@\"\n",
+		step:  "step1-skeleton",
+		about: "step1-skeleton/exit-status-signal",
+		says:  []string{"unshare(1) cannot end by KILL as its child did"},
+	},
 }
 
 // TestConductWords lets programs be told what they did.
