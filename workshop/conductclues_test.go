@@ -677,7 +677,7 @@ func TestConductClues(t *testing.T) {
 		{
 			name: "a line of a shell with a function that has words of its own",
 			clue: shellLine, ran: "echo one",
-			conduct: shellOf("must() { \"$@\" || exit 125; }; must hostname c; exec echo one"),
+			conduct: shellOf("must() { \"$@\" || exit 1; }; must hostname c; exec echo one"),
 		},
 		{
 			name: "a line of a shell that sets its words",
@@ -687,7 +687,7 @@ func TestConductClues(t *testing.T) {
 		{
 			name: "a line of a shell that has the command, and a function of bash",
 			clue: shellLine, ran: "echo one",
-			conduct: shellOf("function must { \"$@\" || exit 125; }; must hostname c; exec echo one"),
+			conduct: shellOf("function must { \"$@\" || exit 1; }; must hostname c; exec echo one"),
 		},
 		{
 			name: "a line of a shell that has the command, for another shell",

@@ -336,8 +336,8 @@ var (
 	stillHostRE = lazyregexp.New(`(?m)^-ns (\w+): the \w+ namespace is still the host's$`)
 	alsoNewRE   = lazyregexp.New(`(?m)^-ns (\w+): the (\w+) namespace is new too$`)
 
-	// nothingInRE matches what ls(1) says where /proc/self/ns is not there. Without that the command
-	// may not have run at all.
+	// nothingInRE matches what ls(1) says if /proc/self/ns is not there. Otherwise the command may
+	// not have run at all.
 	nothingInRE = lazyregexp.New(`(?m)^ls: .*/proc/self/ns.*\n(?:.*\n)*?` +
 		`-ns (\w+): nothing in /proc/self/ns of the container`)
 )

@@ -36,6 +36,7 @@ func TestClockOfHarness(t *testing.T) {
 	defer runtime.GOMAXPROCS(before)
 	var worker atomic.Int64
 	var done atomic.Bool
+	defer done.Store(true)
 	working, ended, stopped := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() {
 		runtime.LockOSThread()

@@ -274,7 +274,7 @@ func (t *trial) Skip(args ...any) {
 }
 
 // Run runs f in a goroutine of its own, which FailNow and Skip end, and on a thread of its own, so
-// that the clock sees whether it has work to do.
+// that the clock sees whether that goroutine has work to do.
 func (t *trial) Run(_ string, f func(testscript.T)) {
 	done := make(chan struct{})
 	go func() {

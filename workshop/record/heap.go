@@ -8,20 +8,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// heapChunk is by how many bytes the runtime of Go makes its heap larger, and at a multiple of which
-// each part of it begins (pallocChunkBytes of package runtime).
+// The runtime of Go enlarges its heap by chunks of so many bytes, and aligns them to that
+// (pallocChunkBytes of package runtime).
 const heapChunk = 4 << 20
 
 var ofHeap *byte // is on the heap, because it is global
 
 // PrepareHeap puts the first part of this program's heap into huge pages. While the recorder takes
-// memory for what it sees, the command waits, and each small page of that memory costs a page fault,
-// which takes long in a virtual machine. Where the kernel has no huge pages to give (MADV_HUGEPAGE
-// and MADV_COLLAPSE of madvise(2)), the heap stays as it is.
+// memory for what it sees, the command waits, and each small page of it costs a page fault, which
+// takes long in a virtual machine. Where the kernel has no huge pages to give (MADV_HUGEPAGE and
+// MADV_COLLAPSE of madvise(2)), the heap stays as it is.
 func PrepareHeap() {
 	ofHeap = new(byte)
 	chunk := uintptr(unsafe.Pointer(ofHeap)) &^ (heapChunk - 1)
 	for _, advice := range []uintptr{unix.MADV_HUGEPAGE, unix.MADV_COLLAPSE} {
-		_, _, _ = unix.RawSyscall(unix.SYS_MADVISE, chunk, heapChunk, advice)
+		_, _, _ = unix.Syscall(unix.SYS_MADVISE, chunk, heapChunk, advice)
 	}
 }
