@@ -82,7 +82,7 @@ this program, which ends with 0 if the recording was written.`,
 			case limit < 0:
 				return fmt.Errorf("record -limit %v: must not be negative", limit)
 			}
-			if err := maybeWritten(file); err != nil { // what the command does is not undone
+			if err := mayWrite(file); err != nil { // what the command does is not undone
 				return fmt.Errorf("record: %w", err)
 			}
 			recording, err := recordCommand(ctx, record.Options{

@@ -214,8 +214,8 @@ func handOver(file string) error {
 	return os.Lchown(file, uid, gid)
 }
 
-// maybeWritten says why a file cannot be written, before there is anything to write.
-func maybeWritten(file string) error {
+// mayWrite returns the error that a write would end with, before there is anything to write.
+func mayWrite(file string) error {
 	if target, err := filepath.EvalSymlinks(file); err == nil {
 		file = target
 	}
