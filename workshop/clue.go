@@ -1428,7 +1428,7 @@ func neverExecuted(e harness.Event) string {
 	return text + ownWords(e)
 }
 
-// takenForRun is for a program that does not look at its first word, which is to be run.
+// takenForRun is for a program that executes something, though its first word is not run.
 func takenForRun(e harness.Event) string {
 	words := harness.ProgramIn(e.Ran, nil)
 	if e.Script.Name != "usage" || e.Conduct == nil || len(words) < 3 || words[1] == "run" {
@@ -1440,9 +1440,9 @@ func takenForRun(e harness.Event) string {
 	if !slices.ContainsFunc(slices.Concat(e.Conduct.Refused, e.Conduct.Excused), wanted) {
 		return ""
 	}
-	return fmt.Sprintf("Your program takes %q for run, and %q for the command. Another word than "+
-		"run is wrong usage: say on standard error what is right, and execute nothing: exit(2).",
-		words[1], words[2])
+	return fmt.Sprintf("Your program tried to execute %q, although the first word is %q and not "+
+		"run. Another word than run is wrong usage: say on standard error what is right, and "+
+		"execute nothing: exit(2).", words[2], words[1])
 }
 
 // otherRefused is the call that was to execute another file in the place of the command, which is

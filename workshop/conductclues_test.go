@@ -292,8 +292,18 @@ var conductWords = []faulty{
 			"shift\nexec unshare --mount \"$@\"\n",
 		step:  "step1-skeleton",
 		about: "step1-skeleton/usage",
-		says:  []string{`takes "fly" for run`, "exit(2)"},
+		says:  []string{`tried to execute "to", although the first word is "fly"`, "exit(2)"},
 		not:   []string{"not on this machine"},
+	},
+	{
+		name: "another word than run is told, and the program goes on",
+		program: "#!/bin/sh\n[ $# -gt 1 ] || { echo 'usage: container run CMD' >&2; exit 2; }\n" +
+			"[ \"$1\" = run ] || echo 'usage: container run CMD' >&2\n" +
+			"shift\nexec unshare --mount \"$@\"\n",
+		step:  "step1-skeleton",
+		about: "step1-skeleton/usage",
+		says:  []string{"execute nothing: exit(2)"},
+		not:   []string{"for run"}, // it knows that it is not
 	},
 	{
 		name: "a shell goes on when the root was not changed",
