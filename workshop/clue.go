@@ -654,13 +654,34 @@ func noMountPoint(cause) string {
 		"MS_BIND, and give pivot_root(2) that path."
 }
 
-// movedTo tells whether the program went to a directory that is given by a relative path.
+// movedTo tells whether the process that made the call is in a directory, given by a relative path:
+// whether that is the last one to which it went, or a process from which it descends.
 func (c cause) movedTo(dir string) bool {
-	return c.event.Conduct != nil &&
-		slices.ContainsFunc(c.event.Conduct.Made, func(made string) bool {
-			return strings.HasPrefix(made, "chdir(") &&
-				strings.HasSuffix("/"+filepath.Clean(firstPath(made)), "/"+dir)
-		})
+	if c.event.Conduct == nil {
+		return false
+	}
+	steps := c.event.Conduct.Steps
+	failed := slices.IndexFunc(steps, func(step harness.Step) bool {
+		return step.Text == c.text && step.Errno == c.errno
+	})
+	if failed < 0 {
+		return false
+	}
+	parents := map[int]int{}
+	for _, step := range steps {
+		parents[step.Process] = step.Parent
+	}
+	line := map[int]bool{} // that process, and those from which it descends
+	for p := steps[failed].Process; !line[p]; p = parents[p] {
+		line[p] = true
+	}
+	for _, step := range slices.Backward(steps[:failed]) {
+		if call := nameOf(step); step.Errno == "" && line[step.Process] &&
+			(call == "chdir" || call == "fchdir") {
+			return strings.HasSuffix("/"+filepath.Clean(firstPath(step.Text)), "/"+dir)
+		}
+	}
+	return false
 }
 
 func noOldRoot(c cause) string {

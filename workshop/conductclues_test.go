@@ -349,6 +349,16 @@ var conductWords = []faulty{
 		not:   []string{"There is no rootfs"},
 	},
 	{
+		name: "no root file system in the directory to which the program went",
+		program: "#!/usr/bin/perl\nshift;\nif (!(my $p = fork)) { chdir('rootfs'); exit }\n" +
+			"else { waitpid $p, 0 }\nchdir('/srv') or die;\n" +
+			"chroot('rootfs') or die \"chroot: $!\";\nchdir('/');\nexec(@ARGV);\n",
+		step:  "step1-skeleton",
+		about: "step3-rootfs/root-is-rootfs",
+		says:  []string{`refused: chroot("rootfs"): ENOENT`},
+		not:   []string{"The working directory is rootfs already"},
+	},
+	{
 		name: "a user namespace without one for the name",
 		program: "#!/bin/sh\nshift\nexec unshare --user --map-root-user --mount --pid --fork " +
 			"\"$@\"\n",
