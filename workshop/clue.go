@@ -172,10 +172,16 @@ func lastRefused(e harness.Event) *harness.Refusal {
 	if slices.Contains(faults, status) {
 		return nil // it did not go on to end because of a refusal
 	}
-	// A program may go on after a refusal, and fail later by something else: its own words tell.
 	if e.Waiting != "" {
 		said = e.Conduct.Stderr
 	}
+	return refusedAsSaid(e, said, content)
+}
+
+// refusedAsSaid is the system call that a program means by what it says at its end, or nil. A
+// program may go on after a refusal, and fail later of something else: its own words tell. A
+// program that is content ended with status 0.
+func refusedAsSaid(e harness.Event, said string, content bool) *harness.Refusal {
 	bug := panicked(said)
 	if strings.Contains(bug, "exit status ") {
 		bug = "" // of the other process, which says why
