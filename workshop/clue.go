@@ -159,9 +159,6 @@ func lastRefused(e harness.Event) *harness.Refusal {
 		return r // the command did not find the files of the new root, whatever its status is
 	}
 	status, said := endedWith(e)
-	if own := shellErrors(e); own != "" {
-		said = own
-	}
 	content := !e.Panicked && (status == "" || status == "0") && panicked(e.Stderr) == ""
 	switch {
 	case content && executed(e) != "no":
@@ -173,9 +170,27 @@ func lastRefused(e harness.Event) *harness.Refusal {
 		return nil // it did not go on to end because of a refusal
 	}
 	if e.Waiting != "" {
-		said = e.Conduct.Stderr
+		return refusedAsSaid(e, e.Conduct.Stderr, content)
 	}
-	return refusedAsSaid(e, said, content)
+	meant := refusedAsSaid(e, said, content)
+	if own := shellErrors(e); own != "" {
+		return laterRefused(e, meant, refusedAsSaid(e, own, content))
+	}
+	return meant
+}
+
+// laterRefused is the later one of two calls, of which one or both may be nil.
+func laterRefused(e harness.Event, a, b *harness.Refusal) *harness.Refusal {
+	at := func(r *harness.Refusal) int {
+		if r == nil {
+			return -1
+		}
+		return slices.Index(e.Conduct.Refused, *r)
+	}
+	if a == nil || at(b) > at(a) {
+		return b
+	}
+	return a
 }
 
 // refusedAsSaid is the system call that a program means by what it says at its end, or nil. A
@@ -229,8 +244,8 @@ func refusedAsSaid(e harness.Event, said string, content bool) *harness.Refusal 
 	return last
 }
 
-// shellErrors are the lines in which the shell that executes a program names its errors, if it has
-// sent them to standard output: standard error then has only what others say.
+// shellErrors are the lines in which a shell names its errors, if they went to standard output:
+// standard error may then have only what others say.
 func shellErrors(e harness.Event) string {
 	if executed(e) == "yes" || shellErrorRE.MatchString(e.Stderr) {
 		return ""

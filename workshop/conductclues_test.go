@@ -367,13 +367,23 @@ var conductWords = []faulty{
 		not:   []string{"Make both in the same call"},
 	},
 	{
-		name: "a tool in the background that failed",
-		program: "#!/bin/bash\nset -e\nexec > >(tee /no/such/log) 2>&1\n" +
-			"sleep 0.1\necho +cpu >/sys/fs/cgroup/no.such_control\n",
+		name: "a tool in the background that failed before",
+		program: "#!/bin/bash\nset -e\nmkfifo $TMPDIR/failed\n" +
+			"exec > >(tee /no/such/log </dev/null || echo >$TMPDIR/failed; cat) 2>&1\n" +
+			"read -r <$TMPDIR/failed\necho +cpu >/sys/fs/cgroup/no.such_control\n",
 		step:  "step1-skeleton",
 		about: "step4-cgroups/limits-none",
 		says:  []string{"/sys/fs/cgroup/no.such_control"},
 		not:   []string{"refused: openat(AT_FDCWD, \"/no/such/log"},
+	},
+	{
+		name: "a shell that failed before, and of which nothing depends",
+		program: "#!/bin/bash\ncat 2>&1 </srv/optional || true\n" +
+			"pivot_root rootfs rootfs || exit 125\n",
+		step:  "step1-skeleton",
+		about: "step3-rootfs/root-is-rootfs",
+		says:  []string{"refused: pivot_root("},
+		not:   []string{"/srv/optional\"): ENOENT"},
 	},
 	{
 		name: "a proc of the container that covers the one of the host",
