@@ -289,12 +289,12 @@ func wrongWords(e harness.Event) string {
 		case filepath.Base(file) != filepath.Base(given[2]) || len(words) == 0:
 		case slices.Equal(words[1:], given[3:]):
 			return ""
-		case len(words)-1 < len(given)-3 && sameLetters(words[1:], given[3:]):
+		case joins(words[1:], given[3:]):
 			got = words[1:]
 			joined = " Here are several words in one: hand them on as a list."
 		case slices.ContainsFunc(words[1:], own): // the program runs it for itself, too
 		default:
-			got = words[1:]
+			got, joined = words[1:], ""
 		}
 	}
 	if got == nil {
@@ -305,13 +305,20 @@ func wrongWords(e harness.Event) string {
 		given[2], inWords(got), inWords(given[3:]), joined)
 }
 
-// sameLetters tells whether two lists have the same letters and digits in the same order, whatever
-// is between them.
-func sameLetters(a, b []string) bool {
-	only := func(words []string) string {
-		return notLetterRE.ReplaceAllString(strings.Join(words, ""), "")
+// joins tells whether a list has the letters and digits of another one in the same order, in fewer
+// words, whatever is between them.
+func joins(words, given []string) bool {
+	letters := func(words []string) (all string, n int) {
+		for _, word := range words {
+			if own := notLetterRE.ReplaceAllString(word, ""); own != "" {
+				all, n = all+own, n+1
+			}
+		}
+		return all, n
 	}
-	return only(a) == only(b) && only(a) != ""
+	got, n := letters(words)
+	wanted, most := letters(given)
+	return got == wanted && 0 < n && n < most
 }
 
 // notLetterRE matches what is no letter and no digit.

@@ -457,6 +457,7 @@ func TestConductClues(t *testing.T) {
 		said    string
 		conduct harness.Conduct
 		says    string // nothing, if there is nothing to say
+		not     string // what is not said, if anything
 	}{
 		{
 			name: "looked up outside",
@@ -640,6 +641,23 @@ func TestConductClues(t *testing.T) {
 				Ran: []string{"/bin/echo"}, Words: [][]string{{"echo", "one", "two"}},
 			},
 			says: `with "one" "two" after its name, and the command line has "one two" there`,
+		},
+		{
+			name: "words in one",
+			clue: wrongWords, ran: "echo one two three",
+			conduct: harness.Conduct{
+				Ran: []string{"/bin/echo"}, Words: [][]string{{"echo", "one two, three"}},
+			},
+			says: "Here are several words in one",
+		},
+		{
+			name: "a word that is left out, and has no letter",
+			clue: wrongWords, ran: "echo one -- two",
+			conduct: harness.Conduct{
+				Ran: []string{"/bin/echo"}, Words: [][]string{{"echo", "one", "two"}},
+			},
+			says: `the command line has "one" "--" "two" there`,
+			not:  "several words in one",
 		},
 		{
 			name: "other words of an own use of the same program",
@@ -1232,6 +1250,9 @@ func TestConductClues(t *testing.T) {
 			require.Empty(t, c.clue(e), c.name)
 		} else {
 			require.Contains(t, c.clue(e), c.says, c.name)
+		}
+		if c.not != "" {
+			require.NotContains(t, c.clue(e), c.not, c.name)
 		}
 	}
 }
