@@ -85,6 +85,9 @@ func (c *call) sends(fd int, name string, read func() []byte) bool {
 	c.key = "netlink " + strings.Join(keys, ", ")
 	c.about = strings.Join(keys, ", ")
 	c.looks |= lookNetwork
+	if s.ready() != 0 {
+		return true // an answer to another message comes first
+	}
 	c.answer = func() unix.Errno {
 		s := c.copySocket(fd, name)
 		defer s.close()
@@ -134,6 +137,16 @@ func (s socket) close() {
 	}
 }
 
+// ready is what poll(2) tells of a socket: that there is something to read, or an error, which
+// recv(2) would take away from the program.
+func (s socket) ready() int16 {
+	fds := []unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLIN}}
+	if _, err := unix.Poll(fds, 0); err != nil {
+		return unix.POLLERR
+	}
+	return fds[0].Revents // of a descriptor below 0 there are none
+}
+
 // protocol is that of a socket of netlink(7), or -1.
 func (s socket) protocol(c *call) int {
 	if s.fd < 0 {
@@ -181,7 +194,7 @@ func (s socket) interfaceName(index int) string {
 // refusal is the error with which the kernel has answered one of the messages, or 0. That answer is
 // there when the call returns. It stays for the program: we only look at it.
 func (s socket) refusal(messages []message) unix.Errno {
-	if s.fd < 0 {
+	if s.ready() != unix.POLLIN {
 		return 0
 	}
 	// struct nlmsgerr: the error, and the header of the message that it is about
