@@ -333,7 +333,7 @@ func (m message) describeLink(nameOf func(int) string) (words, key string) {
 		done = append(done, "is plugged into "+nameOf(int(master.u32(0))))
 		key = "link master"
 	case master != nil:
-		done = append(done, "is taken out of its bridge")
+		done = append(done, "is unplugged")
 		key = "link nomaster"
 	}
 	if attributes[unix.IFLA_NET_NS_PID] != nil || attributes[unix.IFLA_NET_NS_FD] != nil {

@@ -350,7 +350,7 @@ func TestNetlink(t *testing.T) {
 		{
 			netlink(unix.RTM_NEWLINK, linkHeader(3, 0, 0),
 				attribute(unix.IFLA_MASTER, make([]byte, 4))),
-			"the interface if3 is taken out of its bridge", "link nomaster",
+			"the interface if3 is unplugged", "link nomaster",
 		},
 		{netlink(unix.RTM_GETLINK, linkHeader(0, 0, 0)), "", ""},
 		{netlink(unix.RTM_NEWLINK, linkHeader(0, 0, 0)), "", ""},
