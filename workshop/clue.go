@@ -1588,6 +1588,7 @@ var subjects = []struct {
 	script      string
 }{
 	{left: ": host name ", script: "step2-namespaces/hostname-out"},
+	{left: ": root of the host", script: "step3-rootfs/host-mounts-unchanged"},
 	{left: ": mount ", script: "step3-rootfs/host-mounts-unchanged"},
 	{left: ": cgroup ", script: "step4-cgroups/gone"},
 	{left: ": limit ", script: "step4-cgroups/gone"},

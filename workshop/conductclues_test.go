@@ -399,6 +399,17 @@ var conductWords = []faulty{
 		timeout: 8 * time.Second,
 	},
 	{
+		name: "the root of the host is changed",
+		step: "step3-rootfs",
+		program: inNamespaces("0", "libc.mount(None, b'/', None, 0x44000, None)\n"+
+			"libc.mount(b'rootfs', b'rootfs', None, 0x5000, None)\nos.chdir('rootfs')\n"+
+			"os.system('pivot_root . .')\nlibc.umount2(b'.', 2)"),
+		about: "step3-rootfs/host-mounts-unchanged",
+		says: []string{
+			"seen: the root of the host is another directory", "CLONE_NEWNS of clone(2)",
+		},
+	},
+	{
 		name: "a proc where nobody asked for a pid namespace",
 		program: "#!/bin/sh\nshift\nexec unshare --mount --uts sh -c " +
 			"'mount -t proc proc rootfs/proc; exec chroot rootfs \"$@\"' sh \"$@\"\n",

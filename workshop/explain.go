@@ -467,6 +467,7 @@ func meaning(status string) string {
 func kernelOfLeft(left []string, otherwise string) string {
 	for _, k := range []struct{ kind, kernel string }{
 		{": host name ", "CLONE_NEWUTS of clone(2), uts_namespaces(7)"},
+		{": root of the host", "CLONE_NEWNS of clone(2), pivot_root(2), mount_namespaces(7)"},
 		{": mount ", "CLONE_NEWNS of clone(2), and mounts made private: mount_namespaces(7), " +
 			"SHARED SUBTREES"},
 		{": limit ", "each directory in /sys/fs/cgroup has limits of its own: cgroups(7)"},
@@ -497,6 +498,8 @@ func leftBehind(left []string) string {
 		case strings.HasPrefix(line, "new: host name "):
 			lines = append(lines, "the host is now called "+strings.TrimPrefix(line, "new: host "+
 				"name "))
+		case line == "gone: root of the host":
+			lines = append(lines, "the root of the host is another directory")
 		case strings.HasPrefix(line, "gone: host name "), strings.HasPrefix(line, "gone: limit "):
 		case strings.HasPrefix(line, "new: "):
 			lines = append(lines, "left behind: "+strings.TrimPrefix(line, "new: "))

@@ -23,6 +23,7 @@ func leavesBehind(e harness.Event) string {
 		kind string
 		tell func(c cause, what string) string
 	}{
+		{"gone: root of the host", rootGone},
 		{"new: mount ", mountLeft},
 		{"gone: mount ", mountGone},
 		{"new: host name ", nameLeft},
@@ -183,6 +184,12 @@ func (c cause) before(one, other string) bool {
 		})
 	}
 	return one != "" && index(one) < index(other)
+}
+
+func rootGone(cause, string) string {
+	return "pivot_root(2) has changed the root of the host itself: it is for all processes in a " +
+		"mount namespace, and the one that called it was in that of the host. A mount namespace " +
+		"of its own (CLONE_NEWNS of clone(2) or unshare(2)) comes before all mounts."
 }
 
 func mountGone(cause, string) string {

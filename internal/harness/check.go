@@ -206,8 +206,15 @@ func Stage() int {
 	return 0
 }
 
+// rootGone is what is told of a host whose root a program has changed.
+const rootGone = "gone: root of the host"
+
 // obey runs scripts of a task, as long as there are some that no other host has taken.
 func obey(what task) error {
+	root, err := os.Stat("/")
+	if err != nil {
+		return err
+	}
 	for {
 		n, ok, err := nextNumber()
 		if !ok {
@@ -221,6 +228,14 @@ func obey(what task) error {
 			return err
 		}
 		e, err := tryScript(script, limit, what)
+		switch now, _ := os.Stat("/"); {
+		case os.SameFile(root, now):
+		case what.All: // the scripts that follow need another host
+			err = errors.New("pivot_root(2) has changed the root of the throw-away host itself")
+		default:
+			e.Status, e.Failure = Failed, Failure{Left: []string{rootGone}}
+			return tell(e)
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", script.ID(), err)
 		}
