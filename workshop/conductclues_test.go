@@ -387,12 +387,10 @@ var conductWords = []faulty{
 	},
 	{
 		name: "a proc of the container that covers the one of the host",
-		program: "#!/usr/bin/perl\nexit 2 if @ARGV < 2;\nshift;\n" +
-			"syscall(272, 0x20020000);\nmy $p = fork;\n" +
-			"if (!$p) { my $n = 'proc'; my $d = '/proc';\n" +
-			"  syscall(165, $n, $d, $n, 0, 0); exec @ARGV; exit 127 }\n" +
-			"waitpid $p, 0; my $s = $?; my $d = '/proc'; syscall(166, $d, 0);\n" +
-			"exit($s & 127 ? 128 + ($s & 127) : $s >> 8);\n",
+		program: "#!/bin/sh\n[ $# -gt 1 ] || exit 2\nshift\n" +
+			"unshare --mount --pid --fork --propagation unchanged sh -c " +
+			"'mount -t proc proc /proc; \"$@\"; exit $?' sh \"$@\"\n" +
+			"s=$?\numount /proc\nexit $s\n",
 		step:    "step1-skeleton",
 		about:   "step2-namespaces/mounts-out",
 		says:    []string{"/proc of the host is covered, or gone", "MS_PRIVATE"},
