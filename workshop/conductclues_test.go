@@ -340,6 +340,15 @@ var conductWords = []faulty{
 		says:  []string{`sh was executed with "-c,hostname workshop`, "several words in one"},
 	},
 	{
+		name: "a warning that ends the program",
+		program: "#!/usr/bin/perl\nuse warnings FATAL => 'all';\nshift;\nmy $name;\n" +
+			"my $line = \"name $name\";\nexec @ARGV;\n",
+		step:  "step1-skeleton",
+		about: "step1-skeleton/command-runs",
+		says:  []string{`"Use of uninitialized value $name in`, "use warnings FATAL"},
+		not:   []string{"says nothing of an error"},
+	},
+	{
 		name: "the directory is the root file system already",
 		program: "#!/usr/bin/perl\nshift;\nchdir('rootfs') or die;\n" +
 			"chroot('rootfs') or die \"chroot: $!\";\nchdir('/');\nexec(@ARGV);\n",

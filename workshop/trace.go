@@ -46,7 +46,7 @@ var (
 	// text at ./container.pl line 3. If it is not the end it was only a warning.
 	perlRE = lazyregexp.New(`(?:^|\n)([^\n]+) at \S+ line \d+\.\s*$`)
 	// perlWarningRE matches some warnings, which may come last as well.
-	perlWarningRE = lazyregexp.New(`^panic: (Use of uninitialized value|Argument ".*" isn't |` +
+	perlWarningRE = lazyregexp.New(`^(Use of uninitialized value|Argument ".*" isn't |` +
 		`Useless use of |Odd number of elements|Wide character in |Name ".*" used only once|` +
 		`Statement unlikely to be reached|Scalar value @|` +
 		`\w+\(\) on (closed|unopened) filehandle|Exiting \w+ via |Deep recursion on )`)
@@ -73,6 +73,15 @@ var traces = []struct {
 	{bug: perlRE, text: "panic: $1", frame: perlFrameRE, last: true},
 }
 
+// perlWarning is a warning of Perl at the end of what a program wrote, or nothing.
+func perlWarning(stderr string) string {
+	m := perlRE.FindStringSubmatch(stderr)
+	if m == nil || !perlWarningRE.MatchString(m[1]) {
+		return ""
+	}
+	return m[1]
+}
+
 // traceOf is what panicked tells of a trace of one of these languages, or nothing.
 func traceOf(stderr string) string {
 	for _, l := range traces {
@@ -80,11 +89,11 @@ func traceOf(stderr string) string {
 		if m == nil {
 			continue
 		}
-		text := string(l.bug.ExpandString(nil, l.text, stderr, m))
-		text = strings.Join(strings.Fields(text), " ")
-		if perlWarningRE.MatchString(text) {
+		if l.bug == perlRE && perlWarning(stderr) != "" {
 			continue
 		}
+		text := string(l.bug.ExpandString(nil, l.text, stderr, m))
+		text = strings.Join(strings.Fields(text), " ")
 		frames := l.frame.FindAllStringSubmatch(stderr, -1)
 		if l.last {
 			slices.Reverse(frames)

@@ -73,7 +73,11 @@ func lastSeen(e harness.Event) string {
 		text = fmt.Sprintf("Your program ended before it executed %s: there was no execve(2) of "+
 			"it.", name)
 	}
+	warning := perlWarning(e.Stderr)
 	switch {
+	case line == "" && warning != "":
+		text += fmt.Sprintf(" The last that it wrote is a warning of Perl, %q, which ends a "+
+			"program only with `use warnings FATAL`.", warning)
 	case line == "":
 		text += " No system call explains that, and your program says nothing of an error."
 	case known:
