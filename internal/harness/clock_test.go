@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -68,4 +69,12 @@ func TestClockOfHarness(t *testing.T) {
 	}, time.Minute, time.Millisecond, "a thread that waits")
 	close(ended)
 	<-stopped
+}
+
+// The clock of a script looks at the thread on which that runs, and which is at work here.
+func TestClockOfScript(t *testing.T) {
+	s := &trial{visit: &visit{}}
+	busy := false
+	s.Run("", func(testscript.T) { busy = s.clock(time.Millisecond).busy([]int{os.Getpid()}) })
+	require.True(t, busy)
 }

@@ -68,9 +68,7 @@ func (v *visit) watch() {
 		return
 	case <-time.After(tick):
 	}
-	c := newClock(tick)
-	c.worker = &v.worker
-	for {
+	for c := v.clock(tick); ; {
 		select {
 		case <-v.over:
 			return
@@ -94,6 +92,13 @@ func (v *visit) watch() {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// clock is one that also looks at the thread that runs the script.
+func (v *visit) clock(tick time.Duration) *clock {
+	c := newClock(tick)
+	c.worker = &v.worker
+	return c
 }
 
 // fail ends what the script has in the background, because a line of it has failed: testscript only
