@@ -315,6 +315,37 @@ func linkHeader(index, flags, change uint32) []byte {
 	return binary.NativeEndian.AppendUint32(h, change)
 }
 
+// TestSocket requires that a refusal is that of one of the messages, and that a descriptor is copied
+// only where it is that of the socket.
+func TestSocket(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_ROUTE)
+	require.NoError(t, err)
+	defer unix.Close(fd)
+	const nowhere, sequence = 4711, 7
+	m := netlink(unix.RTM_NEWLINK, linkHeader(nowhere, unix.IFF_UP, unix.IFF_UP))
+	binary.NativeEndian.PutUint16(m[6:], unix.NLM_F_REQUEST|unix.NLM_F_ACK)
+	binary.NativeEndian.PutUint32(m[8:], sequence)
+	require.NoError(t, unix.Sendto(fd, m, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}))
+
+	c := &call{thread: &thread{process: &process{pid: os.Getpid()}}}
+	require.Equal(t, -1, c.copySocket(fd, "socket:[1]").fd, "another socket")
+	s := c.copySocket(fd, readLink(fmt.Sprint("/proc/self/fd/", fd)))
+	require.NotEqual(t, -1, s.fd)
+	defer s.close()
+	for _, test := range []struct {
+		kind     int
+		sequence uint32
+		refused  bool
+	}{
+		{unix.RTM_NEWLINK, sequence, true},
+		{unix.RTM_NEWLINK, sequence + 1, false},
+		{unix.RTM_DELLINK, sequence, false},
+	} {
+		errno := s.refusal([]message{{kind: test.kind, sequence: test.sequence}})
+		require.Equal(t, test.refused, errno != 0, "%+v", test)
+	}
+}
+
 func TestNetlink(t *testing.T) {
 	nameOf := func(n int) string { return fmt.Sprintf("if%d", n) }
 	for _, test := range []struct {
