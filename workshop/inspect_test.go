@@ -112,5 +112,5 @@ func TestInspect(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, err := os.Stat(procFile(got.Pid, "status"))
 		return err != nil
-	}, 5*time.Second, 10*time.Millisecond, "the command was not ended")
+	}, patient, 10*time.Millisecond, "the command was not ended")
 }

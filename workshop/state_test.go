@@ -23,6 +23,9 @@ import (
 // does.
 const changer = "WORKSHOP_TEST_CHANGE"
 
+// patient is how long a test waits for what has to come. Nothing passes because of it.
+const patient = 2 * time.Minute
+
 // TestChange changes the progress from several processes and goroutines at once: nothing is lost.
 func TestChange(t *testing.T) {
 	const many, times = 4, 25
@@ -104,14 +107,14 @@ func TestWatchFiles(t *testing.T) {
 	saved := func() {
 		select {
 		case <-w.saves:
-		case <-time.After(10 * time.Second):
+		case <-time.After(patient):
 			require.Fail(t, "no save was seen")
 		}
 	}
 	changed := func() {
 		select {
 		case <-w.changes:
-		case <-time.After(10 * time.Second):
+		case <-time.After(patient):
 			require.Fail(t, "no change of the progress was seen")
 		}
 	}

@@ -63,7 +63,7 @@ func TestBegins(t *testing.T) {
 			case began = <-begins:
 			case at = <-w.saves:
 				return began, at
-			case <-time.After(10 * time.Second):
+			case <-time.After(patient):
 				require.Fail(t, "no save was seen")
 			}
 		}
@@ -119,13 +119,13 @@ func TestTooManyChanges(t *testing.T) {
 	for range 2 {
 		select {
 		case w.notify.Errors <- fsnotify.ErrEventOverflow:
-		case <-time.After(time.Minute):
+		case <-time.After(patient):
 			require.Fail(t, "nobody hears of it")
 		}
 	}
 	select {
 	case <-w.saves:
-	case <-time.After(time.Minute):
+	case <-time.After(patient):
 		require.Fail(t, "no save was seen")
 	}
 }
