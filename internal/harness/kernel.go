@@ -64,8 +64,33 @@ type Conduct struct {
 	// Wrote are the files whose processes wrote to standard output, each once. Nothing stands for
 	// the program itself.
 	Wrote []string
+	// Falls are the ends of processes of the program by a signal that the kernel sends them for what
+	// they do.
+	Falls []Fall
+	// Childless is the call because of which wait(2) did not find the child that there was, if that
+	// was seen.
+	Childless string
+	// Unseen are the words that processes wrote to their standard error, and that did not arrive.
+	Unseen []Unseen
 	// written is what was written to descriptor 1, after the file of the process that wrote it.
 	written [][2]string
+}
+
+// A Fall is the end of a process by a signal such as SIGSEGV.
+type Fall struct {
+	Signal string // SIGSEGV
+	Birth  string // clone(CLONE_NEWUTS), which made the process. Of the program itself it is nothing.
+	// HasStack tells that the call that made the process gave it another stack.
+	HasStack bool
+	By       string // as in Refusal
+	// Last is the last call that the process made, of those that say something of a program.
+	Last string
+}
+
+// Unseen are words of a process that nobody saw.
+type Unseen struct {
+	By   string // as in Refusal
+	Text string
 }
 
 // A Step is a system call of a program, in the order in which they were made.
@@ -154,6 +179,9 @@ func observe(ran, dir string, limit, idle time.Duration, stays bool) *Conduct {
 	}
 	c := conduct(r.Calls, words)
 	c.arrived(r.Stdout)
+	c.noteFalls(r, words)
+	c.noteUnseen(r, words)
+	c.noteChildless(r.Calls)
 	c.Status, c.Stdout, c.Stderr = "", byName(r.Stdout), byName(r.Stderr)
 	if r.Hung == "" {
 		c.Status = exitText(r.Status)
@@ -169,6 +197,12 @@ func observe(ran, dir string, limit, idle time.Duration, stays bool) *Conduct {
 	}
 	for i, made := range c.Made {
 		c.Made[i] = strings.ReplaceAll(made, again, "$WORK")
+	}
+	for i, unseen := range c.Unseen {
+		c.Unseen[i].Text = byName(strings.ReplaceAll(unseen.Text, again, "$WORK"))
+	}
+	for i, fall := range c.Falls {
+		c.Falls[i].Last = strings.ReplaceAll(fall.Last, again, "$WORK")
 	}
 	c.Splits = !stays && splits(program, words)
 	return c
@@ -195,6 +229,35 @@ func ProgramIn(line string, variable func(string) string) []string {
 		return nil
 	}
 	return words
+}
+
+// withoutValue are the flags of our programs that are followed by no value.
+var withoutValue = []string{"-init", "-read-only", "-step", "-tty", "-v"}
+
+// CommandIn is the command of the container among the words with which the program is run, or
+// nothing.
+func CommandIn(words []string) string {
+	if len(words) < 3 {
+		return ""
+	}
+	rest := words[2:] // after container run
+	for len(rest) > 0 && strings.HasPrefix(rest[0], "-") {
+		n := 2
+		if slices.Contains(withoutValue, rest[0]) || strings.Contains(rest[0], "=") {
+			n = 1
+		}
+		rest = rest[min(n, len(rest)):]
+	}
+	if len(rest) == 0 {
+		return ""
+	}
+	return rest[0]
+}
+
+// isCommand tells whether a file is that of the command with which the program is run.
+func isCommand(file string, words []string) bool {
+	command := CommandIn(words)
+	return command != "" && filepath.Base(file) == filepath.Base(command)
 }
 
 // inShell matches what a shell runs that is started with sh -c: words without anything special in
@@ -368,8 +431,7 @@ func conduct(calls []inject.Call, words []string) *Conduct {
 			if inside {
 				c.RanInside = append(c.RanInside, firstText(call.Text))
 			}
-			if command < 0 && len(words) > 2 &&
-				filepath.Base(firstText(call.Text)) == filepath.Base(words[2]) {
+			if command < 0 && isCommand(firstText(call.Text), words) {
 				command = call.Process
 			}
 			// What it looked for in other directories before is no news, and neither is a mount
@@ -377,9 +439,7 @@ func conduct(calls []inject.Call, words []string) *Conduct {
 			// no kernel has all, and some of them are files.
 			c.Refused = slices.DeleteFunc(c.Refused, func(r Refusal) bool {
 				optional := r.Call == "mount" && (r.Errno == "ENOENT" || r.Errno == "ENOTDIR")
-				forCommand := r.Looks && len(words) > 2 &&
-					filepath.Base(firstText(r.Text)) == words[2]
-				if optional || forCommand {
+				if optional || r.Looks && isCommand(firstText(r.Text), words) {
 					c.Excused = append(c.Excused, r)
 				}
 				return r.Call == name && r.process == call.Process || r.Looks || optional

@@ -173,6 +173,20 @@ func readWritten(tid int, address, size uint64) string {
 	return text
 }
 
+// written is what a call writes that a thread is in, or the beginning of that.
+func (c *Call) written(tid int) string {
+	const most, mostParts = 4096, 16
+	if c.Number == unix.SYS_WRITE {
+		return string(ptrace.ReadMemory(tid, c.Args[1], int(min(most, c.Args[2]))))
+	}
+	var text []byte
+	for i := range min(mostParts, c.Args[2]) { // struct iovec
+		at, size := ptrace.ReadWord(tid, c.Args[1]+16*i), ptrace.ReadWord(tid, c.Args[1]+16*i+8)
+		text = append(text, ptrace.ReadMemory(tid, at, int(min(most, size)))...)
+	}
+	return string(text)
+}
+
 // isPlain tells whether a text has only printable characters of ASCII.
 func isPlain(text string) bool {
 	for _, c := range text {

@@ -41,9 +41,11 @@ type Call struct {
 	Point
 	Parent int // the process that started the one that made it
 	Args   [6]uint64
-	Text   string     // in print
-	Words  []string   // that execve(2) was given
-	Errno  unix.Errno // what it returned, or 0
+	Text   string // in print
+	// Words are those that execve(2) was given, what was written to descriptor 2, or the handler
+	// that a signal was given.
+	Words []string
+	Errno unix.Errno // what it returned, or 0
 }
 
 // A Fault is what happens at a point.
@@ -82,10 +84,21 @@ type Result struct {
 	// was killed they are those that the process of the point made when the program was gone: not
 	// all of those before them were seen, and so About and Nth of their points may be others.
 	Calls []Call
+	// Ends are those of the processes that a signal ended.
+	Ends []End
 	// Hung says what was still there when the time was up, and was killed then.
 	Hung string
 
 	stops int // at system calls
+}
+
+// An End is that of a process that a signal ended.
+type End struct {
+	Process int
+	Signal  unix.Signal
+	// Birth is the call that made the process. Of the program itself, and of one whose birth was
+	// not seen, it is none.
+	Birth Call
 }
 
 // Run runs the program until its last process is gone. fault may be nil. The program has no input,
@@ -171,6 +184,8 @@ func (o output) read(timeout time.Duration) string {
 type process struct {
 	number, image int
 	parent        int               // its number
+	birth         Call              // by which it was made, if that was seen
+	hasEnded      bool              // by a signal
 	made          map[Point]int     // how many system calls; Nth is 0
 	files         map[uint64]string // the paths of open files, as in Point.About
 }
@@ -184,8 +199,10 @@ type thread struct {
 	// hasWaited tells that its last call was a wait whose time was up. Calls of other threads are
 	// not counted: a filter does not show most of them, and Go has threads that often wait.
 	hasWaited bool
-	// falls is how often it had a signal that ends a program for what it does, since its last call.
+	// falls is how often it had a signal that ends a program for what it does, since its last call,
+	// and fell is the last of them.
 	falls int
+	fell  unix.Signal
 }
 
 // mostFalls is enough for any handler. The process 1 of a pid namespace dies of such a signal, but
@@ -242,6 +259,7 @@ func (t *tracer) trace(r *Result) error {
 			t.stopped(tid, status, r)
 			continue
 		}
+		t.noteEnd(tid, status, r)
 		t.remove(tid)
 		if t.killed = t.killed || status.Signaled(); t.killed {
 			t.adopt()
@@ -251,6 +269,20 @@ func (t *tracer) trace(r *Result) error {
 			t.letGo(r)
 		}
 	}
+}
+
+// noteEnd takes note of a process that a signal ended: of its first thread that is gone.
+func (t *tracer) noteEnd(tid int, status unix.WaitStatus, r *Result) {
+	th := t.threads[tid]
+	if th == nil || !status.Signaled() || th.hasEnded {
+		return
+	}
+	th.hasEnded = true
+	end := End{Process: th.number, Signal: status.Signal(), Birth: th.birth}
+	if th.falls > mostFalls {
+		end.Signal = th.fell // it was killed because of that
+	}
+	r.Ends = append(r.Ends, end)
 }
 
 func (t *tracer) newProcess(parent int) *process {
@@ -329,10 +361,15 @@ func (t *tracer) stopped(tid int, status unix.WaitStatus, r *Result) {
 	s := status.StopSignal()
 	event := int(status) >> 16
 	switch {
-	case event == unix.PTRACE_EVENT_CLONE:
+	case event == unix.PTRACE_EVENT_CLONE && !t.makesProcess(th):
 		t.born(tid, th.process)
-	case event == unix.PTRACE_EVENT_FORK, event == unix.PTRACE_EVENT_VFORK:
-		t.born(tid, t.newProcess(th.number))
+	case event == unix.PTRACE_EVENT_CLONE, event == unix.PTRACE_EVENT_FORK,
+		event == unix.PTRACE_EVENT_VFORK:
+		p := t.newProcess(th.number)
+		if th.call != nil {
+			p.birth = *th.call
+		}
+		t.born(tid, p)
 	case event == unix.PTRACE_EVENT_EXEC:
 		if t.fault == nil && th.call != nil {
 			r.Calls = append(r.Calls, *th.call)
@@ -351,6 +388,7 @@ func (t *tracer) stopped(tid int, status unix.WaitStatus, r *Result) {
 	default:
 		if s == unix.SIGSEGV || s == unix.SIGBUS || s == unix.SIGILL || s == unix.SIGFPE {
 			th.falls++
+			th.fell = s
 		}
 		if th.falls > mostFalls {
 			_ = unix.Kill(tid, unix.SIGKILL) // an error: it is gone
@@ -359,6 +397,12 @@ func (t *tracer) stopped(tid int, status unix.WaitStatus, r *Result) {
 		return
 	}
 	_ = t.resume(tid, 0)
+}
+
+// makesProcess tells whether the call that a thread is in makes a process, and no thread. The event
+// is that of a thread also where the end of the child sends another signal than SIGCHLD, or none.
+func (t *tracer) makesProcess(th *thread) bool {
+	return t.fault == nil && th.call != nil && th.call.Args[0]&unix.CLONE_THREAD == 0
 }
 
 // born takes on a thread of process p, which the thread parent has made.
@@ -424,6 +468,14 @@ func (t *tracer) syscall(tid int, th *thread, r *Result) (stays bool) {
 			c.Args[0] = ptrace.ReadWord(tid, c.Args[0])
 		case unix.SYS_EXECVE:
 			c.Words = ptrace.ReadTexts(tid, c.Args[1])
+		case unix.SYS_WRITE, unix.SYS_WRITEV:
+			if c.Args[0] == 2 {
+				c.Words = []string{c.written(tid)}
+			}
+		case unix.SYS_RT_SIGACTION: // what is to be done comes first in memory
+			if c.Args[1] != 0 {
+				c.Words = []string{fmt.Sprint(ptrace.ReadWord(tid, c.Args[1]))}
+			}
 		}
 		c.Text = c.print(tid)
 		c.place(tid)

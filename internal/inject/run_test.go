@@ -3,6 +3,7 @@
 package inject
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -243,4 +244,41 @@ func TestAfterWait(t *testing.T) {
 	poll := &Call{Point: Point{Number: unix.SYS_PPOLL}}
 	require.Equal(t, AfterWait, waiting.about(0, poll))
 	require.Empty(t, other.about(0, poll))
+}
+
+// TestEnds tells which signal ended a process, and which call made it.
+func TestEnds(t *testing.T) {
+	r := run(t, "sh -c 'kill -SEGV $$'; kill -TERM $$", nil, time.Minute)
+	require.Len(t, r.Ends, 2)
+	child, program := r.Ends[0], r.Ends[1]
+	require.Equal(t, unix.SIGSEGV, child.Signal)
+	require.Equal(t, 1, child.Process)
+	require.Regexp(t, `^(clone3?|v?fork)\(`, child.Birth.Text)
+	require.Equal(t, End{Signal: unix.SIGTERM}, program)
+
+	r = run(t, "sh -c 'exit 3'; true", nil, time.Minute)
+	require.Empty(t, r.Ends)
+}
+
+// TestChildWithoutSignal counts a child whose end sends no signal as a process, and not as a thread
+// of its parent, which is what the event of ptrace(2) says.
+func TestChildWithoutSignal(t *testing.T) {
+	skip.Tool(t, "python3", "python3")
+	program := fmt.Sprintf("import ctypes, os\n"+
+		"if ctypes.CDLL(None).syscall(%d, 0, 0, 0, 0, 0) == 0:\n"+
+		"    os.write(2, b'of the child')\n    os.execv('/bin/true', ['true'])\n"+
+		"os.waitpid(-1, 0x40000000)\n", unix.SYS_CLONE)
+	python, err := exec.LookPath("python3")
+	require.NoError(t, err)
+	r, err := Program{Path: python, Args: []string{"python3", "-c", program}}.Run(nil, time.Minute)
+	require.NoError(t, err)
+	require.Empty(t, r.Hung)
+	find(t, r, 1, "execve", "/bin/true")
+	for _, c := range r.Calls {
+		if strings.Contains(c.Text, "of the child") {
+			require.Equal(t, []string{"of the child"}, c.Words)
+			return
+		}
+	}
+	require.Fail(t, "nothing was written")
 }

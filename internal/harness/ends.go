@@ -1,0 +1,133 @@
+//go:build linux
+
+package harness
+
+import (
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"container.example/workshop/internal/inject"
+)
+
+// This file has what is told of the ends of processes: a signal ended one, its words did not
+// arrive, or its parent could not wait for it.
+
+// falls are the signals that the kernel sends a process for what it does.
+var falls = []unix.Signal{unix.SIGSEGV, unix.SIGBUS, unix.SIGILL, unix.SIGFPE, unix.SIGSYS}
+
+// noteFalls notes the processes of a program that such a signal ended, without those of the
+// command.
+func (c *Conduct) noteFalls(r inject.Result, words []string) {
+	files, command := executing(r.Calls, words)
+	for _, end := range r.Ends {
+		if !slices.Contains(falls, end.Signal) || command >= 0 && end.Process >= command {
+			continue
+		}
+		f := Fall{Signal: unix.SignalName(end.Signal), By: files[end.Process]}
+		if name := inject.Name(end.Birth.Number); end.Birth.Text != "" {
+			f.Birth = withFlags(name, end.Birth)
+			f.HasStack = name == "clone" && end.Birth.Args[1] != 0
+			if _, known := files[end.Process]; !known { // it made no call
+				f.By = files[end.Birth.Process]
+			}
+		}
+		for _, call := range slices.Backward(r.Calls) {
+			name := inject.Name(call.Number)
+			if call.Process == end.Process && (slices.Contains(telling, name) || writing(name)) {
+				f.Last = withFlags(name, call)
+				break
+			}
+		}
+		c.Falls = append(c.Falls, f)
+	}
+}
+
+// executing are the files that the processes of a program execute in the end, where it is another
+// one than that of the program, and the number of the first process that is of the command, or -1.
+func executing(calls []inject.Call, words []string) (files map[int]string, command int) {
+	files, command = map[int]string{}, -1
+	for _, call := range calls {
+		if _, known := files[call.Process]; !known {
+			files[call.Process] = files[call.Parent]
+		}
+		if call.Errno == 0 && strings.HasPrefix(inject.Name(call.Number), "execve") {
+			files[call.Process] = firstText(call.Text)
+			if command < 0 && isCommand(files[call.Process], words) {
+				command = call.Process
+			}
+		}
+	}
+	return files, command
+}
+
+// noteUnseen notes what the children of a program wrote to descriptor 2, as far as it did not
+// arrive. What the command says is its own business.
+func (c *Conduct) noteUnseen(r inject.Result, words []string) {
+	const most = 16 << 10
+	files, command := executing(r.Calls, words)
+	said := map[int]string{}
+	var processes []int
+	for _, call := range r.Calls {
+		p := call.Process
+		if p == 0 || !writing(inject.Name(call.Number)) || call.Args[0] != 2 ||
+			len(call.Words) == 0 || command >= 0 && p >= command ||
+			len(said[p]) > most {
+			continue
+		}
+		if _, known := said[p]; !known {
+			processes = append(processes, p)
+		}
+		said[p] += call.Words[0]
+	}
+	for _, p := range processes {
+		var lines []string
+		for line := range strings.Lines(said[p]) {
+			if !strings.Contains(r.Stderr+r.Stdout, strings.TrimSpace(line)) {
+				lines = append(lines, line)
+			}
+		}
+		if len(lines) > 0 {
+			c.Unseen = append(c.Unseen, Unseen{By: files[p], Text: strings.Join(lines, "")})
+		}
+	}
+}
+
+// noteChildless finds out why a process did not find its child by wait(2), which it had. The end of
+// a child is told to who waits for it only if SIGCHLD is its signal of the end, unless the wait asks
+// for others, too (__WALL); and not if the parent ignores SIGCHLD (wait(2), NOTES).
+func (c *Conduct) noteChildless(calls []inject.Call) {
+	const noChild = unix.CLONE_THREAD | unix.CLONE_VFORK
+	ignores, silent := map[int]bool{}, map[int]string{}
+	for _, call := range calls {
+		p, options := call.Process, call.Args[2]
+		if _, known := ignores[p]; !known {
+			ignores[p] = ignores[call.Parent]
+		}
+		switch name := inject.Name(call.Number); {
+		case name == "rt_sigaction" && call.Args[0] == uint64(unix.SIGCHLD):
+			if len(call.Words) > 0 { // otherwise it only asks
+				ignores[p] = call.Words[0] == "1" // SIG_IGN
+			}
+		case name == "clone" && call.Errno == 0 && call.Args[0]&noChild == 0 &&
+			call.Args[0]&0xff != uint64(unix.SIGCHLD):
+			silent[p] = withFlags(name, call)
+		case name != "wait4" && name != "waitid":
+		default:
+			if name == "waitid" {
+				options = call.Args[3]
+			}
+			all := options&(unix.WALL|unix.WCLONE) != 0
+			switch {
+			case all && call.Errno == 0:
+				delete(silent, p)
+			case call.Errno != unix.ECHILD || all || c.Childless != "":
+			case silent[p] != "":
+				c.Childless = silent[p]
+			case ignores[p]:
+				c.Childless = "rt_sigaction(SIGCHLD, SIG_IGN)"
+			}
+		}
+	}
+}

@@ -1,0 +1,149 @@
+//go:build linux
+
+package harness
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"container.example/workshop/internal/inject"
+)
+
+// called is a call of a process, in print, for the tests of this file.
+func called(process, number int, text string, errno unix.Errno, args ...uint64) inject.Call {
+	c := inject.Call{Text: text, Errno: errno}
+	c.Process, c.Number = process, number
+	copy(c.Args[:], args)
+	return c
+}
+
+// TestFalls tells which processes did something for which the kernel ended them.
+func TestFalls(t *testing.T) {
+	birth := called(0, unix.SYS_CLONE, "clone(67108881, ...)", 0, unix.CLONE_NEWUTS|17, 1<<40)
+	plain := called(0, unix.SYS_CLONE, "clone(17)", 0, 17)
+	r := inject.Result{
+		Calls: []inject.Call{
+			birth,
+			called(2, unix.SYS_CHROOT, `chroot("rootfs")`, 0),
+			called(2, unix.SYS_FUTEX, `futex(0)`, 0),
+			called(3, unix.SYS_EXECVE, `execve("/usr/bin/ip")`, 0),
+			called(4, unix.SYS_EXECVE, `execve("/bin/true")`, 0),
+		},
+		Ends: []inject.End{
+			{Process: 0, Signal: unix.SIGBUS},
+			{Process: 1, Signal: unix.SIGSEGV, Birth: birth},
+			{Process: 2, Signal: unix.SIGSEGV, Birth: plain},
+			{Process: 3, Signal: unix.SIGSEGV, Birth: plain},
+			{Process: 3, Signal: unix.SIGKILL, Birth: plain},
+			{Process: 4, Signal: unix.SIGSEGV, Birth: plain},
+		},
+	}
+	c := &Conduct{}
+	c.noteFalls(r, []string{"container", "run", "-memory", "64M", "true"})
+	require.Equal(t, []Fall{
+		{Signal: "SIGBUS", Last: "clone(CLONE_NEWUTS)"},
+		{Signal: "SIGSEGV", Birth: "clone(CLONE_NEWUTS)", HasStack: true},
+		{Signal: "SIGSEGV", Birth: "clone()", Last: `chroot("rootfs")`},
+		{
+			Signal: "SIGSEGV", Birth: "clone()", By: "/usr/bin/ip",
+			Last: `execve("/usr/bin/ip")`,
+		},
+	}, c.Falls)
+}
+
+// TestUnseen tells what children said that nobody could hear.
+func TestUnseen(t *testing.T) {
+	says := func(process int, descriptor uint64, text string) inject.Call {
+		c := called(process, unix.SYS_WRITE, "write()", 0, descriptor)
+		c.Words = []string{text}
+		return c
+	}
+	r := inject.Result{
+		Stderr: "heard\n",
+		Calls: []inject.Call{
+			says(0, 2, "its own\n"), // the first process may say it again, otherwise
+			says(1, 2, "panic: "),
+			says(1, 2, "it\nheard\n"),
+			says(1, 1, "an answer\n"),
+			called(2, unix.SYS_EXECVE, `execve("/usr/bin/ip")`, 0),
+			says(2, 2, "of a tool\n"),
+			called(3, unix.SYS_EXECVE, `execve("/bin/true")`, 0),
+			says(3, 2, "of the command\n"),
+		},
+	}
+	c := &Conduct{}
+	c.noteUnseen(r, []string{"container", "run", "true"})
+	require.Equal(t, []Unseen{
+		{Text: "panic: it\n"}, {By: "/usr/bin/ip", Text: "of a tool\n"},
+	}, c.Unseen)
+}
+
+// TestChildless tells why wait(2) finds no child, if it was seen.
+func TestChildless(t *testing.T) {
+	const sigchld = uint64(unix.SIGCHLD)
+	clone := func(flags uint64) inject.Call {
+		return called(0, unix.SYS_CLONE, "clone()", 0, flags|unix.CLONE_NEWPID, 1<<40)
+	}
+	wait := func(errno unix.Errno, options uint64) inject.Call {
+		return called(0, unix.SYS_WAIT4, "wait4()", errno, 7, 0, options)
+	}
+	handles := func(process int, handler ...string) inject.Call {
+		c := called(process, unix.SYS_RT_SIGACTION, "rt_sigaction()", 0, sigchld)
+		c.Words = handler
+		return c
+	}
+	for name, c := range map[string]struct {
+		calls []inject.Call
+		why   string
+	}{
+		"no signal of the end": {
+			[]inject.Call{clone(0), wait(unix.ECHILD, 0)}, "clone(CLONE_NEWPID)",
+		},
+		"the signal of the end": {[]inject.Call{clone(sigchld), wait(unix.ECHILD, 0)}, ""},
+		"no signal, and __WALL": {[]inject.Call{clone(0), wait(0, unix.WALL)}, ""},
+		"__WALL, until all went": {
+			[]inject.Call{clone(0), wait(0, unix.WALL), wait(unix.ECHILD, 0)}, "",
+		},
+		"a thread": {
+			[]inject.Call{clone(unix.CLONE_THREAD), wait(unix.ECHILD, 0)}, "",
+		},
+		"found": {[]inject.Call{clone(0), wait(0, 0)}, ""},
+		"ignored": {
+			[]inject.Call{handles(0, "1"), clone(sigchld), wait(unix.ECHILD, 0)},
+			"rt_sigaction(SIGCHLD, SIG_IGN)",
+		},
+		"ignored, and asked for": {
+			[]inject.Call{handles(0, "1"), handles(0), clone(sigchld), wait(unix.ECHILD, 0)},
+			"rt_sigaction(SIGCHLD, SIG_IGN)",
+		},
+		"ignored no longer": {
+			[]inject.Call{
+				handles(0, "1"), handles(0, "0"), clone(sigchld), wait(unix.ECHILD, 0),
+			}, "",
+		},
+		"ignored by another": {
+			[]inject.Call{handles(1, "1"), clone(sigchld), wait(unix.ECHILD, 0)}, "",
+		},
+	} {
+		conduct := &Conduct{}
+		conduct.noteChildless(c.calls)
+		require.Equal(t, c.why, conduct.Childless, name)
+	}
+}
+
+// TestCommandIn finds the command of the container behind the flags.
+func TestCommandIn(t *testing.T) {
+	for line, command := range map[string]string{
+		"container run true":                     "true",
+		"container run sh -c x":                  "sh",
+		"container run -memory 64M -pids 3 true": "true",
+		"container run -tty -user 1000 sh -v":    "sh",
+		"container run -memory=64M true":         "true",
+		"container run -memory":                  "",
+		"container run":                          "",
+	} {
+		require.Equal(t, command, CommandIn(Words(line, nil)), line)
+	}
+}
