@@ -75,13 +75,13 @@ func findCause(e harness.Event) (c cause) {
 		c.path, c.inside, c.missing = firstPath(r.Text), r.Inside, r.Missing
 		return c
 	}
-	words := e.Stderr + "\n" + e.Stdout
+	words := unseen(e) + e.Stderr + "\n" + e.Stdout
 	for _, b := range e.Background {
 		words += "\n" + b.Stderr
 	}
 	words += "\n" + e.Message // which may name paths of others
 	if e.Conduct == nil || endedOtherwise(e) {
-		c.text = panicked(e.Stderr) + "\n" + words
+		c.text = panicked(unseen(e)+e.Stderr) + "\n" + words
 		c.errno, c.call = errnoIn(c.text), callIn(c.text)
 		for _, path := range pathRE.FindAllString(c.text, -1) {
 			if !sourceRE.MatchString(path) {
@@ -198,8 +198,11 @@ func laterRefused(e harness.Event, a, b *harness.Refusal) *harness.Refusal {
 // program that is content ended with status 0.
 func refusedAsSaid(e harness.Event, said string, content bool) *harness.Refusal {
 	bug := panicked(said)
-	if strings.Contains(bug, "exit status ") {
+	if saysStatus(bug) {
 		bug = "" // of the other process, which says why
+	}
+	if words := unseen(e); words != "" && bug == "" {
+		said, bug = words+said, panicked(words)
 	}
 	if bug != "" {
 		said = bug
@@ -533,7 +536,7 @@ var clues = map[string]map[string]func(cause) string{
 func clue(e harness.Event) string {
 	for _, tell := range []func(harness.Event) string{
 		notStartable, procLost, flagNotKnown, takenForRun, unshareKilled, cgroupAmiss, limitTaken,
-		limitRefused, errorStatus, leavesBehind, shellLine,
+		limitRefused, errorStatus, childless, leavesBehind, shellLine,
 	} {
 		if text := tell(e); text != "" {
 			return text
@@ -1274,11 +1277,11 @@ var (
 
 // habits are clues from what a program did where no call failed.
 var habits = []func(harness.Event) string{
-	lookedUpOutside, nobodyInside, nothingRead, lookedForCgroup, mountsShared, rootNotChanged,
+	childFell, wordsUnseen, lookedUpOutside, nobodyInside, nothingRead, lookedForCgroup, mountsShared, rootNotChanged,
 	notMoved, notCounted,
 	notNamed, procEmpty,
 	oldRootStays, notLimited, slipped,
-	bareShell, wordsSplit, wrongName, wrongWords, wrongIndex, wrongWord, unknownChild, runNotKnown,
+	bareShell, wordsSplit, wrongName, nameLost, wrongWords, wrongIndex, wrongWord, unknownChild, runNotKnown,
 	nilPanic, helperFailed, noNetwork,
 	ownOutput, ownEmptyLine,
 	wrongUsage, capsetAlone, nobodysFiles, callersPipe, oneIDOnly, noPtmx, noControlling,

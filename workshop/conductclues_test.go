@@ -1066,7 +1066,7 @@ func TestConductClues(t *testing.T) {
 		{
 			name: "a signal that the program names",
 			clue: func(e harness.Event) string {
-				e.Message = "exit status 255, want 137"
+				e.Message, e.Stdout = "exit status 255, want 137", "sleep was killed\n"
 				return clue(e)
 			},
 			script: "step1-skeleton/exit-status-signal", said: "signal: killed\n",
@@ -1075,7 +1075,7 @@ func TestConductClues(t *testing.T) {
 		{
 			name: "a signal, and lines of the program's own",
 			clue: func(e harness.Event) string {
-				e.Message = "exit status 0, want 137"
+				e.Message, e.Stdout = "exit status 0, want 137", "sleep was killed\n"
 				return clue(e)
 			},
 			script: "step1-skeleton/exit-status-signal",
@@ -1085,7 +1085,7 @@ func TestConductClues(t *testing.T) {
 		{
 			name: "no signal, but an error",
 			clue: func(e harness.Event) string {
-				e.Message = "exit status 1, want 137"
+				e.Message, e.Stdout = "exit status 1, want 137", "sleep was killed\n"
 				return clue(e)
 			},
 			script: "step1-skeleton/exit-status-signal",

@@ -27,6 +27,7 @@ type explanation struct {
 	diff     string
 	ended    string // what was in the background and had ended by itself
 	panicked string // the first line of it, and the place in the program
+	unseen   string // the same of a panic whose words did not arrive
 	calls    string // those of the program that bear on the promise
 	refused  string // the system call of the program that failed
 	kernel   string
@@ -152,6 +153,9 @@ func explain(e harness.Event) (x explanation, err error) {
 	}
 	if statusLost(e) == "" { // otherwise it is only a warning, after the command
 		x.panicked = withSource(panicked(x.stderr), e.Program)
+		if words := unseen(e); words != "" && (x.panicked == "" || saysStatus(x.panicked)) {
+			x.unseen = withSource(panicked(words), e.Program)
+		}
 	}
 	x.refused, x.calls = refused(e), callsSeen(e)
 	x.clue = clue(e)
@@ -531,6 +535,7 @@ func (x explanation) rows() (rows [][2]string) {
 	add("calls", x.calls)
 	add("refused", x.refused)
 	add("panic", strings.TrimPrefix(x.panicked, "panic: "))
+	add("unseen", strings.TrimPrefix(x.unseen, "panic: "))
 	add("clue", x.clue)
 	add("stdout", verbatim(x.stdout, 8))
 	if x.panicked != "" {

@@ -401,34 +401,46 @@ func statusLost(e harness.Event) string {
 func signalStatus(e harness.Event) string {
 	m := exitStatus.FindStringSubmatch(e.Message)
 	said := killedRE.ReplaceAllString(e.Stderr, "")
-	if e.Script.Name != "exit-status-signal" || m == nil || m[2] != "137" || e.Panicked ||
+	if e.Script.Name != "exit-status-signal" || m == nil || e.Panicked ||
 		errnoIn(said) != "" || errorRE.MatchString(said) {
 		return "" // that may be why
 	}
-	switch m[1] {
-	case "247": // -9 as a byte
+	got, number := atoi(m[1]), atoi(m[2])-128
+	name := unix.SignalName(unix.Signal(number))
+	if killed := strings.Contains(e.Stdout, "sleep was killed"); !killed && executed(e) != "yes" {
+		if !strings.HasSuffix(commandLine(e.Ran), " killed.sh") {
+			return ""
+		}
+		return fmt.Sprintf("Your program ended with %d before anybody could send the signal: the "+
+			"command, `sleep 6137`, was not seen. Your program has to execute it under that "+
+			"name, and wait for its end.", got)
+	}
+	switch {
+	case got == 247 && number == 9: // -9 as a byte
 		return "-9 is what some languages say of a command that signal 9 ended. If the status is " +
 			"negative, end with 128 and the number of the signal: 128+9."
-	case "255":
+	case got == 255:
 		return "What your program asked for had no exit status to tell, because a signal ended " +
 			"the command, and -1 stands for that. Ask which signal it was (WTERMSIG, or what " +
 			"your language calls it), and add 128 to its number."
-	case "0":
+	case got == 0:
 		return "A signal ended the command, and your program ended with 0. wait(2) tells that in " +
 			"another way than an exit status: look first whether there was a signal " +
 			"(WIFSIGNALED), and add 128 to its number (WTERMSIG)."
-	case "1", "2", "126", "127":
-		return fmt.Sprintf("A signal ended the command, and your program ended with %s. wait(2) "+
-			"tells which signal it was (WIFSIGNALED, WTERMSIG): the status is 128 and its number.",
-			m[1])
-	case "9":
-		return "9 is the number of the signal. Add 128 to it."
-	case "121", "249": // 128-7, and -7 as a byte
+	case got == number:
+		return fmt.Sprintf("%d is the number of the signal. Add 128 to it.", number)
+	case (got == 121 || got == 249) && number == 9: // 128-7, and -7 as a byte
 		return "OCaml's own numbers for signals are negative, and KILL is -7 there " +
 			"(Sys.sigkill). The status is 128 and the number that the kernel has, 9 for KILL " +
 			"(signal(7)): a table makes one of the other."
+	case got > 128 && unix.SignalName(unix.Signal(got-128)) != "":
+		return fmt.Sprintf("%s ended the command, signal %d, and your program ended with %d, "+
+			"which stands for %s. Is this number fixed in the source? wait(2) tells which signal "+
+			"it was (WTERMSIG, or what your language calls it): the status is 128 and its number.",
+			name, number, got, unix.SignalName(unix.Signal(got-128)))
 	}
-	return ""
+	return fmt.Sprintf("A signal ended the command, and your program ended with %d. wait(2) tells "+
+		"which signal it was (WIFSIGNALED, WTERMSIG): the status is 128 and its number.", got)
 }
 
 // killedRE matches what languages and shells say of a command that KILL has ended, and a program of
@@ -458,7 +470,7 @@ func errorStatus(e harness.Event) string {
 	ends := "ends with " + m[1] + " then"
 	if strings.Contains(panicked(e.Stderr), "nil pointer dereference") {
 		ends = "then used something that is nil, and it panicked. A command that did not start " +
-			"has no state, and cmd.ProcessState is nil: look at the error first"
+			"has no process: cmd.Process and cmd.ProcessState are nil. Look at the error first"
 	}
 	return fmt.Sprintf("%s cannot be executed, and that is right here: %s failed with %s. "+
 		"Your program %s. A shell says 127 where there is no such file, "+

@@ -16,7 +16,7 @@ import (
 
 // ownError is the line in which a program that has not executed the command says what went wrong,
 // or nothing. What one process says of the end of another comes of that.
-func ownError(e harness.Event) (found string) {
+func ownError(e harness.Event) string {
 	if executed(e) != "no" {
 		return "" // the command may have said it
 	}
@@ -24,6 +24,11 @@ func ownError(e harness.Event) (found string) {
 	for _, b := range e.Background {
 		said += "\n" + b.Stdout + "\n" + b.Stderr
 	}
+	return errorLine(said)
+}
+
+// errorLine is the last line of a text that says what went wrong, or nothing.
+func errorLine(said string) (found string) {
 	for line := range strings.SplitSeq(said, "\n") {
 		line = strings.TrimSpace(escapeRE.ReplaceAllString(line, ""))
 		if errorRE.MatchString(line) && !ofOtherRE.MatchString(line) && len(line) < 300 {

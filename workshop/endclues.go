@@ -1,0 +1,171 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"container.example/workshop/internal/harness"
+	"container.example/workshop/internal/lazyregexp"
+)
+
+// This file has the clues about a process of a program that ended before it executed the command,
+// and about a parent that did not hear of the end of its child.
+
+// childFell is for a program whose child did something for which the kernel ended it.
+func childFell(e harness.Event) string {
+	if executed(e) != "no" {
+		return ""
+	}
+	for _, f := range e.Conduct.Falls {
+		if f.Birth == "" || toolOf(harness.Refusal{By: f.By}) != "" {
+			continue // that is told by how the program ended, or of a tool
+		}
+		text := fmt.Sprintf("The child that %s made was ended by %s", nameOfBirth(f.Birth), f.Signal)
+		name := ranCommand(e)
+		const stack = "The stack of clone(2) is given by its upper end, because it grows down: " +
+			"the address of the memory and its size together. 1 MiB is enough."
+		switch {
+		case f.Signal == "SIGSYS":
+			return text + fmt.Sprintf(", because a filter of system calls forbids one that it "+
+				"made. It had not executed %s yet.%s", name, lastOf(f))
+		case f.HasStack && f.Last == "":
+			return text + ", before it made a system call of its own. Most likely the stack that " +
+				"it was given is to blame: it is too small, or given by its lower end. " + stack
+		case f.HasStack:
+			return text + fmt.Sprintf(", before it executed %s.%s It used an address that is "+
+				"none: a null pointer, perhaps, or its stack is too small. %s", name, lastOf(f),
+				stack)
+		case f.Last == "":
+			return text + fmt.Sprintf(", before it made a system call of its own, and %s was not "+
+				"executed. It used an address that is none, such as a null pointer.", name)
+		}
+		return text + fmt.Sprintf(", before it executed %s.%s After that it used an address that "+
+			"is none, such as a null pointer.", name, lastOf(f))
+	}
+	return ""
+}
+
+// lastOf is the last call that a process made, as a sentence.
+func lastOf(f harness.Fall) string {
+	if f.Last == "" {
+		return ""
+	}
+	return " Its last call was " + f.Last + "."
+}
+
+// nameOfBirth is the call that made a process, in print.
+func nameOfBirth(birth string) string {
+	name, args, _ := strings.Cut(birth, "(")
+	if args == ")" || name == "fork" || name == "vfork" { // it asked for no namespace
+		return strings.TrimSuffix(name, "3") + "(2)"
+	}
+	return birth
+}
+
+// childless is for a program that could not wait for its child, which it had.
+func childless(e harness.Event) string {
+	m := anyStatus.FindStringSubmatch(e.Message)
+	lost := m != nil && m[1] == "0" || childRE.MatchString(e.Stderr+e.Stdout)
+	for _, line := range e.Left {
+		lost = lost || strings.Contains(line, ": process ")
+	}
+	if e.Conduct == nil || e.Conduct.Childless == "" || !lost {
+		return ""
+	}
+	const wait = "wait(2) found no child to wait for, and failed with ECHILD, "
+	if strings.HasPrefix(e.Conduct.Childless, "rt_sigaction") {
+		return wait + "because your program ignores SIGCHLD: then the kernel forgets a child as " +
+			"soon as that has ended, and its status with it. Leave SIGCHLD as it is (SIG_DFL), " +
+			"which does nothing either."
+	}
+	return wait + fmt.Sprintf("though there is one: %s did not name the signal of its end. SIGCHLD "+
+		"belongs to the flags of clone(2), beside those of the namespaces. Without it wait(2) "+
+		"sees the child only with the option __WALL.", e.Conduct.Childless)
+}
+
+// childRE matches what programs say of a wait that found no child.
+var childRE = lazyregexp.New(`(?i)no child process|\bECHILD\b|ChildProcessError`)
+
+// unseen are the words of the program's own processes that did not arrive, where the command was
+// not executed. A shell that throws words away does so because a line of it says so.
+func unseen(e harness.Event) (text string) {
+	if executed(e) != "no" {
+		return ""
+	}
+	for _, u := range e.Conduct.Unseen {
+		if u.By == "" || ofItself(u.By) ||
+			interpreterRE.MatchString(u.By) && !shellRE.MatchString(u.By) {
+			text += u.Text
+		}
+	}
+	return text
+}
+
+// wordsUnseen is for a program whose child says what is wrong, where nobody can hear it.
+func wordsUnseen(e harness.Event) string {
+	words := unseen(e)
+	if words == "" || panicked(e.Stderr) != "" && !saysStatus(panicked(e.Stderr)) {
+		return ""
+	}
+	text := "One of your processes ended in a panic, and its words did not arrive: they are above, " +
+		"beside unseen."
+	if panicked(words) == "" {
+		line := errorLine(words)
+		if line == "" {
+			return ""
+		}
+		text = fmt.Sprintf("One of your processes said what is wrong, and its words did not "+
+			"arrive: %q.", line)
+	}
+	return text + fmt.Sprintf(" %s was not executed. What the second copy writes to descriptor 2 "+
+		"has to reach yours: give it the descriptors 0, 1 and 2 of the first (in Go cmd.Stderr = "+
+		"os.Stderr).", ranCommand(e))
+}
+
+// saysStatus tells whether a panic is only about the end of another process.
+func saysStatus(bug string) bool { return strings.Contains(bug, "exit status ") }
+
+// nameLost is for a program that gives the command its arguments without its name before them.
+func nameLost(e harness.Event) string {
+	given := harness.ProgramIn(e.Ran, nil)
+	if len(given) < 3 || strings.Contains(e.Ran, "$") {
+		return ""
+	}
+	const rule = "The list of arguments of execve(2) begins with the name of the program, " +
+		"argv[0], and those that are typed come after it: it is all words after run."
+	switch executed(e) {
+	case "no":
+		if noArgumentsRE.MatchString(e.Stderr + e.Stdout + unseen(e)) {
+			return fmt.Sprintf("%s was to be executed with an empty list of arguments. %s",
+				given[2], rule)
+		}
+		return ""
+	case "":
+		return ""
+	}
+	lost := ""
+	for i, file := range e.Conduct.Ran {
+		words := e.Conduct.Words[i]
+		switch {
+		case filepath.Base(file) != filepath.Base(given[2]):
+		case len(words) > 0 && slices.Equal(words[1:], given[3:]):
+			return ""
+		case len(words) == 0 && len(given) == 3:
+			lost = fmt.Sprintf("%s was executed, and its list of arguments was empty. ", given[2])
+		case slices.Equal(words, given[3:]):
+			lost = fmt.Sprintf("%s was executed, with %q in the place of its own name. ", given[2],
+				words[0])
+		}
+	}
+	if lost == "" {
+		return ""
+	}
+	return lost + rule
+}
+
+// noArgumentsRE matches what languages say of an empty list of arguments.
+var noArgumentsRE = lazyregexp.New(`(?i)\b(arg 2|argv) (must not be|first element cannot be) empty`)
