@@ -116,7 +116,14 @@ fi
 	parallel("hangs while its child is dead", func(t *testing.T) {
 		e := own(t, "exec container run true\n", `true & exec sleep 6200`, time.Second)
 		require.Regexp(t, "^`sleep 6200` was in clock_nanosleep.*waiting for time to pass, and "+
-			"process [0-9]+, which it had started, was dead: nobody waited for it", e.Waiting)
+			"its child, process [0-9]+, was dead: nobody waited for it", e.Waiting)
+	})
+	parallel("hangs, and its child too", func(t *testing.T) {
+		e := own(t, "exec container run true\n", `sleep 6200 &
+mkfifo f; read x <f`, time.Second)
+		require.Equal(t, "`container run true` was in openat(2), waiting for the other end of a "+
+			"fifo, and below it `sleep 6200` was in clock_nanosleep(2), waiting for time to pass",
+			e.Waiting)
 	})
 	parallel("hangs beside a process of the script", func(t *testing.T) {
 		e := own(t, "exec sh both.sh\n-- both.sh --\ncontainer run true &\n"+

@@ -18,8 +18,8 @@ import (
 var waits = map[int]struct{ name, what string }{
 	unix.SYS_READ:            {"read(2)", "for input from"},
 	unix.SYS_WRITE:           {"write(2)", "for room to write to"},
-	unix.SYS_WAIT4:           {"wait4(2)", "for the end of a child process"},
-	unix.SYS_WAITID:          {"waitid(2)", "for the end of a child process"},
+	unix.SYS_WAIT4:           {"wait4(2)", forChild},
+	unix.SYS_WAITID:          {"waitid(2)", forChild},
 	unix.SYS_CLOCK_NANOSLEEP: {"clock_nanosleep(2)", "for time to pass"},
 	unix.SYS_NANOSLEEP:       {"nanosleep(2)", "for time to pass"},
 	unix.SYS_ACCEPT4:         {"accept4(2)", "for a connection"},
@@ -33,6 +33,8 @@ var waits = map[int]struct{ name, what string }{
 	unix.SYS_PPOLL:           {"ppoll(2)", "for a descriptor to be ready"},
 	unix.SYS_FUTEX:           {"futex(2)", "for another thread (a channel, a mutex, a WaitGroup)"},
 }
+
+const forChild = "for the end of a child process"
 
 // idle are those in which some thread of every Go program waits; another thread tells more.
 var idle = map[int]bool{unix.SYS_FUTEX: true, unix.SYS_EPOLL_PWAIT: true, unix.SYS_NANOSLEEP: true}
@@ -83,13 +85,18 @@ func whoWaits() string {
 	case last == 0:
 		return "nothing was running at that moment"
 	case container != 0 && last != container:
-		return fmt.Sprintf("%s was waiting for %s, which was %s", commandLine(container),
-			commandLine(last), doing(last))
+		if waitsForChild(container) {
+			return fmt.Sprintf("%s was waiting for %s, which was %s", commandLine(container),
+				commandLine(last), doing(last))
+		}
+		return fmt.Sprintf("%s was %s, and below it %s was %s", commandLine(container),
+			doing(container), commandLine(last), doing(last))
 	}
 	text := fmt.Sprintf("%s was %s", commandLine(last), doing(last))
 	if len(dead[last]) > 0 {
-		text += fmt.Sprintf(", and process %d, which it had started, was dead: nobody waited for "+
-			"it (wait(2))", dead[last][0])
+		// It may have come to this one when its own parent ended.
+		text += fmt.Sprintf(", and its child, process %d, was dead: nobody waited for it (wait(2))",
+			dead[last][0])
 	}
 	return text
 }
@@ -101,6 +108,17 @@ func isProgram(pid int, exe string) bool {
 	}
 	line := commandLine(pid) // a script: sh .../bin/container run ...
 	return strings.Contains(line, "container run ") || strings.HasPrefix(line, "`/proc/self/exe ")
+}
+
+// waitsForChild tells whether a thread of a process waits for the end of a child.
+func waitsForChild(pid int) bool {
+	tasks, _ := filepath.Glob(procPath(pid, "task/*/syscall"))
+	return slices.ContainsFunc(tasks, func(task string) bool {
+		text, _ := os.ReadFile(task) // none: it is gone
+		number, _, _ := strings.Cut(string(text), " ")
+		n, err := strconv.Atoi(number)
+		return err == nil && waits[n].what == forChild
+	})
 }
 
 // doing says what a process is doing.
