@@ -35,6 +35,8 @@ type Refusal struct {
 	// By is the file that the process executes which made the call, or nothing if that is the
 	// program under test.
 	By string
+	// Line is what execve(2) was given: its words, with a blank between two of them.
+	Line string
 	// process is the number of the process that made the call.
 	process int
 }
@@ -127,16 +129,38 @@ var looking = []string{
 // translations, time zones, and what the kernel says of the machine.
 var ofLanguages = lazyregexp.New(`^/etc/(ld\.|localtime|selinux|ssl|nsswitch)|` +
 	`^/(proc|sys)/|/(lib|lib64|share|locale|zoneinfo)/|/Modules/Setup|/pybuilddir\.txt|` +
-	`\.(so|mo|py|pyc|rb|pm|pl|js|json|ini|cfg|conf)\b|pyvenv|__pycache__`)
+	`\.(so|mo|py|pyc|_pth|rb|pm|pl|js|json|ini|cfg|conf)\b|pyvenv|__pycache__`)
 
 // looksInVain tells whether a call looked for a file that is not there, and that is not of the
-// runtime of a language.
-func looksInVain(name string, call inject.Call) bool {
+// runtime of a language. What the program itself has said that it misses is not.
+func looksInVain(name string, call inject.Call, said string) bool {
 	path := firstText(call.Text)
 	// Where a runtime looks for its limits it opens the file at once.
 	asksForCgroup := strings.HasPrefix(path, cgroupFS+"/") && !strings.HasPrefix(name, "open")
-	return call.Errno == unix.ENOENT && slices.Contains(looking, name) &&
-		!writesKernelFile(name, call) && (asksForCgroup || !ofLanguages.MatchString(path))
+	return call.Errno == unix.ENOENT && path != "" && slices.Contains(looking, name) &&
+		!writesKernelFile(name, call) && (asksForCgroup || !ofLanguages.MatchString(path) ||
+		misses(said, path))
+}
+
+// misses tells whether a text names a path in a line about a file that is not there.
+func misses(said, path string) bool {
+	for line := range strings.SplitSeq(said, "\n") {
+		if len(path) > 2 && noSuchFile.MatchString(line) && strings.Contains(line, path) {
+			return true
+		}
+	}
+	return false
+}
+
+// noSuchFile matches what programs say of a file that is not there (ENOENT).
+var noSuchFile = lazyregexp.New(`(?i)no such file|not found|not exist|\bENOENT\b|missing|cannot open`)
+
+// isOurs tells whether a path is of the directories of the harness that come first and last in
+// $PATH: what a program looks for there in vain says nothing.
+func isOurs(path string) bool {
+	dir := now().Dir
+	return dir != "" && (strings.HasPrefix(path, filepath.Join(dir, "bin")+"/") ||
+		strings.HasPrefix(path, filepath.Join(dir, "rootfs")+"/"))
 }
 
 // observe runs the program once more as the line of the script did, in a directory like that of the
@@ -177,7 +201,7 @@ func observe(ran, dir string, limit, idle time.Duration, stays bool) *Conduct {
 	if err != nil || r.Hung != "" && !stays {
 		return nil
 	}
-	c := conduct(r.Calls, words)
+	c := conduct(r.Calls, words, r.Stderr+"\n"+r.Stdout)
 	c.arrived(r.Stdout)
 	c.noteFalls(r, words)
 	c.noteUnseen(r, words)
@@ -399,9 +423,9 @@ func splits(program inject.Program, words []string) bool {
 	return strings.Contains(string(out), "[one]") || strings.Contains(string(out), "[one word]")
 }
 
-// conduct sums up the calls of a program that was run with these words. The files for which the
-// command of the container looks are none of the program's business.
-func conduct(calls []inject.Call, words []string) *Conduct {
+// conduct sums up the calls of a program that was run with these words and said this. The files for
+// which the command of the container looks are none of the program's business.
+func conduct(calls []inject.Call, words []string, said string) *Conduct {
 	c := &Conduct{}
 	command := -1 // the number of the first process that is of the command
 	roots := roots{inside: map[int]bool{}, unshared: map[int]bool{}, parents: map[int]int{}}
@@ -414,7 +438,7 @@ func conduct(calls []inject.Call, words []string) *Conduct {
 		}
 		c.noteWrite(name, call, files[call.Process])
 		ofCommand := command >= 0 && call.Process >= command
-		looks := !ofCommand && looksInVain(name, call)
+		looks := !ofCommand && looksInVain(name, call, said)
 		if !slices.Contains(telling, name) && !writesKernelFile(name, call) &&
 			!asks(name, call) && !looks {
 			c.noteOther(name, call, ofCommand)
@@ -452,6 +476,7 @@ func conduct(calls []inject.Call, words []string) *Conduct {
 				return r.Text == text
 			})
 		case call.Errno == 0 || len(c.Refused) == mostCalls:
+		case call.Errno == unix.ENOENT && isOurs(firstText(call.Text)):
 		case call.Errno == unix.ENOSYS: // an old kernel, or a filter: it tries another call then
 		case name == "unlinkat" && call.Errno == unix.EISDIR: // rmdir(2) comes next
 		case call.Errno == unix.ENOENT && name == "unlinkat": // there was nothing to remove
@@ -467,6 +492,7 @@ func conduct(calls []inject.Call, words []string) *Conduct {
 				Cause: call.Errno.Error(),
 				Looks: looks, Inside: inside,
 				By:      files[call.Process],
+				Line:    strings.Join(call.Words, " "),
 				process: call.Process,
 			})
 		}

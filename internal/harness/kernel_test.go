@@ -38,7 +38,7 @@ func TestConduct(t *testing.T) {
 		// directory.
 		call(0, unix.SYS_OPENAT, `openat(-100, "/sys/fs/cgroup/cpu.max")`, unix.ENOENT),
 		call(0, unix.SYS_NEWFSTATAT, `newfstatat(-100, "/sys/fs/cgroup/pids")`, unix.ENOENT),
-	}, []string{"container", "run", "true"})
+	}, []string{"container", "run", "true"}, "")
 	var refused []string
 	for _, r := range c.Refused {
 		refused = append(refused, r.Text)
@@ -55,7 +55,7 @@ func TestConduct(t *testing.T) {
 		call(2, unix.SYS_EXECVE, `execve("/bin/false")`, 0),
 		call(3, unix.SYS_EXECVE, `execve("/usr/bin/tail")`, 0),
 		call(3, unix.SYS_MKDIRAT, `mkdirat(-100, "/proc/mine")`, unix.ENOENT),
-	}, []string{"container", "run", "true"})
+	}, []string{"container", "run", "true"}, "")
 	require.Equal(t, []string{"/bin/sh", "/bin/false"}, c.RanInside)
 	require.False(t, c.Refused[0].Inside)
 
@@ -66,7 +66,7 @@ func TestConduct(t *testing.T) {
 		call(2, unix.SYS_PIVOT_ROOT, `pivot_root(".", "mnt")`, 0),
 		call(1, unix.SYS_EXECVE, `execve("/bin/false")`, 0),
 		call(0, unix.SYS_EXECVE, `execve("/usr/bin/tail")`, 0),
-	}, []string{"container", "run", "true"})
+	}, []string{"container", "run", "true"}, "")
 	require.Equal(t, []string{"/bin/false"}, c.RanInside)
 
 	// A child executes what its parent does, until it executes something else; and what a tool
@@ -75,7 +75,7 @@ func TestConduct(t *testing.T) {
 		call(1, unix.SYS_EXECVE, `execve("/usr/bin/cp")`, 0),
 		call(2, unix.SYS_NEWFSTATAT, `newfstatat(-100, "/letter")`, unix.ENOENT),
 		call(3, unix.SYS_NEWFSTATAT, `newfstatat(-100, "/postcard")`, unix.ENOENT),
-	}, []string{"container", "run", "true"})
+	}, []string{"container", "run", "true"}, "")
 	require.Equal(t, []string{"/usr/bin/cp", ""}, []string{c.Refused[0].By, c.Refused[1].By})
 
 	// What the program could do without is told apart.
@@ -84,9 +84,32 @@ func TestConduct(t *testing.T) {
 		call(1, unix.SYS_NEWFSTATAT, `newfstatat(-100, "/letter")`, unix.ENOENT),
 		call(1, unix.SYS_MOUNT, `mount("proc", "/nowhere", "proc")`, unix.ENOENT),
 		call(1, unix.SYS_EXECVE, `execve("/bin/sh")`, 0),
-	}, []string{"container", "run", "probe"})
+	}, []string{"container", "run", "probe"}, "")
 	require.Empty(t, c.Refused)
 	require.Len(t, c.Excused, 2)
+}
+
+// TestMisses tells which of the files that were looked for in vain are news: what the runtime of a
+// language looks for is none, unless the program says that it misses it.
+func TestMisses(t *testing.T) {
+	look := func(path string) inject.Call {
+		c := inject.Call{Text: fmt.Sprintf("openat(-100, %q)", path), Errno: unix.ENOENT}
+		c.Number = unix.SYS_OPENAT
+		return c
+	}
+	calls := []inject.Call{
+		look(""), look("/usr/bin/python3.11._pth"), look("/lib/python3/settings.json"),
+		look("settings.json"), look("other.json"), look("letter"),
+	}
+	c := conduct(calls, []string{"container", "run", "true"},
+		"reads other.json\nNo such file or directory: 'settings.json'\n")
+	var texts []string
+	for _, r := range c.Refused {
+		texts = append(texts, r.Text)
+	}
+	require.Equal(t, []string{
+		`openat(-100, "settings.json")`, `openat(-100, "letter")`,
+	}, texts)
 }
 
 // TestWrote tells who wrote to standard output.
@@ -105,7 +128,7 @@ func TestWrote(t *testing.T) {
 		call(1, unix.SYS_EXECVE, 0, 0),
 		call(1, unix.SYS_WRITE, 1, 0), // into a pipe
 		call(2, unix.SYS_WRITEV, 1, 0),
-	}, []string{"container", "run", "true"})
+	}, []string{"container", "run", "true"}, "")
 	c.arrived("line 2\n")
 	require.Equal(t, []string{""}, c.Wrote)
 }
