@@ -208,6 +208,9 @@ func refusedAsSaid(e harness.Event, said string, content bool) *harness.Refusal 
 		said = bug
 	}
 	errno := errnoIn(said)
+	if errno == "" && notStartedRE.MatchString(bug) {
+		return cmp.Or(childRefused(e), notExecuted(e))
+	}
 	if errno == "" && (bug != "" || e.Waiting != "") {
 		return notExecuted(e) // otherwise it is about no call
 	}
@@ -245,6 +248,27 @@ func refusedAsSaid(e harness.Event, said string, content bool) *harness.Refusal 
 		return lookedFor
 	}
 	return last
+}
+
+// notStartedRE matches a panic of a program in Go that used the process of a command that there is
+// not, with the line that did it.
+var notStartedRE = lazyregexp.New(`nil pointer dereference\n.*\.Process(State)?\b`)
+
+// childRefused is the last call that failed in a child of the program that executed nothing: what
+// starts a command makes it before execve(2). It is nil if there was none.
+func childRefused(e harness.Event) *harness.Refusal {
+	if executed(e) != "no" {
+		return nil
+	}
+	for _, r := range slices.Backward(e.Conduct.Refused) {
+		ofChild := slices.ContainsFunc(e.Conduct.Steps, func(s harness.Step) bool {
+			return s.Process > 0 && s.Text == r.Text && s.Errno == r.Errno
+		})
+		if !r.Looks && (ofChild || strings.HasPrefix(r.Call, "clone")) {
+			return &r
+		}
+	}
+	return nil
 }
 
 // shellErrors are the lines in which a shell names its errors, if they went to standard output:
@@ -557,10 +581,13 @@ func clue(e harness.Event) string {
 	}
 	if c.errno != "" && !(aboutPids && c.errno == "EAGAIN") {
 		if text := c.clue(); text != "" {
-			return text
+			return strings.TrimSpace(text + " " + notLookedAt(e))
 		}
 	}
 	if text := wentOn(c); text != "" {
+		return text
+	}
+	if text := notLookedAt(e); text != "" && c.seen {
 		return text
 	}
 	for _, tell := range habits {
@@ -569,6 +596,15 @@ func clue(e harness.Event) string {
 		}
 	}
 	return cmp.Or(lastSeen(e), facts(e))
+}
+
+// notLookedAt is for a program in Go that goes on when a command did not start.
+func notLookedAt(e harness.Event) string {
+	if !notStartedRE.MatchString(panicked(e.Stderr)) || executed(e) != "no" {
+		return ""
+	}
+	return "So the command did not start. Nobody looked at that error: cmd.Process is nil then, " +
+		"and cmd.ProcessState is nil."
 }
 
 // clue says what the error of the call means, otherwise what the error means.
@@ -849,13 +885,23 @@ func noFile(c cause) string {
 		return ""
 	}
 	text := fmt.Sprintf("There is no %s here. The scripts run your program in a directory that "+
-		"has a root file system called rootfs in it, and nothing else: no image has to be found "+
-		"or unpacked, and no other program brought along.", c.path)
+		"has a root file system called rootfs in it, and nothing else", c.path)
+	if imageRE.MatchString(c.path) {
+		text += ": no image has to be found or unpacked, and no other program brought along."
+	} else {
+		text += ". So your program cannot count on files that lie ready. What it makes itself " +
+			"goes into the directory where it is run, or into the one that $TMPDIR names: all " +
+			"that belongs to the machine is read-only here."
+	}
 	if executed(c.event) == "no" && anyStatus.FindString(c.event.Message) == "" {
 		text += fmt.Sprintf(" And none of its processes executed %s.", ranCommand(c.event))
 	}
 	return text
 }
+
+// imageRE matches what people call images and the tools for them.
+var imageRE = lazyregexp.New(`(?i)image|layer|docker|oci|\.(tar|tgz|t?gz|t?xz|zip|img|iso)\b|` +
+	`alpine|ubuntu|debian|busybox|^/dev/|/s?bin/`)
 
 // rootRE matches what people call a root file system, and ofKernelRE the directories of the file
 // systems of the kernel, some of which end so.
@@ -1017,9 +1063,18 @@ func readOnlyHost(c cause) string {
 			"names (mktemp(1) knows it). A root file system is in the directory where your " +
 			"program is run: it is called rootfs."
 	}
+	if ownPlaceRE.MatchString(c.path) {
+		return readOnly + ". What your program keeps for itself, as images, state and logs, " +
+			"goes into the directory where it is run, or into the one that $TMPDIR names. If this " +
+			"path is meant to be in the container, it is below the directory rootfs, or your " +
+			"root is not changed yet."
+	}
 	return readOnly + ". Is this path meant to be in the " +
 		"container? Then it is below the directory rootfs, or your root is not changed yet."
 }
+
+// ownPlaceRE matches where programs keep what is their own.
+var ownPlaceRE = lazyregexp.New(`^/(var|run|home|root|opt|srv|usr/local)/`)
 
 func noParent(c cause) string {
 	above := filepath.Dir(filepath.Clean(c.path))
@@ -1199,7 +1254,7 @@ func noProgram(c cause) string {
 	case toolOfHost(c) != "":
 		return toolOfHost(c)
 	case c.seen && isOther(c.path, name) && (c.inside || shellRE.MatchString(c.path)):
-		return otherMissing(c.path, c.inside)
+		return otherMissing(c.event, c.path, c.inside)
 	case c.seen && isOther(c.path, name):
 		return toolMissing(base)
 	case strings.HasPrefix(name, "no-such"), strings.HasPrefix(name, "-"): // there is none
@@ -1468,7 +1523,7 @@ func neverExecuted(e harness.Event) string {
 			"is another one named in the source?", other)
 	}
 	if r := otherRefused(e); r != nil {
-		return text + " " + otherMissing(firstPath(r.Text), r.Inside)
+		return text + " " + otherMissing(e, firstPath(r.Text), r.Inside)
 	}
 	return text + ownWords(e)
 }
@@ -1516,13 +1571,30 @@ func isOther(path, command string) bool {
 var shellRE = lazyregexp.New(`/(ba|da|a|z|k)?sh$`)
 
 // otherMissing is for a program that executes something else than the command, which is not there.
-func otherMissing(path string, inside bool) string {
+func otherMissing(e harness.Event, path string, inside bool) string {
 	where := "here"
 	if inside {
 		where = "in the root file system, whose shell is /bin/sh"
 	}
-	return fmt.Sprintf("Your program wants to execute %s, and there is none %s. The command is "+
-		"the word after run: is another one named in the source?", path, where)
+	text := fmt.Sprintf("Your program wants to execute %s, and there is none %s.", path, where)
+	if hasCommand(e, path) {
+		return text + fmt.Sprintf(" It was to execute %s in turn. No shell has to come between: "+
+			"the file and the arguments that execve(2) takes are the words after run.",
+			ranCommand(e))
+	}
+	return text + " The command is the word after run: is another one named in the source?"
+}
+
+// hasCommand tells whether a file that is not there was to get the command among its arguments.
+func hasCommand(e harness.Event, path string) bool {
+	given := harness.ProgramIn(e.Ran, nil)
+	if e.Conduct == nil || len(given) < 3 {
+		return false
+	}
+	return slices.ContainsFunc(e.Conduct.Refused, func(r harness.Refusal) bool {
+		return strings.HasPrefix(r.Call, "execve") && firstPath(r.Text) == path &&
+			strings.Contains(" "+r.Line+" ", " "+given[2]+" ")
+	})
 }
 
 // toolMissing is for another program that is not on this machine.
@@ -1530,6 +1602,10 @@ func toolMissing(name string) string {
 	if name == "sudo" {
 		return "Your program runs sudo, which is not on this machine. The scripts run your " +
 			"program as the one who started the check: be root yourself, and leave it out."
+	}
+	if toolRE.MatchString("/" + name) {
+		return fmt.Sprintf("Your program runs %s, which is not on this machine, and need not be. "+
+			"%s", name, nothingToFetch)
 	}
 	return fmt.Sprintf("Your program runs %s, which is not on this machine. Install it, or do "+
 		"what it does by system calls.", name)

@@ -197,6 +197,179 @@ sys.exit(r.returncode)
 	},
 }
 
+// missWords are programs that miss what is not on the throw-away host.
+var missWords = []faulty{
+	{
+		name: "a file of its own, beside those that Python looks for",
+		step: "step1-skeleton",
+		program: "#!/usr/bin/env python3\nimport json, os, sys\n" +
+			"conf = json.load(open('settings.json'))\nos.execvp(sys.argv[2], sys.argv[2:])\n",
+		about: "step1-skeleton/command-runs",
+		says: []string{
+			`refused: openat(AT_FDCWD, "settings.json"): ENOENT`,
+			"cannot count on files that lie ready",
+		},
+		not: []string{"python3.", "no image has to be found"},
+	},
+	{
+		name: "a file of its own, in a directory that is not there",
+		step: "step1-skeleton",
+		program: "#!/usr/bin/env python3\nimport os, sys\n" +
+			"open('/var/lib/my-box/state.json', 'w')\nos.execvp(sys.argv[2], sys.argv[2:])\n",
+		about: "step1-skeleton/command-runs",
+		says: []string{
+			`refused: openat(AT_FDCWD, "/var/lib/my-box/state.json"): ENOENT`, "$TMPDIR",
+		},
+	},
+	{
+		name: "a directory of its own on the machine",
+		step: "step1-skeleton",
+		program: "#!/usr/bin/env python3\nimport os, sys\n" +
+			"os.makedirs('/var/lib/my-box/all')\nos.execvp(sys.argv[2], sys.argv[2:])\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{`"/var/lib/my-box"`, "EROFS", "What your program keeps for itself"},
+	},
+	{
+		name:    "a shell that is not there, for the command",
+		step:    "step1-skeleton",
+		program: "#!/usr/bin/perl\nshift;\nexec '/opt/my/bash', '-c', \"@ARGV\" or exit 1;\n",
+		about:   "step1-skeleton/command-runs",
+		says: []string{
+			"wants to execute /opt/my/bash", "It was to execute true in turn",
+			"No shell has to come between",
+		},
+		not: []string{"is another one named in the source"},
+	},
+	{
+		name:    "a shell that is not there, in the place of the command",
+		step:    "step1-skeleton",
+		program: "#!/usr/bin/perl\nexec '/opt/my/bash', '-i' or exit 1;\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"is another one named in the source"},
+	},
+	{
+		name: "where Python was in another root",
+		step: "step1-skeleton",
+		program: "#!/usr/bin/env python3\nimport os, sys\nos.chroot('rootfs')\nos.chdir('/')\n" +
+			"os.execv('/opt/my/bash', ['bash', '-c', sys.argv[2]])\n",
+		about: "step1-skeleton/command-runs",
+		says: []string{
+			"panic: FileNotFoundError",
+			"program:5: os.execv('/opt/my/bash', ['bash', '-c', sys.argv[2]])",
+		},
+	},
+	{
+		name: "a tool that nobody has, in no directory of $PATH",
+		step: "step1-skeleton",
+		program: "#!/usr/bin/perl\nsystem('no-tool-of-mine') == 0 or exit 1;\nshift;\n" +
+			"exec @ARGV;\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"no-tool-of-mine, which is not on this machine"},
+		not:   []string{"container-test-"},
+	},
+	{
+		name: "a command that did not start, and whose number is asked for",
+		step: "step1-skeleton",
+		program: `package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+func main() {
+	cmd := exec.Command(os.Args[2], os.Args[3:]...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: "jail"}
+	cmd.Start()
+	fmt.Fprintln(os.Stderr, "started", cmd.Process.Pid)
+}
+`,
+		about: "step3-rootfs/root-is-rootfs",
+		says: []string{
+			`refused: chroot("jail"): ENOENT`, "take the relative path rootfs",
+			"So the command did not start", "cmd.Process is nil",
+		},
+	},
+	{
+		name: "nil that is no process",
+		step: "step1-skeleton",
+		program: `package main
+
+import (
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+type config struct{ root string }
+
+func main() {
+	cmd := exec.Command(os.Args[2], os.Args[3:]...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: "jail"}
+	cmd.Start()
+	var c *config
+	os.Chdir(c.root)
+}
+`,
+		about: "step1-skeleton/command-runs",
+		says:  []string{"nil pointer dereference"},
+		not:   []string{"cmd.Process is nil", "jail"},
+	},
+}
+
+// TestMissWords lets programs be told what is not there.
+func TestMissWords(t *testing.T) { requireWords(t, 2, missWords, true) }
+
+// TestToolsThatFail tells what comes of a tool that fails.
+func TestToolsThatFail(t *testing.T) {
+	for _, c := range []struct {
+		name, script, ran, message, said string
+		says, not                        string
+	}{
+		{
+			name: "of networks", script: "step2-namespaces/pid-1", ran: "/usr/sbin/ip",
+			said: "panic: exit status 2\n", says: "no step before step 5 asks for interfaces",
+		},
+		{
+			name: "of networks, in step 5", script: "step5-complete/network-bridge",
+			ran: "/usr/sbin/ip", said: "panic: exit status 2\n",
+			says: "Your program ran ip, which ended with exit status 2",
+			not:  "no step before",
+		},
+		{
+			name: "of images", script: "step1-skeleton/command-runs", ran: "/usr/bin/docker",
+			message: "exit status 1", said: "Cannot connect to the Docker daemon\n",
+			says: `is docker, and then it failed. This was said: "Cannot connect`,
+		},
+		{
+			name: "of images, and the program was content", script: "step1-skeleton/command-runs",
+			ran: "/usr/bin/docker", message: "exit status 0, want 1",
+		},
+		{
+			name: "of mounts", script: "step1-skeleton/command-runs", ran: "/usr/bin/mount",
+			message: "exit status 1", said: "mount failed\n",
+		},
+	} {
+		e := harness.Event{}
+		e.Script.Step, e.Script.Name, _ = strings.Cut(c.script, "/")
+		e.Ran, e.Message, e.Stderr = "exec container run true", c.message, c.said
+		e.Conduct = &harness.Conduct{Ran: []string{c.ran}, Words: [][]string{{c.ran}}}
+		text := helperFailed(e)
+		if c.says == "" {
+			require.Empty(t, text, c.name)
+			continue
+		}
+		require.Contains(t, text, c.says, c.name)
+		if c.not != "" {
+			require.NotContains(t, text, c.not, c.name)
+		}
+	}
+	require.Contains(t, toolMissing("skopeo"), "need not be")
+	require.Contains(t, toolMissing("brctl"), "Install it")
+}
+
 // TestEndWords lets programs be told how their processes ended.
 func TestEndWords(t *testing.T) { requireWords(t, 2, endWords, true) }
 

@@ -470,7 +470,7 @@ func errorStatus(e harness.Event) string {
 	ends := "ends with " + m[1] + " then"
 	if strings.Contains(panicked(e.Stderr), "nil pointer dereference") {
 		ends = "then used something that is nil, and it panicked. A command that did not start " +
-			"has no process: cmd.Process and cmd.ProcessState are nil. Look at the error first"
+			"has no process: cmd.Process is nil, and cmd.ProcessState is nil. Look at the error first"
 	}
 	return fmt.Sprintf("%s cannot be executed, and that is right here: %s failed with %s. "+
 		"Your program %s. A shell says 127 where there is no such file, "+
@@ -508,32 +508,52 @@ func nilPanic(e harness.Event) string {
 
 // helperFailed is for a program that runs another one than the command, which fails.
 func helperFailed(e harness.Event) string {
-	bug := panicked(e.Stderr)
-	m := anyStatus.FindStringSubmatch(bug)
-	if m == nil || e.Conduct == nil || executed(e) == "yes" {
+	if e.Conduct == nil || executed(e) == "yes" || len(e.Conduct.Ran) == 0 {
 		return ""
 	}
-	ran := e.Conduct.Ran
-	if len(ran) == 0 {
-		return ""
+	last := e.Conduct.Ran[len(e.Conduct.Ran)-1]
+	m := anyStatus.FindStringSubmatch(panicked(e.Stderr))
+	if m == nil {
+		return fetchFailed(e, last)
 	}
-	last, advice := ran[len(ran)-1], ""
+	advice := ""
 	switch {
 	case toolRE.MatchString(last):
-		advice = "There is no network on the throw-away host, and nothing has to be fetched: the " +
-			"scripts run your program in a directory that has a root file system called rootfs " +
-			"in it."
+		advice = nothingToFetch
 	case networkToolRE.MatchString(last):
 		if strings.TrimSpace(beforePanic(e.Stderr)) == "" {
 			advice = "Why is what it writes to its standard error: let your program show that. "
 		}
-		advice += "A container gets a network of its own without any tool, by CLONE_NEWNET, and " +
-			"no step before step 5 asks for interfaces in it."
+		if e.Script.Step != "step5-complete" {
+			advice += "A container gets a network of its own without any tool, by CLONE_NEWNET, " +
+				"and no step before step 5 asks for interfaces in it."
+		}
 	default:
 		return ""
 	}
-	return fmt.Sprintf("Your program ran %s, which ended with %s. %s", filepath.Base(last), m[0],
-		advice)
+	return strings.TrimSpace(fmt.Sprintf("Your program ran %s, which ended with %s. %s",
+		filepath.Base(last), m[0], advice))
+}
+
+// nothingToFetch is for a program that fetches a root file system.
+const nothingToFetch = "There is no network on the throw-away host, and nothing has to be " +
+	"fetched: the scripts run your program in a directory that has a root file system called " +
+	"rootfs in it."
+
+// fetchFailed is for a program that failed after it ran a tool that fetches root file systems, if
+// that was the last file that it executed.
+func fetchFailed(e harness.Event, last string) string {
+	m := anyStatus.FindStringSubmatch(e.Message)
+	if !toolRE.MatchString(last) || executed(e) != "no" || m == nil || m[1] == "0" ||
+		panicked(e.Stderr) != "" {
+		return ""
+	}
+	text := fmt.Sprintf("The last program that yours ran is %s, and then it failed.",
+		filepath.Base(last))
+	if line := ownError(e); line != "" {
+		text += fmt.Sprintf(" This was said: %q.", line)
+	}
+	return text + " " + nothingToFetch
 }
 
 // toolRE matches what fetches and unpacks root file systems.
