@@ -69,22 +69,35 @@ func nameOfBirth(birth string) string {
 // childless is for a program that could not wait for its child, which it had.
 func childless(e harness.Event) string {
 	m := anyStatus.FindStringSubmatch(e.Message)
-	lost := m != nil && m[1] == "0" || childRE.MatchString(e.Stderr+e.Stdout)
+	says := childRE.MatchString(e.Stderr + e.Stdout + unseen(e))
+	lost := m != nil && m[1] == "0"
 	for _, line := range e.Left {
 		lost = lost || strings.Contains(line, ": process ")
 	}
-	if e.Conduct == nil || e.Conduct.Childless == "" || !lost {
+	if e.Conduct == nil || !says && !lost {
 		return ""
 	}
-	const wait = "wait(2) found no child to wait for, and failed with ECHILD, "
-	if strings.HasPrefix(e.Conduct.Childless, "rt_sigaction") {
-		return wait + "because your program ignores SIGCHLD: then the kernel forgets a child as " +
+	const wait = "wait(2) found no child to wait for, and failed with ECHILD"
+	switch call := e.Conduct.Childless; {
+	case strings.HasPrefix(call, "rt_sigaction"):
+		return wait + ", because your program ignores SIGCHLD: then the kernel forgets a child as " +
 			"soon as that has ended, and its status with it. Leave SIGCHLD as it is (SIG_DFL), " +
 			"which does nothing either."
+	case strings.HasSuffix(call, "(__WCLONE)"):
+		return wait + ", though there is one. With the option __WCLONE it finds only those whose " +
+			"end sends another signal than SIGCHLD, or none. Without an option it finds the others."
+	case strings.HasPrefix(call, "clone"):
+		return wait + fmt.Sprintf(", though there is one: %s did not name the signal of its end. "+
+			"SIGCHLD belongs to the flags of clone(2), beside those of the namespaces. Without "+
+			"it wait(2) sees the child only with the option __WALL.", call)
+	case !says: // others ask until there is no child
+		return ""
+	case call != "":
+		return wait + ", because it had told of the end before: it does so once, and then the " +
+			"child is gone. Keep the status of the first time."
 	}
-	return wait + fmt.Sprintf("though there is one: %s did not name the signal of its end. SIGCHLD "+
-		"belongs to the flags of clone(2), beside those of the namespaces. Without it wait(2) "+
-		"sees the child only with the option __WALL.", e.Conduct.Childless)
+	return wait + ": the process that waits has no such child, or no longer. Only the one that has " +
+		"started a process is its parent, and can wait for it."
 }
 
 // childRE matches what programs say of a wait that found no child.

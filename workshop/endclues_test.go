@@ -103,6 +103,29 @@ var endWords = []faulty{
 		says:  []string{"clone(CLONE_NEWUTS) did not name the signal of its end", "__WALL"},
 	},
 	{
+		name: "a child that was waited for before",
+		step: "step1-skeleton",
+		program: strings.Replace(forked("", "pass"), "status = ",
+			"os.waitpid(pid, 0)\nstatus = ", 1),
+		about: "step1-skeleton/command-runs",
+		says:  []string{"panic: ChildProcessError", "it had told of the end before"},
+	},
+	{
+		name:    "a child that a wait for others does not find",
+		step:    "step1-skeleton",
+		program: strings.Replace(forked("", "pass"), "(pid, 0)", "(pid, -1 << 31)", 1),
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"With the option __WCLONE it finds only those"},
+	},
+	{
+		name: "a child of somebody else",
+		step: "step1-skeleton",
+		program: strings.Replace(forked("", "pass"), "pid = os.fork()",
+			"pid = os.fork() and os.getppid()", 1),
+		about: "step1-skeleton/command-runs",
+		says:  []string{"the process that waits has no such child"},
+	},
+	{
 		name:    "children that are ignored",
 		step:    "step1-skeleton",
 		program: forked("signal.signal(signal.SIGCHLD, signal.SIG_IGN)", "pass"),
@@ -428,7 +451,15 @@ func TestEndClues(t *testing.T) {
 			said: "cannot mount", conduct: harness.Conduct{Childless: born},
 		},
 		{
-			name: "nothing of the kind", clue: childless, said: "no child processes",
+			name: "nothing of the kind", clue: childless, message: "exit status 0, want 1",
+		},
+		{
+			name: "a wait until there is no child", clue: childless,
+			message: "exit status 0, want 1", conduct: harness.Conduct{Childless: "wait4(2)"},
+		},
+		{
+			name: "words alone", clue: childless, message: "exit status 1",
+			said: "waitpid: No child processes\n", says: "has no such child",
 		},
 		{
 			name: "words of a child", clue: wordsUnseen,

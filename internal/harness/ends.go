@@ -99,13 +99,17 @@ func (c *Conduct) noteUnseen(r inject.Result, words []string) {
 // for others, too (__WALL); and not if the parent ignores SIGCHLD (wait(2), NOTES).
 func (c *Conduct) noteChildless(calls []inject.Call) {
 	const noChild = unix.CLONE_THREAD | unix.CLONE_VFORK
-	ignores, silent := map[int]bool{}, map[int]string{}
+	ignores, silent, told := map[int]bool{}, map[int]string{}, map[int]string{}
+	last := "" // the call that had told of a child to the process that found none, the last time
 	for _, call := range calls {
 		p, options := call.Process, call.Args[2]
 		if _, known := ignores[p]; !known {
 			ignores[p] = ignores[call.Parent]
 		}
-		switch name := inject.Name(call.Number); {
+		name := inject.Name(call.Number)
+		switch {
+		case name == "execve" && call.Errno == 0: // what was before is another program's business
+			delete(told, p)
 		case name == "rt_sigaction" && call.Args[0] == uint64(unix.SIGCHLD):
 			if len(call.Words) > 0 { // otherwise it only asks
 				ignores[p] = call.Words[0] == "1" // SIG_IGN
@@ -113,21 +117,30 @@ func (c *Conduct) noteChildless(calls []inject.Call) {
 		case name == "clone" && call.Errno == 0 && call.Args[0]&noChild == 0 &&
 			call.Args[0]&0xff != uint64(unix.SIGCHLD):
 			silent[p] = withFlags(name, call)
-		case name != "wait4" && name != "waitid":
-		default:
-			if name == "waitid" {
-				options = call.Args[3]
-			}
-			all := options&(unix.WALL|unix.WCLONE) != 0
-			switch {
-			case all && call.Errno == 0:
-				delete(silent, p)
-			case call.Errno != unix.ECHILD || all || c.Childless != "":
-			case silent[p] != "":
-				c.Childless = silent[p]
-			case ignores[p]:
-				c.Childless = "rt_sigaction(SIGCHLD, SIG_IGN)"
-			}
 		}
+		if name == "waitid" {
+			options = call.Args[3]
+		}
+		all, other := options&unix.WALL != 0, options&unix.WCLONE != 0
+		switch {
+		case name != "wait4" && name != "waitid":
+		case call.Errno == 0:
+			told[p] = name + "(2)"
+			if all || other {
+				delete(silent, p)
+			}
+		case call.Errno != unix.ECHILD:
+		case silent[p] != "" && !all && !other:
+			c.Childless = silent[p]
+		case ignores[p]:
+			c.Childless = "rt_sigaction(SIGCHLD, SIG_IGN)"
+		case other && !all && told[p] == "":
+			c.Childless = name + "(__WCLONE)"
+		default:
+			last = told[p]
+		}
+	}
+	if c.Childless == "" {
+		c.Childless = last
 	}
 }

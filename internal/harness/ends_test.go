@@ -104,7 +104,22 @@ func TestChildless(t *testing.T) {
 		"the signal of the end": {[]inject.Call{clone(sigchld), wait(unix.ECHILD, 0)}, ""},
 		"no signal, and __WALL": {[]inject.Call{clone(0), wait(0, unix.WALL)}, ""},
 		"__WALL, until all went": {
-			[]inject.Call{clone(0), wait(0, unix.WALL), wait(unix.ECHILD, 0)}, "",
+			[]inject.Call{clone(0), wait(0, unix.WALL), wait(unix.ECHILD, 0)}, "wait4(2)",
+		},
+		"told of before": {
+			[]inject.Call{clone(sigchld), wait(0, 0), wait(unix.ECHILD, 0)}, "wait4(2)",
+		},
+		"told of before, to the shell that executed the program": {
+			[]inject.Call{
+				clone(sigchld), wait(0, 0), wait(unix.ECHILD, 0),
+				called(0, unix.SYS_EXECVE, `execve("/bin/x")`, 0), wait(unix.ECHILD, 0),
+			}, "",
+		},
+		"only others are asked for": {
+			[]inject.Call{clone(sigchld), wait(unix.ECHILD, unix.WCLONE)}, "wait4(__WCLONE)",
+		},
+		"others are asked for, and found": {
+			[]inject.Call{clone(0), wait(0, unix.WCLONE)}, "",
 		},
 		"a thread": {
 			[]inject.Call{clone(unix.CLONE_THREAD), wait(unix.ECHILD, 0)}, "",

@@ -70,7 +70,8 @@ type Conduct struct {
 	// they do.
 	Falls []Fall
 	// Childless is the call because of which wait(2) did not find the child that there was, if that
-	// was seen.
+	// was seen: the one that made the child, or ignores it, wait(2) itself, or the one before it,
+	// which found the child.
 	Childless string
 	// Unseen are the words that processes wrote to their standard error, and that did not arrive.
 	Unseen []Unseen
