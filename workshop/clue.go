@@ -787,6 +787,10 @@ func noRootfs(c cause) string {
 	if ofKernelRE.MatchString(c.path) {
 		return "" // that is no root file system
 	}
+	if inside, ok := strings.CutPrefix(filepath.Clean(c.path), "rootfs/"); ok {
+		return fmt.Sprintf("There is a root file system called rootfs in the directory where the "+
+			"program is, and there is no /%s in it.", inside)
+	}
 	if c.path != "rootfs" && filepath.Clean(c.path) != "rootfs" && c.path != "" && c.path != "/" {
 		return rootElsewhere(c.path)
 	}
@@ -1107,6 +1111,11 @@ var ofRoot = []string{"chroot(", "mount(", "pivot_root(", "sethostname("}
 func noAddress(c cause) string {
 	if !c.seen {
 		return ""
+	}
+	if strings.HasPrefix(c.call, "execve") {
+		return "An argument of this call is an address that is none. Its second one is a list " +
+			"that ends with a null pointer: without that it goes on with whatever lies behind it " +
+			"in memory. The same holds for the third one, the environment."
 	}
 	return "An argument of this call is the address of nothing, such as a null pointer: were " +
 		"there fewer words on the command line than your program takes for granted? The scripts " +

@@ -32,6 +32,11 @@ func childFell(e harness.Event) string {
 		case f.Signal == "SIGSYS":
 			return text + fmt.Sprintf(", because a filter of system calls forbids one that it "+
 				"made. It had not executed %s yet.%s", name, lastOf(f))
+		case f.Shares:
+			return text + fmt.Sprintf(", before it executed %s.%s It has the memory of its parent "+
+				"(CLONE_VM): what one of them frees or changes, such as the stack of the child, is "+
+				"gone for the other, too. Leave CLONE_VM out, and the child has a copy. %s", name,
+				lastOf(f), stack)
 		case f.HasStack && f.Last == "":
 			return text + ", before it made a system call of its own. Most likely the stack that " +
 				"it was given is to blame: it is too small, or given by its lower end. " + stack

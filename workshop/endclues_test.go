@@ -253,6 +253,25 @@ var missWords = []faulty{
 		says:  []string{`"/var/lib/my-box"`, "EROFS", "What your program keeps for itself"},
 	},
 	{
+		name: "a directory that the root file system does not have",
+		step: "step1-skeleton",
+		program: "#!/usr/bin/perl\nchdir('rootfs/home/mine') or exit 1;\nshift;\n" +
+			"exec @ARGV;\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"there is no /home/mine in it"},
+		not:   []string{"take the relative path"},
+	},
+	{
+		name: "a list of arguments without an end",
+		step: "step1-skeleton",
+		program: "#!/usr/bin/env python3\nimport ctypes, os, sys\n" +
+			"libc = ctypes.CDLL(None, use_errno=True)\n" +
+			"words = (ctypes.c_void_p * 3)(*[8] * 3)\n" +
+			"libc.execv(b'/bin/true', words)\nsys.exit(os.strerror(ctypes.get_errno()))\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"EFAULT", "ends with a null pointer"},
+	},
+	{
 		name:    "a shell that is not there, for the command",
 		step:    "step1-skeleton",
 		program: "#!/usr/bin/perl\nshift;\nexec '/opt/my/bash', '-c', \"@ARGV\" or exit 1;\n",
@@ -420,6 +439,13 @@ func TestEndClues(t *testing.T) {
 			name: "a child that fell later", clue: childFell,
 			conduct: falls(harness.Fall{Signal: "SIGSEGV", Birth: born, Last: `chdir("/")`}),
 			says:    `Its last call was chdir("/"). After that`,
+		},
+		{
+			name: "a child that fell in the memory of its parent", clue: childFell,
+			conduct: falls(harness.Fall{
+				Signal: "SIGSEGV", Birth: born, HasStack: true, Shares: true,
+			}),
+			says: "Leave CLONE_VM out",
 		},
 		{
 			name: "a child that a filter killed", clue: childFell,

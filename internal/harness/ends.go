@@ -29,13 +29,16 @@ func (c *Conduct) noteFalls(r inject.Result, words []string) {
 		if name := inject.Name(end.Birth.Number); end.Birth.Text != "" {
 			f.Birth = withFlags(name, end.Birth)
 			f.HasStack = name == "clone" && end.Birth.Args[1] != 0
+			const waits = unix.CLONE_VM | unix.CLONE_VFORK
+			f.Shares = name == "clone" && end.Birth.Args[0]&waits == unix.CLONE_VM
 			if _, known := files[end.Process]; !known { // it made no call
 				f.By = files[end.Birth.Process]
 			}
 		}
 		for _, call := range slices.Backward(r.Calls) {
 			name := inject.Name(call.Number)
-			if call.Process == end.Process && (slices.Contains(telling, name) || writing(name)) {
+			tells := slices.Contains(telling, name) || writing(name)
+			if call.Process == end.Process && tells && !isOurs(firstText(call.Text)) {
 				f.Last = withFlags(name, call)
 				break
 			}

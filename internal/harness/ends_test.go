@@ -23,6 +23,8 @@ func called(process, number int, text string, errno unix.Errno, args ...uint64) 
 func TestFalls(t *testing.T) {
 	birth := called(0, unix.SYS_CLONE, "clone(67108881, ...)", 0, unix.CLONE_NEWUTS|17, 1<<40)
 	plain := called(0, unix.SYS_CLONE, "clone(17)", 0, 17)
+	shared := called(0, unix.SYS_CLONE, "clone(273)", 0, unix.CLONE_VM|17)
+	vfork := called(0, unix.SYS_CLONE, "clone(16657)", 0, unix.CLONE_VM|unix.CLONE_VFORK|17)
 	r := inject.Result{
 		Calls: []inject.Call{
 			birth,
@@ -38,6 +40,8 @@ func TestFalls(t *testing.T) {
 			{Process: 3, Signal: unix.SIGSEGV, Birth: plain},
 			{Process: 3, Signal: unix.SIGKILL, Birth: plain},
 			{Process: 4, Signal: unix.SIGSEGV, Birth: plain},
+			{Process: 1, Signal: unix.SIGSEGV, Birth: shared},
+			{Process: 1, Signal: unix.SIGSEGV, Birth: vfork},
 		},
 	}
 	c := &Conduct{}
@@ -50,6 +54,8 @@ func TestFalls(t *testing.T) {
 			Signal: "SIGSEGV", Birth: "clone()", By: "/usr/bin/ip",
 			Last: `execve("/usr/bin/ip")`,
 		},
+		{Signal: "SIGSEGV", Birth: "clone()", Shares: true},
+		{Signal: "SIGSEGV", Birth: "clone()"},
 	}, c.Falls)
 }
 

@@ -85,7 +85,9 @@ type Fall struct {
 	Birth  string // clone(CLONE_NEWUTS), which made the process. Of the program itself it is nothing.
 	// HasStack tells that the call that made the process gave it another stack.
 	HasStack bool
-	By       string // as in Refusal
+	// Shares tells that it has the memory of its parent (CLONE_VM).
+	Shares bool
+	By     string // as in Refusal
 	// Last is the last call that the process made, of those that say something of a program.
 	Last string
 }
