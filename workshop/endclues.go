@@ -21,7 +21,16 @@ func childFell(e harness.Event) string {
 		return ""
 	}
 	for _, f := range e.Conduct.Falls {
-		if f.Birth == "" || toolOf(harness.Refusal{By: f.By}) != "" {
+		if why := sentBy(f.Signal); why != "" && panicked(e.Stderr) == "" &&
+			toolOf(harness.Refusal{By: f.By}) == "" {
+			who := "Your program itself"
+			if f.Birth != "" {
+				who = fmt.Sprintf("The child that %s made", nameOfBirth(f.Birth))
+			}
+			return fmt.Sprintf("%s was ended by %s, before it executed %s.%s %s", who, f.Signal,
+				ranCommand(e), lastOf(f), why)
+		}
+		if f.Birth == "" || !slices.Contains(ofAddress, f.Signal) || toolOf(harness.Refusal{By: f.By}) != "" {
 			continue // that is told by how the program ended, or of a tool
 		}
 		text := fmt.Sprintf("The child that %s made was ended by %s", nameOfBirth(f.Birth), f.Signal)
@@ -29,9 +38,6 @@ func childFell(e harness.Event) string {
 		const stack = "The stack of clone(2) is given by its upper end, because it grows down: " +
 			"the address of the memory and its size together. 1 MiB is enough."
 		switch {
-		case f.Signal == "SIGSYS":
-			return text + fmt.Sprintf(", because a filter of system calls forbids one that it "+
-				"made. It had not executed %s yet.%s", name, lastOf(f))
 		case f.Shares:
 			return text + fmt.Sprintf(", before it executed %s.%s It has the memory of its parent "+
 				"(CLONE_VM): what one of them frees or changes, such as the stack of the child, is "+
@@ -50,6 +56,33 @@ func childFell(e harness.Event) string {
 		}
 		return text + fmt.Sprintf(", before it executed %s.%s After that it used an address that "+
 			"is none, such as a null pointer.", name, lastOf(f))
+	}
+	return ""
+}
+
+// ofAddress are the signals that a process gets for an address, or an instruction, that is none.
+var ofAddress = []string{"SIGSEGV", "SIGBUS", "SIGILL"}
+
+// sentBy says where a signal comes from that ended a process, if it did not use a wrong address.
+func sentBy(signal string) string {
+	switch signal {
+	case "SIGSYS":
+		return "A filter of system calls forbids one that it made (seccomp(2))."
+	case "SIGFPE":
+		return "A division by zero does that."
+	case "SIGABRT":
+		return "abort(3) sends it: after an assertion that failed, or where the C library finds " +
+			"its memory damaged, as by free(3) of what is free already."
+	case "SIGALRM":
+		return "alarm(2) and setitimer(2) send it when their time is up, and execve(2) does not " +
+			"turn them off."
+	case "SIGPIPE":
+		return "The signal comes of writing into a pipe that nobody can read from any longer."
+	case "SIGUSR1", "SIGUSR2":
+		return "The signal ends a process that has no handler for it (signal(7)): set the handler " +
+			"before anybody can send it."
+	case "SIGXCPU", "SIGXFSZ":
+		return "A limit of setrlimit(2) is reached."
 	}
 	return ""
 }

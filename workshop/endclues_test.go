@@ -95,6 +95,18 @@ var endWords = []faulty{
 		not: []string{"stack"},
 	},
 	{
+		name: "a child that is to wait for a signal, and has no handler yet",
+		step: "step1-skeleton",
+		program: forked("", "os.chdir('/')\n    os.kill(os.getpid(), signal.SIGUSR1)\n    "+
+			"signal.signal(signal.SIGUSR1, print)"),
+		about: "step1-skeleton/command-runs",
+		says: []string{
+			"seen: exit status 138 (ended by signal 10, USR1)", "was ended by SIGUSR1, before it",
+			"set the handler before",
+		},
+		not: []string{"without a word"},
+	},
+	{
 		name: "a child whose end sends no signal",
 		step: "step1-skeleton",
 		program: strings.Replace(forked("", "pass"), "os.fork()", fmt.Sprintf("ctypes.CDLL(None)"+
@@ -450,7 +462,24 @@ func TestEndClues(t *testing.T) {
 		{
 			name: "a child that a filter killed", clue: childFell,
 			conduct: falls(harness.Fall{Signal: "SIGSYS", Birth: born, Last: "seccomp(1)"}),
-			says:    "a filter of system calls forbids",
+			says:    "A filter of system calls forbids",
+		},
+		{
+			name: "a program whose alarm goes off", clue: childFell,
+			conduct: falls(harness.Fall{Signal: "SIGALRM"}),
+			says:    "Your program itself was ended by SIGALRM, before it executed true. alarm(2)",
+		},
+		{
+			name: "a program that fell, which is told by its status", clue: childFell,
+			conduct: falls(harness.Fall{Signal: "SIGSEGV"}),
+		},
+		{
+			name: "a panic that ends in abort(3)", clue: childFell, said: "panic: no\n",
+			conduct: falls(harness.Fall{Signal: "SIGABRT", Birth: born}),
+		},
+		{
+			name: "a tool that gave up", clue: childFell,
+			conduct: falls(harness.Fall{Signal: "SIGPIPE", Birth: born, By: "/usr/bin/yes"}),
 		},
 		{
 			name: "a tool that fell", clue: childFell,

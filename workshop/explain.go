@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/tools/txtar"
 
 	"container.example/workshop/internal/harness"
@@ -456,11 +457,12 @@ func meaning(status string) string {
 	what := map[string]string{
 		"2": "wrong usage", "125": "the runtime failed", "126": "cannot be executed",
 		"127": "not found",
-		"130": "ended by signal 2, INT", "132": "ended by signal 4, ILL",
-		"133": "ended by signal 5, TRAP", "134": "ended by signal 6, ABRT",
-		"137": "ended by signal 9, KILL", "139": "ended by signal 11, SEGV",
-		"143": "ended by signal 15, TERM", "159": "ended by signal 31, SYS",
 	}[status]
+	if signal := atoi(status) - 128; what == "" && signal > 0 {
+		if name := unix.SignalName(unix.Signal(signal)); name != "" {
+			what = fmt.Sprintf("ended by signal %d, %s", signal, strings.TrimPrefix(name, "SIG"))
+		}
+	}
 	if what == "" {
 		return status
 	}

@@ -14,8 +14,12 @@ import (
 // This file has what is told of the ends of processes: a signal ended one, its words did not
 // arrive, or its parent could not wait for it.
 
-// falls are the signals that the kernel sends a process for what it does.
-var falls = []unix.Signal{unix.SIGSEGV, unix.SIGBUS, unix.SIGILL, unix.SIGFPE, unix.SIGSYS}
+// falls are the signals that the kernel sends a process for what it does, and those that a process
+// sends to itself or its family. Others may be the harness's.
+var falls = []unix.Signal{
+	unix.SIGSEGV, unix.SIGBUS, unix.SIGILL, unix.SIGFPE, unix.SIGSYS, unix.SIGABRT, unix.SIGALRM,
+	unix.SIGPIPE, unix.SIGUSR1, unix.SIGUSR2, unix.SIGXCPU, unix.SIGXFSZ,
+}
 
 // noteFalls notes the processes of a program that such a signal ended, without those of the
 // command.

@@ -66,8 +66,7 @@ type Conduct struct {
 	// Wrote are the files whose processes wrote to standard output, each once. Nothing stands for
 	// the program itself.
 	Wrote []string
-	// Falls are the ends of processes of the program by a signal that the kernel sends them for what
-	// they do.
+	// Falls are the ends of processes of the program by a signal that comes of what they do.
 	Falls []Fall
 	// Childless is the call because of which wait(2) did not find the child that there was, if that
 	// was seen: the one that made the child, or ignores it, wait(2) itself, or the one before it,
@@ -213,23 +212,27 @@ func observe(ran, dir string, limit, idle time.Duration, stays bool) *Conduct {
 	if r.Hung == "" {
 		c.Status = exitText(r.Status)
 	}
+	// The directory is another one each time, and so is the path of the program.
+	named := func(text string) string {
+		return byName(strings.ReplaceAll(text, again, "$WORK"))
+	}
 	for _, all := range [][]Refusal{c.Refused, c.Excused} {
 		for i, refused := range all {
 			all[i].Missing = strings.ReplaceAll(c.missing(refused, again), again, "$WORK")
-			all[i].Text = strings.ReplaceAll(refused.Text, again, "$WORK")
+			all[i].Text = named(refused.Text)
 		}
 	}
 	for i, step := range c.Steps {
-		c.Steps[i].Text = strings.ReplaceAll(step.Text, again, "$WORK")
+		c.Steps[i].Text = named(step.Text)
 	}
 	for i, made := range c.Made {
-		c.Made[i] = strings.ReplaceAll(made, again, "$WORK")
+		c.Made[i] = named(made)
 	}
 	for i, unseen := range c.Unseen {
-		c.Unseen[i].Text = byName(strings.ReplaceAll(unseen.Text, again, "$WORK"))
+		c.Unseen[i].Text = named(unseen.Text)
 	}
 	for i, fall := range c.Falls {
-		c.Falls[i].Last = strings.ReplaceAll(fall.Last, again, "$WORK")
+		c.Falls[i].Last = named(fall.Last)
 	}
 	c.Splits = !stays && splits(program, words)
 	return c
