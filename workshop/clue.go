@@ -1069,9 +1069,9 @@ func readOnlyHost(c cause) string {
 	}
 	if ownPlaceRE.MatchString(c.path) {
 		return readOnly + ". What your program keeps for itself, as images, state and logs, " +
-			"goes into the directory where it is run, or into the one that $TMPDIR names. If this " +
-			"path is meant to be in the container, it is below the directory rootfs, or your " +
-			"root is not changed yet."
+			"goes into the directory where it is run, or into the one that $TMPDIR names. If " +
+			"this path is meant to be in the container, it is below the directory rootfs, or " +
+			"your root is not changed yet."
 	}
 	return readOnly + ". Is this path meant to be in the " +
 		"container? Then it is below the directory rootfs, or your root is not changed yet."
@@ -1341,11 +1341,13 @@ var (
 
 // habits are clues from what a program did where no call failed.
 var habits = []func(harness.Event) string{
-	childFell, wordsUnseen, lookedUpOutside, nobodyInside, nothingRead, lookedForCgroup, mountsShared, rootNotChanged,
+	childFell, wordsUnseen, lookedUpOutside, nobodyInside, nothingRead, lookedForCgroup,
+	mountsShared, rootNotChanged,
 	notMoved, notCounted,
 	notNamed, procEmpty,
 	oldRootStays, notLimited, slipped,
-	bareShell, wordsSplit, wrongName, nameLost, wrongWords, wrongIndex, wrongWord, unknownChild, runNotKnown,
+	bareShell, wordsSplit, wrongName, nameLost, wrongWords, wrongIndex, wrongWord, unknownChild,
+	runNotKnown,
 	nilPanic, helperFailed, noNetwork,
 	ownOutput, ownEmptyLine,
 	wrongUsage, capsetAlone, nobodysFiles, callersPipe, oneIDOnly, noPtmx, noControlling,

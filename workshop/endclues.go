@@ -21,8 +21,10 @@ func childFell(e harness.Event) string {
 		return ""
 	}
 	for _, f := range e.Conduct.Falls {
-		if why := sentBy(f.Signal); why != "" && panicked(e.Stderr) == "" &&
-			toolOf(harness.Refusal{By: f.By}) == "" {
+		if toolOf(harness.Refusal{By: f.By}) != "" {
+			continue
+		}
+		if why := sentBy(f.Signal); why != "" && panicked(e.Stderr) == "" {
 			who := "Your program itself"
 			if f.Birth != "" {
 				who = fmt.Sprintf("The child that %s made", nameOfBirth(f.Birth))
@@ -30,19 +32,20 @@ func childFell(e harness.Event) string {
 			return fmt.Sprintf("%s was ended by %s, before it executed %s.%s %s", who, f.Signal,
 				ranCommand(e), lastOf(f), why)
 		}
-		if f.Birth == "" || !slices.Contains(ofAddress, f.Signal) || toolOf(harness.Refusal{By: f.By}) != "" {
-			continue // that is told by how the program ended, or of a tool
+		if f.Birth == "" || !slices.Contains(ofAddress, f.Signal) {
+			continue // that is told by how the program ended
 		}
-		text := fmt.Sprintf("The child that %s made was ended by %s", nameOfBirth(f.Birth), f.Signal)
+		text := fmt.Sprintf("The child that %s made was ended by %s", nameOfBirth(f.Birth),
+			f.Signal)
 		name := ranCommand(e)
 		const stack = "The stack of clone(2) is given by its upper end, because it grows down: " +
 			"the address of the memory and its size together. 1 MiB is enough."
 		switch {
 		case f.Shares:
 			return text + fmt.Sprintf(", before it executed %s.%s It has the memory of its parent "+
-				"(CLONE_VM): what one of them frees or changes, such as the stack of the child, is "+
-				"gone for the other, too. Leave CLONE_VM out, and the child has a copy. %s", name,
-				lastOf(f), stack)
+				"(CLONE_VM): what one of them frees or changes, such as the stack of the child, "+
+				"is gone for the other, too. Leave CLONE_VM out, and the child has a copy. %s",
+				name, lastOf(f), stack)
 		case f.HasStack && f.Last == "":
 			return text + ", before it made a system call of its own. Most likely the stack that " +
 				"it was given is to blame: it is too small, or given by its lower end. " + stack
@@ -79,8 +82,8 @@ func sentBy(signal string) string {
 	case "SIGPIPE":
 		return "The signal comes of writing into a pipe that nobody can read from any longer."
 	case "SIGUSR1", "SIGUSR2":
-		return "The signal ends a process that has no handler for it (signal(7)): set the handler " +
-			"before anybody can send it."
+		return "The signal ends a process that has no handler for it (signal(7)): set the " +
+			"handler before anybody can send it."
 	case "SIGXCPU", "SIGXFSZ":
 		return "A limit of setrlimit(2) is reached."
 	}
@@ -118,9 +121,9 @@ func childless(e harness.Event) string {
 	const wait = "wait(2) found no child to wait for, and failed with ECHILD"
 	switch call := e.Conduct.Childless; {
 	case strings.HasPrefix(call, "rt_sigaction"):
-		return wait + ", because your program ignores SIGCHLD: then the kernel forgets a child as " +
-			"soon as that has ended, and its status with it. Leave SIGCHLD as it is (SIG_DFL), " +
-			"which does nothing either."
+		return wait + ", because your program ignores SIGCHLD: then the kernel forgets a child " +
+			"as soon as that has ended, and its status with it. Leave SIGCHLD as it is " +
+			"(SIG_DFL), which does nothing either."
 	case strings.HasSuffix(call, "(__WCLONE)"):
 		return wait + ", though there is one. With the option __WCLONE it finds only those whose " +
 			"end sends another signal than SIGCHLD, or none. Without an option it finds the others."
@@ -134,8 +137,8 @@ func childless(e harness.Event) string {
 		return wait + ", because it had told of the end before: it does so once, and then the " +
 			"child is gone. Keep the status of the first time."
 	}
-	return wait + ": the process that waits has no such child, or no longer. Only the one that has " +
-		"started a process is its parent, and can wait for it."
+	return wait + ": the process that waits has no such child, or no longer. Only the one that " +
+		"has started a process is its parent, and can wait for it."
 }
 
 // childRE matches what programs say of a wait that found no child.
@@ -162,8 +165,8 @@ func wordsUnseen(e harness.Event) string {
 	if words == "" || panicked(e.Stderr) != "" && !saysStatus(panicked(e.Stderr)) {
 		return ""
 	}
-	text := "One of your processes ended in a panic, and its words did not arrive: they are above, " +
-		"beside unseen."
+	text := "One of your processes ended in a panic, and its words did not arrive: they are " +
+		"above, beside unseen."
 	if panicked(words) == "" {
 		line := errorLine(words)
 		if line == "" {

@@ -431,7 +431,9 @@ func TestEndWords(t *testing.T) { requireWords(t, 2, endWords, true) }
 // it rightly.
 func TestEndClues(t *testing.T) {
 	executed := harness.Conduct{Ran: []string{"/bin/true"}, Words: [][]string{{"true"}}}
-	falls := func(f harness.Fall) harness.Conduct { return harness.Conduct{Falls: []harness.Fall{f}} }
+	falls := func(f harness.Fall) harness.Conduct {
+		return harness.Conduct{Falls: []harness.Fall{f}}
+	}
 	born := "clone(CLONE_NEWPID)"
 	for _, c := range []struct {
 		name    string

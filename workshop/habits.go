@@ -470,7 +470,8 @@ func errorStatus(e harness.Event) string {
 	ends := "ends with " + m[1] + " then"
 	if strings.Contains(panicked(e.Stderr), "nil pointer dereference") {
 		ends = "then used something that is nil, and it panicked. A command that did not start " +
-			"has no process: cmd.Process is nil, and cmd.ProcessState is nil. Look at the error first"
+			"has no process: cmd.Process is nil, and cmd.ProcessState is nil. Look at the error " +
+			"first"
 	}
 	return fmt.Sprintf("%s cannot be executed, and that is right here: %s failed with %s. "+
 		"Your program %s. A shell says 127 where there is no such file, "+

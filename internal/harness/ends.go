@@ -101,9 +101,9 @@ func (c *Conduct) noteUnseen(r inject.Result, words []string) {
 	}
 }
 
-// noteChildless finds out why a process did not find its child by wait(2), which it had. The end of
-// a child is told to who waits for it only if SIGCHLD is its signal of the end, unless the wait asks
-// for others, too (__WALL); and not if the parent ignores SIGCHLD (wait(2), NOTES).
+// noteChildless finds out why a process did not find its child by wait(2), which it had. A parent
+// is told of the end of a child only if SIGCHLD is the signal of that end, unless its wait asks for
+// others, too (__WALL); and not if it ignores SIGCHLD (wait(2), NOTES).
 func (c *Conduct) noteChildless(calls []inject.Call) {
 	const noChild = unix.CLONE_THREAD | unix.CLONE_VFORK
 	ignores, silent, told := map[int]bool{}, map[int]string{}, map[int]string{}

@@ -81,7 +81,9 @@ type Conduct struct {
 // A Fall is the end of a process by a signal such as SIGSEGV.
 type Fall struct {
 	Signal string // SIGSEGV
-	Birth  string // clone(CLONE_NEWUTS), which made the process. Of the program itself it is nothing.
+	// Birth is the call that made the process, clone(CLONE_NEWUTS). Of the program itself it is
+	// nothing.
+	Birth string
 	// HasStack tells that the call that made the process gave it another stack.
 	HasStack bool
 	// Shares tells that it has the memory of its parent (CLONE_VM).
@@ -155,7 +157,8 @@ func misses(said, path string) bool {
 }
 
 // noSuchFile matches what programs say of a file that is not there (ENOENT).
-var noSuchFile = lazyregexp.New(`(?i)no such file|not found|not exist|\bENOENT\b|missing|cannot open`)
+var noSuchFile = lazyregexp.New(`(?i)no such file|not found|not exist|\bENOENT\b|missing|` +
+	`cannot open`)
 
 // isOurs tells whether a path is of the directories of the harness that come first and last in
 // $PATH: what a program looks for there in vain says nothing.
