@@ -383,7 +383,7 @@ func bareShell(e harness.Event) string {
 		bare := len(words) > 1
 		for j, word := range words {
 			of := j == 0 || j == 1 && filepath.Base(file) == "chroot" // a directory
-			bare = bare && (of || strings.HasPrefix(word, "-"))
+			bare = bare && (of || strings.HasPrefix(word, "-")) && !asksToolRE.MatchString(word)
 		}
 		switch filepath.Base(file) {
 		case "chroot", "unshare":
@@ -405,6 +405,9 @@ func bareShell(e harness.Event) string {
 	}
 	return ""
 }
+
+// asksToolRE matches an option with which a tool only tells something of itself.
+var asksToolRE = lazyregexp.New(`^(-h|-V|--help|--version)$`)
 
 // inWords is a list of words in print.
 func inWords(words []string) string {

@@ -466,6 +466,12 @@ func TestConductClues(t *testing.T) {
 	hostnameRefused := func(e harness.Event) string {
 		return clues["sethostname"]["EPERM"](cause{event: e, call: "sethostname", errno: "EPERM"})
 	}
+	rootCall := func(e harness.Event) string {
+		if r := rootRefused(e); r != nil {
+			return r.Text
+		}
+		return ""
+	}
 	for _, c := range []struct {
 		name    string
 		clue    func(harness.Event) string
@@ -658,6 +664,65 @@ func TestConductClues(t *testing.T) {
 				Ran: []string{"/bin/echo"}, Words: [][]string{{"echo", "one", "two"}},
 			},
 			says: `with "one" "two" after its name, and the command line has "one two" there`,
+		},
+		{
+			name: "a tool without a command",
+			clue: bareShell, ran: "true",
+			conduct: harness.Conduct{
+				Ran:   []string{"/usr/bin/unshare", "/bin/bash"},
+				Words: [][]string{{"unshare", "--uts"}, {"-bash"}},
+			},
+			says: "unshare(1) starts an interactive shell",
+		},
+		{
+			name: "a tool without a command, and after that one with a command",
+			clue: bareShell, ran: "sh -i",
+			conduct: harness.Conduct{
+				Ran: []string{"/usr/bin/unshare", "/usr/sbin/chroot", "/bin/sh"},
+				Words: [][]string{
+					{"unshare", "--uts"}, {"chroot", "rootfs", "sh", "-i"}, {"sh", "-i"},
+				},
+				Wrote: []string{"/bin/sh"},
+			},
+		},
+		{
+			name: "a tool that tells what it can do, and a shell of its own",
+			clue: bareShell, ran: "sh -i",
+			conduct: harness.Conduct{
+				Ran:   []string{"/usr/bin/unshare", "/bin/sh"},
+				Words: [][]string{{"unshare", "--help"}, {"sh", "-i"}},
+				Wrote: []string{"/bin/sh"},
+			},
+		},
+		{
+			name: "a tool without a command, and a shell with a line",
+			clue: bareShell, ran: "sh -c pwd",
+			conduct: harness.Conduct{
+				Ran:   []string{"/usr/bin/unshare", "/bin/sh"},
+				Words: [][]string{{"unshare", "--uts"}, {"sh", "-c", "pwd"}},
+				Wrote: []string{"/bin/sh"},
+			},
+		},
+		{
+			name: "pivot_root that was refused, and chroot, which is enough",
+			clue: rootCall, script: "step3-rootfs/root-is-rootfs", ran: "pwd",
+			conduct: harness.Conduct{
+				Refused: []harness.Refusal{
+					refused("pivot_root", `pivot_root(".", ".")`, "EINVAL", ""),
+				},
+				Made: []string{`chroot("rootfs")`},
+			},
+		},
+		{
+			name: "pivot_root that was refused, and chroot, which is not enough",
+			clue: rootCall, script: "step3-rootfs/host-dot-dot", ran: "pwd",
+			conduct: harness.Conduct{
+				Refused: []harness.Refusal{
+					refused("pivot_root", `pivot_root(".", ".")`, "EINVAL", ""),
+				},
+				Made: []string{`chroot("rootfs")`},
+			},
+			says: "pivot_root(",
 		},
 		{
 			name: "words in one",
