@@ -110,7 +110,14 @@ func TestKilledBeforeCall(t *testing.T) {
 }
 
 func TestHang(t *testing.T) {
-	r := run(t, "echo begun; sleep 1000; true", nil, time.Second)
+	var r Result
+	// On a slow machine the shell has not come to sleep(1) within a second: then it has longer.
+	for limit := time.Second; limit <= 2*time.Minute; limit *= 2 {
+		r = run(t, "echo begun; sleep 1000; true", nil, limit)
+		if strings.Contains(r.Hung, "sleep (S)") {
+			break
+		}
+	}
 	require.Equal(t, "begun\n", r.Stdout)
 	require.Contains(t, r.Hung, "sleep")
 	require.Contains(t, r.Hung, "(S)")
