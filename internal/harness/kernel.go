@@ -469,9 +469,11 @@ func conduct(calls []inject.Call, words []string, said string) *Conduct {
 			}
 			// What it looked for in other directories before is no news, and neither is a mount
 			// that it could do without or in another way: of the paths in /proc that are covered
-			// no kernel has all, and some of them are files.
+			// no kernel has all, and some of them are files. That one process goes on says
+			// nothing about a mount of another, which is not above it.
 			c.Refused = slices.DeleteFunc(c.Refused, func(r Refusal) bool {
-				optional := r.Call == "mount" && (r.Errno == "ENOENT" || r.Errno == "ENOTDIR")
+				optional := r.Call == "mount" && (r.Errno == "ENOENT" || r.Errno == "ENOTDIR") &&
+					(r.By != "" || roots.below(call.Process, r.process))
 				if optional || r.Looks && isCommand(firstText(r.Text), words) {
 					c.Excused = append(c.Excused, r)
 				}
@@ -597,6 +599,14 @@ func (r roots) look(name string, call inject.Call) (inside bool) {
 		}
 	}
 	return inside
+}
+
+// below tells whether a process is the one above, or was started by it or by one below it.
+func (r roots) below(process, above int) bool {
+	for process > above { // which was born before
+		process = r.parents[process]
+	}
+	return process == above
 }
 
 // forgetLook forgets the first look for a file of a process where there are many: the last ones are

@@ -87,6 +87,13 @@ func TestConduct(t *testing.T) {
 	}, []string{"container", "run", "probe"}, "")
 	require.Empty(t, c.Refused)
 	require.Len(t, c.Excused, 2)
+
+	// A mount that failed is no reason to go on for a process above it.
+	c = conduct([]inject.Call{
+		call(1, unix.SYS_MOUNT, `mount("sh", "sh", "", MS_BIND)`, unix.ENOENT),
+		call(0, unix.SYS_EXECVE, `execve("/usr/sbin/ip")`, 0),
+	}, []string{"container", "run", "sh"}, "")
+	require.Len(t, c.Refused, 1)
 }
 
 // TestMisses tells which of the files that were looked for in vain are news: what the runtime of a

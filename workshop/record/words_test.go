@@ -315,8 +315,8 @@ func linkHeader(index, flags, change uint32) []byte {
 	return binary.NativeEndian.AppendUint32(h, change)
 }
 
-// TestSocket requires that a refusal is that of one of the messages, and that a descriptor is copied
-// only where it is that of the socket.
+// TestSocket requires that a refusal belongs to one of the messages, and that a descriptor is
+// copied only if it is that of the socket.
 func TestSocket(t *testing.T) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_ROUTE)
 	require.NoError(t, err)
