@@ -24,7 +24,7 @@ var (
 	frameRE = lazyregexp.New(`(?m)^\s+(/\S+\.go):(\d+)`)
 	// raisedRE matches the first line that is neither indented nor the heading, and names an error.
 	raisedRE = lazyregexp.New(`(?m)^[A-Za-z_][\w.]*(?::.*)?$`)
-	// the line itself is not there if Python did not find the file: in another root, say
+	// there is no text of the line where Python cannot read the file, as in another root
 	calledRE = lazyregexp.New(`(?m)^  File "([^"]+)", line (\d+), in \S+(?:\n    (.*))?$`)
 	// the text, or the second line of it, is below the place
 	rustRE = lazyregexp.New(`panicked at (?:'(.*)', )?(\S+:\d+)(?::\d+)?:?\n?(.*?)(: ?\n.+|\n|$)`)
@@ -184,10 +184,11 @@ func pythonTrace(stderr string) string {
 	text := raised
 	for _, m := range calledRE.FindAllStringSubmatch(last, -1) {
 		if !strings.Contains(m[1], "/lib/python") && !strings.HasPrefix(m[1], "<") {
-			text = raised + "\nat " + relative(m[1]) + ":" + m[2] + ": " + m[3]
+			place := relative(m[1]) + ":" + m[2] + ": " + m[3]
 			if m[3] == "" {
-				text = raised + "\nat " + sourceAt(m[1], m[2])
+				place = sourceAt(m[1], m[2])
 			}
+			text = raised + "\nat " + place
 		}
 	}
 	return text

@@ -33,6 +33,15 @@ func TestTraces(t *testing.T) {
 			want: "NoMethodError: undefined method 'x' for nil\nat /srv/mine.rb:3",
 		},
 		{
+			name: "Python in another root, where it cannot read its own files",
+			stderr: "Traceback (most recent call last):\n" +
+				"  File \"/srv/mine\", line 9, in <module>\n" +
+				"  File \"/srv/mine\", line 4, in child\n" +
+				"  File \"<frozen os>\", line 574, in execvp\n" +
+				"ValueError: execv() arg 2 first element cannot be empty\n",
+			want: "ValueError: execv() arg 2 first element cannot be empty\nat /srv/mine:4",
+		},
+		{
 			name: "Rust",
 			stderr: "thread 'main' panicked at src/main.rs:77:21:\nmkdir failed:\n" +
 				"ENOENT: No such file or directory\nnote: run with `RUST_BACKTRACE=1`\n",
