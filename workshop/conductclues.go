@@ -147,7 +147,7 @@ func nobodyInside(e harness.Event) string {
 		return ""
 	}
 	return fmt.Sprintf("%s was executed in a user namespace without maps, where it is nobody, and "+
-		"has no capabilities (user_namespaces(7)). %s", ranCommand(e), nobodyYet)
+		"has no capabilities (user_namespaces(7)). %s", ranCommand(e), nobodyYet+c.notYet())
 }
 
 // nobody is for a process that may do nothing in its user namespace, if that is why.
@@ -158,7 +158,15 @@ func (c cause) nobody() string {
 	case c.mappedInTime():
 		return c.notMapped()
 	}
-	return cmp.Or(c.notMapped(), nobodyYet)
+	return cmp.Or(c.notMapped(), nobodyYet+c.notYet())
+}
+
+// notYet adds that a user namespace is the subject of a later step, for those who can do without.
+func (c cause) notYet() string {
+	if c.event.Script.Step < "step1" || c.event.Script.Step >= "step5" || os.Geteuid() != 0 {
+		return ""
+	}
+	return " Root can leave CLONE_NEWUSER out until step 5."
 }
 
 // executes tells whether a step executes the command.

@@ -151,7 +151,10 @@ var conductWords = []faulty{
 			"os.chroot('rootfs')\nos.chdir('/')\n"+
 			"libc.mount(b'proc', b'/proc', b'proc', 0, None)"),
 		about: "step3-rootfs/host-chroot-breakout",
-		says:  []string{"probe was executed in a user namespace without maps, where it is nobody"},
+		says: []string{
+			"probe was executed in a user namespace without maps, where it is nobody",
+			"Root can leave CLONE_NEWUSER out until step 5",
+		},
 	},
 	{
 		name: "a map that is written with writev(2), and capabilities that are dropped",
