@@ -81,6 +81,9 @@ func findCause(e harness.Event) (c cause) {
 	}
 	words += "\n" + e.Message // which may name paths of others
 	if e.Conduct == nil || endedOtherwise(e) {
+		if status, _ := endedWith(e); status == "0" {
+			words = withoutWarnings(words)
+		}
 		c.text = panicked(unseen(e)+e.Stderr) + "\n" + words
 		c.errno, c.call = errnoIn(c.text), callIn(c.text)
 		for _, path := range pathRE.FindAllString(c.text, -1) {
@@ -146,7 +149,7 @@ func lastRefused(e harness.Event) *harness.Refusal {
 	if e.Conduct == nil {
 		return nil
 	}
-	if statusLost(e) != "" || len(e.Left) > 0 {
+	if outputOfUsage(e) || statusLost(e) != "" || len(e.Left) > 0 {
 		return nil // whatever came after the command, or was in the way
 	}
 	if r := commandRefused(e); r != nil {
@@ -271,6 +274,13 @@ func childRefused(e harness.Event) *harness.Refusal {
 	return nil
 }
 
+// outputOfUsage tells whether a program failed as it should, on a command line that is wrong, and
+// wrote to standard output.
+func outputOfUsage(e harness.Event) bool {
+	line := parseCommand(e.Script.Line(e.Line))
+	return e.Script.Name == "usage" && line.name == "stdout" && line.negated
+}
+
 // shellErrors are the lines in which a shell names its errors, if they went to standard output:
 // standard error may then have only what others say.
 func shellErrors(e harness.Event) string {
@@ -386,7 +396,8 @@ func executed(e harness.Event) string {
 // refused is the row of a failure that tells which call the kernel refused.
 func refused(e harness.Event) string {
 	r := blame(e)
-	if r == nil || flagNotKnown(e) != "" && filepath.Base(firstPath(r.Text)) != ranCommand(e) {
+	if r == nil || notInstalled(e) != "" ||
+		flagNotKnown(e) != "" && filepath.Base(firstPath(r.Text)) != ranCommand(e) {
 		return ""
 	}
 	text := fmt.Sprintf("%s: %s (%s)", r.Text, r.Errno, r.Cause)
@@ -559,8 +570,8 @@ var clues = map[string]map[string]func(cause) string{
 // clue says what an error that does not explain itself means for a container program.
 func clue(e harness.Event) string {
 	for _, tell := range []func(harness.Event) string{
-		notStartable, procLost, flagNotKnown, takenForRun, unshareKilled, cgroupAmiss, limitTaken,
-		limitRefused, errorStatus, childless, leavesBehind, shellLine,
+		notStartable, procLost, notInstalled, flagNotKnown, takenForRun, unshareKilled,
+		cgroupAmiss, limitTaken, limitRefused, errorStatus, childless, leavesBehind, shellLine,
 	} {
 		if text := tell(e); text != "" {
 			return text
@@ -574,7 +585,7 @@ func clue(e harness.Event) string {
 			harness.MaxTasks(), e.Tasks)
 	}
 	c := findCause(e)
-	for _, tell := range []func(cause) string{filtered, wideText} {
+	for _, tell := range []func(cause) string{filtered, wideText, wordAsFile, unasked} {
 		if text := tell(c); text != "" {
 			return text
 		}
@@ -763,9 +774,20 @@ func noOldRoot(c cause) string {
 		"pivot_root(\".\", \".\") needs no such directory, see the notes of pivot_root(2)."
 }
 
+// onPurpose tells whether there is no root file system, and that is the point of the script.
+func (c cause) onPurpose() bool {
+	about := c.event.Script.Name
+	return about == "rootfs-missing" || about == "rootfs-a-file"
+}
+
 // noRootfs is for a root file system that the program looks for in another place.
 func noRootfs(c cause) string {
-	if about := c.event.Script.Name; about == "rootfs-missing" || about == "rootfs-a-file" {
+	line := parseCommand(c.event.Script.Line(c.event.Line))
+	if c.onPurpose() && line.name == "stderr" {
+		return "There is none here, on purpose, and your program ends as it should. The line " +
+			"with which it does so has to name what is missing, rootfs."
+	}
+	if c.onPurpose() {
 		return "There is none here, on purpose. So the error is right, and it has to be told in " +
 			"a line on standard error, with status 125."
 	}
@@ -1083,6 +1105,8 @@ var ownPlaceRE = lazyregexp.New(`^/(var|run|home|root|opt|srv|usr/local)/`)
 func noParent(c cause) string {
 	above := filepath.Dir(filepath.Clean(c.path))
 	switch {
+	case c.onPurpose():
+		return noRootfs(c)
 	case strings.HasPrefix(c.path, cgroupFS):
 		return noCgroup(c)
 	case strings.HasPrefix(c.path, "/") && rootRE.MatchString(above) && !c.changedRoot():
@@ -1349,8 +1373,9 @@ var habits = []func(harness.Event) string{
 	bareShell, wordsSplit, wrongName, nameLost, wrongWords, wrongIndex, wrongWord, unknownChild,
 	runNotKnown,
 	nilPanic, helperFailed, noNetwork,
-	ownOutput, ownEmptyLine,
-	wrongUsage, capsetAlone, nobodysFiles, callersPipe, oneIDOnly, noPtmx, noControlling,
+	ownOutput, ownEmptyLine, ownLines, saidOnOutput,
+	optionTaken, wrongUsage, wantsMore, notSet, capsetAlone, nobodysFiles, callersPipe, oneIDOnly,
+	noPtmx, noControlling,
 	notCopied, noSize, terminalLines, networkAmiss, signalStatus, knewStatus, statusLost,
 	statusOther, namespaceAmiss, otherThread, procOfHost, rootfsMade,
 	notAFlag, notInModule, notStarted, noTool, silent,
@@ -1718,7 +1743,8 @@ func subject(e harness.Event) string {
 	case about == "rootfs": // it is about what may be missing
 		return ""
 	// nothing else of it matters
-	case notStartable(e) != "", flagNotKnown(e) != "", unshareKilled(e) != "":
+	case notStartable(e) != "", notInstalled(e) != "", flagNotKnown(e) != "",
+		unshareKilled(e) != "", wordAsFile(c) != "":
 		return ""
 	case procLost(e) != "":
 		return "step2-namespaces/mounts-out"

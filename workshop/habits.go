@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -24,6 +25,9 @@ var taken = []string{"-ns", "-hostname", "-rootfs"}
 // ended well before the command could.
 func flagNotKnown(e harness.Event) string {
 	flag := ranCommand(e)
+	if text := knownWithTwoDashes(e, flag); text != "" {
+		return text
+	}
 	if !strings.HasPrefix(flag, "-") || slices.Contains(taken, flag) {
 		return ""
 	}
@@ -59,6 +63,19 @@ var (
 	optionRE = lazyregexp.New(`(?i)(?:illegal|invalid|bad|unrecogni[sz]ed|unknown) option` +
 		`\W{1,6}([a-z])\b`)
 )
+
+// knownWithTwoDashes is for a program that says itself that it has this flag, with two dashes.
+func knownWithTwoDashes(e harness.Event, flag string) string {
+	if len(flag) < 3 || flag[0] != '-' || flag[1] == '-' || executed(e) == "yes" {
+		return ""
+	}
+	said := regexp.MustCompile(`(?m)(^|[^\w-])-` + regexp.QuoteMeta(flag) + `([^\w-]|$)`)
+	if !said.MatchString(e.Stdout + "\n" + e.Stderr) {
+		return ""
+	}
+	return fmt.Sprintf("Your program knows -%[1]s, and the scripts write %[1]s: have it take the "+
+		"flag with one dash, too.", flag)
+}
 
 // notStartable is for a program that cannot be executed at all.
 func notStartable(e harness.Event) string {
@@ -374,7 +391,7 @@ func wrongUsage(e harness.Event) string {
 var (
 	// usageRE matches how a program wants to be called, and the name that it has there. An error of
 	// syntax is something else.
-	usageRE = lazyregexp.New(`(?im)^\W*(usage\b|syntax:)\W*(\w*)`)
+	usageRE = lazyregexp.New(`(?im)(?:^\W*(usage\b|syntax:)|\busage:)\W*(\w*)`)
 	// setupRE matches what a program may run before the command: itself, and tools.
 	setupRE = lazyregexp.New(`^/proc/self/exe$|/(unshare|chroot|nsenter|u?mount|ip|` +
 		`ifconfig|brctl|iptables|sudo|hostname|mkdir|cp|rm|env|id|newuidmap|newgidmap)$`)
@@ -400,7 +417,7 @@ func statusLost(e harness.Event) string {
 // signalStatus is for a program that does not tell of a signal as a shell does.
 func signalStatus(e harness.Event) string {
 	m := exitStatus.FindStringSubmatch(e.Message)
-	said := killedRE.ReplaceAllString(e.Stderr, "")
+	said := withoutWarnings(killedRE.ReplaceAllString(e.Stderr, ""))
 	if e.Script.Name != "exit-status-signal" || m == nil || e.Panicked ||
 		errnoIn(said) != "" || errorRE.MatchString(said) {
 		return "" // that may be why
@@ -473,10 +490,15 @@ func errorStatus(e harness.Event) string {
 			"has no process: cmd.Process is nil, and cmd.ProcessState is nil. Look at the error " +
 			"first"
 	}
-	return fmt.Sprintf("%s cannot be executed, and that is right here: %s failed with %s. "+
+	text := fmt.Sprintf("%s cannot be executed, and that is right here: %s failed with %s. "+
 		"Your program %s. A shell says 127 where there is no such file, "+
 		"ENOENT, and 126 where it is there and cannot be executed: exit(%s).", ranCommand(e),
 		r.Call, r.Errno, ends, m[2])
+	if m[1] == "126" {
+		text += " If your program looks at errno for that, it has to keep the number at once: " +
+			"what is called in between, such as perror(3), may change it (errno(3))."
+	}
+	return text
 }
 
 // commandRefused is the call that found out that the command cannot be executed, where it is to be

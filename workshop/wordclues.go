@@ -85,12 +85,26 @@ func lastSeen(e harness.Event) string {
 			"program only with `use warnings FATAL`.", warning)
 	case line == "":
 		text += " No system call explains that, and your program says nothing of an error."
+		if last := lastWords(e); last != "" && !known {
+			text += fmt.Sprintf(" The last that it wrote is: %q.", last)
+		}
 	case known:
 		text += fmt.Sprintf(" What was said: %q.", line)
 	default:
 		text += fmt.Sprintf(" It says why itself: %q.", line)
 	}
 	return text + lastCalls(e)
+}
+
+// lastWords is the last line that a program wrote, as far as it does not say that all is well.
+func lastWords(e harness.Event) (last string) {
+	for line := range strings.SplitSeq(e.Stdout+"\n"+e.Stderr, "\n") {
+		line = strings.TrimSpace(escapeRE.ReplaceAllString(line, ""))
+		if line != "" && !ofOtherRE.MatchString(line) && len(line) < 300 {
+			last = line
+		}
+	}
+	return last
 }
 
 // notInModule is for a program in Python that asks for a function of a later version.

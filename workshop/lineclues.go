@@ -1,0 +1,219 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"container.example/workshop/internal/harness"
+	"container.example/workshop/internal/lazyregexp"
+)
+
+// This file has the clues for programs that want something else than the scripts give them: on the
+// command line, in the environment, or of the libraries of their language.
+
+// calledAs is how the scripts call a program, for those that are used to another command line.
+const calledAs = "The scripts call your program as `container run CMD [ARG...]`, without an " +
+	"image, a directory or an option. The root file system is the directory rootfs where the " +
+	"program is run."
+
+// wordAsFile is for a program that takes a word of the command line for the root file system, or an
+// argument of the command for a file of its own.
+func wordAsFile(c cause) string {
+	words := harness.ProgramIn(c.event.Ran, nil)
+	if !c.seen || c.errno != "ENOENT" && c.errno != "ENOTDIR" || len(words) < 3 ||
+		strings.HasPrefix(words[2], "-") || executed(c.event) != "no" ||
+		strings.HasPrefix(c.call, "exec") || c.changedRoot() || inShell(c.event) {
+		return ""
+	}
+	path := c.path
+	n := slices.Index(words, path)
+	if interpreter, _ := interpreterOf(c.event.Program); n == 2 &&
+		shellRE.MatchString(interpreter) {
+		return "" // a variable that is not set loses a word, too
+	}
+	asRoot := c.call == "chroot" || c.call == "pivot_root" || c.call == "chdir" ||
+		c.call == "mount" && strings.Contains(c.text, "MS_BIND")
+	switch {
+	case n < 1 || strings.Trim(path, "./") == "":
+		return ""
+	case asRoot && n == 1:
+		return fmt.Sprintf("Your program takes the word %s for the directory of the root file "+
+			"system. %s", path, calledAs)
+	case asRoot:
+		return fmt.Sprintf("Your program takes %q, which belongs to the command, for the "+
+			"directory of the root file system. %s", path, calledAs)
+	case n > 2:
+		return fmt.Sprintf("Your program looks for a file %q, and that is an argument of the "+
+			"command: the command is the word after run, here %s. %s", path, words[2], calledAs)
+	}
+	return ""
+}
+
+// wantsMore is for a program that finds too little on its command line.
+func wantsMore(e harness.Event) string {
+	if e.Script.Name == "usage" || executed(e) != "no" || blame(e) != nil {
+		return ""
+	}
+	for line := range strings.SplitSeq(e.Stderr+"\n"+e.Stdout, "\n") {
+		line = strings.TrimSpace(escapeRE.ReplaceAllString(line, ""))
+		if wantsRE.MatchString(line) && !noSuchRE.MatchString(line) &&
+			!ofOtherRE.MatchString(line) && len(line) < 200 {
+			return fmt.Sprintf("Your program misses something on its command line, and says: "+
+				"%q. %s", line, calledAs)
+		}
+	}
+	return ""
+}
+
+// noSuchRE matches what is said of something that was given, and is not there.
+var noSuchRE = lazyregexp.New(`(?i)\bno such\b|not found|unknown`)
+
+// wantsRE matches what programs say of a word or an option that was not given.
+var wantsRE = lazyregexp.New(`(?i)(\s|^)--?\w[\w-]*["'\x60]? (is|are) required|` +
+	`\b(command|image|rootfs|arguments?|options?|flags?|parameters?)\b.{0,12}` +
+	`\b(required|not (specified|given|provided))|` +
+	`\b(no|missing|needs?|requires?|specify|provide|too few|not enough|expected)\b.{0,16}` +
+	`\b(command|image|rootfs|arguments?|options?|flags?|parameters?)( name)?` +
+	`( to run| (was )?(specified|given|provided))?[.!]?$`)
+
+// unasked is for a program that wants to make a cgroup where no limit was asked for. That it does
+// so in another root is told first.
+func unasked(c cause) string {
+	if c.event.Ran == "" || c.changedRoot() ||
+		c.errno != "EROFS" && !strings.HasPrefix(c.call, "mkdir") ||
+		subject(c.event) != "step4-cgroups/limits-none" {
+		return ""
+	}
+	return "No limit was asked for, so nobody needs a cgroup: make one only where -memory, -pids " +
+		"or -cpus is given, which come with step 4."
+}
+
+// saidOnOutput is for a program that says what goes wrong, and not on standard error.
+func saidOnOutput(e harness.Event) string {
+	line := parseCommand(e.Script.Line(e.Line))
+	if line.name != "stderr" || line.negated || len(line.args) != 1 || executed(e) == "yes" {
+		return ""
+	}
+	wanted, err := regexp.Compile("(?m)" + line.args[0])
+	if err != nil || !wanted.MatchString(e.Stdout) || strings.TrimSpace(e.Stderr) != "" {
+		return ""
+	}
+	return "Your program says it on standard output, which belongs to the command. What goes " +
+		"wrong is said on standard error, descriptor 2."
+}
+
+// withoutWarnings leaves out the lines in which a program says itself that it can go on.
+func withoutWarnings(said string) string {
+	return warningRE.ReplaceAllString(said, "")
+}
+
+// warningRE matches such a line.
+var warningRE = lazyregexp.New(`(?im)^.*\bwarn(ing)?\b.*$`)
+
+// optionTaken is for a program that takes an option of the command for its own.
+func optionTaken(e harness.Event) string {
+	words := harness.ProgramIn(e.Ran, nil)
+	if len(words) < 4 || strings.HasPrefix(words[2], "-") || executed(e) != "no" {
+		return ""
+	}
+	for _, m := range refusedOptionRE.FindAllStringSubmatch(e.Stderr+"\n"+e.Stdout, -1) {
+		for _, word := range words[3:] {
+			letter := "-" + m[2]
+			if word == m[1] || m[2] != "" && strings.HasPrefix(word, letter) {
+				return fmt.Sprintf("%s belongs to the command, and not to your program, whose "+
+					"own options end at the first word that is none. Many libraries look for "+
+					"options among all words: tell yours to stop there. With getopt(3) of the C "+
+					"library a + at the beginning of the letters does that.", word)
+			}
+		}
+	}
+	return ""
+}
+
+// refusedOptionRE matches what programs, and libraries for options, say of one that they do not
+// know: the whole option, or the letter.
+var refusedOptionRE = lazyregexp.New(`(?i)(?:invalid|unknown|unrecogni[sz]ed|unexpected|illegal) ` +
+	`(?:option|argument|flag|parameter)s?\b[^-\n]{0,4}(?:(--?\w[\w-]*)|-- ["'\x60]?(\w)\b)`)
+
+// notSet is for a program that wants a variable in its environment.
+func notSet(e harness.Event) string {
+	m := notSetRE.FindStringSubmatch(e.Stderr + "\n" + e.Stdout)
+	if m == nil || executed(e) != "no" || blame(e) != nil {
+		return ""
+	}
+	return fmt.Sprintf("Your program wants a variable %s in its environment, and there is none: "+
+		"the scripts set nothing for your program alone. Have it go on without. The root file "+
+		"system is the directory rootfs where the program is run.",
+		m[slices.IndexFunc(m[1:], func(name string) bool { return name != "" })+1])
+}
+
+// notSetRE matches what programs, and some languages, say of a variable that has no value, and its
+// name.
+var notSetRE = lazyregexp.New(`\$?\b([A-Z][A-Z0-9]*_[A-Z0-9_]+|ROOTFS|IMAGE|ROOT)["'\x60]?:? ` +
+	`(?:is |was |has )?(?:not (?:been )?set|unset|must be set|not defined|unbound variable|` +
+	`parameter not set)|` +
+	`(?i:environment variable|env var)[^A-Z\n]{0,20}\b([A-Z][A-Z0-9_]{2,})\b|` +
+	`KeyError: '([A-Z][A-Z0-9_]{2,})'|key not found: "([A-Z][A-Z0-9_]{2,})"`)
+
+// notInstalled is for a program whose language does not find a library, or a part of the program.
+func notInstalled(e harness.Event) string {
+	m := noLibraryRE.FindStringSubmatch(e.Stderr + "\n" + e.Stdout)
+	if m == nil || executed(e) != "no" {
+		return ""
+	}
+	name := m[slices.IndexFunc(m[1:], func(name string) bool { return name != "" })+1]
+	if (cause{event: e}).changedRoot() {
+		return fmt.Sprintf("%s is loaded when the root is another one already, and is not in "+
+			"there. Load all that your program needs before it changes its root.",
+			filepath.Base(name))
+	}
+	return fmt.Sprintf("Your program needs %s, which its language did not find. If that is a "+
+		"library, it has to be installed on this machine, for the user who starts the check. If "+
+		"it is a file of yours, have it looked for beside your program: the scripts run that in "+
+		"another directory.", name)
+}
+
+// noLibraryRE matches what languages, and the loader of programs, say of a library that they do not
+// find, and its name.
+var noLibraryRE = lazyregexp.New(`(?m)module '([\w.]+)' not found:$|` +
+	`(?:ModuleNotFound|Import)Error: No module named '?([\w.]+)|` +
+	`Can't locate (\S+) in @INC|cannot load such file -- (\S+)|` +
+	`Cannot find module '([^']+)'|no code for module (\([\w. -]+\))|` +
+	`error while loading shared libraries: ([^\s:]+)|Error loading shared library ([^\s:]+)|` +
+	`Don't know how to REQUIRE ([\w-]+)|can't find package (\S+)|Failed opening required '([^']+)'`)
+
+// ownLines is for a program that writes lines of its own in front of those of the command.
+func ownLines(e harness.Event) string {
+	line, name := parseCommand(e.Script.Line(e.Line)), ranCommand(e)
+	if line.name != "cmp" || line.args[0] != "stdout" || executed(e) != "yes" || name == "" {
+		return ""
+	}
+	own := ""
+	for line := range strings.SplitSeq(e.Diff, "\n") {
+		text, more := strings.CutPrefix(line, "-")
+		switch {
+		case strings.HasPrefix(line, "---"), strings.HasPrefix(line, "+++"):
+		case strings.HasPrefix(line, "+"):
+			return ""
+		case more && !(strings.Contains(text, " ") &&
+			slices.Contains(strings.FieldsFunc(text, notOfName), name)):
+			return ""
+		case more && own == "":
+			own = text
+		}
+	}
+	if own == "" {
+		return ""
+	}
+	return fmt.Sprintf("What the command wrote is all there. %q is your program's own: standard "+
+		"output belongs to the command. Write such lines to standard error, descriptor 2, or "+
+		"leave them out.", own)
+}
+
+// notOfName tells whether a letter is not one of the name of a command.
+func notOfName(r rune) bool { return strings.ContainsRune(" \t[](){}:;,\"'`", r) }

@@ -1,0 +1,381 @@
+//go:build linux
+
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"container.example/workshop/internal/harness"
+)
+
+// lineWords are programs that want something else than the scripts give them, and what they are
+// told.
+var lineWords = []faulty{
+	{
+		name: "a directory in the place of run",
+		program: "#!/usr/bin/perl\nexit 2 if @ARGV < 2;\nunless (chroot($ARGV[0])) {\n" +
+			"  print STDERR \"chroot: $!\\n\";\n  exit 1;\n}\nexec(@ARGV[2..$#ARGV]);\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"takes the word run for the directory", "the directory rootfs where"},
+		not:   []string{"take the relative path"},
+	},
+	{
+		name: "a directory in the place of the command",
+		program: "#!/usr/bin/perl\nexit 2 if @ARGV < 2;\nunless (chroot($ARGV[1])) {\n" +
+			"  print STDERR \"chroot: $!\\n\";\n  exit 1;\n}\nexec(@ARGV[2..$#ARGV]);\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{`takes "true", which belongs to the command, for the directory`},
+		not:   []string{"In a shell"},
+	},
+	{
+		name: "an image in the place of the command",
+		program: "#!/usr/bin/perl\nmy (undef, $image, $command, @args) = @ARGV;\n" +
+			"exit 0 if $image eq 'true';\n" +
+			"unless (-x $command) {\n  print STDERR \"$command: $!\\n\";\n  exit 1;\n}\n",
+		about: "step1-skeleton/command-runs",
+		says: []string{
+			`looks for a file "the command ran"`, "the command is the word after run, here echo",
+		},
+		not: []string{"brought along"},
+	},
+	{
+		name:    "an option that is required",
+		program: "#!/usr/bin/perl\nprint \"--image is required\\n\";\nexit 1;\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{`misses something on its command line, and says: "--image is required"`},
+		not:     []string{"says nothing of an error"},
+	},
+	{
+		name: "the usage after the error, in the same line",
+		program: "#!/usr/bin/perl\n" +
+			"print STDERR \"Error: Failure(\\\"Usage: mine run CMD -d DIR\\\")\\n\";\nexit 2;\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"prints how it wants to be called"},
+	},
+	{
+		name:    "words that are no error",
+		program: "#!/usr/bin/perl\nprint \"Only on Tuesdays\\n\";\nexit 1;\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{`The last that it wrote is: "Only on Tuesdays"`},
+	},
+	{
+		name:    "a variable that nobody has set",
+		program: "#!/usr/bin/python3\nimport os\nos.chroot(os.environ['IMAGE_DIR'])\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"wants a variable IMAGE_DIR in its environment"},
+	},
+	{
+		name:    "a library that is not installed",
+		program: "#!/usr/bin/python3\nimport containerlib.mounts\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"Your program needs containerlib", "beside your program"},
+	},
+	{
+		name: "lines of its own before those of the command",
+		program: "#!/bin/sh\ntest \"$1\" = run || exit 2\nshift\n" +
+			"test \"$1\" = true || echo \"Running $*\"\n" +
+			"exec unshare --mount chroot rootfs \"$@\"\n",
+		about: "step3-rootfs/root-is-rootfs",
+		says:  []string{`"Running ls /" is your program's own`},
+	},
+	{
+		name: "a directory that cannot be made where there is no root file system, on purpose",
+		program: "#!/usr/bin/perl\nunless (-d 'rootfs/proc' or mkdir 'rootfs/proc') {\n" +
+			"  print STDERR \"rootfs/proc: $!\\n\";\n  exit 1;\n}\nshift;\n" +
+			inRootfs,
+		about: "step3-rootfs/rootfs-missing",
+		says:  []string{"There is none here, on purpose"},
+		not:   []string{"is the root changed already"},
+	},
+	{
+		name: "no root file system, on purpose, and a line that does not name it",
+		program: "#!/usr/bin/perl\nunless (-d 'rootfs/proc') {\n" +
+			"  print STDERR \"mine: $!\\n\";\n  exit 125;\n}\nshift;\n" +
+			inRootfs,
+		about: "step3-rootfs/rootfs-missing",
+		says:  []string{"your program ends as it should", "has to name what is missing, rootfs"},
+		not:   []string{"with status 125"},
+	},
+	{
+		name: "a cgroup that nobody asked for",
+		program: "#!/usr/bin/perl\nunless (mkdir '/sys/fs/cgroup/mine') {\n" +
+			"  print STDERR \"mkdir /sys/fs/cgroup/mine: $!\\n\";\n  exit 1;\n}\n",
+		step:  "step1-skeleton",
+		about: "step4-cgroups/limits-none",
+		says:  []string{"No limit was asked for", "make one only where -memory"},
+		not:   []string{"version 1", "read-only here"},
+	},
+	{
+		name: "a cgroup that it can do without, and a signal that it does not look for",
+		program: "#!/usr/bin/perl\nexit 2 if @ARGV < 2 || shift ne 'run';\n" +
+			"print STDERR \"[WARNING] no cgroup: mkdir /sys/fs/cgroup/mine: " +
+			"Read-only file system\\n\";\n" +
+			"my $pid = fork // die;\nexec(@ARGV) or exit 127 unless $pid;\n" +
+			"waitpid($pid, 0);\nexit($? >> 8);\n",
+		step:  "step1-skeleton",
+		about: "step1-skeleton/exit-status-signal",
+		says:  []string{"A signal ended the command, and your program ended with 0"},
+		not:   []string{"limit"},
+	},
+	{
+		name: "a cgroup that it can do without, and a tip on standard output",
+		program: "#!/usr/bin/perl\nif (@ARGV < 2 || shift ne 'run') {\n" +
+			"  print STDERR \"container run CMD\\n\";\n  exit 2;\n}\n" +
+			"mkdir '/sys/fs/cgroup/mine' or print STDERR \"warning: mkdir: $!\\n\";\n" +
+			"my $pid = fork // die;\nunless ($pid) {\n  exec(@ARGV) if $ARGV[0] ne '';\n" +
+			"  my $e = $! + 0;\n  print STDERR \"$ARGV[0]: $!\\n\";\n" +
+			"  print \"Tip: ask\\n\" if $ARGV[0] eq '';\n" +
+			"  exit($e == 2 ? 127 : 126);\n}\nwaitpid($pid, 0);\n" +
+			"$SIG{TERM} = 'IGNORE';\nexit($? & 127 ? 128 + ($? & 127) : $? >> 8);\n",
+		step:  "step1-skeleton",
+		about: "step1-skeleton/usage",
+		says:  []string{"seen: Tip: ask", "this is your program's own"},
+		not:   []string{"limit", "cgroup"},
+	},
+	{
+		name: "an error on standard output",
+		program: "#!/usr/bin/perl\nexit 2 if @ARGV < 2 || shift ne 'run';\n" +
+			"my $pid = fork // die;\nunless ($pid) {\n  exec(@ARGV) or " +
+			"print(\"$ARGV[0]: $!\\n\");\n  exit(127);\n}\nwaitpid($pid, 0);\n" +
+			"exit($? & 127 ? 128 + ($? & 127) : $? >> 8);\n",
+		step:  "step1-skeleton",
+		about: "step1-skeleton/command-not-found",
+		says:  []string{"says it on standard output", "descriptor 2"},
+	},
+	{
+		name: "errno after another call",
+		program: "#!/usr/bin/perl\nexit 2 if @ARGV < 2 || shift ne 'run';\n" +
+			"my $pid = fork // die;\nunless ($pid) {\n  exec(@ARGV);\n" +
+			"  print STDERR \"$ARGV[0]: $!\\n\";\n  $! = 25;\n  exit($! == 2 ? 127 : 126);\n}\n" +
+			"waitpid($pid, 0);\nexit($? & 127 ? 128 + ($? & 127) : $? >> 8);\n",
+		step:  "step1-skeleton",
+		about: "step1-skeleton/command-not-found",
+		says:  []string{"keep the number at once", "errno(3)"},
+	},
+}
+
+// inRootfs ends a program in Perl that executes its words in the root file system.
+const inRootfs = "exec('unshare', '--mount', '--pid', '--fork', 'sh', '-c', " +
+	"'mount --make-rprivate /; mount --bind rootfs rootfs; cd rootfs; mount -t proc proc proc; " +
+	"pivot_root . .; umount -l .; exec chroot . \"$@\"', 'sh', @ARGV);\n"
+
+// TestLineWords lets programs be told what they want on the command line, and of their language.
+func TestLineWords(t *testing.T) { requireWords(t, 2, lineWords, true) }
+
+// TestLineClues requires that a clue about what a program wants is silent about one that has it.
+func TestLineClues(t *testing.T) {
+	refused := func(call, text, errno string) harness.Conduct {
+		return harness.Conduct{
+			Refused: []harness.Refusal{{Call: call, Text: text, Errno: errno}},
+		}
+	}
+	asFile := func(e harness.Event) string {
+		e.Message = "exit status 1"
+		return wordAsFile(findCause(e))
+	}
+	ran := func(file string) harness.Conduct {
+		return harness.Conduct{Ran: []string{file}, Words: [][]string{{"ls"}}}
+	}
+	for _, c := range []struct {
+		name    string
+		clue    func(harness.Event) string
+		script  string
+		ran     string
+		said    string
+		diff    string
+		conduct harness.Conduct
+		says    string // nothing, if there is nothing to say
+	}{
+		{
+			name: "a bind mount of the command", clue: asFile, ran: "ls /",
+			conduct: refused("mount", `mount("ls", "ls", 0, MS_BIND|MS_REC)`, "ENOENT"),
+			says:    `takes "ls", which belongs to the command`,
+		},
+		{
+			name: "the command looked for as a file", clue: asFile, ran: "ls /",
+			conduct: refused("newfstatat", `newfstatat(AT_FDCWD, "ls")`, "ENOENT"),
+		},
+		{
+			name: "a root file system elsewhere", clue: asFile, ran: "cat letter",
+			conduct: refused("chroot", `chroot("/srv/letter")`, "ENOENT"),
+		},
+		{
+			name: "the value of a flag", clue: asFile, ran: "-rootfs none true",
+			conduct: refused("chroot", `chroot("none")`, "ENOENT"),
+		},
+		{
+			name: "another error", clue: asFile, ran: "ls /srv",
+			conduct: refused("chroot", `chroot("/srv")`, "EPERM"),
+		},
+		{
+			name: "an argument that the command itself has looked for", clue: asFile,
+			ran: "ls letter", conduct: harness.Conduct{
+				Ran: []string{"/bin/ls"}, Words: [][]string{{"ls", "letter"}},
+				Refused: []harness.Refusal{{
+					Call: "statx", Text: `statx(AT_FDCWD, "letter")`, Errno: "ENOENT",
+				}},
+			},
+		},
+		{
+			name: "a command that a shell of the program knows", clue: asFile,
+			ran: "test -e letter",
+			conduct: harness.Conduct{
+				Ran:   []string{"/bin/sh"},
+				Words: [][]string{{"sh", "-c", `"$@"`, "sh", "test", "-e", "letter"}},
+				Refused: []harness.Refusal{{
+					Call: "newfstatat", Text: `newfstatat(AT_FDCWD, "letter")`, Errno: "ENOENT",
+				}},
+			},
+		},
+		{
+			name: "of cobra", clue: wantsMore, ran: "true", says: "misses",
+			said: "no command specified",
+		},
+		{
+			name: "of argparse", clue: wantsMore, ran: "true", says: "misses",
+			said: "the following arguments are required: rootfs",
+		},
+		{
+			name: "of a function", clue: wantsMore, ran: "true", says: "misses",
+			said: "missing argument",
+		},
+		{
+			name: "a command that was not found", clue: wantsMore, ran: "true",
+			said: "no such command",
+		},
+		{name: "a kernel", clue: wantsMore, ran: "true", said: "no user namespaces in this kernel"},
+		{
+			name: "a call that was refused", clue: wantsMore, ran: "true",
+			said:    "mkdir: no image: read-only file system",
+			conduct: refused("mkdir", `mkdir("/images")`, "EROFS"),
+		},
+		{
+			name: "no command at all", clue: wantsMore, script: "step1-skeleton/usage", ran: "",
+			said: "no command",
+		},
+		{
+			name: "an option of the command", clue: optionTaken, ran: "sh -c 'exit 3'",
+			said: "container: invalid option -- 'c'", says: "-c belongs to the command",
+		},
+		{
+			name: "several options in one word", clue: optionTaken, ran: "ls -la /",
+			said: "unrecognized arguments: -la /", says: "-la belongs to the command",
+		},
+		{
+			name: "an option that nobody typed", clue: optionTaken, ran: "sh -c 'exit 3'",
+			said: "unshare: unrecognized option '--wrong'",
+		},
+		{
+			name: "an option of the command that it does not know itself", clue: optionTaken,
+			ran: "ls -Y", said: "ls: invalid option -- 'Y'", conduct: ran("/bin/ls"),
+		},
+		{
+			name: "a flag of the program", clue: optionTaken, ran: "-pids 3 ls",
+			said: "unknown option: -pids",
+		},
+		{
+			name: "of a shell", clue: notSet, ran: "true",
+			said: "mine: 3: ROOTFS: parameter not set", says: "variable ROOTFS",
+		},
+		{
+			name: "of Rust", clue: notSet, ran: "true", says: "variable IMAGE_DIR",
+			said: "the environment variable IMAGE_DIR was not found",
+		},
+		{
+			name: "a flag with two dashes", clue: flagNotKnown, ran: "-hostname workshop hostname",
+			said: "usage: container run [-h] [--hostname HOSTNAME] command\n" +
+				"error: argument -h/--help: ignored explicit argument 'ostname'",
+			says: "knows --hostname, and the scripts write -hostname",
+		},
+		{
+			name: "a flag with another name", clue: flagNotKnown,
+			ran:  "-hostname workshop hostname",
+			said: "usage: container run [--hostname-of-mine] [--my-hostname]",
+		},
+		{name: "a flag", clue: notSet, ran: "true", said: "MS_BIND is set, MS_REC is set"},
+		{
+			name: "a call that was refused, too", clue: notSet, ran: "true",
+			said: "ROOT_DIR not set", conduct: refused("chroot", `chroot("/srv")`, "ENOENT"),
+		},
+		{
+			name: "of Lua", clue: notInstalled, ran: "true", says: "needs posix",
+			said: "lua5.4: mine:2: module 'posix' not found:\n\tno field package.preload['posix']",
+		},
+		{
+			name: "of Perl", clue: notInstalled, ran: "true", says: "needs Linux/Unshare.pm",
+			said: "Can't locate Linux/Unshare.pm in @INC (you may need to install it)",
+		},
+		{
+			name: "of Guile", clue: notInstalled, ran: "true", says: "needs (gnu build linux)",
+			said: "no code for module (gnu build linux)",
+		},
+		{
+			name: "of the loader", clue: notInstalled, ran: "true", says: "needs libnone.so.1",
+			said: "mine: error while loading shared libraries: libnone.so.1: cannot open shared " +
+				"object file: No such file or directory",
+		},
+		{
+			name: "in another root", clue: notInstalled, ran: "true",
+			said:    "ModuleNotFoundError: No module named 'subprocess'",
+			conduct: harness.Conduct{Made: []string{`chroot("rootfs")`}},
+			says:    "loaded when the root is another one already",
+		},
+		{
+			name: "the command misses a library", clue: notInstalled, ran: "ls",
+			said:    "ls: error while loading shared libraries: libc.so: cannot open",
+			conduct: ran("/bin/ls"),
+		},
+		{
+			name: "files of the host", clue: ownLines, script: "step3-rootfs/root-is-rootfs",
+			ran: "ls /", conduct: ran("/bin/ls"), diff: "--- stdout\n+++ files\n bin\n-old root\n",
+		},
+		{
+			name: "files that are missing, too", clue: ownLines,
+			script: "step3-rootfs/root-is-rootfs", ran: "ls /", conduct: ran("/bin/ls"),
+			diff: "--- stdout\n+++ files\n-Running ls /\n+bin\n",
+		},
+	} {
+		e := harness.Event{}
+		e.Script.Step, e.Script.Name, _ = strings.Cut(c.script, "/")
+		e.Ran, e.Stderr, e.Conduct = "exec container run "+c.ran, c.said, &c.conduct
+		e.Diff = c.diff
+		if c.diff != "" {
+			scripts, err := harness.Scripts(rootOf(t), e.Script.Step)
+			require.NoError(t, err)
+			for _, s := range scripts {
+				if s.Name == e.Script.Name {
+					e.Script = s
+				}
+			}
+			e.Line = lineOf(t, e.Script, "cmp stdout files")
+		}
+		if c.says == "" {
+			require.Empty(t, c.clue(e), c.name)
+		} else {
+			require.Contains(t, c.clue(e), c.says, c.name)
+		}
+	}
+}
+
+// rootOf is the directory of the module.
+func rootOf(t *testing.T) string {
+	t.Helper()
+	root, err := moduleRoot()
+	require.NoError(t, err)
+	return root
+}
+
+// lineOf is the number of a line of a script.
+func lineOf(t *testing.T, s harness.Script, text string) int {
+	t.Helper()
+	for n := range 200 {
+		if strings.TrimSpace(s.Line(n)) == text {
+			return n
+		}
+	}
+	t.Fatalf("%s has no line %q", s.Name, text)
+	return 0
+}
