@@ -240,9 +240,10 @@ func (c cause) procOutside() string {
 		return "" // move_mount(2) may have put a new one there
 	}
 	if !c.made("CLONE_NEWPID") {
-		return outside + " was made in the pid namespace of the host, and shows the processes of " +
-			"that: none of your processes asked for a pid namespace. CLONE_NEWPID of clone(2) or " +
-			"unshare(2) makes one, and the child that is started with it, or after it, mounts proc."
+		return outside + " was made in the pid namespace of the host, and shows the processes " +
+			"there: none of your processes asked for a pid namespace. CLONE_NEWPID of clone(2) " +
+			"or unshare(2) makes one, and the child that is started with it, or after it, mounts " +
+			"proc."
 	}
 	return fmt.Sprintf("%s was made by a process that is still in the pid namespace of the host, "+
 		"and shows the processes of that namespace. CLONE_NEWPID of clone(2) is for the child, "+

@@ -39,7 +39,7 @@ const forChild = "for the end of a child process"
 // idle are those in which some thread of every Go program waits; another thread tells more.
 var idle = map[int]bool{unix.SYS_FUTEX: true, unix.SYS_EPOLL_PWAIT: true, unix.SYS_NANOSLEEP: true}
 
-// ProcLost is what is told of what was still running where /proc of the host no longer tells it: a
+// ProcLost takes the place of what was still running if /proc of the host no longer shows that: a
 // program has mounted something there, or unmounted it.
 const ProcLost = "something was still running; without /proc nobody can tell what"
 

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The runtime of Go enlarges its heap by chunks of so many bytes, and aligns them to that
-// (pallocChunkBytes of package runtime).
+// heapChunk is the size of the chunks by which the runtime of Go enlarges its heap, and to which
+// they are aligned (pallocChunkBytes of package runtime).
 const heapChunk = 4 << 20
 
 var ofHeap *byte // is on the heap, because it is global
