@@ -376,8 +376,11 @@ var faults = []string{"132", "133", "139", "159"}
 // is not known.
 func executed(e harness.Event) string {
 	command := ranCommand(e)
-	if e.Conduct == nil || command == "" || strings.HasPrefix(command, "-") {
+	if e.Conduct == nil || command == "" {
 		return ""
+	}
+	if strings.HasPrefix(firstWord(e), "-") && parseCommand(e.Ran).negated {
+		return "" // a flag is refused, as it should be, before anything is executed
 	}
 	for _, file := range e.Conduct.Ran {
 		if filepath.Base(file) == filepath.Base(command) {
@@ -397,7 +400,7 @@ func executed(e harness.Event) string {
 func refused(e harness.Event) string {
 	r := blame(e)
 	if r == nil || notInstalled(e) != "" ||
-		flagNotKnown(e) != "" && filepath.Base(firstPath(r.Text)) != ranCommand(e) {
+		flagNotKnown(e) != "" && filepath.Base(firstPath(r.Text)) != firstWord(e) {
 		return ""
 	}
 	text := fmt.Sprintf("%s: %s (%s)", r.Text, r.Errno, r.Cause)
@@ -936,16 +939,38 @@ var (
 	ofKernelRE = lazyregexp.New(`^/?(sys|proc|dev)(/|$)`)
 )
 
-// ranCommand is the command of the container, if there is no flag before it.
+// ranCommand is the command of the container that a script has run, or nothing.
 func ranCommand(e harness.Event) string {
-	args := parseCommand(e.Ran).args
-	if words := harness.ProgramIn(e.Ran, nil); words != nil {
-		args = words
-	}
-	if i := slices.Index(args, "run"); i >= 0 && i+1 < len(args) {
-		return args[i+1]
+	if words := harness.WithoutFlags(runWords(e)); len(words) > 2 {
+		return words[2]
 	}
 	return ""
+}
+
+// firstWord is the word after run: the command, or a flag before it.
+func firstWord(e harness.Event) string {
+	if words := runWords(e); len(words) > 2 {
+		return words[2]
+	}
+	return ""
+}
+
+// runWords are the words with which a script has run the program, with run as the second.
+func runWords(e harness.Event) []string {
+	words := harness.ProgramIn(e.Ran, nil)
+	if words == nil {
+		words = parseCommand(e.Ran).args
+	}
+	if i := slices.Index(words, "run"); i > 0 {
+		return words[i-1:]
+	}
+	return nil
+}
+
+// commandWords are the words with which a script has run the program, without the flags: container,
+// run, the command and its arguments. Where a shell runs it, there are none.
+func commandWords(e harness.Event) []string {
+	return harness.WithoutFlags(harness.ProgramIn(e.Ran, nil))
 }
 
 func orName(name, otherwise string) string {
@@ -1320,7 +1345,7 @@ func noProgram(c cause) string {
 // argument is the argument of the command that was to be executed in its place, or nothing. A tool
 // of that name may be one that the program runs for itself.
 func (c cause) argument() string {
-	words := harness.ProgramIn(c.event.Ran, nil)
+	words := commandWords(c.event)
 	base := filepath.Base(c.path)
 	if !c.seen || c.path == "" || executed(c.event) != "no" || len(words) < 4 ||
 		base == filepath.Base(words[2]) || setupRE.MatchString("/"+base) ||
@@ -1623,13 +1648,13 @@ func otherMissing(e harness.Event, path string, inside bool) string {
 
 // hasCommand tells whether a file that is not there was to get the command among its arguments.
 func hasCommand(e harness.Event, path string) bool {
-	given := harness.ProgramIn(e.Ran, nil)
-	if e.Conduct == nil || len(given) < 3 {
+	name := ranCommand(e)
+	if e.Conduct == nil || name == "" {
 		return false
 	}
 	return slices.ContainsFunc(e.Conduct.Refused, func(r harness.Refusal) bool {
 		return strings.HasPrefix(r.Call, "execve") && firstPath(r.Text) == path &&
-			strings.Contains(" "+r.Line+" ", " "+given[2]+" ")
+			strings.Contains(" "+r.Line+" ", " "+name+" ")
 	})
 }
 

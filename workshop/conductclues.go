@@ -284,7 +284,7 @@ var deniedRE = lazyregexp.New(`(?i)not permitted|permission denied|must be root`
 
 // wrongWords is for a program that gives the command other words than those of the command line.
 func wrongWords(e harness.Event) string {
-	given := harness.ProgramIn(e.Ran, nil)
+	given := commandWords(e)
 	if executed(e) != "yes" || len(given) < 3 || strings.Contains(e.Ran, "$") || inShell(e) {
 		return "" // a shell may know the command by itself
 	}
@@ -334,7 +334,7 @@ var notLetterRE = lazyregexp.New(`[^\pL\pN]+`)
 
 // shellLine is for a program that hands the command to sh -c, and loses words of it on the way.
 func shellLine(e harness.Event) string {
-	given := harness.ProgramIn(e.Ran, nil)
+	given := commandWords(e)
 	if executed(e) != "no" || len(given) < 3 || strings.Contains(e.Ran, "$") {
 		return ""
 	}

@@ -736,6 +736,21 @@ func TestConductClues(t *testing.T) {
 			says: "Here are several words in one",
 		},
 		{
+			name: "words that are lost, of a command behind flags",
+			clue: wrongWords, ran: "-memory 64M -pids 24 echo one two",
+			conduct: harness.Conduct{
+				Ran: []string{"/bin/echo"}, Words: [][]string{{"echo", "one"}},
+			},
+			says: `with "one" after its name, and the command line has "one" "two" there`,
+		},
+		{
+			name: "a command behind flags",
+			clue: wrongWords, ran: "-memory 64M -pids 24 echo one two",
+			conduct: harness.Conduct{
+				Ran: []string{"/bin/echo"}, Words: [][]string{{"echo", "one", "two"}},
+			},
+		},
+		{
 			name: "a word that is left out, and has no letter",
 			clue: wrongWords, ran: "echo one -- two",
 			conduct: harness.Conduct{
@@ -1339,5 +1354,25 @@ func TestConductClues(t *testing.T) {
 		if c.not != "" {
 			require.NotContains(t, c.clue(e), c.not, c.name)
 		}
+	}
+}
+
+// TestExecuted tells whether the command was executed, also if there are flags before it. One that
+// has to be refused because of a flag need not be.
+func TestExecuted(t *testing.T) {
+	for ran, want := range map[string]string{
+		"exec container run echo one":                           "yes",
+		"exec container run -memory 64M -pids 24 echo one":      "yes",
+		"exits 3 container run -hostname true echo one":         "yes",
+		"exec container run true":                               "no",
+		"exec container run -memory 64M true":                   "no",
+		"! exec container run true":                             "no",
+		"! exec container run -memory nonsense true":            "",
+		"exec container run -memory":                            "",
+		"exec sh -c 'container run true | container run false'": "",
+	} {
+		var e harness.Event
+		e.Ran, e.Conduct = ran, &harness.Conduct{Ran: []string{"/bin/echo"}}
+		require.Equal(t, want, executed(e), ran)
 	}
 }

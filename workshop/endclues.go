@@ -185,7 +185,7 @@ func saysStatus(bug string) bool { return strings.Contains(bug, "exit status ") 
 
 // nameLost is for a program that gives the command its arguments without its name before them.
 func nameLost(e harness.Event) string {
-	given := harness.ProgramIn(e.Ran, nil)
+	given := commandWords(e)
 	if len(given) < 3 || strings.Contains(e.Ran, "$") {
 		return ""
 	}

@@ -24,7 +24,7 @@ var taken = []string{"-ns", "-hostname", "-rootfs"}
 // flagNotKnown is for a program that has not heard of a flag of the step. It may say so, or have
 // ended well before the command could.
 func flagNotKnown(e harness.Event) string {
-	flag := ranCommand(e)
+	flag := firstWord(e)
 	if text := knownWithTwoDashes(e, flag); text != "" {
 		return text
 	}

@@ -267,13 +267,13 @@ func ProgramIn(line string, variable func(string) string) []string {
 // withoutValue are the flags of our programs that are followed by no value.
 var withoutValue = []string{"-init", "-read-only", "-step", "-tty", "-v"}
 
-// CommandIn is the command of the container among the words with which the program is run, or
-// nothing.
-func CommandIn(words []string) string {
+// WithoutFlags leaves out the flags of our programs, and their values, of the words with which the
+// program is run: container, run, the command and its arguments are left.
+func WithoutFlags(words []string) []string {
 	if len(words) < 3 {
-		return ""
+		return words
 	}
-	rest := words[2:] // after container run
+	rest := words[2:]
 	for len(rest) > 0 && strings.HasPrefix(rest[0], "-") {
 		n := 2
 		if slices.Contains(withoutValue, rest[0]) || strings.Contains(rest[0], "=") {
@@ -281,16 +281,13 @@ func CommandIn(words []string) string {
 		}
 		rest = rest[min(n, len(rest)):]
 	}
-	if len(rest) == 0 {
-		return ""
-	}
-	return rest[0]
+	return slices.Concat(words[:2], rest)
 }
 
 // isCommand tells whether a file is that of the command with which the program is run.
 func isCommand(file string, words []string) bool {
-	command := CommandIn(words)
-	return command != "" && filepath.Base(file) == filepath.Base(command)
+	words = WithoutFlags(words)
+	return len(words) > 2 && filepath.Base(file) == filepath.Base(words[2])
 }
 
 // inShell matches what a shell runs that is started with sh -c: words without anything special in
