@@ -379,8 +379,11 @@ func executed(e harness.Event) string {
 	if e.Conduct == nil || command == "" {
 		return ""
 	}
-	if strings.HasPrefix(firstWord(e), "-") && parseCommand(e.Ran).negated {
-		return "" // a flag is refused, as it should be, before anything is executed
+	if strings.HasPrefix(firstWord(e), "-") && (parseCommand(e.Ran).negated ||
+		e.Script.Step < "step1" || e.Script.Step >= "step5") {
+		// A flag is refused, as it should be, before anything is executed. Or it is one of a
+		// chapter, with which the program may do something else when it is run once more.
+		return ""
 	}
 	for _, file := range e.Conduct.Ran {
 		if filepath.Base(file) == filepath.Base(command) {

@@ -737,7 +737,8 @@ func TestConductClues(t *testing.T) {
 		},
 		{
 			name: "words that are lost, of a command behind flags",
-			clue: wrongWords, ran: "-memory 64M -pids 24 echo one two",
+			clue: wrongWords, script: "step4-cgroups/limits-small",
+			ran: "-memory 64M -pids 24 echo one two",
 			conduct: harness.Conduct{
 				Ran: []string{"/bin/echo"}, Words: [][]string{{"echo", "one"}},
 			},
@@ -745,7 +746,8 @@ func TestConductClues(t *testing.T) {
 		},
 		{
 			name: "a command behind flags",
-			clue: wrongWords, ran: "-memory 64M -pids 24 echo one two",
+			clue: wrongWords, script: "step4-cgroups/limits-small",
+			ran: "-memory 64M -pids 24 echo one two",
 			conduct: harness.Conduct{
 				Ran: []string{"/bin/echo"}, Words: [][]string{{"echo", "one", "two"}},
 			},
@@ -1372,6 +1374,7 @@ func TestExecuted(t *testing.T) {
 		"exec sh -c 'container run true | container run false'": "",
 	} {
 		var e harness.Event
+		e.Script.Step = "step4-cgroups"
 		e.Ran, e.Conduct = ran, &harness.Conduct{Ran: []string{"/bin/echo"}}
 		require.Equal(t, want, executed(e), ran)
 	}

@@ -1553,7 +1553,7 @@ func inOrderOf(t *testing.T, course *course, step string) []harness.Script {
 func enough() time.Duration { return harness.Timeout() / 2 }
 
 // hanging is how long a program may take that hangs, until it does.
-func hanging() time.Duration { return harness.Timeout() / 8 }
+func hanging() time.Duration { return harness.Timeout() / 4 }
 
 // firstFailureOf is the first of the scripts that the program fails, or nil.
 func firstFailureOf(t *testing.T, host *harness.Host, program string,
