@@ -196,13 +196,15 @@ func idleFor(limit time.Duration, over <-chan struct{}) <-chan struct{} {
 // patienceWithOthers is how long a line waits for something that another process is to do: two
 // seconds of its time, and more where a script may take longer than a minute, because the user
 // knows that the processor is slow.
-func patienceWithOthers() time.Duration { return max(2*time.Second, now().Timeout/30) }
+func patienceWithOthers(timeout time.Duration) time.Duration {
+	return max(2*time.Second, timeout/30)
+}
 
 // eventually waits for a condition, until the processes of the host had all the time that they need
 // for it, or over tells that nobody is left who could bring it about.
 func eventually(condition, over func() bool) bool {
 	c := newClock(10 * time.Millisecond)
-	for patience := patienceWithOthers(); c.look() < patience; {
+	for patience := patienceWithOthers(now().Timeout); c.look() < patience; {
 		last := over()
 		if condition() {
 			return true

@@ -71,10 +71,22 @@ func TestClockOfHarness(t *testing.T) {
 	<-stopped
 }
 
-// The clock of a script looks at the thread on which that runs, and which is at work here.
+// TestClockOfScript has a script that is at work: its clock looks at the thread that runs it.
 func TestClockOfScript(t *testing.T) {
 	s := &trial{visit: &visit{}}
 	busy := false
 	s.Run("", func(testscript.T) { busy = s.clock(time.Millisecond).busy([]int{os.Getpid()}) })
 	require.True(t, busy)
+}
+
+// TestPatienceWithOthers waits longer only where a script may take longer than usual.
+func TestPatienceWithOthers(t *testing.T) {
+	for timeout, patience := range map[time.Duration]time.Duration{
+		0:                2 * time.Second,
+		time.Second:      2 * time.Second,
+		time.Minute:      2 * time.Second,
+		15 * time.Minute: 30 * time.Second,
+	} {
+		require.Equal(t, patience, patienceWithOthers(timeout), timeout)
+	}
 }
