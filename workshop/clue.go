@@ -379,10 +379,10 @@ func executed(e harness.Event) string {
 	if e.Conduct == nil || command == "" {
 		return ""
 	}
-	if strings.HasPrefix(firstWord(e), "-") && (parseCommand(e.Ran).negated ||
-		e.Script.Step < "step1" || e.Script.Step >= "step5") {
-		// A flag is refused, as it should be, before anything is executed. Or it is one of a
-		// chapter, with which the program may do something else when it is run once more.
+	if strings.HasPrefix(firstWord(e), "-") &&
+		(parseCommand(e.Ran).negated || !beforeChapters(e.Script)) {
+		// A program that refuses a wrong flag is right to execute nothing. And what a flag of a
+		// chapter makes, such as a network, may stand in its own way when we run it once more.
 		return ""
 	}
 	for _, file := range e.Conduct.Ran {
@@ -398,6 +398,9 @@ func executed(e harness.Event) string {
 	}
 	return "no"
 }
+
+// beforeChapters tells whether a script is one of steps 1 to 4, which the article has.
+func beforeChapters(s harness.Script) bool { return s.Step >= "step1" && s.Step < "step5" }
 
 // refused is the row of a failure that tells which call the kernel refused.
 func refused(e harness.Event) string {
@@ -731,8 +734,8 @@ func noMountPoint(cause) string {
 		"MS_BIND, and give pivot_root(2) that path."
 }
 
-// movedTo tells whether the process that made the call is in a directory, given by a relative path:
-// whether that is the last one to which it went, or a process from which it descends.
+// movedTo tells whether the process that made the call is in a directory, given by a relative path.
+// A child begins in the directory of its parent, so the last chdir(2) of either counts.
 func (c cause) movedTo(dir string) bool {
 	if c.event.Conduct == nil {
 		return false

@@ -163,7 +163,7 @@ func (c cause) nobody() string {
 
 // notYet adds that a user namespace is the subject of a later step, for those who can do without.
 func (c cause) notYet() string {
-	if c.event.Script.Step < "step1" || c.event.Script.Step >= "step5" || os.Geteuid() != 0 {
+	if !beforeChapters(c.event.Script) || os.Geteuid() != 0 {
 		return ""
 	}
 	return " Root can leave CLONE_NEWUSER out until step 5."

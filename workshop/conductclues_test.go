@@ -736,6 +736,17 @@ func TestConductClues(t *testing.T) {
 			says: "Here are several words in one",
 		},
 		{
+			name: "a network that step 1 does not need",
+			clue: noNetwork, script: "step1-skeleton/command-runs", ran: "true",
+			said: "mine: network is unreachable",
+			says: "Networks of containers are the business of step 5",
+		},
+		{
+			name: "a network that a chapter needs",
+			clue: noNetwork, script: "step5-complete/net-bridge", ran: "true",
+			said: "mine: network is unreachable",
+		},
+		{
 			name: "words that are lost, of a command behind flags",
 			clue: wrongWords, script: "step4-cgroups/limits-small",
 			ran: "-memory 64M -pids 24 echo one two",

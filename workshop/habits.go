@@ -547,7 +547,7 @@ func helperFailed(e harness.Event) string {
 		if strings.TrimSpace(beforePanic(e.Stderr)) == "" {
 			advice = "Why is what it writes to its standard error: let your program show that. "
 		}
-		if e.Script.Step != "step5-complete" {
+		if beforeChapters(e.Script) {
 			advice += "A container gets a network of its own without any tool, by CLONE_NEWNET, " +
 				"and no step before step 5 asks for interfaces in it."
 		}
@@ -587,8 +587,9 @@ var networkToolRE = lazyregexp.New(`/(ip|ifconfig|brctl|tc|nft|ip6?tables)(-\w+)
 
 // noNetwork is for a program that fails because it finds no network.
 func noNetwork(e harness.Event) string {
-	if executed(e) != "no" || !networkRE.MatchString(e.Stdout+e.Stderr) {
-		return "" // or the command wants one
+	if !beforeChapters(e.Script) || executed(e) != "no" ||
+		!networkRE.MatchString(e.Stdout+e.Stderr) {
+		return "" // a chapter, or the command, wants one
 	}
 	return "There is no network on the throw-away host, and none is needed: nothing has to be " +
 		"fetched, because the scripts run your program in a directory that has a root file " +
