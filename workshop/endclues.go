@@ -50,20 +50,20 @@ func childFell(e harness.Event) string {
 			return text + ", before it made a system call of its own. Most likely the stack that " +
 				"it was given is to blame: it is too small, or given by its lower end. " + stack
 		case f.HasStack:
-			return text + fmt.Sprintf(", before it executed %s.%s It used an address that is "+
-				"none: a null pointer, perhaps, or its stack is too small. %s", name, lastOf(f),
-				stack)
+			return text + fmt.Sprintf(", before it executed %s.%s It used an invalid "+
+				"address: a null pointer, perhaps, or its stack is too small. %s", name,
+				lastOf(f), stack)
 		case f.Last == "":
 			return text + fmt.Sprintf(", before it made a system call of its own, and %s was not "+
-				"executed. It used an address that is none, such as a null pointer.", name)
+				"executed. It used an invalid address, such as a null pointer.", name)
 		}
-		return text + fmt.Sprintf(", before it executed %s.%s After that it used an address that "+
-			"is none, such as a null pointer.", name, lastOf(f))
+		return text + fmt.Sprintf(", before it executed %s.%s After that it used an invalid "+
+			"address, such as a null pointer.", name, lastOf(f))
 	}
 	return ""
 }
 
-// ofAddress are the signals that a process gets for an address, or an instruction, that is none.
+// ofAddress are the signals that a process gets for an invalid address or instruction.
 var ofAddress = []string{"SIGSEGV", "SIGBUS", "SIGILL"}
 
 // sentBy says where a signal comes from that ended a process, if it did not use a wrong address.

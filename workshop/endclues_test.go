@@ -85,7 +85,7 @@ var endWords = []faulty{
 		not: []string{"No system call explains that"},
 	},
 	{
-		name:    "a child that uses an address that is none",
+		name:    "a child that uses an invalid address",
 		step:    "step1-skeleton",
 		program: forked("", "os.chdir('/')\n    ctypes.string_at(0)"),
 		about:   "step1-skeleton/command-runs",

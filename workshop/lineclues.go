@@ -16,7 +16,7 @@ import (
 // This file has the clues for programs that want something else than the scripts give them: on the
 // command line, in the environment, or of the libraries of their language.
 
-// calledAs is how the scripts call a program, for those that are used to another command line.
+// calledAs says how the scripts call a program that is used to another command line.
 const calledAs = "The scripts call your program as `container run CMD [ARG...]`, without an " +
 	"image, a directory or an option. The root file system is the directory rootfs where the " +
 	"program is run."
@@ -135,8 +135,8 @@ func optionTaken(e harness.Event) string {
 	return ""
 }
 
-// refusedOptionRE matches what programs, and libraries for options, say of one that they do not
-// know: the whole option, or the letter.
+// refusedOptionRE matches what programs, and libraries for options, say of an option that they do
+// not know: the whole option, or the letter.
 var refusedOptionRE = lazyregexp.New(`(?i)(?:invalid|unknown|unrecogni[sz]ed|unexpected|illegal) ` +
 	`(?:option|argument|flag|parameter)s?\b[^-\n]{0,4}(?:(--?\w[\w-]*)|-- ["'\x60]?(\w)\b)`)
 

@@ -165,7 +165,7 @@ const inRootfs = "exec('unshare', '--mount', '--pid', '--fork', 'sh', '-c', " +
 // TestLineWords lets programs be told what they want on the command line, and of their language.
 func TestLineWords(t *testing.T) { requireWords(t, 2, lineWords, true) }
 
-// TestLineClues requires that a clue about what a program wants is silent about one that has it.
+// TestLineClues requires that a clue about something that is missing is silent where it is there.
 func TestLineClues(t *testing.T) {
 	refused := func(call, text, errno string) harness.Conduct {
 		return harness.Conduct{

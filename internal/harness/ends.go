@@ -51,8 +51,8 @@ func (c *Conduct) noteFalls(r inject.Result, words []string) {
 	}
 }
 
-// executing are the files that the processes of a program execute in the end, where it is another
-// one than that of the program, and the number of the first process that is of the command, or -1.
+// executing returns the file that each process executed last, if that is not the program itself,
+// and the number of the first process of the command, or -1.
 func executing(calls []inject.Call, words []string) (files map[int]string, command int) {
 	files, command = map[int]string{}, -1
 	for _, call := range calls {
@@ -101,7 +101,7 @@ func (c *Conduct) noteUnseen(r inject.Result, words []string) {
 	}
 }
 
-// noteChildless finds out why a process did not find its child by wait(2), which it had. A parent
+// noteChildless finds out why wait(2) did not find a child that the process had. A parent
 // is told of the end of a child only if SIGCHLD is the signal of that end, unless its wait asks for
 // others, too (__WALL); and not if it ignores SIGCHLD (wait(2), NOTES).
 func (c *Conduct) noteChildless(calls []inject.Call) {

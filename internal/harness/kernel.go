@@ -68,9 +68,9 @@ type Conduct struct {
 	Wrote []string
 	// Falls are the ends of processes of the program by a signal that comes of what they do.
 	Falls []Fall
-	// Childless is the call because of which wait(2) did not find the child that there was, if that
-	// was seen: the one that made the child, or ignores it, wait(2) itself, or the one before it,
-	// which found the child.
+	// Childless is the call because of which wait(2) did not find a child, if that was seen: the
+	// call that made the child, the one by which the parent ignores it, wait(2) itself, or an
+	// earlier wait(2), which had found the child already.
 	Childless string
 	// Unseen are the words that processes wrote to their standard error, and that did not arrive.
 	Unseen []Unseen

@@ -96,8 +96,8 @@ func TestConduct(t *testing.T) {
 	require.Len(t, c.Refused, 1)
 }
 
-// TestMisses tells which of the files that were looked for in vain are news: what the runtime of a
-// language looks for is none, unless the program says that it misses it.
+// TestMisses tells which of the files that were looked for in vain are news. The files that the
+// runtime of a language looks for are not, unless the program says that it misses them.
 func TestMisses(t *testing.T) {
 	look := func(path string) inject.Call {
 		c := inject.Call{Text: fmt.Sprintf("openat(-100, %q)", path), Errno: unix.ENOENT}

@@ -92,12 +92,12 @@ type Result struct {
 	stops int // at system calls
 }
 
-// An End is that of a process that a signal ended.
+// An End is the end of a process by a signal.
 type End struct {
 	Process int
 	Signal  unix.Signal
-	// Birth is the call that made the process. Of the program itself, and of one whose birth was
-	// not seen, it is none.
+	// Birth is the call that made the process. It is empty for the program itself, and where the
+	// birth was not seen.
 	Birth Call
 }
 
