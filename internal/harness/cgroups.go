@@ -22,9 +22,24 @@ var controllers = []string{"memory", "pids", "cpu"}
 // devices is a hierarchy of version 1 that runc, with which a script compares, does not do without.
 const devices = "devices"
 
-// cgroupPrefix and the thread of the first stage that waits for the others make the name of a
-// subtree: a process may have several throw-away hosts at once, each on a thread of its own.
+// cgroupPrefix begins the names of subtrees.
 const cgroupPrefix = "workshop-"
+
+// cgroupName is the name of a subtree. It has the thread of the first stage that waits for the
+// others, because a process may have several throw-away hosts at once, each on a thread of its own;
+// and its pid namespace, because another may have the same numbers: a container may share the
+// hierarchies with its host.
+func cgroupName() string {
+	return fmt.Sprintf("%s%d-%d", cgroupPrefix, pidNamespace(), unix.Gettid())
+}
+
+// pidNamespace is the number of the pid namespace of this process (namespaces(7)), or 0 if there is
+// no /proc of that namespace.
+func pidNamespace() uint64 {
+	var namespace unix.Stat_t
+	_ = unix.Stat("/proc/self/ns/pid", &namespace)
+	return namespace.Ino
+}
 
 // cgroupFS is where the hierarchies are mounted, on a host and on the throw-away host.
 const cgroupFS = "/sys/fs/cgroup"
@@ -291,11 +306,24 @@ func (trees subtrees) remove() (err error) {
 func removeStale(dir string) {
 	stale, _ := filepath.Glob(filepath.Join(dir, cgroupPrefix+"*")) // the pattern is well-formed
 	for _, tree := range stale {
-		pid := strings.TrimPrefix(filepath.Base(tree), cgroupPrefix)
-		if _, err := os.Stat(filepath.Join("/proc", pid)); errors.Is(err, fs.ErrNotExist) {
+		if isStale(tree) {
 			_ = removeCgroups(tree)
 		}
 	}
+}
+
+// isStale tells whether the thread for which a subtree was made is gone. Nobody here can tell that
+// of a thread in another pid namespace: then its processes are not ours to kill.
+func isStale(tree string) bool {
+	var namespace uint64
+	var tid int
+	name := strings.TrimPrefix(filepath.Base(tree), cgroupPrefix)
+	if n, _ := fmt.Sscanf(name, "%d-%d", &namespace, &tid); n != 2 || namespace == 0 ||
+		namespace != pidNamespace() {
+		return false
+	}
+	_, err := os.Stat(procPath(tid, ""))
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // removeCgroups kills the processes in a cgroup and in those below it, and removes them all. A

@@ -267,9 +267,7 @@ func machine(t *testing.T) []string {
 	groups, err := filepath.Glob(filepath.Join(cgroupFS, "*", cgroupPrefix+"*"))
 	require.NoError(t, err)
 	for _, group := range groups {
-		// Somebody else may run tests beside these: their process is there.
-		pid := strings.TrimPrefix(filepath.Base(group), cgroupPrefix)
-		if _, err := os.Stat(filepath.Join("/proc", pid)); err != nil {
+		if isStale(group) { // otherwise somebody else runs tests beside these
 			state = append(state, group)
 		}
 	}

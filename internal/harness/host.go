@@ -168,7 +168,7 @@ func runStages(cmd *exec.Cmd, p phase, files ...*os.File) (err error) {
 			Size: 1,
 		}}
 	}
-	trees, missing := makeCgroups(fmt.Sprint(cgroupPrefix, unix.Gettid()))
+	trees, missing := makeCgroups(cgroupName())
 	defer func() { err = errors.Join(err, trees.remove()) }()
 	if p.Cgroups = trees; missing != nil {
 		p.Cgroups, p.NoCgroups = nil, missing.Error()
