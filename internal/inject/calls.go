@@ -153,8 +153,7 @@ func readText(tid int, address uint64) string {
 	if int64(address) < 1<<16 { // a small number, or a negative one, as addresses of the kernel are
 		return ""
 	}
-	// The next page may not be there.
-	text := ptrace.ReadMemory(tid, address, int(min(most, ptrace.PageSize-address%ptrace.PageSize)))
+	text := ptrace.ReadMemory(tid, address, most)
 	s, _, ended := strings.Cut(string(text), "\x00")
 	if !ended && len(text) < most || !isPlain(s) {
 		return ""

@@ -267,6 +267,21 @@ func TestEnds(t *testing.T) {
 	require.Empty(t, r.Ends)
 }
 
+// TestTextOnTwoPages reads a path that begins at the end of a page.
+func TestTextOnTwoPages(t *testing.T) {
+	skip.Tool(t, "python3", "python3")
+	program := fmt.Sprintf("import ctypes, mmap\n"+
+		"size = mmap.PAGESIZE\nmemory = mmap.mmap(-1, 2 * size)\npath = b'/of/two/pages\\0'\n"+
+		"memory[size - 4:size - 4 + len(path)] = path\n"+
+		"at = ctypes.addressof(ctypes.c_char.from_buffer(memory)) + size - 4\n"+
+		"ctypes.CDLL(None).syscall(%d, ctypes.c_void_p(at))\n", unix.SYS_CHDIR)
+	python, err := exec.LookPath("python3")
+	require.NoError(t, err)
+	r, err := Program{Path: python, Args: []string{"python3", "-c", program}}.Run(nil, time.Minute)
+	require.NoError(t, err)
+	find(t, r, 0, "chdir", "/of/two/pages")
+}
+
 // TestChildWithoutSignal counts a child whose end sends no signal as a process, and not as a thread
 // of its parent, which is what the event of ptrace(2) says.
 func TestChildWithoutSignal(t *testing.T) {
