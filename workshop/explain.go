@@ -443,6 +443,8 @@ func meaningOf(status, stderr string) string {
 	switch {
 	case status == "2" && panicked(stderr) != "":
 		return "2 (a panic)"
+	case status == "2" && (strings.TrimSpace(stderr) == "" || errnoIn(stderr) != ""):
+		return "2" // die of Perl ends with errno, which is ENOENT then
 	case status == "255":
 		return "255 (-1 as a byte)"
 	case err == nil && n > 256-32:

@@ -52,6 +52,13 @@ var (
 		`Statement unlikely to be reached|Scalar value @|` +
 		`\w+\(\) on (closed|unopened) filehandle|Exiting \w+ via |Deep recursion on )`)
 	perlFrameRE = lazyregexp.New(`(?m) at (/\S+) line (\d+)\.$`)
+	// Fatal error: exception Failure("text"), or as a script Exception: Failure "text".
+	ocamlRE = lazyregexp.New(`(?m)^(?:Fatal error: exception (.+)|` +
+		`Exception: ([A-Z][\w.]*(?: ?\(.*\)| ".*"\.|\.)))$`)
+	// Raised at Main.run in file "main.ml", line 3, characters 4-5. The library's are left out.
+	ocamlFrameRE = lazyregexp.New(`(?m)^(?:Raised at|Raised by primitive operation at|` +
+		`Re-raised at|Called from) (?:(?:[A-RT-Z]|S[^t\s]|St[^d\s])\S* in )?file "([^"]+)"` +
+		`(?: \(inlined\))?, lines? (\d+)`)
 )
 
 // ofLibraries matches files that are not of the program.
@@ -71,6 +78,7 @@ var traces = []struct {
 	{bug: phpRE, text: "$1", frame: lazyregexp.New(`(?m) in (\S+?)(?::| on line )(\d+)$`)},
 	{bug: nodeRE, text: "$1", frame: nodeFrameRE},
 	{bug: javaRE, text: "$1", frame: javaFrameRE},
+	{bug: ocamlRE, text: "exception $1$2", frame: ocamlFrameRE},
 	{bug: perlRE, text: "panic: $1", frame: perlFrameRE, last: true},
 }
 

@@ -57,6 +57,27 @@ func TestTraces(t *testing.T) {
 				"at /srv/mine.nim:4",
 		},
 		{
+			name:   "OCaml",
+			stderr: "Fatal error: exception Unix.Unix_error(Unix.ENOENT, \"chroot\", \"nowhere\")\n",
+			want:   "exception Unix.Unix_error(Unix.ENOENT, \"chroot\", \"nowhere\")",
+		},
+		{
+			name: "OCaml with a trace, which begins in its library",
+			stderr: "Fatal error: exception Not_found\n" +
+				"Raised at Stdlib__List.find in file \"list.ml\", line 224, characters 10-25\n" +
+				"Called from Main in file \"bin/main.ml\", line 5, characters 18-49\n",
+			want: "exception Not_found\nat bin/main.ml:5",
+		},
+		{
+			name:   "OCaml that is not compiled",
+			stderr: "Exception: Failure \"bad command\".\n",
+			want:   "exception Failure \"bad command\".",
+		},
+		{
+			name:   "an error that is called an exception",
+			stderr: "Exception: could not change the root\n",
+		},
+		{
 			name: "a warning of Perl",
 			stderr: "Use of uninitialized value $str in concatenation (.) or string at " +
 				"/srv/mine.pl line 4.\n",
@@ -86,6 +107,27 @@ func TestTraces(t *testing.T) {
 			stderr: "Use of uninitialized value $x in exec at /srv/mine.pl line 2.\n" +
 				"chroot: No such file or directory at /srv/mine.pl line 3.\n",
 			want: "panic: chroot: No such file or directory\nat /srv/mine.pl:3",
+		},
+		{
+			name:   "OCaml",
+			stderr: "Fatal error: exception Unix.Unix_error(Unix.ENOENT, \"chroot\", \"nowhere\")\n",
+			want:   "exception Unix.Unix_error(Unix.ENOENT, \"chroot\", \"nowhere\")",
+		},
+		{
+			name: "OCaml with a trace, which begins in its library",
+			stderr: "Fatal error: exception Not_found\n" +
+				"Raised at Stdlib__List.find in file \"list.ml\", line 224, characters 10-25\n" +
+				"Called from Main in file \"bin/main.ml\", line 5, characters 18-49\n",
+			want: "exception Not_found\nat bin/main.ml:5",
+		},
+		{
+			name:   "OCaml that is not compiled",
+			stderr: "Exception: Failure \"bad command\".\n",
+			want:   "exception Failure \"bad command\".",
+		},
+		{
+			name:   "an error that is called an exception",
+			stderr: "Exception: could not change the root\n",
 		},
 		{
 			name: "a warning of Perl",
@@ -162,5 +204,18 @@ func TestFailedAt(t *testing.T) {
 			got := failedAt("main.go", []byte(text), line) - strings.Count(head, "\n")
 			require.Equal(t, c.want, got)
 		})
+	}
+}
+
+// TestStatusTwo requires that the exit status 2 of a program is told to be one of wrong usage only
+// where nothing says otherwise: some languages end so with an exception, or with errno, ENOENT.
+func TestStatusTwo(t *testing.T) {
+	for stderr, want := range map[string]string{
+		"":                               "2",
+		"container: no command to run\n": "2 (wrong usage)",
+		"chroot failed: No such file or directory":          "2",
+		"Fatal error: exception Failure(\"bad command\")\n": "2 (a panic)",
+	} {
+		require.Equal(t, want, meaningOf("2", stderr), stderr)
 	}
 }
