@@ -1482,16 +1482,29 @@ func ownOutput(e harness.Event) string {
 
 // inShell tells whether a shell has got the command, which it may know by itself, as true is known:
 // it executes nothing then. It gets a line, or it is the interpreter of the program. A shell that
-// executes a tool of the program only passes words on.
+// executes a tool of the program only passes words on, and so does one that is there to find the
+// interpreter, as that of pyenv. The name of the shell is none of its words.
 func inShell(e harness.Event) bool {
 	name := ranCommand(e)
 	has := func(words []string, what func(string) bool) bool {
 		return slices.ContainsFunc(words, what)
 	}
+	interpreter := -1
 	for i, file := range e.Conduct.Ran {
 		words := e.Conduct.Words[i]
-		if shellRE.MatchString(file) && strings.Contains(strings.Join(words, " "), name) &&
-			(has(words, lineOptionRE.MatchString) || has(words, ofItself)) {
+		if interpreterRE.MatchString(file) && filepath.Base(file) != "env" && len(words) > 0 &&
+			has(words[1:], ofItself) {
+			interpreter = i
+		}
+	}
+	for i, file := range e.Conduct.Ran {
+		words := e.Conduct.Words[i]
+		if !shellRE.MatchString(file) || len(words) == 0 {
+			continue
+		}
+		words = words[1:]
+		if strings.Contains(strings.Join(words, " "), name) &&
+			(has(words, lineOptionRE.MatchString) || i == interpreter) {
 			return true
 		}
 	}

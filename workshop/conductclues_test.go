@@ -773,6 +773,47 @@ func TestConductClues(t *testing.T) {
 			not:  "several words in one",
 		},
 		{
+			name: "a shell as the command, and its line is left out",
+			clue: wrongWords, ran: "sh -c pwd",
+			conduct: harness.Conduct{
+				Ran: []string{"/bin/sh"}, Words: [][]string{{"sh", "-c"}},
+			},
+			says: `sh was executed with "-c" after its name`,
+		},
+		{
+			name: "a shell as the command, with its words",
+			clue: wrongWords, ran: "sh -c pwd",
+			conduct: harness.Conduct{
+				Ran: []string{"/bin/sh"}, Words: [][]string{{"sh", "-c", "pwd"}},
+			},
+		},
+		{
+			name: "a word that is left out by a program whose interpreter a shell finds",
+			clue: wrongWords, ran: "echo one two",
+			conduct: harness.Conduct{
+				Ran: []string{"/usr/bin/bash", "/usr/bin/python3", "/bin/echo"},
+				Words: [][]string{
+					{"bash", "/home/me/shims/python3", "/srv/container", "run", "echo", "one", "two"},
+					{"python3", "/srv/container", "run", "echo", "one", "two"},
+					{"echo", "two"},
+				},
+			},
+			says: `echo was executed with "two" after its name`,
+		},
+		{
+			name: "a program that is a script for a shell, which knows the command",
+			clue: wrongWords, ran: "echo one two",
+			conduct: harness.Conduct{
+				Ran: []string{"/usr/bin/env", "/usr/bin/bash", "/usr/bin/cp", "/bin/echo"},
+				Words: [][]string{
+					{"/usr/bin/env", "bash", "/srv/container", "run", "echo", "one", "two"},
+					{"bash", "/srv/container", "run", "echo", "one", "two"},
+					{"cp", "/srv/container", "rootfs/container"},
+					{"echo", "two"},
+				},
+			},
+		},
+		{
 			name: "other words of an own use of the same program",
 			clue: wrongWords, ran: "cat letter",
 			conduct: harness.Conduct{
