@@ -189,6 +189,10 @@ func chapterSubject(c cause) string {
 	if name == "" || strings.HasPrefix(name, "user") && strings.HasPrefix(script.Name, "user-") {
 		return "" // or the script is about users itself
 	}
+	if upto := c.event.Upto; upto != "" && upto < "step5" &&
+		(name == "user-default" || c.aboutMaps()) {
+		return "step2-namespaces/user-map" // a chapter is far away
+	}
 	return "step5-complete/" + name
 }
 

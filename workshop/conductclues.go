@@ -163,7 +163,7 @@ func (c cause) nobody() string {
 
 // notYet adds that a user namespace is the subject of a later step, for those who can do without.
 func (c cause) notYet() string {
-	if !beforeChapters(c.event.Script) || os.Geteuid() != 0 {
+	if !beforeChapters(c.event.Script) || c.event.Upto >= "step5" || os.Geteuid() != 0 {
 		return ""
 	}
 	return " Root can leave CLONE_NEWUSER out until step 5."
@@ -221,8 +221,8 @@ func (c cause) notMapped() string {
 	if c.event.Conduct == nil || c.made("setresuid(") || c.made("setuid(") {
 		return ""
 	}
-	var lines []string
-	id := os.Geteuid()
+	var lines, others []string
+	root, id := false, os.Geteuid()
 	for _, made := range c.event.Conduct.Made {
 		m := mapRE.FindStringSubmatch(made)
 		if m == nil {
@@ -230,13 +230,23 @@ func (c cause) notMapped() string {
 		}
 		for _, line := range mapLineRE.FindAllStringSubmatch(m[1], -1) {
 			first := atoi(line[2])
-			if line[3] != "1" || first == id {
+			root = root || line[1] == "0"
+			switch {
+			case line[3] != "1":
 				return "" // a range has other ids on purpose
+			case first == id:
+				others = append(others, line[1])
 			}
 			lines = append(lines, line[0])
 		}
 	}
-	if len(lines) == 0 {
+	switch {
+	case len(others) > 0 && !root:
+		return fmt.Sprintf("The map of the user namespace is %q: the first id inside, the first "+
+			"id outside, and how many. So your program, which runs as id %d, is %s in there. Only "+
+			"0 is root: any other id loses its capabilities by execve(2). Begin the map with 0.",
+			strings.Join(lines, ", "), id, others[0])
+	case len(lines) == 0 || len(others) > 0:
 		return ""
 	}
 	return fmt.Sprintf("The map of the user namespace is %q: the first id inside, the first id "+

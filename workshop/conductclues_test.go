@@ -162,8 +162,42 @@ var conductWords = []faulty{
 		program: inNamespaces("0x34020000)\n"+
 			"os.writev(os.open('/proc/self/uid_map', os.O_WRONLY), [b'0 0 1']",
 			"for cap in range(41):\n    libc.prctl(24, cap, 0, 0, 0)"),
-		about: "step5-complete/user-default",
+		about: "step2-namespaces/user-map",
 		says:  []string{"needs CAP_SYS_ADMIN, and your program drops capabilities"},
+		not:   []string{"First the maps"},
+	},
+	{
+		name: "a name that somebody else than root sets, before the chapters",
+		step: "step2-namespaces",
+		program: `package main
+
+import (
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+func main() {
+	if os.Args[1] == "child" {
+		if err := syscall.Sethostname([]byte("mine")); err != nil {
+			panic(err)
+		}
+	}
+	cmd := exec.Command("/proc/self/exe", "child")
+	mine := []syscall.SysProcIDMap{{ContainerID: 1000, HostID: 0, Size: 1}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWUTS,
+		UidMappings: mine,
+		GidMappings: mine,
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Run(); err != nil {
+		panic(err)
+	}
+}
+`,
+		about: "step2-namespaces/user-map",
+		says:  []string{"sethostname(", `"1000 0 1"`, "Only 0 is root"},
 		not:   []string{"First the maps"},
 	},
 	{
@@ -566,6 +600,24 @@ func TestConductClues(t *testing.T) {
 			ran:  "mount a b",
 			conduct: harness.Conduct{
 				Made: []string{`write(</proc/7/uid_map>, "0 100000 65536", 14)`},
+			},
+		},
+		{
+			name: "a map of the caller to another id than 0",
+			clue: func(e harness.Event) string { return cause{event: e}.notMapped() },
+			ran:  "mount a b",
+			conduct: harness.Conduct{
+				Made: []string{fmt.Sprintf(`write(</proc/7/uid_map>, "1000 %d 1", 9)`,
+					os.Geteuid())},
+			},
+			says: "is 1000 in there. Only 0 is root",
+		},
+		{
+			name: "a map of the caller to 0",
+			clue: func(e harness.Event) string { return cause{event: e}.notMapped() },
+			ran:  "mount a b",
+			conduct: harness.Conduct{
+				Made: []string{fmt.Sprintf(`write(</proc/7/uid_map>, "0 %d 1", 9)`, os.Geteuid())},
 			},
 		},
 		{

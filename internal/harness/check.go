@@ -42,6 +42,7 @@ type Event struct {
 	Baseless bool
 	Took     time.Duration
 	Program  string // the executable under test, if it is none of the workshop's own
+	Upto     string // the last step whose scripts are run, if that is known
 	Failure
 }
 
@@ -143,8 +144,10 @@ func (o Options) phase(h *Host, what task) (phase, error) {
 func (h *Host) Check(ctx context.Context, o Options, scripts []Script, each func(Event)) error {
 	what := task{Scripts: scripts, All: o.All}
 	numbers := map[string]int{}
+	upto := ""
 	for n, script := range scripts {
 		numbers[script.ID()] = n
+		upto = max(upto, script.Step)
 		limit := time.Duration(0)
 		if o.Timeout == 0 && o.Patience != nil {
 			limit = o.Patience(script)
@@ -160,6 +163,7 @@ func (h *Host) Check(ctx context.Context, o Options, scripts []Script, each func
 		if !p.begin(w, numbers[e.Script.ID()]) {
 			return nil
 		}
+		e.Upto = upto
 		if e.Status == Failed && !e.Script.NotYet() && !o.All {
 			p.end(w, nil)
 		}
