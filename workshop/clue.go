@@ -1142,6 +1142,12 @@ func noParent(c cause) string {
 		return noCgroup(c)
 	case strings.HasPrefix(c.path, "/") && rootRE.MatchString(above) && !c.changedRoot():
 		return rootElsewhere(above)
+	case c.seen && strings.HasPrefix(c.path, "/") && !c.inside && !onHost(above):
+		return fmt.Sprintf("There is no directory %s on this machine, and mkdir(2) makes only the "+
+			"last part of a path. What your program keeps for itself goes into the directory "+
+			"where it is run, or into the one that $TMPDIR names. If this path is meant to be in "+
+			"the container, it is below the directory rootfs, or your root is not changed yet.",
+			above)
 	}
 	return fmt.Sprintf("The directory above %s is not there. From where does this path begin, "+
 		"and is the root changed already?",

@@ -624,6 +624,17 @@ exec unshare --pid --fork --mount --propagation unchanged -- \
 		not:   []string{"The directory above"},
 	},
 	{
+		name:    "a directory of another machine",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nmkdir /home/no-such-user/merged || exit 1\n",
+		about:   "step1-skeleton/command-runs",
+		says: []string{
+			"There is no directory /home/no-such-user on this machine",
+			"the directory where it is run",
+		},
+		not: []string{"From where does this path begin"},
+	},
+	{
 		name: "a directory that mkdir -p could not make",
 		step: "step1-skeleton",
 		program: "#!/bin/sh\nmkdir -p /srv/mine 2>/dev/null\n" +
