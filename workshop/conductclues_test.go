@@ -1097,7 +1097,7 @@ func TestConductClues(t *testing.T) {
 				Refused: []harness.Refusal{
 					refused("pivot_root", `pivot_root("rootfs", ".")`, "EINVAL", ""),
 				},
-				Made: []string{`mount("", "/", "", MS_REC|MS_PRIVATE)`},
+				Made: []string{"unshare(CLONE_NEWNS)", `mount("", "/", "", MS_REC|MS_PRIVATE)`},
 			},
 			says: "they are the other way round",
 		},
@@ -1107,9 +1107,22 @@ func TestConductClues(t *testing.T) {
 				Refused: []harness.Refusal{
 					refused("pivot_root", `pivot_root(".", "old")`, "EINVAL", ""),
 				},
-				Made: []string{`mount("", "/", "", MS_REC|MS_PRIVATE)`},
+				Made: []string{"unshare(CLONE_NEWNS)", `mount("", "/", "", MS_REC|MS_PRIVATE)`},
 			},
 			says: "has to be a mount point",
+		},
+		{
+			name: "pivot_root without a mount namespace", clue: clue, ran: "true",
+			conduct: harness.Conduct{
+				Refused: []harness.Refusal{
+					refused("pivot_root", `pivot_root("rootfs", "rootfs/old")`, "EINVAL", ""),
+				},
+				Made: []string{
+					"clone(CLONE_NEWUTS|CLONE_NEWPID)", `mount("rootfs", "rootfs", "", MS_BIND)`,
+				},
+			},
+			says: "None of your processes asked for a mount namespace",
+			not:  "Make all mounts private",
 		},
 		{
 			name: "only / is private", clue: clue, ran: "true",
@@ -1118,6 +1131,7 @@ func TestConductClues(t *testing.T) {
 					refused("pivot_root", `pivot_root(".", ".")`, "EINVAL", ""),
 				},
 				Made: []string{
+					"unshare(CLONE_NEWNS)",
 					`mount("", "/", "", MS_PRIVATE)`, `mount("rootfs", "rootfs", "", MS_BIND)`,
 					`chdir("rootfs")`,
 				},
@@ -1132,6 +1146,7 @@ func TestConductClues(t *testing.T) {
 					refused("pivot_root", `pivot_root("rootfs", "old")`, "EINVAL", ""),
 				},
 				Made: []string{
+					"unshare(CLONE_NEWNS)",
 					`mount("", "/", "", MS_PRIVATE)`, `mount("rootfs", "rootfs", "", MS_BIND)`,
 				},
 			},
@@ -1144,6 +1159,7 @@ func TestConductClues(t *testing.T) {
 					refused("pivot_root", `pivot_root("rootfs", "rootfs/old")`, "EINVAL", ""),
 				},
 				Made: []string{
+					"unshare(CLONE_NEWNS)",
 					`mount("", "/", "", MS_SLAVE)`, `mount("rootfs", "rootfs", "", MS_BIND)`,
 				},
 			},
@@ -1383,6 +1399,15 @@ func TestConductClues(t *testing.T) {
 			script: "step3-rootfs/host-mountinfo", ran: "cat /proc/self/mountinfo",
 			conduct: harness.Conduct{Made: []string{`pivot_root("rootfs", "rootfs/old")`}},
 			says:    "the old root is still mounted",
+		},
+		{
+			name: "an old root in the table of mounts, and another mount that is gone",
+			clue: oldRootStays, script: "step3-rootfs/host-mountinfo",
+			ran: "cat /proc/self/mountinfo",
+			conduct: harness.Conduct{
+				Made: []string{`pivot_root("rootfs", "rootfs/old")`, `umount2("/proc", 0x0)`},
+			},
+			says: "the old root is still mounted",
 		},
 		{
 			name: "another mount in the table", clue: oldRootStays,

@@ -298,12 +298,12 @@ func oldRootStays(e harness.Event) string {
 	case e.Conduct == nil:
 		return ""
 	case slices.Contains(oldRootSeen, e.Script.Name) && c.made("pivot_root(") &&
-		!c.made("umount2(") && !c.event.Conduct.Calls("chroot"):
+		!c.unmountedOldRoot() && !c.event.Conduct.Calls("chroot"):
 		return stays
 	case e.Script.Name != "host-chroot-breakout" ||
 		!strings.Contains(e.Stdout, "broke out"):
 		return ""
-	case c.made("pivot_root(") && !c.made("umount2("):
+	case c.made("pivot_root(") && !c.unmountedOldRoot():
 		return stays
 	case !c.made("pivot_root(") && c.made("chroot("):
 		return "chroot(2) changes only where paths begin, and root can call it again. " +
@@ -311,6 +311,23 @@ func oldRootStays(e harness.Event) string {
 			"MNT_DETACH takes the old one away: then nothing is left to break out to."
 	}
 	return ""
+}
+
+// unmountedOldRoot tells whether a program that called pivot_root(2) has unmounted something that
+// may be the old root. An unmount of another place, as /proc at the end, is none of that.
+func (c cause) unmountedOldRoot() bool {
+	old := ""
+	for _, made := range c.event.Conduct.Made {
+		switch path := filepath.Base(firstPath(made)); {
+		case strings.HasPrefix(made, "pivot_root("):
+			old = filepath.Base(lastPath(made))
+		case strings.HasPrefix(made, "umount2("):
+			if strings.Contains(made, "MNT_DETACH") || path == old || path == "." || path == "/" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // notLimited is for a command that used more than its limit, and nobody minded.
