@@ -656,6 +656,11 @@ func notPrivate(c cause) string {
 	case c.path == "." && c.made("MS_BIND") && !c.made("chdir("):
 		return "The new root is \".\" here, the working directory, and that is still the one in " +
 			"which the program was started: chdir(2) into the new root comes before."
+	case c.seen && !c.made("CLONE_NEWNS") && !c.made("setns("):
+		return "None of your processes asked for a mount namespace: pivot_root(2) would change " +
+			"the root of the host itself, and is refused here. CLONE_NEWNS of clone(2) or " +
+			"unshare(2) makes a namespace. Make its mounts private before anything else, " +
+			"mount(2) on / with MS_PRIVATE and MS_REC: its copy of / is still shared with the host."
 	case c.swapped():
 		return "The first path is the new root, and the second one, in or below that, the place " +
 			"for the old root. Here they are the other way round."
