@@ -845,7 +845,7 @@ func TestConductClues(t *testing.T) {
 			conduct: harness.Conduct{
 				Ran: []string{"/usr/bin/bash", "/usr/bin/python3", "/bin/echo"},
 				Words: [][]string{
-					{"bash", "/home/me/shims/python3", "/srv/container", "run", "echo", "one", "two"},
+					{"bash", "/srv/shims/python3", "/srv/container", "run", "echo", "one", "two"},
 					{"python3", "/srv/container", "run", "echo", "one", "two"},
 					{"echo", "two"},
 				},

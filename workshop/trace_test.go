@@ -57,9 +57,10 @@ func TestTraces(t *testing.T) {
 				"at /srv/mine.nim:4",
 		},
 		{
-			name:   "OCaml",
-			stderr: "Fatal error: exception Unix.Unix_error(Unix.ENOENT, \"chroot\", \"nowhere\")\n",
-			want:   "exception Unix.Unix_error(Unix.ENOENT, \"chroot\", \"nowhere\")",
+			name: "OCaml",
+			stderr: "Fatal error: exception Unix.Unix_error(Unix.ENOENT, \"chroot\", " +
+				"\"nowhere\")\n",
+			want: "exception Unix.Unix_error(Unix.ENOENT, \"chroot\", \"nowhere\")",
 		},
 		{
 			name: "OCaml with a trace, which begins in its library",
@@ -109,9 +110,10 @@ func TestTraces(t *testing.T) {
 			want: "panic: chroot: No such file or directory\nat /srv/mine.pl:3",
 		},
 		{
-			name:   "OCaml",
-			stderr: "Fatal error: exception Unix.Unix_error(Unix.ENOENT, \"chroot\", \"nowhere\")\n",
-			want:   "exception Unix.Unix_error(Unix.ENOENT, \"chroot\", \"nowhere\")",
+			name: "OCaml",
+			stderr: "Fatal error: exception Unix.Unix_error(Unix.ENOENT, \"chroot\", " +
+				"\"nowhere\")\n",
+			want: "exception Unix.Unix_error(Unix.ENOENT, \"chroot\", \"nowhere\")",
 		},
 		{
 			name: "OCaml with a trace, which begins in its library",
@@ -207,8 +209,9 @@ func TestFailedAt(t *testing.T) {
 	}
 }
 
-// TestStatusTwo requires that the exit status 2 of a program is told to be one of wrong usage only
-// where nothing says otherwise: some languages end so with an exception, or with errno, ENOENT.
+// TestStatusTwo requires that the exit status 2 of a program is told to be one of wrong usage
+// only where nothing says otherwise: some languages end so with an exception, or with
+// errno, ENOENT.
 func TestStatusTwo(t *testing.T) {
 	for stderr, want := range map[string]string{
 		"":                               "2",
