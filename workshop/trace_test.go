@@ -110,28 +110,6 @@ func TestTraces(t *testing.T) {
 			want: "panic: chroot: No such file or directory\nat /srv/mine.pl:3",
 		},
 		{
-			name: "OCaml",
-			stderr: "Fatal error: exception Unix.Unix_error(Unix.ENOENT, \"chroot\", " +
-				"\"nowhere\")\n",
-			want: "exception Unix.Unix_error(Unix.ENOENT, \"chroot\", \"nowhere\")",
-		},
-		{
-			name: "OCaml with a trace, which begins in its library",
-			stderr: "Fatal error: exception Not_found\n" +
-				"Raised at Stdlib__List.find in file \"list.ml\", line 224, characters 10-25\n" +
-				"Called from Main in file \"bin/main.ml\", line 5, characters 18-49\n",
-			want: "exception Not_found\nat bin/main.ml:5",
-		},
-		{
-			name:   "OCaml that is not compiled",
-			stderr: "Exception: Failure \"bad command\".\n",
-			want:   "exception Failure \"bad command\".",
-		},
-		{
-			name:   "an error that is called an exception",
-			stderr: "Exception: could not change the root\n",
-		},
-		{
 			name: "a warning of Perl",
 			stderr: "Use of uninitialized value $x in exec at /srv/mine.pl line 2.\n" +
 				"container: it failed\n",
