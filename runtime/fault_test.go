@@ -276,9 +276,9 @@ type trial struct {
 	command string // that the container runs
 }
 
-// sample is all trials with SWEEP=all or FAULTS=all. Otherwise it is the first of each kind and
-// every sixteenth after it, with errors that are allowed, with others, and after the end of the
-// command.
+// sample is all trials with SWEEP=all or FAULTS=all. Otherwise it is the first of each kind and one
+// in sixteen after it (see skip.OneIn), with errors that are allowed, with others, and after the
+// end of the command.
 func sample(t *testing.T, trials []trial) []trial {
 	if all {
 		return trials

@@ -395,7 +395,7 @@ var chapterWords = []chapterWord{
 }
 
 // TestChapterWords lets programs with one fault in a chapter be told of it. There are dozens of
-// them: without SWEEP=all it tries every fifth.
+// them: it tries one in five (see skip.OneIn).
 func TestChapterWords(t *testing.T) {
 	t.Parallel()
 	course, hosts := checkHere(t, "asks for root: the scripts of these chapters do")

@@ -69,8 +69,8 @@ func TestChooseDemos(t *testing.T) {
 }
 
 // TestDemosBroken breaks what each demo shows, and requires that the demo is red: one that cannot
-// fail proves nothing. That they are green is tested with the steps. Without SWEEP=all it breaks
-// every second.
+// fail proves nothing. That they are green is tested with the steps. It breaks one in two (see
+// skip.OneIn).
 func TestDemosBroken(t *testing.T) {
 	t.Parallel()
 	harness.NeedsGo(t)

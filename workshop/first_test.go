@@ -1360,11 +1360,11 @@ func main() {
 `
 }
 
-// TestFirstWords lets programs with one fault be told of it. There are dozens of them: without
-// SWEEP=all it tries every fifth.
+// TestFirstWords lets programs with one fault be told of it. There are dozens of them: it tries one
+// in five (see skip.OneIn).
 func TestFirstWords(t *testing.T) { requireWords(t, 5, firstWords, false) }
 
-// requireWords lets programs be told of their faults: one in so many of them without SWEEP=all.
+// requireWords lets programs be told of their faults: one in so many of them (see skip.OneIn).
 // passed says that all of them have passed the steps before.
 func requireWords(t *testing.T, oneIn int, all []faulty, passed bool) {
 	t.Parallel()

@@ -337,8 +337,8 @@ var mistakes = []struct {
 	},
 }
 
-// TestMistakes makes mistakes on purpose in the steps, and looks at what is told of them. Without
-// SWEEP=all it makes every fourth.
+// TestMistakes makes mistakes on purpose in the steps, and looks at what is told of them. It
+// makes one in four (see skip.OneIn).
 func TestMistakes(t *testing.T) {
 	t.Parallel()
 	course, hosts := checkHere(t, "asks for root: the scripts of some of the steps do")

@@ -46,7 +46,7 @@ func (p wrongProgram) kind() string {
 // that exactly those scripts fail that should: those that are named in the file. Each file is a
 // program for one step: a shell script, a Go program, or a change to our own, file, old and new.
 // A file may say that what it shows needs root.
-// Without SWEEP=all it is every third of the changes to a step.
+// Of the changes to a step it is one in three (see skip.OneIn).
 func TestPrograms(t *testing.T) {
 	t.Parallel()
 	NeedsGo(t)

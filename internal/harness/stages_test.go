@@ -19,8 +19,8 @@ const lesson = "step5-complete"
 
 // TestStages requires of each chapter that its promises are kept when it is built, after the
 // chapters before it and after the first one alone, and that they were not kept before: the ways
-// out that it closes were open. Without SWEEP=all every third chapter is tried after the first one
-// alone, and all of them after those before.
+// out that it closes were open. One in three chapters is tried after the first one alone (see
+// skip.OneIn), and all of them after those before.
 func TestStages(t *testing.T) {
 	t.Parallel()
 	NeedsGo(t)

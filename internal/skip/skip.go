@@ -14,8 +14,14 @@ import (
 // ReportEnv names the file of the report: a line for each test, with its directory.
 const ReportEnv = "WORKSHOP_REPORT"
 
-// sweepEnv is "all" for all the cases of sweeps.
-const sweepEnv = "SWEEP"
+const (
+	// sweepEnv is "all" for all the cases of sweeps.
+	sweepEnv = "SWEEP"
+	// ciEnv is "true" where a change is judged, and nobody waits for each test.
+	ciEnv = "CI"
+	// fewer is how many times fewer cases of a sweep are tried elsewhere.
+	fewer = 4
+)
 
 // Lacking skips a test for something that the machine or its user lacks, and that cannot be
 // installed.
@@ -31,7 +37,7 @@ func Lacking(t testing.TB, why string) {
 // that has to be there.
 func Missing(t testing.TB, why string) {
 	t.Helper()
-	if os.Getenv("CI") == "true" {
+	if isCI() {
 		t.Fatal(why)
 	}
 	Lacking(t, why)
@@ -48,22 +54,28 @@ func Tool(t testing.TB, name, debian string) string {
 	return path
 }
 
+func isCI() bool { return os.Getenv(ciEnv) == "true" }
+
 // SweepAll tells whether all the cases of a sweep are to be tried, with SWEEP=all. Otherwise
 // some of each kind are, because somebody is waiting for go test.
 func SweepAll() bool { return os.Getenv(sweepEnv) == "all" }
 
-// OneIn returns every nth of the cases of a sweep, and logs how many; with SweepAll all of them.
+// OneIn returns every nth of the cases of a sweep with CI=true, one in four times as many without
+// it, and all of them with SweepAll. It logs how many there are.
 func OneIn[T any](t testing.TB, n int, all []T) []T {
 	t.Helper()
 	return OneInEach(t, n, all, func(T) bool { return true })
 }
 
 // OneInEach does the same with cases of several kinds: of each kind it returns the first, and every
-// nth after that.
+// nth (or 4nth) after that.
 func OneInEach[T any, K comparable](t testing.TB, n int, all []T, kind func(T) K) []T {
 	t.Helper()
 	if SweepAll() {
 		return all
+	}
+	if !isCI() {
+		n *= fewer
 	}
 	var some []T
 	seen := map[K]int{}

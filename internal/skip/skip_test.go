@@ -57,8 +57,11 @@ func TestSkip(t *testing.T) {
 func TestOneIn(t *testing.T) {
 	all := []int{0, 1, 2, 3, 4, 5, 6}
 	t.Setenv(sweepEnv, "")
+	t.Setenv(ciEnv, "true")
 	assert.Equal(t, []int{0, 3, 6}, OneIn(t, 3, all))
 	assert.Equal(t, all, OneIn(t, 1, all))
+	t.Setenv(ciEnv, "")
+	assert.Equal(t, []int{0, 4}, OneIn(t, 1, all))
 	t.Setenv(sweepEnv, "all")
 	assert.Equal(t, all, OneIn(t, 3, all))
 }
@@ -67,7 +70,10 @@ func TestOneInEach(t *testing.T) {
 	all := []string{"a1", "a2", "b1", "a3", "c1", "a4", "b2"}
 	kind := func(c string) byte { return c[0] }
 	t.Setenv(sweepEnv, "")
+	t.Setenv(ciEnv, "true")
 	assert.Equal(t, []string{"a1", "b1", "a3", "c1"}, OneInEach(t, 2, all, kind))
+	t.Setenv(ciEnv, "")
+	assert.Equal(t, []string{"a1", "b1", "c1"}, OneInEach(t, 2, all, kind))
 	t.Setenv(sweepEnv, "all")
 	assert.Equal(t, all, OneInEach(t, 2, all, kind))
 }
