@@ -198,6 +198,38 @@ func cgroupAmiss(e harness.Event) string {
 	return ""
 }
 
+// cgroupInTheWay is for a cgroup that is there already when a container is made, because an earlier
+// container of the script has left it behind: it still has the limit that was asked for then.
+func cgroupInTheWay(c cause) string {
+	e, dir := c.event, c.cgroupPath()
+	list, ok := strings.CutPrefix(e.Message, "no cgroup has ")
+	file := valueRE.FindStringSubmatch(list)
+	if !ok || file == nil || dir == "" || c.errno != "EEXIST" ||
+		slices.ContainsFunc(e.Background, func(b harness.Background) bool { return b.State == "" }) {
+		return "" // another container may use it now
+	}
+	run, left := "", ""
+	for n := 1; n < e.Line; n++ {
+		line := e.Script.Line(n)
+		if text := commandLine(line); strings.HasPrefix(text, "container run ") {
+			run = text
+		}
+		asked := parseCommand(line)
+		if asked.name == "cgroup" && len(asked.args) == 2 && asked.args[0] == file[2] &&
+			run != commandLine(e.Ran) && slices.Contains(strings.Split(list, "\n"),
+			dir+": "+asked.args[1]) {
+			left = run
+		}
+	}
+	if left == "" {
+		return ""
+	}
+	return fmt.Sprintf("mkdir(2) fails because %s is there already: `%s` has left it behind. "+
+		"rmdir(2) removes a cgroup when no process is in it any longer. Is there a way out of "+
+		"your program without that? exit(2) ends it at once, and what it had deferred to its end "+
+		"is left out.", dir, left)
+}
+
 // limitOfHost is the file of the limit of a whole hierarchy of the host, if that has now what an
 // earlier container of the script was to have.
 func limitOfHost(e harness.Event, list string) string {

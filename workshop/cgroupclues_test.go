@@ -145,6 +145,48 @@ func TestCgroupAmiss(t *testing.T) {
 	}
 }
 
+// TestCgroupInTheWay tells which container has left the cgroup behind that is there already, and
+// says nothing of the kind where the limit in it is not that container's, or where another container
+// may use it now.
+func TestCgroupInTheWay(t *testing.T) {
+	const (
+		dir   = "/sys/fs/cgroup/memory/mine"
+		first = "container run -memory 64M sleep 6100"
+		ran   = "exec container run -memory 96M sleep 6100 &container&"
+	)
+	script := filepath.Join(t.TempDir(), "memory-file.txtar")
+	require.NoError(t, os.WriteFile(script, []byte("! exec "+first+" &container&\n"+
+		"[!cgroup2] cgroup memory.limit_in_bytes 67108864\nwait container\n"+
+		ran+"\n[!cgroup2] cgroup memory.limit_in_bytes 100663296\n"), 0o644))
+	for _, c := range []struct {
+		name        string
+		line        int
+		value       string // in its file
+		said, other string // how this container has ended, and another one
+		says        string
+	}{
+		{"left behind", 5, "67108864", "file exists", "exit status 137", "`" + first + "` has left"},
+		{"the first one", 2, "67108864", "file exists", "exit status 137", ""},
+		{"made again", 5, "9223372036854771712", "file exists", "exit status 137", ""},
+		{"another error", 5, "67108864", "permission denied", "exit status 137", ""},
+		{"another runs", 5, "67108864", "file exists", "", ""},
+	} {
+		e := harness.Event{Script: harness.Script{Step: "step4-cgroups", File: script}}
+		e.Ran, e.Line = ran, c.line
+		e.Message = "no cgroup has 100663296 in memory.limit_in_bytes; there are:\n" +
+			"/sys/fs/cgroup/memory: 6319005696\n" + dir + ": " + c.value
+		e.Background = []harness.Background{
+			{State: "exit status 125", Stderr: "mkdir " + dir + ": " + c.said + "\n"},
+			{State: c.other},
+		}
+		text := cgroupInTheWay(findCause(e))
+		require.Contains(t, text, c.says, c.name)
+		require.Equal(t, c.says == "", text == "", c.name)
+		require.Contains(t, clue(e), text, c.name)
+		require.Equal(t, c.says != "", subject(e) == "step4-cgroups/gone", c.name)
+	}
+}
+
 // TestLimitOfHost tells of a limit that was written to the cgroup of all, where a container before
 // had asked for it. On a machine with version 2 that cgroup has no limits.
 func TestLimitOfHost(t *testing.T) {

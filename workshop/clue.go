@@ -1161,6 +1161,9 @@ func noParent(c cause) string {
 
 // madeBefore is for a directory that is there already.
 func madeBefore(c cause) string {
+	if text := cgroupInTheWay(c); text != "" {
+		return text
+	}
 	text := fmt.Sprintf("mkdir(2) fails because %s is there already. Either that is no error for "+
 		"your program, or each container makes one with a name of its own and removes it at the "+
 		"end: the scripts run your program again and again.", orName(c.path, "it"))
@@ -1805,6 +1808,8 @@ func subject(e harness.Event) string {
 		return "step2-namespaces/mounts-out"
 	case filtered(c) != "" && e.Script.Step != "step5-complete":
 		return "step5-complete/seccomp"
+	case c.errno == "EEXIST" && cgroupInTheWay(c) != "":
+		return "step4-cgroups/gone"
 	case cgroupRefused:
 		return cgroupSubject(e, c)
 	case split && about != "arguments":
