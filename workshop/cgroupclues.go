@@ -298,6 +298,12 @@ func limitTaken(e harness.Event) string {
 				"end with status 2.", w[3], w[1])
 		}
 	}
+	ofCgroup := func(step harness.Step) bool { return strings.Contains(step.Text, cgroupFS+"/") }
+	if m[1] == "0" && executed(e) == "yes" && !slices.ContainsFunc(e.Conduct.Steps, ofCgroup) {
+		return "What the flag asks for cannot be a limit. Your program made none, and ran the " +
+			"command as if the flag were not there. A flag that is given, even with an empty " +
+			"value or 0, is something else than none: look at the value, and end with status 2."
+	}
 	return ""
 }
 

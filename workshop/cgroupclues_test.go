@@ -216,32 +216,53 @@ func TestLimitTaken(t *testing.T) {
 		script, ran, message string
 		steps                []harness.Step
 		says                 string
+		executed             bool
 	}{
+		{
+			"limits-bad", "-memory ''", "exit status 0, want 2", nil,
+			"Your program made none, and ran the command as if the flag were not there", true,
+		},
+		{
+			"limits-bad", "-memory 1Gi", "exit status 0, want 2",
+			[]harness.Step{{Text: `write(</sys/fs/cgroup/mine/memory.high>, "1Gi", 3)`}},
+			`wrote "1Gi" to memory.high`, true,
+		},
+		{
+			"limits-bad", "-cpus ''", "exit status 0, want 2",
+			[]harness.Step{{Text: `mkdir("/sys/fs/cgroup/mine")`}},
+			"", true,
+		},
+		{"limits-bad", "-cpus ''", "exit status 0, want 2", nil, "", false},
+		{"limits-bad", "-cpus ''", "exit status 1, want 2", nil, "", true},
 		{
 			"limits-bad", "-memory 0", "exit status 137, want 2",
 			[]harness.Step{{Text: memory}},
-			`it wrote "0" to memory.limit_in_bytes`,
+			`it wrote "0" to memory.limit_in_bytes`, false,
 		},
 		{
 			"limits-bad", "-memory 0", "exit status 137, want 2",
 			[]harness.Step{{Text: `write(</sys/fs/cgroup/mine/memory.max>, "0\n", 2)`}},
-			`it wrote "0\n" to memory.max`,
+			`it wrote "0\n" to memory.max`, false,
 		},
 		{
 			"limits-bad", "-memory 0", "exit status 1, want 2",
 			[]harness.Step{{Text: `write(</sys/fs/cgroup/mine/memory.swap.max>, "0", 1)`}},
-			"",
+			"", false,
 		},
 		{
 			"limits-bad", "-memory 0", "no match for `memory` found in stderr",
 			[]harness.Step{{Text: memory, Errno: "EINVAL"}},
-			"",
+			"", false,
 		},
-		{"limits-bad", "-cpus none", "exit status 0, want 2", []harness.Step{{Text: memory}}, ""},
+		{
+			"limits-bad", "-cpus none", "exit status 0, want 2",
+			[]harness.Step{{Text: memory}},
+			"", false,
+		},
 		{
 			"limits-refused", "-cpus 0.000011", "exit status 0, want 125",
 			[]harness.Step{{Text: quota, Errno: "EINVAL"}},
-			"went on as if it had succeeded",
+			"went on as if it had succeeded", false,
 		},
 		{
 			"limits-refused", "-cpus 0.000011", "exit status 0, want 125",
@@ -249,7 +270,7 @@ func TestLimitTaken(t *testing.T) {
 				{Text: quota, Errno: "EINVAL"},
 				{Text: strings.Replace(quota, `"1"`, `"1000"`, 1)},
 			},
-			"",
+			"", false,
 		},
 		{
 			"limits-refused", "-cpus 0.000011", "exit status 1, want 125",
@@ -257,24 +278,28 @@ func TestLimitTaken(t *testing.T) {
 				{Text: quota, Errno: "EINVAL"},
 				{Text: `rmdir("/sys/fs/cgroup/cpu/mine")`, Errno: "EBUSY"},
 			},
-			"is 125, and here it is 1",
+			"is 125, and here it is 1", false,
 		},
 		{
 			"limits-refused", "-cpus 0.000011", "exit status 1, want 125",
 			[]harness.Step{
 				{Text: quota, Errno: "EINVAL"}, {Text: `chroot("rootfs")`, Errno: "ENOENT"},
 			},
-			"",
+			"", false,
 		},
 		{
 			"limits-refused", "-cpus 0.000011", "exit status 0, want 125",
 			[]harness.Step{{Text: quota}},
-			"",
+			"", false,
 		},
 	} {
 		e := harness.Event{Script: harness.Script{Step: "step4-cgroups", Name: c.script}}
 		e.Ran, e.Message = "exec container run "+c.ran+" echo unlimited", c.message
 		e.Conduct = &harness.Conduct{Steps: c.steps}
+		if c.executed {
+			e.Conduct.Ran = []string{"/bin/echo"}
+			e.Conduct.Words = [][]string{{"echo", "unlimited"}}
+		}
 		text := limitTaken(e) + limitRefused(e)
 		require.Contains(t, text, c.says)
 		require.Equal(t, c.says == "", text == "", text)

@@ -1258,6 +1258,15 @@ func TestConductClues(t *testing.T) {
 			says: "That is 0 where a signal ended the command (WIFSIGNALED)",
 		},
 		{
+			name: "a command that runs where the program was to end with its own status",
+			clue: func(e harness.Event) string {
+				e.Message = "exit status 0, want 2"
+				return statusLost(e)
+			},
+			script: "step2-namespaces/ns-unknown", ran: "-ns uts,moon true",
+			conduct: harness.Conduct{Ran: []string{"/bin/true"}, Words: [][]string{{"true"}}},
+		},
+		{
 			name: "a program that a signal ends",
 			clue: func(e harness.Event) string {
 				e.Message = "exit status 139, want 42"

@@ -417,7 +417,7 @@ var (
 // statusLost is for a program that ran a command that failed, and ends as if it had not.
 func statusLost(e harness.Event) string {
 	m := exitStatus.FindStringSubmatch(e.Message)
-	if m == nil || m[1] != "0" || executed(e) != "yes" {
+	if m == nil || m[1] != "0" || executed(e) != "yes" || !ofCommand(e, m[2]) {
 		return ""
 	}
 	where := "the status is the second byte: WEXITSTATUS, or what your language calls it, takes " +
@@ -429,6 +429,13 @@ func statusLost(e harness.Event) string {
 	return fmt.Sprintf("The command ended with %s, and your program with 0. wait(2) tells the "+
 		"status to the process that waits. Each of yours that waits for another has to ask for "+
 		"it, and to end with the same. In the number that wait(2) gives, %s.", meaning(m[2]), where)
+}
+
+// ofCommand tells whether a status that a script expects is the command's own. Some are what the
+// program itself has to end with, instead of executing the command.
+func ofCommand(e harness.Event, status string) bool {
+	return !slices.Contains([]string{"2", "125", "126", "127"}, status) ||
+		strings.Contains(e.Ran, "exit "+status)
 }
 
 // signalStatus is for a program that does not tell of a signal as a shell does.
