@@ -204,8 +204,9 @@ func cgroupInTheWay(c cause) string {
 	e, dir := c.event, c.cgroupPath()
 	list, ok := strings.CutPrefix(e.Message, "no cgroup has ")
 	file := valueRE.FindStringSubmatch(list)
+	running := func(b harness.Background) bool { return b.State == "" }
 	if !ok || file == nil || dir == "" || c.errno != "EEXIST" ||
-		slices.ContainsFunc(e.Background, func(b harness.Background) bool { return b.State == "" }) {
+		slices.ContainsFunc(e.Background, running) {
 		return "" // another container may use it now
 	}
 	run, left := "", ""

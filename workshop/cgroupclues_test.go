@@ -146,8 +146,8 @@ func TestCgroupAmiss(t *testing.T) {
 }
 
 // TestCgroupInTheWay tells which container has left the cgroup behind that is there already, and
-// says nothing of the kind where the limit in it is not that container's, or where another container
-// may use it now.
+// says nothing of the kind where the limit in it is not that container's, or where another one may
+// use it now.
 func TestCgroupInTheWay(t *testing.T) {
 	const (
 		dir   = "/sys/fs/cgroup/memory/mine"
@@ -165,7 +165,10 @@ func TestCgroupInTheWay(t *testing.T) {
 		said, other string // how this container has ended, and another one
 		says        string
 	}{
-		{"left behind", 5, "67108864", "file exists", "exit status 137", "`" + first + "` has left"},
+		{
+			"left behind", 5, "67108864", "file exists", "exit status 137",
+			"`" + first + "` has left",
+		},
 		{"the first one", 2, "67108864", "file exists", "exit status 137", ""},
 		{"made again", 5, "9223372036854771712", "file exists", "exit status 137", ""},
 		{"another error", 5, "67108864", "permission denied", "exit status 137", ""},
