@@ -206,7 +206,10 @@ func (x *explanation) leaves(e harness.Event) {
 	x.expected = "the host is afterwards as it was before"
 	x.seen = leftBehind(e.Left)
 	x.kernel = kernelOfLeft(e.Left, x.kernel)
-	x.ran = strings.Join(runsOf(e.Script), "\n")
+	x.ran = strings.Join(runsOf(e), "\n")
+	if e.LeftBy != "" {
+		x.ran = commandLine(e.LeftBy)
+	}
 	if !inTheWay(e) {
 		x.stdout, x.stderr = "", ""
 	}
@@ -413,13 +416,15 @@ func startOf(e harness.Event, wait []string) (start command) {
 }
 
 // runsOf are the command lines of the script that run the program.
-func runsOf(s harness.Script) (lines []string) {
-	archive, err := txtar.ParseFile(s.File)
+func runsOf(e harness.Event) (lines []string) {
+	archive, err := txtar.ParseFile(e.Script.File)
 	if err != nil {
 		return nil
 	}
 	for line := range strings.SplitSeq(string(archive.Comment), "\n") {
-		if strings.Contains(line, " container ") && !strings.HasPrefix(line, "#") {
+		notRun := strings.HasPrefix(line, "#") ||
+			strings.HasPrefix(line, "[ours]") && e.Program != ""
+		if strings.Contains(line, " container ") && !notRun {
 			lines = append(lines, commandLine(line))
 		}
 	}

@@ -37,7 +37,7 @@ func leavesBehind(e harness.Event) string {
 				continue
 			}
 			text := left.tell(c, what)
-			if runs := runsOf(e.Script); inTheWay(e) && len(runs) > 0 {
+			if runs := runsOf(e); inTheWay(e) && len(runs) > 0 {
 				text = fmt.Sprintf("`%s` has left this behind, and it was in the way of `%s`, "+
 					"which does not fail so on a clean host. %s", runs[0], commandLine(e.Ran), text)
 			}

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -257,5 +259,26 @@ func TestLeftBehind(t *testing.T) {
 			Conduct: c.seen,
 		}})
 		require.Contains(t, text, c.says, c.name)
+	}
+}
+
+// TestRanOfLeft requires that a message about what was left behind shows the run that left it, and
+// otherwise those that there were: no line is run that is only for the workshop's own programs.
+func TestRanOfLeft(t *testing.T) {
+	t.Parallel()
+	script := filepath.Join(t.TempDir(), "own.txtar")
+	require.NoError(t, os.WriteFile(script, []byte("exits 125 container run a\n"+
+		"exec container run b\n[ours] exec container run c\n"), 0o644))
+	e := harness.Event{Script: harness.Script{Step: "step4-cgroups", Name: "own", File: script}}
+	e.Status, e.Left = harness.Failed, []string{"new: cgroup /sys/fs/cgroup/pids/mine"}
+	for _, c := range []struct{ program, by, ran string }{
+		{"./mine", "", "container run a\ncontainer run b"},
+		{"", "", "container run a\ncontainer run b\ncontainer run c"},
+		{"./mine", "exits 125 container run a", "container run a"},
+	} {
+		var x explanation
+		e.Program, e.LeftBy = c.program, c.by
+		x.leaves(e)
+		require.Equal(t, c.ran, x.ran)
 	}
 }

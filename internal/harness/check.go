@@ -61,7 +61,10 @@ type Failure struct {
 	// Conduct is what the kernel saw of the program that failed, or nil.
 	Conduct *Conduct
 	Left    []string
-	Tasks   int // how many processes and threads there were, one after another or at once
+	// LeftBy is the line of the script that leaves such things behind, if that was seen when its
+	// lines were run once more.
+	LeftBy string
+	Tasks  int // how many processes and threads there were, one after another or at once
 }
 
 // Background is a program that a script that failed had in the background.

@@ -320,6 +320,21 @@ echo >/sys/fs/cgroup/mine/memory.max
 		e = own(t, "exec container run true\n", "umount --lazy /proc; exit 7", patience())
 		require.Equal(t, Failed, e.Status)
 	})
+	parallel("one of its runs leaves something", func(t *testing.T) {
+		if os.Geteuid() != 0 {
+			skip.Lacking(t, "asks for root")
+		}
+		const leaves = `[ "$2" != b ] || mount -t tmpfs own "$TMPDIR"`
+		runs := "exec container run a\nexec container run b\nexec container run c\n"
+		e := own(t, runs+"[ours] exec container run b\n", leaves, patience())
+		require.Len(t, e.Left, 1)
+		require.Equal(t, "exec container run b", e.LeftBy)
+		require.NotNil(t, e.Conduct)
+		require.Contains(t, fmt.Sprint(e.Conduct.Made), `mount("own", `)
+		e = own(t, "exec container run a\n[ours] exec container run b\nexec container run c\n",
+			`mount -t tmpfs "$2" "$TMPDIR"`, patience())
+		require.Equal(t, "exec container run a", e.LeftBy)
+	})
 	parallel("leaves a process", func(t *testing.T) {
 		e := one(t, "step1-skeleton/command-not-found",
 			usage+`(sleep 6200 >/dev/null 2>&1 &)

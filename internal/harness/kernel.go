@@ -374,11 +374,11 @@ func (c *Conduct) holds(line string) bool {
 // by itself, otherwise what was run last.
 func (f Failure) observed(script string) string {
 	last := ""
+	if lines := linesRun(script); len(lines) > 0 {
+		last = lines[len(lines)-1]
+	}
 	for line := range strings.Lines(script) {
 		line = strings.TrimSpace(line)
-		if runsContainer.MatchString(line) {
-			last = line
-		}
 		for _, b := range f.Background {
 			foreground, _, _ := cutLast(line, " &")
 			words := Words(runs.ReplaceAllString(foreground, ""), nil)

@@ -3,10 +3,12 @@
 package harness
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -68,10 +70,14 @@ func tryScript(script Script, limit time.Duration, what task) (e Event, err erro
 		}
 	}
 	asks := !what.Play && !what.All && v.tasks() < 200
-	if asks && (t.broke || len(v.left) > 0) {
-		if f.Conduct, err = v.lookAgain(f.observed(string(original)), e.Took); err != nil {
-			return e, err
-		}
+	switch {
+	case asks && t.broke:
+		f.Conduct, err = v.lookAgain(f.observed(string(original)), e.Took)
+	case asks && len(v.left) > 0:
+		f.LeftBy, f.Conduct, err = v.whoLeft(linesRun(string(original)), e.Took)
+	}
+	if err != nil {
+		return e, err
 	}
 	err = v.end(t.broke || len(complaints) > 0)
 	e.Status = Passed
@@ -103,7 +109,8 @@ func tryScript(script Script, limit time.Duration, what task) (e Event, err erro
 // saw of it. The time that the script took tells how slow the machine is now.
 func (v *visit) lookAgain(ran string, took time.Duration) (*Conduct, error) {
 	// What the first run has left would be in the way of the second.
-	if err := restore(v.before); err != nil {
+	if err := errors.Join(restore(v.before),
+		os.RemoveAll(filepath.Join(now().Dir, "work", "again"))); err != nil {
 		return nil, err
 	}
 	dir := filepath.Join(now().Dir, "work", "script-"+v.name)
@@ -115,6 +122,67 @@ func (v *visit) lookAgain(ran string, took time.Duration) (*Conduct, error) {
 	}
 	return observe(ran, dir, limit, idle, hangs || len(v.left) > 0), nil
 }
+
+// whoLeft has the lines that ran the program run once more, each on a clean host, until one leaves
+// behind what the script has left. It returns that line, and what the kernel saw of it. If none
+// does, that is what was seen of the last one.
+func (v *visit) whoLeft(lines []string, took time.Duration) (by string, c *Conduct, err error) {
+	const most = 6
+	if n := len(lines); n > most {
+		lines = append(lines[:most-1:most-1], lines[n-1])
+	}
+	for _, line := range lines {
+		if c, err = v.lookAgain(line, took); err != nil {
+			return "", nil, err
+		}
+		if len(lines) == 1 || c == nil || c.Status == "" {
+			continue // what was ended in the midst of its work leaves more
+		}
+		left, err := changes(v.before)
+		if err != nil {
+			return "", nil, err
+		}
+		work := filepath.Join(now().Dir, "work")
+		if slices.ContainsFunc(left, func(line string) bool {
+			return isLike(strings.ReplaceAll(line, filepath.Join(work, "again"),
+				filepath.Join(work, "script-"+v.name)), v.left)
+		}) {
+			return line, c, nil
+		}
+	}
+	return "", c, nil
+}
+
+// isLike tells whether something that was left is among others. The names of cgroups may be random.
+func isLike(line string, others []string) bool {
+	const cgroup = "new: cgroup "
+	return slices.ContainsFunc(others, func(other string) bool {
+		return line == other || strings.HasPrefix(line, cgroup) &&
+			strings.HasPrefix(other, cgroup) && filepath.Dir(line) == filepath.Dir(other)
+	})
+}
+
+// linesRun are the lines of a script that run the program under test, and whose conditions hold.
+func linesRun(script string) (lines []string) {
+	for line := range strings.Lines(script) {
+		line = strings.TrimSpace(line)
+		if !runsContainer.MatchString(line) {
+			continue
+		}
+		holds := true
+		for _, m := range oneCondition.FindAllStringSubmatch(conditional.FindString(line), -1) {
+			met, err := new(asker).condition(m[2])
+			holds = holds && (err != nil || met == (m[1] == ""))
+		}
+		if holds {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// oneCondition matches a condition at the beginning of a line.
+var oneCondition = lazyregexp.New(`\[(!?)([^]]+)\]`)
 
 // byName names the program in a text as somebody named it: a traceback has the path of its link
 // here.
