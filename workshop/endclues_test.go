@@ -577,3 +577,24 @@ func TestEndClues(t *testing.T) {
 		}
 	}
 }
+
+// TestStarterGone tells of a first process that ended early only where that was seen.
+func TestStarterGone(t *testing.T) {
+	t.Parallel()
+	const waits = "`/proc/self/exe child cat` was in read(2), waiting for input"
+	for _, c := range []struct{ ran, waiting, says string }{
+		{
+			"exec pkill -INT -o -f 'container run -memory 64M'",
+			waits + "; " + harness.StarterGone, "When SIGINT came, the first process",
+		},
+		{"exec container run cat", waits + "; " + harness.StarterGone, "It has to wait for"},
+		{"exec pkill -INT -o -f 'container run -memory 64M'", waits, ""},
+	} {
+		e := harness.Event{Script: harness.Script{Step: "step4-cgroups", Name: "own"}}
+		e.Ran, e.Waiting = c.ran, c.waiting
+		text := starterGone(e)
+		require.Contains(t, text, c.says)
+		require.Equal(t, c.says == "", text == "", text)
+		require.Contains(t, clue(e), text)
+	}
+}

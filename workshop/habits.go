@@ -438,6 +438,25 @@ func ofCommand(e harness.Event, status string) bool {
 		strings.Contains(e.Ran, "exit "+status)
 }
 
+// starterGone is for a program whose first process ends, while the container goes on.
+func starterGone(e harness.Event) string {
+	if !strings.HasSuffix(e.Waiting, harness.StarterGone) {
+		return ""
+	}
+	if m := sentRE.FindStringSubmatch(e.Ran); m != nil {
+		return fmt.Sprintf("When SIG%s came, the first process of your program ended, and the "+
+			"container goes on: nobody waits for it any longer, and nobody takes away what was "+
+			"made for it. A handler for the signal (sigaction(2)) passes it on with kill(2), and "+
+			"the process goes on in wait4(2). Where the signal arrives there has to be a handler, "+
+			"too: process 1 of a pid namespace gets no signal for which it has none.", m[1])
+	}
+	return "The first process of your program ended, and what it had started went on. It has to " +
+		"wait for the container, wait4(2), before it ends."
+}
+
+// sentRE matches a line of a script that sends a signal to the program.
+var sentRE = lazyregexp.New(`\bpkill -([A-Z]+) .*'container run `)
+
 // signalStatus is for a program that does not tell of a signal as a shell does.
 func signalStatus(e harness.Event) string {
 	m := exitStatus.FindStringSubmatch(e.Message)

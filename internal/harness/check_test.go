@@ -125,6 +125,20 @@ mkfifo f; read x <f`, time.Second)
 			"fifo, and below it `sleep 6200` was in clock_nanosleep(2), waiting for time to pass",
 			e.Waiting)
 	})
+	parallel("hangs, and the process that started it is gone", func(t *testing.T) {
+		if os.Geteuid() != 0 {
+			skip.Lacking(t, "asks for root")
+		}
+		const inside = `[ "$$" != 1 ] || { sleep 6200; exit; }` + "\n"
+		e := own(t, "exec container run true\n",
+			inside+`unshare --pid sh -c '"$0" run true &' "$0"`, 2*time.Second)
+		require.Contains(t, e.Waiting, "`container run true` was waiting for `sleep 6200`")
+		require.Contains(t, e.Waiting, "; "+StarterGone)
+		e = own(t, "exec container run true\n",
+			inside+`unshare --pid sh -c '"$0" run true & wait' "$0"`, 2*time.Second)
+		require.Contains(t, e.Waiting, "sleep 6200")
+		require.NotContains(t, e.Waiting, StarterGone)
+	})
 	parallel("hangs beside a process of the script", func(t *testing.T) {
 		e := own(t, "exec sh both.sh\n-- both.sh --\ncontainer run true &\n"+
 			"until pgrep -x -f 'sleep 6200'; do sleep 0.01; done; sleep 6300\n",

@@ -78,6 +78,10 @@ func whoWaits() string {
 	for len(living[last]) > 0 {
 		last = living[last][len(living[last])-1]
 	}
+	gone := ""
+	if container != 0 && starterGone(container) {
+		gone = "; " + StarterGone
+	}
 	switch {
 	case count > 20:
 		return fmt.Sprintf("%d processes of the program were running: does it start itself again "+
@@ -87,18 +91,41 @@ func whoWaits() string {
 	case container != 0 && last != container:
 		if waitsForChild(container) {
 			return fmt.Sprintf("%s was waiting for %s, which was %s", commandLine(container),
-				commandLine(last), doing(last))
+				commandLine(last), doing(last)) + gone
 		}
 		return fmt.Sprintf("%s was %s, and below it %s was %s", commandLine(container),
-			doing(container), commandLine(last), doing(last))
+			doing(container), commandLine(last), doing(last)) + gone
 	}
-	text := fmt.Sprintf("%s was %s", commandLine(last), doing(last))
+	text := fmt.Sprintf("%s was %s", commandLine(last), doing(last)) + gone
 	if len(dead[last]) > 0 {
 		// It may have come to this one when its own parent ended.
 		text += fmt.Sprintf(", and its child, process %d, was dead: nobody waited for it (wait(2))",
 			dead[last][0])
 	}
 	return text
+}
+
+// StarterGone is said of a container that goes on when the process that had made it has ended.
+const StarterGone = "the process that had started it was gone"
+
+// starterGone tells whether the process has ended that started a container: process 1 of the
+// throw-away host is its parent then, and it is in another pid namespace. What a script starts is
+// in none.
+func starterGone(pid int) bool {
+	for parentOf(pid) != os.Getpid() {
+		if pid = parentOf(pid); pid == 0 {
+			return false
+		}
+	}
+	return depth(pid) > depth(os.Getpid())
+}
+
+// depth is in how many pid namespaces a process has a number, of those that can be seen from here.
+func depth(pid int) int {
+	status, _ := os.ReadFile(procPath(pid, "status"))
+	_, numbers, _ := strings.Cut(string(status), "\nNSpid:")
+	numbers, _, _ = strings.Cut(numbers, "\n")
+	return len(strings.Fields(numbers))
 }
 
 // isProgram tells whether a process is one of the program under test.
