@@ -176,7 +176,8 @@ func cgroupAmiss(e harness.Event) string {
 		}
 		ended = b.State
 		// One that ended may have met the other one there.
-		met = met && len(own) == 1 && strings.Contains(b.Stderr, own[0]+"/")
+		met = met && len(own) == 1 &&
+			(strings.Contains(b.Stderr, own[0]+"/") || namesPath(b.Stderr, own[0]))
 	}
 	switch {
 	case limitOfHost(e, list) != "":

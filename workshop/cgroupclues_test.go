@@ -127,6 +127,16 @@ func TestCgroupAmiss(t *testing.T) {
 			"write /sys/fs/cgroup/memory/mine/memory.max: invalid argument",
 			"Both containers use the cgroup",
 		},
+		{
+			"two-at-once", list + one, "exit status 125",
+			"mkdir /sys/fs/cgroup/memory/mine: file exists",
+			"Both containers use the cgroup",
+		},
+		{
+			"two-at-once", list + one, "exit status 125",
+			"mkdir /sys/fs/cgroup/memory/mine2: read-only file system",
+			"",
+		},
 		{"two-at-once", list + one + "\n/sys/fs/cgroup/memory/other: max", "", "", ""},
 		{"memory-file", list, "", "", "no cgroup with a file memory.max"},
 		{"memory-file", list, "exit status 125", "", ""},

@@ -5,6 +5,7 @@ package harness
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -142,5 +143,26 @@ func TestOrder(t *testing.T) {
 			}
 		}
 		require.Empty(t, rest, "%s/order.txt: there are no such scripts", step)
+	}
+}
+
+// TestFlagsAsked requires of a script of steps 1 to 4 that asks for a flag which the article's
+// program does not have, that it says so: a program without the flag is not broken.
+func TestFlagsAsked(t *testing.T) {
+	root, err := ModuleRoot()
+	require.NoError(t, err)
+	steps, err := Steps(root)
+	require.NoError(t, err)
+	asks := regexp.MustCompile(`(?m)^[^#\n]*\bcontainer run (?:[^\n]* )?-(rootfs|ns|hostname) `)
+	for _, step := range steps[:4] {
+		scripts, _, err := readStep(root, step)
+		require.NoError(t, err)
+		for _, s := range scripts {
+			text, err := os.ReadFile(s.File)
+			require.NoError(t, err)
+			for _, m := range asks.FindAllStringSubmatch(string(text), -1) {
+				require.Contains(t, string(text), "[!flag:"+m[1]+"] skip ", s.ID())
+			}
+		}
 	}
 }
