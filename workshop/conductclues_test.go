@@ -1419,6 +1419,19 @@ func TestConductClues(t *testing.T) {
 			says: "the old root is still mounted",
 		},
 		{
+			name: "the directory of the old root",
+			clue: func(e harness.Event) string {
+				e.Stdout = "there is /oldrootfs\nlooked everywhere\n"
+				return clue(e)
+			},
+			script: "step3-rootfs/host-old-root", ran: "sh /look secret-of-the-host",
+			conduct: harness.Conduct{
+				Ran: []string{"/bin/sh"}, Words: [][]string{{"sh", "/look", "secret-of-the-host"}},
+				Made: []string{`pivot_root("rootfs", "rootfs/old")`, `umount2("/old", MNT_DETACH)`},
+			},
+			says: "rmdir(2) of /oldrootfs takes it away",
+		},
+		{
 			name: "another mount in the table", clue: oldRootStays,
 			script: "step3-rootfs/host-mountinfo", ran: "cat /proc/self/mountinfo",
 			conduct: harness.Conduct{

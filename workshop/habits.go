@@ -300,6 +300,10 @@ func oldRootStays(e harness.Event) string {
 	case slices.Contains(oldRootSeen, e.Script.Name) && c.made("pivot_root(") &&
 		!c.unmountedOldRoot() && !c.event.Conduct.Calls("chroot"):
 		return stays
+	case e.Script.Name == "host-old-root" && thereRE.MatchString(e.Stdout) && c.made("umount2("):
+		return fmt.Sprintf("The old root is unmounted, and the directory on which it was mounted "+
+			"is still there: rmdir(2) of %s takes it away, after umount2(2).",
+			thereRE.FindStringSubmatch(e.Stdout)[1])
 	case e.Script.Name != "host-chroot-breakout" ||
 		!strings.Contains(e.Stdout, "broke out"):
 		return ""
@@ -329,6 +333,9 @@ func (c cause) unmountedOldRoot() bool {
 	}
 	return false
 }
+
+// thereRE matches what the script says of the directory of the old root.
+var thereRE = lazyregexp.New(`(?m)^there is (/\S+)$`)
 
 // notLimited is for a command that used more than its limit, and nobody minded.
 func notLimited(e harness.Event) string {

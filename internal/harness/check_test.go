@@ -334,6 +334,16 @@ echo >/sys/fs/cgroup/mine/memory.max
 		e = own(t, "exec container run true\n", "umount --lazy /proc; exit 7", patience())
 		require.Equal(t, Failed, e.Status)
 	})
+	parallel("what was written is known after a comment", func(t *testing.T) {
+		e := own(t, "# One.\nexec container run true\nstdout own\n[ours] exec container run a\n\n"+
+			"# Two.\n! stdout own\n", "echo own; echo error >&2", patience())
+		require.Equal(t, 7, e.Line)
+		require.Equal(t, []string{"exec container run true", "own\n", "error\n"},
+			[]string{e.Ran, e.Stdout, e.Stderr})
+		e = own(t, "# One.\nexec container run true\n\n# Two.\n! exec true\n", "echo own",
+			patience())
+		require.Equal(t, []string{"! exec true", ""}, []string{e.Ran, e.Stdout})
+	})
 	parallel("one of its runs leaves something", func(t *testing.T) {
 		if os.Geteuid() != 0 {
 			skip.Lacking(t, "asks for root")

@@ -32,7 +32,11 @@ type trial struct {
 	// panicked tells that it failed because the program ended in a panic, when it had written this.
 	panicked       bool
 	stdout, stderr string
+	last           ranLine
 }
+
+// ranLine is the last line that ran the program under test, and what the program wrote.
+type ranLine struct{ text, stdout, stderr string }
 
 // tryScript runs one script of a task, which may take so long, with a moment before and after each
 // line if it is played.
@@ -64,6 +68,10 @@ func tryScript(script Script, limit time.Duration, what task) (e Event, err erro
 		return e, err
 	}
 	f, dirty := readLog(e.Log), []string(nil)
+	if t.broke && f.Ran == "" && len(f.Background) == 0 {
+		// A comment after the line has taken it out of the log.
+		f.Ran, f.Stdout, f.Stderr = t.last.text, byName(t.last.stdout), byName(t.last.stderr)
+	}
 	if t.broke {
 		if dirty, err = changes(v.before); err != nil {
 			return e, err
@@ -234,10 +242,12 @@ func (t *trial) at(text []string) verb {
 			ts.Fatalf("the time is up") // a line that expects a failure took the end for one
 		}
 		n := int(t.line.Load())
-		if n > 0 && runsContainer.MatchString(text[n-1]) &&
-			panics.MatchString(ts.ReadFile("stderr")) {
-			t.panicked, t.stdout, t.stderr = true, ts.ReadFile("stdout"), ts.ReadFile("stderr")
-			ts.Fatalf("the program ended in a panic")
+		if n > 0 && len(linesRun(text[n-1])) > 0 {
+			t.last = ranLine{text[n-1], ts.ReadFile("stdout"), ts.ReadFile("stderr")}
+			if panics.MatchString(t.last.stderr) {
+				t.panicked, t.stdout, t.stderr = true, t.last.stdout, t.last.stderr
+				ts.Fatalf("the program ended in a panic")
+			}
 		}
 		if n, err := strconv.Atoi(args[0]); err == nil && n > 0 {
 			t.line.Store(int64(n))
