@@ -348,8 +348,27 @@ func (t *tracer) remove(tid int) {
 	delete(t.early, tid)
 }
 
+// rename takes note that a thread which called execve(2) has the number of its process since then,
+// whichever thread had that before: all others are gone (ptrace(2), execve(2) under ptrace).
+func (t *tracer) rename(tid int) {
+	former, err := unix.PtraceGetEventMsg(tid)
+	if err != nil || int(former) == tid {
+		return // an error: it was killed
+	}
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	if th := t.threads[int(former)]; th != nil {
+		t.threads[tid] = th
+		delete(t.threads, int(former))
+	}
+}
+
 // stopped does what is to be done with a thread that has stopped, and lets it go on.
 func (t *tracer) stopped(tid int, status unix.WaitStatus, r *Result) {
+	event := int(status) >> 16
+	if event == unix.PTRACE_EVENT_EXEC {
+		t.rename(tid)
+	}
 	th := t.threads[tid]
 	if th == nil {
 		t.hold(tid)
@@ -359,7 +378,6 @@ func (t *tracer) stopped(tid int, status unix.WaitStatus, r *Result) {
 		return
 	}
 	s := status.StopSignal()
-	event := int(status) >> 16
 	switch {
 	case event == unix.PTRACE_EVENT_CLONE && !t.makesProcess(th):
 		t.born(tid, th.process)

@@ -282,6 +282,30 @@ func TestTextOnTwoPages(t *testing.T) {
 	find(t, r, 0, "chdir", "/of/two/pages")
 }
 
+// TestExecOfThread sees the program that a thread executes which is not the first of its process.
+func TestExecOfThread(t *testing.T) {
+	skip.Tool(t, "python3", "python3")
+	const program = "import os, threading\n" +
+		"t = threading.Thread(target=lambda: os.execv('/bin/sh', ['sh', '-c', 'exit 7']))\n" +
+		"t.start()\nt.join()\n"
+	python, err := exec.LookPath("python3")
+	require.NoError(t, err)
+	r, err := Program{Path: python, Args: []string{"python3", "-c", program}}.Run(nil, time.Minute)
+	require.NoError(t, err)
+	require.Empty(t, r.Hung)
+	require.Equal(t, 7, r.Status.ExitStatus())
+	executed := find(t, r, 0, "execve", `"/bin/sh"`)
+	for _, c := range r.Calls {
+		if c.Point == executed {
+			require.Equal(t, []string{"sh", "-c", "exit 7"}, c.Words)
+			require.Zero(t, c.Errno)
+		}
+	}
+	last := r.Calls[len(r.Calls)-1]
+	require.Equal(t, "exit_group", Name(last.Number))
+	require.Equal(t, executed.Image+1, last.Image, "of the program that was executed")
+}
+
 // TestChildWithoutSignal counts a child whose end sends no signal as a process, and not as a thread
 // of its parent, which is what the event of ptrace(2) says.
 func TestChildWithoutSignal(t *testing.T) {
