@@ -120,6 +120,10 @@ func childless(e harness.Event) string {
 	}
 	const wait = "wait(2) found no child to wait for, and failed with ECHILD"
 	switch call := e.Conduct.Childless; {
+	case strings.Contains(call, "SA_NOCLDWAIT"):
+		return wait + ", because your program has set SA_NOCLDWAIT for SIGCHLD: then the kernel " +
+			"forgets a child as soon as that has ended, and its status with it (sigaction(2)). " +
+			"Leave that flag out."
 	case strings.HasPrefix(call, "rt_sigaction"):
 		return wait + ", because your program ignores SIGCHLD: then the kernel forgets a child " +
 			"as soon as that has ended, and its status with it. Leave SIGCHLD as it is " +

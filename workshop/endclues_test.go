@@ -145,6 +145,16 @@ var endWords = []faulty{
 		says:    []string{"because your program ignores SIGCHLD"},
 	},
 	{
+		name: "children that are not wanted",
+		step: "step1-skeleton",
+		program: forked("# struct sigaction: the handler, the mask, and SA_NOCLDWAIT\n"+
+			"how = (ctypes.c_ulong * 19)(*[0] * 17, 2)\nctypes.CDLL(None).sigaction(17, how, None)",
+			"pass"),
+		about: "step1-skeleton/command-runs",
+		says:  []string{"because your program has set SA_NOCLDWAIT for SIGCHLD"},
+		not:   []string{"ignores SIGCHLD"},
+	},
+	{
 		name:    "a panic of the second copy that nobody hears",
 		step:    "step1-skeleton",
 		program: lostStderr,

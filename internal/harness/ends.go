@@ -3,7 +3,9 @@
 package harness
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -103,10 +105,11 @@ func (c *Conduct) noteUnseen(r inject.Result, words []string) {
 
 // noteChildless finds out why wait(2) did not find a child that the process had. A parent
 // is told of the end of a child only if SIGCHLD is the signal of that end, unless its wait asks for
-// others, too (__WALL); and not if it ignores SIGCHLD (wait(2), NOTES).
+// others, too (__WALL); and not if it ignores SIGCHLD, or says that it wants no child to wait for
+// (wait(2), NOTES).
 func (c *Conduct) noteChildless(calls []inject.Call) {
 	const noChild = unix.CLONE_THREAD | unix.CLONE_VFORK
-	ignores, silent, told := map[int]bool{}, map[int]string{}, map[int]string{}
+	ignores, silent, told := map[int]string{}, map[int]string{}, map[int]string{}
 	last := "" // the call that had told of a child to the process that found none, the last time
 	for _, call := range calls {
 		p, options := call.Process, call.Args[2]
@@ -119,7 +122,7 @@ func (c *Conduct) noteChildless(calls []inject.Call) {
 			delete(told, p)
 		case name == "rt_sigaction" && call.Args[0] == uint64(unix.SIGCHLD):
 			if len(call.Words) > 0 { // otherwise it only asks
-				ignores[p] = call.Words[0] == "1" // SIG_IGN
+				ignores[p] = forgetting(call.Words)
 			}
 		case name == "clone" && call.Errno == 0 && call.Args[0]&noChild == 0 &&
 			call.Args[0]&0xff != uint64(unix.SIGCHLD):
@@ -139,8 +142,8 @@ func (c *Conduct) noteChildless(calls []inject.Call) {
 		case call.Errno != unix.ECHILD:
 		case silent[p] != "" && !all && !other:
 			c.Childless = silent[p]
-		case ignores[p]:
-			c.Childless = "rt_sigaction(SIGCHLD, SIG_IGN)"
+		case ignores[p] != "":
+			c.Childless = fmt.Sprintf("rt_sigaction(SIGCHLD, %s)", ignores[p])
 		case other && !all && told[p] == "":
 			c.Childless = name + "(__WCLONE)"
 		default:
@@ -150,4 +153,19 @@ func (c *Conduct) noteChildless(calls []inject.Call) {
 	if c.Childless == "" {
 		c.Childless = last
 	}
+}
+
+// forgetting is what a process asked for if the kernel is to forget its children as soon as they
+// have ended, or nothing. The words are the handler of SIGCHLD, and the flags (sigaction(2)).
+func forgetting(words []string) string {
+	const ignore, noChildWait = "1", 2
+	if words[0] == ignore {
+		return "SIG_IGN"
+	}
+	if len(words) > 1 {
+		if flags, err := strconv.ParseUint(words[1], 10, 64); err == nil && flags&noChildWait != 0 {
+			return "SA_NOCLDWAIT"
+		}
+	}
+	return ""
 }

@@ -140,6 +140,13 @@ func TestChildless(t *testing.T) {
 			[]inject.Call{handles(0, "1"), handles(0), clone(sigchld), wait(unix.ECHILD, 0)},
 			"rt_sigaction(SIGCHLD, SIG_IGN)",
 		},
+		"not wanted": {
+			[]inject.Call{handles(0, "0", "2"), clone(sigchld), wait(unix.ECHILD, 0)},
+			"rt_sigaction(SIGCHLD, SA_NOCLDWAIT)",
+		},
+		"handled": {
+			[]inject.Call{handles(0, "4096", "4"), clone(sigchld), wait(unix.ECHILD, 0)}, "",
+		},
 		"ignored no longer": {
 			[]inject.Call{
 				handles(0, "1"), handles(0, "0"), clone(sigchld), wait(unix.ECHILD, 0),

@@ -43,7 +43,7 @@ type Call struct {
 	Args   [6]uint64
 	Text   string // in print
 	// Words are those that execve(2) was given, what was written to descriptor 2, or the handler
-	// that a signal was given.
+	// and the flags that rt_sigaction(2) was given.
 	Words []string
 	Errno unix.Errno // what it returned, or 0
 }
@@ -490,9 +490,9 @@ func (t *tracer) syscall(tid int, th *thread, r *Result) (stays bool) {
 			if c.Args[0] == 2 {
 				c.Words = []string{c.written(tid)}
 			}
-		case unix.SYS_RT_SIGACTION: // what is to be done comes first in memory
-			if c.Args[1] != 0 {
-				c.Words = []string{fmt.Sprint(ptrace.ReadWord(tid, c.Args[1]))}
+		case unix.SYS_RT_SIGACTION: // what is to be done comes first in memory, and then the flags
+			for i := uint64(0); c.Args[1] != 0 && i < 2; i++ {
+				c.Words = append(c.Words, fmt.Sprint(ptrace.ReadWord(tid, c.Args[1]+8*i)))
 			}
 		}
 		c.Text = c.print(tid)
