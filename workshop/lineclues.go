@@ -142,23 +142,48 @@ var refusedOptionRE = lazyregexp.New(`(?i)(?:invalid|unknown|unrecogni[sz]ed|une
 
 // notSet is for a program that wants a variable in its environment.
 func notSet(e harness.Event) string {
-	m := notSetRE.FindStringSubmatch(e.Stderr + "\n" + e.Stdout)
-	if m == nil || executed(e) != "no" || blame(e) != nil {
+	said := e.Stderr + "\n" + e.Stdout
+	if executed(e) != "no" || blame(e) != nil {
+		return ""
+	}
+	const unasked = "the scripts set nothing for your program alone. The root file system is the " +
+		"directory rootfs where the program is run."
+	if m := unboundRE.FindStringSubmatch(said); m != nil {
+		return fmt.Sprintf("Your program uses a variable %s, which has no value. If it is one of "+
+			"your own, the line that sets it comes later, or has another name. If it is to come "+
+			"from the environment: %s", m[1], unasked)
+	}
+	m := notSetRE.FindStringSubmatch(said)
+	if m == nil {
+		m = noKeyRE.FindStringSubmatch(said)
+		if m == nil || !environRE.MatchString(withSource(panicked(e.Stderr), e.Program)) {
+			return "" // it is the key of some other table
+		}
+	}
+	name := m[slices.IndexFunc(m[1:], func(name string) bool { return name != "" })+1]
+	if ofKernelNameRE.MatchString(name) {
 		return ""
 	}
 	return fmt.Sprintf("Your program wants a variable %s in its environment, and there is none: "+
-		"the scripts set nothing for your program alone. Have it go on without. The root file "+
-		"system is the directory rootfs where the program is run.",
-		m[slices.IndexFunc(m[1:], func(name string) bool { return name != "" })+1])
+		"have it go on without, because %s", name, unasked)
 }
 
-// notSetRE matches what programs, and some languages, say of a variable that has no value, and its
-// name.
-var notSetRE = lazyregexp.New(`\$?\b([A-Z][A-Z0-9]*_[A-Z0-9_]+|ROOTFS|IMAGE|ROOT)["'\x60]?:? ` +
-	`(?:is |was |has )?(?:not (?:been )?set|unset|must be set|not defined|unbound variable|` +
-	`parameter not set)|` +
-	`(?i:environment variable|env var)[^A-Z\n]{0,20}\b([A-Z][A-Z0-9_]{2,})\b|` +
-	`KeyError: '([A-Z][A-Z0-9_]{2,})'|key not found: "([A-Z][A-Z0-9_]{2,})"`)
+var (
+	// unboundRE matches what shells say of a variable that has no value, whoever should have set it.
+	unboundRE = lazyregexp.New(`\$?\b([A-Za-z_]\w*): (?:unbound variable|parameter not set)`)
+	// notSetRE matches what programs say of a variable of the environment, and its name. Of a name
+	// in their source Python and JavaScript say that it "is not defined".
+	notSetRE = lazyregexp.New(`\$?\b([A-Z][A-Z0-9]*_[A-Z0-9_]+|ROOTFS|IMAGE|ROOT)["'\x60]?:? ` +
+		`(?:is |was |has )?(?:not (?:been )?set|unset|must be set)|` +
+		`(?i:environment variable|env var)[^A-Z\n]{0,20}\b([A-Z][A-Z0-9_]{2,})\b`)
+	// noKeyRE matches what languages say of a table that has no such key, and environRE a line that
+	// looks into the environment.
+	noKeyRE   = lazyregexp.New(`KeyError: '([A-Z][A-Z0-9_]{2,})'|key not found: "([A-Z][A-Z0-9_]{2,})"`)
+	environRE = lazyregexp.New(`environ|\bENV\b`)
+	// ofKernelNameRE matches the names of flags, calls and settings of the kernel.
+	ofKernelNameRE = lazyregexp.New(`^(CLONE|MS|MNT|CAP|SIG|SYS|NR|PR|AT|CONFIG|CGROUP|SECCOMP|` +
+		`RLIMIT|PTRACE)_`)
+)
 
 // notInstalled is for a program whose language does not find a library, or a part of the program.
 func notInstalled(e harness.Event) string {

@@ -68,6 +68,20 @@ var lineWords = []faulty{
 		says:    []string{"wants a variable IMAGE_DIR in its environment"},
 	},
 	{
+		name:    "a table without such a key",
+		program: "#!/usr/bin/python3\nflags = {'CLONE_NEWUTS': 1}\nprint(flags['CLONE_NEWIPC'])\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"panic: KeyError: 'CLONE_NEWIPC'"},
+		not:     []string{"environment"},
+	},
+	{
+		name:    "a variable of a shell that has another name where it is set",
+		program: "#!/bin/sh\nset -u\nNEW_ROOT=rootfs\ncd \"$NEWROOT\"\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"uses a variable NEWROOT, which has no value", "one of your own"},
+		not:     []string{"wants a variable"},
+	},
+	{
 		name:    "a library that is not installed",
 		program: "#!/usr/bin/python3\nimport containerlib.mounts\n",
 		about:   "step1-skeleton/command-runs",
@@ -278,7 +292,7 @@ func TestLineClues(t *testing.T) {
 		},
 		{
 			name: "of a shell", clue: notSet, ran: "true",
-			said: "mine: 3: ROOTFS: parameter not set", says: "variable ROOTFS",
+			said: "mine: 3: ROOTFS: parameter not set", says: "variable ROOTFS, which has no value",
 		},
 		{
 			name: "of Rust", clue: notSet, ran: "true", says: "variable IMAGE_DIR",
@@ -296,6 +310,15 @@ func TestLineClues(t *testing.T) {
 			said: "usage: container run [--hostname-of-mine] [--my-hostname]",
 		},
 		{name: "a flag", clue: notSet, ran: "true", said: "MS_BIND is set, MS_REC is set"},
+		{name: "a missing flag", clue: notSet, ran: "true", said: "error: MS_REC is not set"},
+		{
+			name: "a name in the source, in Python", clue: notSet, ran: "true",
+			said: "NameError: name 'CHILD_FLAGS' is not defined",
+		},
+		{
+			name: "a name in the source, in JavaScript", clue: notSet, ran: "true",
+			said: "ReferenceError: ROOT_DIR is not defined",
+		},
 		{
 			name: "a call that was refused, too", clue: notSet, ran: "true",
 			said: "ROOT_DIR not set", conduct: refused("chroot", `chroot("/srv")`, "ENOENT"),
