@@ -62,12 +62,22 @@ func wantsMore(e harness.Event) string {
 	for line := range strings.SplitSeq(e.Stderr+"\n"+e.Stdout, "\n") {
 		line = strings.TrimSpace(escapeRE.ReplaceAllString(line, ""))
 		if wantsRE.MatchString(line) && !noSuchRE.MatchString(line) &&
-			!ofOtherRE.MatchString(line) && len(line) < 200 {
+			!ofOtherRE.MatchString(line) && !ofTool(e, line) && len(line) < 200 {
 			return fmt.Sprintf("Your program misses something on its command line, and says: "+
 				"%q. %s", line, calledAs)
 		}
 	}
 	return ""
+}
+
+// ofTool tells whether a line begins with the name of a tool that the program has run: it is about
+// the options and arguments of that. getopt(1) reads those of the program.
+func ofTool(e harness.Event, line string) bool {
+	name := filepath.Base(line[:strings.IndexAny(line+":", ": ")])
+	return e.Conduct != nil && name != "getopt" &&
+		slices.ContainsFunc(e.Conduct.Ran, func(file string) bool {
+			return toolOf(harness.Refusal{By: file}) == name
+		})
 }
 
 // noSuchRE matches what is said of something that was given, and is not there.
@@ -121,7 +131,11 @@ func optionTaken(e harness.Event) string {
 	if len(words) < 4 || strings.HasPrefix(words[2], "-") || executed(e) != "no" {
 		return ""
 	}
-	for _, m := range refusedOptionRE.FindAllStringSubmatch(e.Stderr+"\n"+e.Stdout, -1) {
+	for line := range strings.SplitSeq(e.Stderr+"\n"+e.Stdout, "\n") {
+		m := refusedOptionRE.FindStringSubmatch(line)
+		if m == nil || ofTool(e, line) {
+			continue
+		}
 		for _, word := range words[3:] {
 			letter := "-" + m[2]
 			if word == m[1] || m[2] != "" && strings.HasPrefix(word, letter) {

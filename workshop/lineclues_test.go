@@ -275,6 +275,20 @@ func TestLineClues(t *testing.T) {
 			said: "container: invalid option -- 'c'", says: "-c belongs to the command",
 		},
 		{
+			name: "an option of a tool", clue: optionTaken, ran: "sh -c 'exit 3'",
+			said: "mkdir: invalid option -- 'c'", conduct: ran("/usr/bin/mkdir"),
+		},
+		{
+			name: "an option of the command, refused by getopt(1)", clue: optionTaken,
+			ran: "sh -c 'exit 3'", said: "getopt: invalid option -- 'c'",
+			conduct: ran("/usr/bin/getopt"), says: "-c belongs to the command",
+		},
+		{
+			name: "the command line of a tool", clue: wantsMore, ran: "true",
+			said:    "iptables v1.8.9 (nf_tables): no command specified",
+			conduct: ran("/usr/sbin/iptables"),
+		},
+		{
 			name: "several options in one word", clue: optionTaken, ran: "ls -la /",
 			said: "unrecognized arguments: -la /", says: "-la belongs to the command",
 		},
