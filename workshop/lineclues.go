@@ -201,9 +201,17 @@ var (
 
 // notInstalled is for a program whose language does not find a library, or a part of the program.
 func notInstalled(e harness.Event) string {
-	m := noLibraryRE.FindStringSubmatch(e.Stderr + "\n" + e.Stdout)
-	if m == nil || executed(e) != "no" {
+	said := e.Stderr + "\n" + e.Stdout
+	all := noLibraryRE.FindAllStringSubmatch(said, -1)
+	if all == nil || executed(e) != "no" {
 		return ""
+	}
+	m := all[len(all)-1]
+	if strings.Contains(said[strings.LastIndex(said, m[0]):], "Traceback (most recent call last):") ||
+		slices.ContainsFunc(e.Conduct.Refused, func(r harness.Refusal) bool {
+			return strings.HasPrefix(r.Call, "execve") && toolOf(r) == ""
+		}) {
+		return "" // it went on without
 	}
 	name := m[slices.IndexFunc(m[1:], func(name string) bool { return name != "" })+1]
 	if (cause{event: e}).changedRoot() {

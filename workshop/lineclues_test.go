@@ -88,6 +88,22 @@ var lineWords = []faulty{
 		says:    []string{"Your program needs containerlib", "beside your program"},
 	},
 	{
+		name: "a library that it can do without, in Python",
+		program: "#!/usr/bin/python3\nimport sys, traceback\ntry:\n    import prctl\n" +
+			"except ImportError:\n    traceback.print_exc()\nprint(sys.argv[9])\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"panic: IndexError: list index out of range"},
+		not:   []string{"Your program needs prctl"},
+	},
+	{
+		name: "a library that it can do without, in Perl",
+		program: "#!/usr/bin/perl\neval { require Linux::Prctl; 1 } or warn $@;\n" +
+			"exec('/no/such/tool', @ARGV);\nexit 1;\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"seen: exit status 1"},
+		not:   []string{"Your program needs Linux"},
+	},
+	{
 		name: "lines of its own before those of the command",
 		program: "#!/bin/sh\ntest \"$1\" = run || exit 2\nshift\n" +
 			"test \"$1\" = true || echo \"Running $*\"\n" +
