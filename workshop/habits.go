@@ -69,9 +69,11 @@ func knownWithTwoDashes(e harness.Event, flag string) string {
 	if len(flag) < 3 || flag[0] != '-' || flag[1] == '-' || executed(e) == "yes" {
 		return ""
 	}
-	said := regexp.MustCompile(`(?m)(^|[^\w-])-` + regexp.QuoteMeta(flag) + `([^\w-]|$)`)
-	if !said.MatchString(e.Stdout + "\n" + e.Stderr) {
-		return ""
+	said := e.Stdout + "\n" + e.Stderr
+	known := regexp.MustCompile(`(?m)(^|[^\w-])-` + regexp.QuoteMeta(flag) + `([^\w-]|$)`)
+	if !known.MatchString(said) || blame(e) != nil ||
+		!usageRE.MatchString(said) && !unknownRE.MatchString(said) {
+		return "" // it may have taken the flag, and only speaks of it
 	}
 	return fmt.Sprintf("Your program knows -%[1]s, and the scripts write %[1]s: have it take the "+
 		"flag with one dash, too.", flag)
@@ -414,8 +416,8 @@ func wrongUsage(e harness.Event) string {
 
 var (
 	// usageRE matches how a program wants to be called, and the name that it has there. An error of
-	// syntax is something else.
-	usageRE = lazyregexp.New(`(?im)(?:^\W*(usage\b|syntax:)|\busage:)\W*(\w*)`)
+	// syntax is something else, and so is the usage of memory.
+	usageRE = lazyregexp.New(`(?im)(?:^\W*(usage\b|syntax:)|[^\w\s] ?usage:)\W*(\w*)`)
 	// setupRE matches what a program may run before the command: itself, and tools.
 	setupRE = lazyregexp.New(`^/proc/self/exe$|/(unshare|chroot|nsenter|u?mount|ip|` +
 		`ifconfig|brctl|iptables|sudo|hostname|mkdir|cp|rm|env|id|newuidmap|newgidmap)$`)

@@ -335,6 +335,24 @@ func TestLineClues(t *testing.T) {
 			says: "knows --hostname, and the scripts write -hostname",
 		},
 		{
+			name: "a flag that it hands on with two dashes", clue: flagNotKnown,
+			ran: "-hostname workshop hostname", said: "+ bwrap --hostname workshop hostname",
+		},
+		{
+			name: "a flag that it takes, and calls by its other name", clue: flagNotKnown,
+			script: "step2-namespaces/hostname-flag", ran: "-hostname workshop hostname",
+			said:    "unknown error with --hostname workshop: operation not permitted",
+			conduct: refused("sethostname", `sethostname("workshop", 8)`, "EPERM"),
+		},
+		{
+			name: "the usage of something else", clue: wrongUsage, ran: "true",
+			said: "Memory usage: 12M",
+		},
+		{
+			name: "how it wants to be called", clue: wrongUsage, ran: "true",
+			said: "error: usage: mine run CMD", says: "prints how it wants to be called",
+		},
+		{
 			name: "a flag with another name", clue: flagNotKnown,
 			ran:  "-hostname workshop hostname",
 			said: "usage: container run [--hostname-of-mine] [--my-hostname]",
