@@ -109,12 +109,19 @@ func saidOnOutput(e harness.Event) string {
 	if line.name != "stderr" || line.negated || len(line.args) != 1 || executed(e) == "yes" {
 		return ""
 	}
-	wanted, err := regexp.Compile("(?m)" + line.args[0])
-	if err != nil || !wanted.MatchString(e.Stdout) || strings.TrimSpace(e.Stderr) != "" {
+	wanted, err := regexp.Compile(line.args[0])
+	if err != nil || strings.TrimSpace(e.Stderr) != "" {
 		return ""
 	}
-	return "Your program says it on standard output, which belongs to the command. What goes " +
-		"wrong is said on standard error, descriptor 2."
+	for said := range strings.SplitSeq(e.Stdout, "\n") {
+		complains := errorRE.MatchString(said) || usageRE.MatchString(said) ||
+			wantsRE.MatchString(said)
+		if complains && wanted.MatchString(said) {
+			return "Your program says it on standard output, which belongs to the command. What " +
+				"goes wrong is said on standard error, descriptor 2."
+		}
+	}
+	return ""
 }
 
 // withoutWarnings leaves out the lines in which a program says itself that it can go on.

@@ -166,6 +166,15 @@ var lineWords = []faulty{
 		not:   []string{"limit", "cgroup"},
 	},
 	{
+		name: "no error at all, and words that all is well",
+		program: "#!/bin/sh\ntest \"$1\" = run && test $# -gt 1 ||\n" +
+			"	{ echo Starting the container; exit 2; }\nshift\nexec \"$@\"\n",
+		step:  "step1-skeleton",
+		about: "step1-skeleton/usage",
+		says:  []string{"seen: nothing on standard error"},
+		not:   []string{"says it on standard output"},
+	},
+	{
 		name: "an error on standard output",
 		program: "#!/usr/bin/perl\nexit 2 if @ARGV < 2 || shift ne 'run';\n" +
 			"my $pid = fork // die;\nunless ($pid) {\n  exec(@ARGV) or " +
