@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -21,7 +22,7 @@ func childFell(e harness.Event) string {
 		return ""
 	}
 	for _, f := range e.Conduct.Falls {
-		if toolOf(harness.Refusal{By: f.By}) != "" {
+		if toolOf(harness.Refusal{By: f.By}) != "" || endsPipeline(e, f) {
 			continue
 		}
 		if why := sentBy(f.Signal); why != "" && panicked(e.Stderr) == "" {
@@ -61,6 +62,15 @@ func childFell(e harness.Event) string {
 			"address, such as a null pointer.", name, lastOf(f))
 	}
 	return ""
+}
+
+// endsPipeline tells whether a process was ended because nobody reads what it writes, and
+// that is no fault: a shell ends the first parts of a pipeline so, and a program that fails of
+// something else does so with its children.
+func endsPipeline(e harness.Event, f harness.Fall) bool {
+	interpreter, _ := interpreterOf(e.Program)
+	return f.Signal == "SIGPIPE" && (shellRE.MatchString(cmp.Or(f.By, interpreter)) ||
+		ownError(e) != "")
 }
 
 // ofAddress are the signals that a process gets for an invalid address or instruction.

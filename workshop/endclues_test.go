@@ -145,6 +145,27 @@ var endWords = []faulty{
 		says:    []string{"because your program ignores SIGCHLD"},
 	},
 	{
+		name: "a part of a pipeline that is ended as usual",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\nn=$(while :; do echo 7; done | head -n 1)\n" +
+			"echo \"$n: the moon is wrong\" >&2\nexit 1\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"the moon is wrong"},
+		not:   []string{"SIGPIPE"},
+	},
+	{
+		name: "a child that writes to a parent that failed",
+		step: "step1-skeleton",
+		program: "#!/usr/bin/python3\nimport os, signal, sys\n" +
+			"signal.signal(signal.SIGPIPE, signal.SIG_DFL)\nr, w = os.pipe()\n" +
+			"if os.fork() == 0:\n    os.close(r)\n" +
+			"    while True:\n        os.write(w, b'x' * 4096)\n" +
+			"os.close(w)\nos.read(r, 1)\nsys.exit('error: the moon is wrong')\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"the moon is wrong"},
+		not:   []string{"SIGPIPE"},
+	},
+	{
 		name: "children that are not wanted",
 		step: "step1-skeleton",
 		program: forked("# struct sigaction: the handler, the mask, and SA_NOCLDWAIT\n"+
