@@ -190,7 +190,7 @@ func notSet(e harness.Event) string {
 }
 
 var (
-	// unboundRE matches what shells say of a variable that has no value, whoever should have set it.
+	// unboundRE matches what shells say of a variable that has no value, whoever was to set it.
 	unboundRE = lazyregexp.New(`\$?\b([A-Za-z_]\w*): (?:unbound variable|parameter not set)`)
 	// notSetRE matches what programs say of a variable of the environment, and its name. Of a name
 	// in their source Python and JavaScript say that it "is not defined".
@@ -199,7 +199,8 @@ var (
 		`(?i:environment variable|env var)[^A-Z\n]{0,20}\b([A-Z][A-Z0-9_]{2,})\b`)
 	// noKeyRE matches what languages say of a table that has no such key, and environRE a line that
 	// looks into the environment.
-	noKeyRE   = lazyregexp.New(`KeyError: '([A-Z][A-Z0-9_]{2,})'|key not found: "([A-Z][A-Z0-9_]{2,})"`)
+	noKeyRE = lazyregexp.New(`KeyError: '([A-Z][A-Z0-9_]{2,})'|` +
+		`key not found: "([A-Z][A-Z0-9_]{2,})"`)
 	environRE = lazyregexp.New(`environ|\bENV\b`)
 	// ofKernelNameRE matches the names of flags, calls and settings of the kernel.
 	ofKernelNameRE = lazyregexp.New(`^(CLONE|MS|MNT|CAP|SIG|SYS|NR|PR|AT|CONFIG|CGROUP|SECCOMP|` +
@@ -214,7 +215,8 @@ func notInstalled(e harness.Event) string {
 		return ""
 	}
 	m := all[len(all)-1]
-	if strings.Contains(said[strings.LastIndex(said, m[0]):], "Traceback (most recent call last):") ||
+	after := said[strings.LastIndex(said, m[0]):]
+	if strings.Contains(after, "Traceback (most recent call last):") ||
 		slices.ContainsFunc(e.Conduct.Refused, func(r harness.Refusal) bool {
 			return strings.HasPrefix(r.Call, "execve") && toolOf(r) == ""
 		}) {
