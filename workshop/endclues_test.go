@@ -253,6 +253,14 @@ sys.exit(r.returncode)
 		says:  []string{"SIGKILL ended the command", "which stands for SIGINT", "sleep was killed"},
 	},
 	{
+		name:    "a signal that the command ignores, because the program did",
+		step:    "step1-skeleton",
+		program: forked("signal.signal(signal.SIGTERM, signal.SIG_IGN)", "pass"),
+		about:   "step1-skeleton/exit-status-signal",
+		says:    []string{"SIGTERM did not end the command", "SIG_DFL"},
+		not:     []string{"wait(2)"},
+	},
+	{
 		name: "a command that ends before it is killed",
 		step: "step1-skeleton",
 		program: strings.Replace(forked("", "pass"), "pid = ", "if sys.argv[2] == 'sleep': "+

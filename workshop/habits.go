@@ -476,13 +476,19 @@ func signalStatus(e harness.Event) string {
 	}
 	got, number := atoi(m[1]), atoi(m[2])-128
 	name := unix.SignalName(unix.Signal(number))
-	if killed := strings.Contains(e.Stdout, "sleep was killed"); !killed && executed(e) != "yes" {
-		if !strings.HasSuffix(commandLine(e.Ran), " killed.sh") {
-			return ""
-		}
+	switch killed := strings.Contains(e.Stdout, "sleep was killed"); {
+	case killed:
+	case executed(e) != "yes" && !strings.HasSuffix(commandLine(e.Ran), " killed.sh"):
+		return ""
+	case executed(e) != "yes":
 		return fmt.Sprintf("Your program ended with %d before anybody could send the signal: the "+
 			"command, `sleep 6137`, was not seen. Your program has to execute it under that "+
 			"name, and wait for its end.", got)
+	case e.Conduct.CommandEnd == "":
+		return fmt.Sprintf("%s did not end the command that sent it to itself. What a process "+
+			"ignores or blocks when it calls execve(2) stays so (signal(7)): set the signal to "+
+			"SIG_DFL, and unblock it (sigprocmask(2)), in the child before it executes the "+
+			"command.", name)
 	}
 	switch {
 	case got == 247 && number == 9: // -9 as a byte

@@ -23,11 +23,14 @@ var falls = []unix.Signal{
 	unix.SIGPIPE, unix.SIGUSR1, unix.SIGUSR2, unix.SIGXCPU, unix.SIGXFSZ,
 }
 
-// noteFalls notes the processes of a program that such a signal ended, without those of the
-// command.
+// noteFalls notes the processes of a program that such a signal ended, and whichever signal ended
+// the command.
 func (c *Conduct) noteFalls(r inject.Result, words []string) {
 	files, command := executing(r.Calls, words)
 	for _, end := range r.Ends {
+		if command >= 0 && end.Process == command {
+			c.CommandEnd = unix.SignalName(end.Signal)
+		}
 		if !slices.Contains(falls, end.Signal) || command >= 0 && end.Process >= command {
 			continue
 		}

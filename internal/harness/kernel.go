@@ -68,6 +68,8 @@ type Conduct struct {
 	Wrote []string
 	// Falls are the ends of processes of the program by a signal that comes of what they do.
 	Falls []Fall
+	// CommandEnd is the signal that ended the command, SIGTERM, or nothing.
+	CommandEnd string
 	// Childless is the call because of which wait(2) did not find a child, if that was seen: the
 	// call that made the child, the one by which the parent ignores it, wait(2) itself, or an
 	// earlier wait(2), which had found the child already.
