@@ -741,33 +741,59 @@ func noMountPoint(cause) string {
 }
 
 // movedTo tells whether the process that made the call is in a directory, given by a relative path.
-// A child begins in the directory of its parent, so the last chdir(2) of either counts.
 func (c cause) movedTo(dir string) bool {
+	return strings.HasSuffix("/"+filepath.Clean(c.workingDir()), "/"+dir)
+}
+
+// workingDir is the directory to which the process that made the call went last, or nothing. A
+// child begins in the directory of its parent, so the last chdir(2) of either counts.
+func (c cause) workingDir() string {
 	if c.event.Conduct == nil {
-		return false
+		return ""
 	}
-	steps := c.event.Conduct.Steps
+	steps, process := c.event.Conduct.Steps, 0
 	failed := slices.IndexFunc(steps, func(step harness.Step) bool {
 		return step.Text == c.text && step.Errno == c.errno
 	})
-	if failed < 0 {
-		return false
+	look := slices.IndexFunc(c.event.Conduct.Refused, func(r harness.Refusal) bool {
+		return r.Looks && r.Text == c.text && r.Errno == c.errno
+	})
+	switch {
+	case failed >= 0:
+		process = steps[failed].Process
+	case look >= 0: // which is no step
+		failed, process = len(steps), c.event.Conduct.Refused[look].Process
+	default:
+		return ""
 	}
 	parents := map[int]int{}
 	for _, step := range steps {
 		parents[step.Process] = step.Parent
 	}
 	line := map[int]bool{} // that process, and those from which it descends
-	for p := steps[failed].Process; !line[p]; p = parents[p] {
+	for p := process; !line[p]; p = parents[p] {
 		line[p] = true
 	}
 	for _, step := range slices.Backward(steps[:failed]) {
 		if call := nameOf(step); step.Errno == "" && line[step.Process] &&
 			(call == "chdir" || call == "fchdir") {
-			return strings.HasSuffix("/"+filepath.Clean(firstPath(step.Text)), "/"+dir)
+			return firstPath(step.Text)
 		}
 	}
-	return false
+	return ""
+}
+
+// elsewhere is for a relative path that a process used after it had left the directory where the
+// program is run.
+func (c cause) elsewhere(path string) string {
+	dir := c.workingDir()
+	if dir == "" || dir == "$WORK" || strings.Trim(dir, "./") == "" && dir != "/" ||
+		path == "" || filepath.IsAbs(path) {
+		return ""
+	}
+	return fmt.Sprintf("The path %q begins at the working directory, which chdir(%q) has changed "+
+		"before: there is no such path in there. Go there later, or take an absolute path.", path,
+		dir)
 }
 
 func noOldRoot(c cause) string {
@@ -820,6 +846,9 @@ func noRootfs(c cause) string {
 		return fmt.Sprintf("Your program takes the command for the directory of the root file "+
 			"system, which is called rootfs. In a shell, a variable before %q that nobody has set "+
 			"does that.", c.path)
+	}
+	if text := c.elsewhere(c.path); text != "" {
+		return text
 	}
 	if ofKernelRE.MatchString(c.path) {
 		return "" // that is no root file system
@@ -1049,6 +1078,8 @@ func noMountPointThere(c cause, point string) string {
 		return fmt.Sprintf("There is no directory %s in the root file system, where paths begin "+
 			"since the root was changed. A mount point has to be there: mkdir(2) makes it, or "+
 			"take one that is there.", point)
+	case c.elsewhere(point) != "":
+		return c.elsewhere(point)
 	case relative && strings.HasPrefix(filepath.Clean(point), "rootfs/"):
 		return fmt.Sprintf("There is no directory %s: the root file system called rootfs has "+
 			"none. A mount point has to be there: mkdir(2) makes it, or take one that is there.",

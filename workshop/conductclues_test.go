@@ -316,6 +316,23 @@ func main() {
 		says:  []string{"A signal ended the command, and your program ended with 1"},
 	},
 	{
+		name: "a mount point that begins in another directory",
+		program: "#!/bin/sh\nshift\ncd /tmp\n" +
+			"exec unshare -m sh -c 'mount -t proc proc rootfs/proc && exec chroot rootfs \"$@\"' " +
+			"sh \"$@\"\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{`begins at the working directory, which chdir("/tmp") has changed`},
+		not:   []string{"has none"},
+	},
+	{
+		name: "a file that is looked for in another directory",
+		program: "#!/usr/bin/python3\nimport os\nos.chdir('/tmp')\n" +
+			"open('rootfs/etc/passwd')\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{`begins at the working directory, which chdir("/tmp") has changed`},
+		not:   []string{"there is no /etc/passwd in it"},
+	},
+	{
 		name:    "a look of a tool",
 		step:    "step1-skeleton",
 		program: "#!/bin/sh\ncp /srv/letter . || exit 1\n",

@@ -37,8 +37,8 @@ type Refusal struct {
 	By string
 	// Line is what execve(2) was given: its words, with a blank between two of them.
 	Line string
-	// process is the number of the process that made the call.
-	process int
+	// Process is the number of the process that made the call.
+	Process int
 }
 
 // A Conduct is what a program that failed asked of the kernel, when it was run once more under the
@@ -472,11 +472,11 @@ func conduct(calls []inject.Call, words []string, said string) *Conduct {
 			// nothing about a mount of another, which is not above it.
 			c.Refused = slices.DeleteFunc(c.Refused, func(r Refusal) bool {
 				optional := r.Call == "mount" && (r.Errno == "ENOENT" || r.Errno == "ENOTDIR") &&
-					(r.By != "" || roots.below(call.Process, r.process))
+					(r.By != "" || roots.below(call.Process, r.Process))
 				if optional || r.Looks && isCommand(firstText(r.Text), words) {
 					c.Excused = append(c.Excused, r)
 				}
-				return r.Call == name && r.process == call.Process || r.Looks || optional
+				return r.Call == name && r.Process == call.Process || r.Looks || optional
 			})
 		case call.Errno == 0 && len(c.Made) < mostCalls:
 			text := withFlags(name, call)
@@ -503,7 +503,7 @@ func conduct(calls []inject.Call, words []string, said string) *Conduct {
 				Looks: looks, Inside: inside,
 				By:      files[call.Process],
 				Line:    strings.Join(call.Words, " "),
-				process: call.Process,
+				Process: call.Process,
 			})
 		}
 	}
@@ -566,7 +566,7 @@ func (c *Conduct) noteOther(name string, call inject.Call, ofCommand bool) {
 		Text:    withFlags(name, call),
 		Errno:   unix.ErrnoName(call.Errno),
 		Cause:   call.Errno.Error(),
-		process: call.Process,
+		Process: call.Process,
 	})
 }
 
@@ -614,7 +614,7 @@ func (c *Conduct) forgetLook(process int) {
 	const most = 20
 	first, looks := -1, 0
 	for i, r := range c.Refused {
-		if r.Looks && r.process == process {
+		if r.Looks && r.Process == process {
 			looks++
 			if first < 0 {
 				first = i
