@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,8 +35,11 @@ func cgroupName() string {
 }
 
 // pidNamespace is the number of the pid namespace of this process (namespaces(7)), or 0 if there is
-// no /proc of that namespace.
+// no /proc of that namespace: in that of another one this process has another number.
 func pidNamespace() uint64 {
+	if self, _ := os.Readlink("/proc/self"); self != strconv.Itoa(os.Getpid()) {
+		return 0
+	}
 	var namespace unix.Stat_t
 	_ = unix.Stat("/proc/self/ns/pid", &namespace)
 	return namespace.Ino

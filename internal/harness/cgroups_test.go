@@ -5,11 +5,15 @@ package harness
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"container.example/workshop/internal/skip"
 )
 
 // TestRemoveStale removes what a thread has left that is gone, and nothing else: the same number
@@ -36,4 +40,23 @@ func TestRemoveStale(t *testing.T) {
 		require.DirExists(t, filepath.Join(dir, name))
 	}
 	require.NoDirExists(t, filepath.Join(dir, goes))
+}
+
+// TestProcOfAnother finds out that /proc is that of another pid namespace, in which the numbers of
+// processes are others: nobody can tell there which subtrees are stale.
+func TestProcOfAnother(t *testing.T) {
+	const inside = "TEST_PROC_OF_ANOTHER"
+	if os.Getenv(inside) != "" {
+		require.Equal(t, 1, os.Getpid())
+		require.Zero(t, pidNamespace())
+		return
+	}
+	if os.Geteuid() != 0 {
+		skip.Lacking(t, "asks for root: a pid namespace is made")
+	}
+	cmd := exec.Command("/proc/self/exe", "-test.run=^TestProcOfAnother$")
+	cmd.Env = append(os.Environ(), inside+"=yes")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(out))
 }
