@@ -47,13 +47,12 @@ func childFell(e harness.Event) string {
 				"(CLONE_VM): what one of them frees or changes, such as the stack of the child, "+
 				"is gone for the other, too. Leave CLONE_VM out, and the child has a copy. %s",
 				name, lastOf(f), stack)
-		case f.HasStack && f.Last == "":
-			return text + ", before it made a system call of its own. Most likely the stack that " +
-				"it was given is to blame: it is too small, or given by its lower end. " + stack
-		case f.HasStack:
-			return text + fmt.Sprintf(", before it executed %s.%s It used an invalid "+
-				"address: a null pointer, perhaps, or its stack is too small. %s", name,
-				lastOf(f), stack)
+		case f.OfStack && f.Last == "":
+			return text + ", before it made a system call of its own. The stack that it was given " +
+				"is to blame: it is too small, or given by its lower end. " + stack
+		case f.OfStack:
+			return text + fmt.Sprintf(", before it executed %s.%s The stack that it was given is "+
+				"too small. %s", name, lastOf(f), stack)
 		case f.Last == "":
 			return text + fmt.Sprintf(", before it made a system call of its own, and %s was not "+
 				"executed. It used an invalid address, such as a null pointer.", name)

@@ -85,6 +85,17 @@ var endWords = []faulty{
 		not: []string{"No system call explains that"},
 	},
 	{
+		name: "a stack that is large enough, and a null pointer",
+		step: "step1-skeleton",
+		program: strings.NewReplacer("    os.execvp", "    ctypes.string_at(0)\n    os.execvp",
+			"8192", "(1 << 20)", "libc.mprotect", "0 and libc.mprotect").Replace(onPage),
+		about: "step1-skeleton/command-runs",
+		says: []string{
+			"The child that clone(CLONE_NEWUTS) made was ended by SIGSEGV", "null pointer",
+		},
+		not: []string{"stack"},
+	},
+	{
 		name:    "a child that uses an invalid address",
 		step:    "step1-skeleton",
 		program: forked("", "os.chdir('/')\n    ctypes.string_at(0)"),
@@ -485,8 +496,22 @@ func TestEndClues(t *testing.T) {
 	}{
 		{
 			name: "a child that fell, with a stack", clue: childFell,
-			conduct: falls(harness.Fall{Signal: "SIGBUS", Birth: born, HasStack: true}),
-			says:    "Most likely the stack",
+			conduct: falls(harness.Fall{
+				Signal: "SIGBUS", Birth: born, HasStack: true, OfStack: true,
+			}),
+			says: "is to blame: it is too small, or given by its lower end",
+		},
+		{
+			name: "a child that fell later, because of its stack", clue: childFell,
+			conduct: falls(harness.Fall{
+				Signal: "SIGSEGV", Birth: born, HasStack: true, OfStack: true, Last: `chdir("/")`,
+			}),
+			says: `Its last call was chdir("/"). The stack that it was given is too small`,
+		},
+		{
+			name: "a child that fell, and not because of the stack that it has", clue: childFell,
+			conduct: falls(harness.Fall{Signal: "SIGSEGV", Birth: born, HasStack: true}),
+			says:    "true was not executed. It used an invalid address, such as a null pointer",
 		},
 		{
 			name: "a child that fell later", clue: childFell,

@@ -38,6 +38,7 @@ func (c *Conduct) noteFalls(r inject.Result, words []string) {
 		if name := inject.Name(end.Birth.Number); end.Birth.Text != "" {
 			f.Birth = withFlags(name, end.Birth)
 			f.HasStack = name == "clone" && end.Birth.Args[1] != 0
+			f.OfStack = f.HasStack && end.OfStack
 			const waits = unix.CLONE_VM | unix.CLONE_VFORK
 			f.Shares = name == "clone" && end.Birth.Args[0]&waits == unix.CLONE_VM
 			if _, known := files[end.Process]; !known { // it made no call

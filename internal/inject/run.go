@@ -96,6 +96,8 @@ type Result struct {
 type End struct {
 	Process int
 	Signal  unix.Signal
+	// OfStack tells that the signal came of an address that is near the end of the stack.
+	OfStack bool
 	// Birth is the call that made the process. It is empty for the program itself, and where the
 	// birth was not seen.
 	Birth Call
@@ -200,9 +202,10 @@ type thread struct {
 	// not counted: a filter does not show most of them, and Go has threads that often wait.
 	hasWaited bool
 	// falls is how often it had a signal that ends a program for what it does, since its last call,
-	// and fell is the last of them.
-	falls int
-	fell  unix.Signal
+	// fell is the last of them, and ofStack as in End.
+	falls   int
+	fell    unix.Signal
+	ofStack bool
 }
 
 // mostFalls is enough for any handler. The process 1 of a pid namespace dies of such a signal, but
@@ -282,6 +285,7 @@ func (t *tracer) noteEnd(tid int, status unix.WaitStatus, r *Result) {
 	if th.falls > mostFalls {
 		end.Signal = th.fell // it was killed because of that
 	}
+	end.OfStack = th.ofStack && end.Signal == th.fell
 	r.Ends = append(r.Ends, end)
 }
 
@@ -406,7 +410,7 @@ func (t *tracer) stopped(tid int, status unix.WaitStatus, r *Result) {
 	default:
 		if s == unix.SIGSEGV || s == unix.SIGBUS || s == unix.SIGILL || s == unix.SIGFPE {
 			th.falls++
-			th.fell = s
+			th.fell, th.ofStack = s, isOfStack(tid)
 		}
 		if th.falls > mostFalls {
 			_ = unix.Kill(tid, unix.SIGKILL) // an error: it is gone
@@ -415,6 +419,15 @@ func (t *tracer) stopped(tid int, status unix.WaitStatus, r *Result) {
 		return
 	}
 	_ = t.resume(tid, 0)
+}
+
+// isOfStack tells whether a thread gets a signal for an address near its stack pointer, where a
+// function has its variables.
+func isOfStack(tid int) bool {
+	const near = 1 << 16
+	address, err := ptrace.FaultAddress(tid)
+	info, infoErr := ptrace.GetSyscallInfo(tid)
+	return err == nil && infoErr == nil && address+near > info.SP && address < info.SP+near
 }
 
 // makesProcess tells whether the call that a thread is in makes a process, and no thread. The event

@@ -330,3 +330,22 @@ func TestChildWithoutSignal(t *testing.T) {
 	}
 	require.Fail(t, "nothing was written")
 }
+
+// TestStack tells an address near the end of a stack from any other.
+func TestStack(t *testing.T) {
+	skip.Tool(t, "python3", "python3")
+	python, err := exec.LookPath("python3")
+	require.NoError(t, err)
+	const program = "import ctypes\nlibc = ctypes.CDLL(None)\n" +
+		"ctypes.string_at(0) if %d else None\n" +
+		"libc.prlimit(0, 3, (ctypes.c_ulong * 2)(1 << 16, 1 << 16), None)\n" +
+		"down = ctypes.CFUNCTYPE(None)(lambda: down())\ndown()\n"
+	for ofStack, first := range map[bool]int{false: 1, true: 0} {
+		p := Program{Path: python, Args: []string{"python3", "-c", fmt.Sprintf(program, first)}}
+		r, err := p.Run(nil, time.Minute)
+		require.NoError(t, err)
+		require.Len(t, r.Ends, 1, r.Stderr)
+		require.Equal(t, unix.SIGSEGV, r.Ends[0].Signal)
+		require.Equal(t, ofStack, r.Ends[0].OfStack)
+	}
+}

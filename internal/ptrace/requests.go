@@ -31,6 +31,18 @@ func GetSyscallInfo(tid int) (i SyscallInfo, err error) {
 	return i, err
 }
 
+// FaultAddress returns the address in memory because of which a thread gets SIGSEGV or SIGBUS, where
+// it has stopped for that signal (si_addr of sigaction(2)).
+func FaultAddress(tid int) (address uint64, err error) {
+	var info struct {
+		signal, errno, code, _ int32
+		address                uint64
+		_                      [104]byte
+	}
+	err = request(unix.PTRACE_GETSIGINFO, tid, 0, unsafe.Pointer(&info))
+	return info.address, err
+}
+
 // Seize begins to follow a thread, which goes on.
 func Seize(tid, options int) error { return requestNumber(unix.PTRACE_SEIZE, tid, options) }
 
