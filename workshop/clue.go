@@ -970,8 +970,8 @@ func noFile(c cause) string {
 }
 
 // imageRE matches what people call images and the tools for them.
-var imageRE = lazyregexp.New(`(?i)image|layer|docker|oci|\.(tar|tgz|t?gz|t?xz|zip|img|iso)\b|` +
-	`alpine|ubuntu|debian|busybox|^/dev/|/s?bin/`)
+var imageRE = lazyregexp.New(`(?i)image|docker|\b(layers?|oci)\b|` +
+	`\.(tar|tgz|t?gz|t?xz|zip|img|iso)\b|alpine|ubuntu|debian|busybox|^/dev/|/s?bin/`)
 
 // rootRE matches what people call a root file system, and ofKernelRE the directories of the file
 // systems of the kernel, some of which end so.

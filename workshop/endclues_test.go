@@ -297,6 +297,15 @@ var missWords = []faulty{
 		not: []string{"python3.", "no image has to be found"},
 	},
 	{
+		name: "a file of its own, whose name only sounds like that of an image",
+		step: "step1-skeleton",
+		program: "#!/usr/bin/python3\nimport os, sys\nopen('/srv/players/associations.txt')\n" +
+			"os.execvp(sys.argv[2], sys.argv[2:])\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"cannot count on files that lie ready"},
+		not:   []string{"no image has to be found"},
+	},
+	{
 		name: "a file of its own, in a directory that is not there",
 		step: "step1-skeleton",
 		program: "#!/usr/bin/env python3\nimport os, sys\n" +
