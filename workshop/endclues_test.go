@@ -671,3 +671,78 @@ func TestStarterGone(t *testing.T) {
 		require.Contains(t, clue(e), text)
 	}
 }
+
+// TestNameOfBirth requires that a call which asked for no namespace is told without arguments:
+// those of fork(2) are whatever was in the registers.
+func TestNameOfBirth(t *testing.T) {
+	for birth, name := range map[string]string{
+		"fork(3, ...)":       "fork(2)",
+		"vfork(1)":           "vfork(2)",
+		"clone3()":           "clone(2)",
+		"clone()":            "clone(2)",
+		"clone(CLONE_NEWNS)": "clone(CLONE_NEWNS)",
+	} {
+		require.Equal(t, name, nameOfBirth(birth))
+	}
+}
+
+// TestLaterRefused requires that of two calls which a program means the later one is told.
+func TestLaterRefused(t *testing.T) {
+	calls := []harness.Refusal{{Text: `chroot("rootfs")`}, {Text: `mount("proc")`}}
+	e := harness.Event{}
+	e.Conduct = &harness.Conduct{Refused: calls}
+	first, second := &calls[0], &calls[1]
+	require.Equal(t, second, laterRefused(e, first, second))
+	require.Equal(t, second, laterRefused(e, second, first))
+	require.Equal(t, first, laterRefused(e, nil, first))
+	require.Equal(t, first, laterRefused(e, first, nil))
+	require.Nil(t, laterRefused(e, nil, nil))
+}
+
+// TestChildRefused requires that only a call of a child is told to be why a command did not start.
+func TestChildRefused(t *testing.T) {
+	unshare := harness.Refusal{Call: "unshare", Text: "unshare(CLONE_NEWNS)", Errno: "EPERM"}
+	clone := harness.Refusal{Call: "clone3", Text: "clone3(CLONE_NEWNS)", Errno: "EPERM"}
+	look := harness.Refusal{Call: "openat", Text: `openat("/etc/x")`, Errno: "ENOENT", Looks: true}
+	step := func(r harness.Refusal, process int) harness.Step {
+		return harness.Step{Text: r.Text, Errno: r.Errno, Process: process}
+	}
+	for name, c := range map[string]struct {
+		conduct harness.Conduct
+		call    string
+	}{
+		"of a child": {
+			harness.Conduct{
+				Refused: []harness.Refusal{unshare, look},
+				Steps:   []harness.Step{step(unshare, 1), step(look, 1)},
+			}, "unshare",
+		},
+		"of the program": {
+			harness.Conduct{
+				Refused: []harness.Refusal{unshare},
+				Steps:   []harness.Step{step(unshare, 0)},
+			}, "",
+		},
+		"the birth of the child": {
+			harness.Conduct{
+				Refused: []harness.Refusal{clone},
+				Steps:   []harness.Step{step(clone, 0)},
+			}, "clone3",
+		},
+		"where the command was executed": {
+			harness.Conduct{
+				Refused: []harness.Refusal{unshare},
+				Steps:   []harness.Step{step(unshare, 1)},
+				Ran:     []string{"/bin/true"}, Words: [][]string{{"true"}},
+			}, "",
+		},
+	} {
+		e := harness.Event{}
+		e.Script.Step, e.Ran, e.Conduct = "step1-skeleton", "exec container run true", &c.conduct
+		call := ""
+		if r := childRefused(e); r != nil {
+			call = r.Call
+		}
+		require.Equal(t, c.call, call, name)
+	}
+}

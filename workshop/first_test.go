@@ -1525,6 +1525,11 @@ func TestOrigin(t *testing.T) {
 			harness.Refusal{Call: "openat", Errno: "ENOENT", Text: `openat(AT_FDCWD, "/srv/a/b")`},
 			true,
 		},
+		{ // another directory
+			harness.Refusal{Call: "mkdir", Errno: "EROFS", Text: `mkdir("/srv/a")`},
+			harness.Refusal{Call: "rmdir", Errno: "EBUSY", Text: `rmdir("/srv/b")`},
+			false,
+		},
 		{ // the working directory is there
 			harness.Refusal{Call: "mount", Errno: "EPERM", Text: `mount(".", ".", 0, MS_BIND)`},
 			harness.Refusal{Call: "openat", Errno: "ENOENT", Text: `openat(AT_FDCWD, "./old/b")`},

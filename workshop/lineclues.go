@@ -80,8 +80,9 @@ func ofTool(e harness.Event, line string) bool {
 		})
 }
 
-// noSuchRE matches what is said of something that was given, and is not there.
-var noSuchRE = lazyregexp.New(`(?i)\bno such\b|not found|unknown`)
+// noSuchRE matches what is said of something that was given, and is not there, and the names of
+// what the scripts give so.
+var noSuchRE = lazyregexp.New(`(?i)\bno[ /-]such\b|not found|unknown`)
 
 // wantsRE matches what programs say of a word or an option that was not given.
 var wantsRE = lazyregexp.New(`(?i)(\s|^)--?\w[\w-]*["'\x60]? (is|are) required|` +
@@ -115,7 +116,7 @@ func saidOnOutput(e harness.Event) string {
 	}
 	for said := range strings.SplitSeq(e.Stdout, "\n") {
 		complains := errorRE.MatchString(said) || usageRE.MatchString(said) ||
-			wantsRE.MatchString(said)
+			wantsRE.MatchString(said) && !noSuchRE.MatchString(said)
 		if complains && wanted.MatchString(said) {
 			return "Your program says it on standard output, which belongs to the command. What " +
 				"goes wrong is said on standard error, descriptor 2."

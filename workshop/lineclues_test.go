@@ -3,6 +3,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -215,6 +216,15 @@ func TestLineClues(t *testing.T) {
 		e.Message = "exit status 1"
 		return wordAsFile(findCause(e))
 	}
+	inside := func(call, text, errno string) harness.Conduct {
+		c := refused(call, text, errno)
+		c.Refused[0].Inside = true
+		return c
+	}
+	wantsCgroup := func(e harness.Event) string {
+		e.Message = "exit status 1"
+		return unasked(findCause(e))
+	}
 	ran := func(file string) harness.Conduct {
 		return harness.Conduct{Ran: []string{file}, Words: [][]string{{"ls"}}}
 	}
@@ -244,6 +254,33 @@ func TestLineClues(t *testing.T) {
 		{
 			name: "the value of a flag", clue: asFile, ran: "-rootfs none true",
 			conduct: refused("chroot", `chroot("none")`, "ENOENT"),
+		},
+		{
+			name: "an argument of the command", clue: asFile, ran: "cat letter",
+			conduct: refused("openat", `openat(AT_FDCWD, "letter")`, "ENOENT"),
+			says:    `looks for a file "letter", and that is an argument of the command`,
+		},
+		{
+			name: "an argument of the command, in the new root", clue: asFile, ran: "cat letter",
+			conduct: inside("openat", `openat(AT_FDCWD, "letter")`, "ENOENT"),
+		},
+		{
+			name: "the working directory, which is an argument, too", clue: asFile, ran: "ls .",
+			conduct: refused("openat", `openat(AT_FDCWD, ".")`, "ENOENT"),
+		},
+		{
+			name: "a cgroup where no limit was asked for", clue: wantsCgroup, ran: "true",
+			conduct: refused("mkdir", `mkdir("/sys/fs/cgroup/mine")`, "EROFS"),
+			says:    "nobody needs a cgroup",
+		},
+		{
+			name: "a look at a cgroup where no limit was asked for", clue: wantsCgroup, ran: "true",
+			conduct: refused("openat", `openat(AT_FDCWD, "/sys/fs/cgroup/mine/tasks")`, "ENOENT"),
+		},
+		{
+			name: "a cgroup for a limit", clue: wantsCgroup, ran: "-pids 3 true",
+			script:  "step4-cgroups/pids-file",
+			conduct: refused("mkdir", `mkdir("/sys/fs/cgroup/mine")`, "EROFS"),
 		},
 		{
 			name: "another error", clue: asFile, ran: "ls /srv",
@@ -285,10 +322,18 @@ func TestLineClues(t *testing.T) {
 			name: "a command that was not found", clue: wantsMore, ran: "true",
 			said: "no such command",
 		},
+		{
+			name: "the name of a command that is not there", clue: wantsMore,
+			ran: "no-such-command", said: "Running no-such-command",
+		},
+		{
+			name: "the path of a command that is not there", clue: wantsMore,
+			ran: "/no/such/command", said: "Running /no/such/command",
+		},
 		{name: "a kernel", clue: wantsMore, ran: "true", said: "no user namespaces in this kernel"},
 		{
 			name: "a call that was refused", clue: wantsMore, ran: "true",
-			said:    "mkdir: no image: read-only file system",
+			said:    "read-only file system: no image",
 			conduct: refused("mkdir", `mkdir("/images")`, "EROFS"),
 		},
 		{
@@ -423,13 +468,7 @@ func TestLineClues(t *testing.T) {
 		e.Ran, e.Stderr, e.Conduct = "exec container run "+c.ran, c.said, &c.conduct
 		e.Diff = c.diff
 		if c.diff != "" {
-			scripts, err := harness.Scripts(rootOf(t), e.Script.Step)
-			require.NoError(t, err)
-			for _, s := range scripts {
-				if s.Name == e.Script.Name {
-					e.Script = s
-				}
-			}
+			e.Script = scriptOf(t, e.Script.Step, e.Script.Name)
 			e.Line = lineOf(t, e.Script, "cmp stdout files")
 		}
 		if c.says == "" {
@@ -438,6 +477,42 @@ func TestLineClues(t *testing.T) {
 			require.Contains(t, c.clue(e), c.says, c.name)
 		}
 	}
+}
+
+// TestSaidOnOutput requires that what the command prints is not told to be an error of the program.
+func TestSaidOnOutput(t *testing.T) {
+	const line = "stderr no-such-command"
+	script := scriptOf(t, "step1-skeleton", "command-not-found")
+	for name, c := range map[string]struct {
+		ran            []string
+		stdout, stderr string
+		isTold         bool
+	}{
+		"an error":               {nil, "mine: no-such-command: not found\n", "", true},
+		"lines before and after": {nil, "begins\nno-such-command: not found\nends\n", "", true},
+		"words that all is well": {nil, "Running no-such-command\n", "", false},
+		"another error":          {nil, "mine: not found\n", "", false},
+		"of the command": {
+			[]string{"/bin/no-such-command"}, "no-such-command: not found\n", "", false,
+		},
+		"an error on both": {nil, "no-such-command: not found\n", "it failed\n", false},
+	} {
+		e := harness.Event{Script: script}
+		e.Line, e.Ran = lineOf(t, script, line), "exits 127 container run no-such-command"
+		e.Stdout, e.Stderr = c.stdout, c.stderr
+		e.Conduct = &harness.Conduct{Ran: c.ran, Words: make([][]string, len(c.ran))}
+		require.Equal(t, c.isTold, saidOnOutput(e) != "", name)
+	}
+}
+
+// scriptOf is a script of a step.
+func scriptOf(t *testing.T, step, name string) harness.Script {
+	t.Helper()
+	scripts, err := harness.Scripts(rootOf(t), step)
+	require.NoError(t, err)
+	i := slices.IndexFunc(scripts, func(s harness.Script) bool { return s.Name == name })
+	require.GreaterOrEqual(t, i, 0, name)
+	return scripts[i]
 }
 
 // rootOf is the directory of the module.
