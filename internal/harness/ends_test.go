@@ -3,6 +3,7 @@
 package harness
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -87,6 +88,16 @@ func TestUnseen(t *testing.T) {
 	}, c.Unseen)
 }
 
+// TestUnseenMuch keeps the beginning of what a child says that does not stop.
+func TestUnseenMuch(t *testing.T) {
+	call := called(1, unix.SYS_WRITE, "write()", 0, 2)
+	call.Words = []string{strings.Repeat("x", 1023) + "\n"}
+	c := &Conduct{}
+	c.noteUnseen(inject.Result{Calls: slices.Repeat([]inject.Call{call}, 100)}, nil)
+	require.Len(t, c.Unseen, 1)
+	require.Equal(t, 17, strings.Count(c.Unseen[0].Text, "\n"))
+}
+
 // TestChildless tells why wait(2) finds no child, if it was seen.
 func TestChildless(t *testing.T) {
 	const sigchld = uint64(unix.SIGCHLD)
@@ -95,6 +106,10 @@ func TestChildless(t *testing.T) {
 	}
 	wait := func(errno unix.Errno, options uint64) inject.Call {
 		return called(0, unix.SYS_WAIT4, "wait4()", errno, 7, 0, options)
+	}
+	ofChild := func(c inject.Call) inject.Call {
+		c.Process, c.Parent = c.Process+1, c.Process
+		return c
 	}
 	handles := func(process int, handler ...string) inject.Call {
 		c := called(process, unix.SYS_RT_SIGACTION, "rt_sigaction()", 0, sigchld)
@@ -143,6 +158,13 @@ func TestChildless(t *testing.T) {
 		"not wanted": {
 			[]inject.Call{handles(0, "0", "2"), clone(sigchld), wait(unix.ECHILD, 0)},
 			"rt_sigaction(SIGCHLD, SA_NOCLDWAIT)",
+		},
+		"ignored by the process that made the one which waits": {
+			[]inject.Call{handles(0, "1"), clone(sigchld), ofChild(wait(unix.ECHILD, 0))},
+			"rt_sigaction(SIGCHLD, SIG_IGN)",
+		},
+		"no signal, of a child that its parent waits for by vfork(2)": {
+			[]inject.Call{clone(unix.CLONE_VFORK), wait(unix.ECHILD, 0)}, "",
 		},
 		"handled": {
 			[]inject.Call{handles(0, "4096", "4"), clone(sigchld), wait(unix.ECHILD, 0)}, "",

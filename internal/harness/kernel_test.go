@@ -117,6 +117,28 @@ func TestMisses(t *testing.T) {
 	require.Equal(t, []string{
 		`openat(-100, "settings.json")`, `openat(-100, "letter")`,
 	}, texts)
+	require.True(t, misses("/srv/a: not found", "/srv"))
+	require.False(t, misses("/srv/a: not found", "/"), "it is part of any path")
+}
+
+// TestOurs keeps quiet about the directories of the harness in $PATH, in which a program looks for
+// tools.
+func TestOurs(t *testing.T) {
+	defer func(was func() phase) { now = was }(now)
+	now = func() phase { return phase{Dir: "/host"} }
+	look := func(path string) inject.Call {
+		return called(1, unix.SYS_EXECVE, fmt.Sprintf("execve(%q)", path), unix.ENOENT)
+	}
+	calls := []inject.Call{
+		called(1, unix.SYS_CHDIR, `chdir("/")`, 0), look("/host/bin/ip"), look("/host/rootfs/bin/ip"),
+		look("/host/work/ip"), look("/host/bin/ip"),
+	}
+	c := conduct(calls, []string{"container", "run", "true"}, "")
+	require.Len(t, c.Refused, 1)
+	require.Equal(t, `execve("/host/work/ip")`, c.Refused[0].Text)
+	fell := inject.End{Process: 1, Signal: unix.SIGSEGV}
+	c.noteFalls(inject.Result{Calls: calls, Ends: []inject.End{fell}}, nil)
+	require.Equal(t, `execve("/host/work/ip")`, c.Falls[0].Last)
 }
 
 // TestWrote tells who wrote to standard output.

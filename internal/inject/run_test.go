@@ -186,6 +186,8 @@ func TestFallsForEver(t *testing.T) {
 echo over`, nil, time.Minute)
 	require.Empty(t, r.Hung)
 	require.Equal(t, "over\n", r.Stdout)
+	require.NotEmpty(t, r.Ends)
+	require.Equal(t, unix.SIGSEGV, r.Ends[0].Signal, "and not SIGKILL, which is ours")
 }
 
 // TestFilter finds with a filter what it finds without one: each call of a program, and what others
@@ -265,6 +267,34 @@ func TestEnds(t *testing.T) {
 
 	r = run(t, "sh -c 'exit 3'; true", nil, time.Minute)
 	require.Empty(t, r.Ends)
+}
+
+// TestEndOfThreads tells the end of a process once, however many threads it had.
+func TestEndOfThreads(t *testing.T) {
+	skip.Tool(t, "python3", "python3")
+	const program = "import os, threading\n" +
+		"threading.Thread(target=threading.Event().wait).start()\nos.kill(os.getpid(), 15)\n"
+	python, err := exec.LookPath("python3")
+	require.NoError(t, err)
+	r, err := Program{Path: python, Args: []string{"python3", "-c", program}}.Run(nil, time.Minute)
+	require.NoError(t, err)
+	require.Equal(t, []End{{Signal: unix.SIGTERM}}, r.Ends)
+}
+
+// TestWritten notes all parts of what is written to descriptor 2.
+func TestWritten(t *testing.T) {
+	skip.Tool(t, "python3", "python3")
+	python, err := exec.LookPath("python3")
+	require.NoError(t, err)
+	const program = "import os\nos.writev(2, [b'one, ', b'two, ', b'three'])\n"
+	r, err := Program{Path: python, Args: []string{"python3", "-c", program}}.Run(nil, time.Minute)
+	require.NoError(t, err)
+	written := find(t, r, 0, "writev", "one")
+	for _, c := range r.Calls {
+		if c.Point == written {
+			require.Equal(t, []string{"one, two, three"}, c.Words)
+		}
+	}
 }
 
 // TestTextOnTwoPages reads a path that begins at the end of a page.
