@@ -459,26 +459,11 @@ func conduct(calls []inject.Call, words []string, said string) *Conduct {
 		switch {
 		case call.Errno == 0 && strings.HasPrefix(name, "execve"):
 			files[call.Process] = firstText(call.Text)
-			c.Ran = append(c.Ran, firstText(call.Text))
-			c.Words = append(c.Words, call.Words)
-			if inside {
-				c.RanInside = append(c.RanInside, firstText(call.Text))
-			}
 			if command < 0 && isCommand(firstText(call.Text), words) {
 				command = call.Process
 			}
-			// What it looked for in other directories before is no news, and neither is a mount
-			// that it could do without or in another way: of the paths in /proc that are covered
-			// no kernel has all, and some of them are files. That one process goes on says
-			// nothing about a mount of another, which is not above it.
-			c.Refused = slices.DeleteFunc(c.Refused, func(r Refusal) bool {
-				optional := r.Call == "mount" && (r.Errno == "ENOENT" || r.Errno == "ENOTDIR") &&
-					(r.By != "" || roots.below(call.Process, r.Process))
-				if optional || r.Looks && isCommand(firstText(r.Text), words) {
-					c.Excused = append(c.Excused, r)
-				}
-				return r.Call == name && r.Process == call.Process || r.Looks || optional
-			})
+			c.noteExecution(call, inside)
+			c.excuse(name, call, words, roots)
 		case call.Errno == 0 && len(c.Made) < mostCalls:
 			text := withFlags(name, call)
 			c.Made = append(c.Made, text)
@@ -487,11 +472,7 @@ func conduct(calls []inject.Call, words []string, said string) *Conduct {
 				return r.Text == text
 			})
 		case call.Errno == 0 || len(c.Refused) == mostCalls:
-		case call.Errno == unix.ENOENT && isOurs(firstText(call.Text)):
-		case call.Errno == unix.ENOSYS: // an old kernel, or a filter: it tries another call then
-		case name == "unlinkat" && call.Errno == unix.EISDIR: // rmdir(2) comes next
-		case call.Errno == unix.ENOENT && name == "unlinkat": // there was nothing to remove
-		case strings.HasSuffix(firstText(call.Text), "/__pycache__"): // Python does without
+		case isNoNews(name, call):
 		default:
 			if looks {
 				c.forgetLook(call.Process)
@@ -509,6 +490,44 @@ func conduct(calls []inject.Call, words []string, said string) *Conduct {
 		}
 	}
 	return c
+}
+
+// noteExecution notes that a process executed a file.
+func (c *Conduct) noteExecution(call inject.Call, inside bool) {
+	c.Ran = append(c.Ran, firstText(call.Text))
+	c.Words = append(c.Words, call.Words)
+	if inside {
+		c.RanInside = append(c.RanInside, firstText(call.Text))
+	}
+}
+
+// excuse forgets what a process that executes a file could do without. What it looked for in other
+// directories before is no news, and neither is a mount that it could do without or in another way:
+// of the paths in /proc that are covered no kernel has all, and some of them are files. That one
+// process goes on says nothing about a mount of another, which is not above it.
+func (c *Conduct) excuse(name string, call inject.Call, words []string, roots roots) {
+	c.Refused = slices.DeleteFunc(c.Refused, func(r Refusal) bool {
+		optional := r.Call == "mount" && (r.Errno == "ENOENT" || r.Errno == "ENOTDIR") &&
+			(r.By != "" || roots.below(call.Process, r.Process))
+		if optional || r.Looks && isCommand(firstText(r.Text), words) {
+			c.Excused = append(c.Excused, r)
+		}
+		return r.Call == name && r.Process == call.Process || r.Looks || optional
+	})
+}
+
+// isNoNews tells whether a call that failed says nothing of a program.
+func isNoNews(name string, call inject.Call) bool {
+	switch {
+	case call.Errno == unix.ENOENT && isOurs(firstText(call.Text)):
+	case call.Errno == unix.ENOSYS: // an old kernel, or a filter: it tries another call then
+	case name == "unlinkat" && call.Errno == unix.EISDIR: // rmdir(2) comes next
+	case call.Errno == unix.ENOENT && name == "unlinkat": // there was nothing to remove
+	case strings.HasSuffix(firstText(call.Text), "/__pycache__"): // Python does without
+	default:
+		return false
+	}
+	return true
 }
 
 // noteWrite notes who wrote to standard output, and what: a process that executes this file. The

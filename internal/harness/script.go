@@ -91,19 +91,8 @@ func tryScript(script Script, limit time.Duration, what task) (e Event, err erro
 	e.Status = Passed
 	switch {
 	case t.broke || len(complaints) > 0:
-		f.Line, f.Panicked, f.Tasks = where, t.panicked, v.tasks()
-		if t.panicked { // a comment after the line may have taken it out of the log
-			f.Line, f.Stdout, f.Stderr = int(v.line.Load()), byName(t.stdout), byName(t.stderr)
-			f.Ran = script.Line(f.Line)
-		}
-		if v.timedOut.Load() {
-			f.Waiting, f.Line = v.waiting, v.hung
-		} else if len(complaints) > 0 {
-			f.Left = v.left
-		} else if f.Conduct != nil && f.Conduct.holds(script.Line(f.Line)) &&
-			leftByProgram(string(original), f.Line) {
-			f.Left = dirty // it was in the way
-		}
+		f.Line = where
+		t.fill(&f, script, string(original), complaints, dirty)
 		e.Status, e.Failure = Failed, f
 		e.Log += strings.Join(complaints, "\n")
 	case t.skipped != "":
@@ -111,6 +100,25 @@ func tryScript(script Script, limit time.Duration, what task) (e Event, err erro
 		e.NotBuilt, e.Baseless = t.notBuilt, len(t.missing) == 0
 	}
 	return e, err
+}
+
+// fill adds to a failure what is not in the log. text is that of the script, complaints are about
+// the host after it, and dirty is what a script that broke has left.
+func (t *trial) fill(f *Failure, script Script, text string, complaints, dirty []string) {
+	v := t.visit
+	f.Panicked, f.Tasks = t.panicked, v.tasks()
+	if t.panicked { // a comment after the line may have taken it out of the log
+		f.Line, f.Stdout, f.Stderr = int(v.line.Load()), byName(t.stdout), byName(t.stderr)
+		f.Ran = script.Line(f.Line)
+	}
+	switch {
+	case v.timedOut.Load():
+		f.Waiting, f.Line = v.waiting, v.hung
+	case len(complaints) > 0:
+		f.Left = v.left
+	case f.Conduct != nil && f.Conduct.holds(script.Line(f.Line)) && leftByProgram(text, f.Line):
+		f.Left = dirty // it was in the way
+	}
 }
 
 // lookAgain has the program that failed run once more, on a clean host, and tells what the kernel
