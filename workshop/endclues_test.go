@@ -635,6 +635,13 @@ func TestEndClues(t *testing.T) {
 			conduct: harness.Conduct{Ran: []string{"/bin/true"}, Words: [][]string{{"-true"}}},
 		},
 		{
+			name: "no name for another program", clue: nameLost,
+			conduct: harness.Conduct{
+				Ran:   []string{"/usr/bin/mine", "/bin/true"},
+				Words: [][]string{nil, {"-true"}},
+			},
+		},
+		{
 			name: "an empty list of Python", clue: nameLost,
 			said: "execv() arg 2 must not be empty", says: "with an empty list of arguments",
 		},
