@@ -48,8 +48,8 @@ func childFell(e harness.Event) string {
 				"is gone for the other, too. Leave CLONE_VM out, and the child has a copy. %s",
 				name, lastOf(f), stack)
 		case f.OfStack && f.Last == "":
-			return text + ", before it made a system call of its own. The stack that it was given " +
-				"is to blame: it is too small, or given by its lower end. " + stack
+			return text + ", before it made a system call of its own. The stack that it was " +
+				"given is to blame: it is too small, or given by its lower end. " + stack
 		case f.OfStack:
 			return text + fmt.Sprintf(", before it executed %s.%s The stack that it was given is "+
 				"too small. %s", name, lastOf(f), stack)

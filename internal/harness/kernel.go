@@ -86,8 +86,8 @@ type Fall struct {
 	// Birth is the call that made the process, clone(CLONE_NEWUTS). Of the program itself it is
 	// nothing.
 	Birth string
-	// HasStack tells that the call that made the process gave it another stack, and OfStack that the
-	// signal came of an address near the end of that.
+	// HasStack tells that the call that made the process gave it another stack, and OfStack that
+	// the signal came of an address near the end of that.
 	HasStack, OfStack bool
 	// Shares tells that it has the memory of its parent (CLONE_VM).
 	Shares bool

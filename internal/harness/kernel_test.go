@@ -130,8 +130,9 @@ func TestOurs(t *testing.T) {
 		return called(1, unix.SYS_EXECVE, fmt.Sprintf("execve(%q)", path), unix.ENOENT)
 	}
 	calls := []inject.Call{
-		called(1, unix.SYS_CHDIR, `chdir("/")`, 0), look("/host/bin/ip"), look("/host/rootfs/bin/ip"),
-		look("/host/work/ip"), look("/host/bin/ip"),
+		called(1, unix.SYS_CHDIR, `chdir("/")`, 0),
+		look("/host/bin/ip"), look("/host/rootfs/bin/ip"), look("/host/work/ip"),
+		look("/host/bin/ip"),
 	}
 	c := conduct(calls, []string{"container", "run", "true"}, "")
 	require.Len(t, c.Refused, 1)

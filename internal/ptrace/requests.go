@@ -31,8 +31,8 @@ func GetSyscallInfo(tid int) (i SyscallInfo, err error) {
 	return i, err
 }
 
-// FaultAddress returns the address in memory because of which a thread gets SIGSEGV or SIGBUS, where
-// it has stopped for that signal (si_addr of sigaction(2)).
+// FaultAddress returns the address in memory because of which a thread gets SIGSEGV or SIGBUS. The
+// thread has stopped for that signal (si_addr of sigaction(2)).
 func FaultAddress(tid int) (address uint64, err error) {
 	var info struct {
 		signal, errno, code, _ int32
