@@ -107,8 +107,9 @@ func (f *faultTest) state() (files []string) {
 	return files
 }
 
-// TestKilled kills image pull at each thing that it does in the store, or at one in four of
-// them (see skip.OneIn). Afterwards all is there that was there before, and the next pull gets the image.
+// TestKilled kills image pull at each thing that it does in the store, or at one in four of them
+// (see skip.OneIn). Afterwards all is there that was there before, and the next pull gets the
+// image.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	f := newFaultTest(t)
