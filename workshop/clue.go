@@ -1532,14 +1532,11 @@ func ownOutput(e harness.Event) string {
 // interpreter, as that of pyenv. The name of the shell is none of its words.
 func inShell(e harness.Event) bool {
 	name := ranCommand(e)
-	has := func(words []string, what func(string) bool) bool {
-		return slices.ContainsFunc(words, what)
-	}
 	interpreter := -1
 	for i, file := range e.Conduct.Ran {
 		words := e.Conduct.Words[i]
 		if interpreterRE.MatchString(file) && filepath.Base(file) != "env" && len(words) > 0 &&
-			has(words[1:], ofItself) {
+			slices.ContainsFunc(words[1:], ofItself) {
 			interpreter = i
 		}
 	}
@@ -1550,14 +1547,29 @@ func inShell(e harness.Event) bool {
 		}
 		words = words[1:]
 		if strings.Contains(strings.Join(words, " "), name) &&
-			(has(words, lineOptionRE.MatchString) || i == interpreter) {
+			(takesLine(words) || i == interpreter) {
 			return true
 		}
 	}
 	return false
 }
 
-// lineOptionRE matches the option of a shell that makes the next word its line.
+// takesLine tells whether the words after the name of a shell have its option that makes the next
+// word its line. The options end before the first word that is none: a file to execute, for which
+// the words after it are.
+func takesLine(words []string) bool {
+	for n := 0; n < len(words) && strings.HasPrefix(words[n], "-"); n++ {
+		switch {
+		case lineOptionRE.MatchString(words[n]):
+			return true
+		case strings.HasSuffix(words[n], "o"): // -o pipefail
+			n++
+		}
+	}
+	return false
+}
+
+// lineOptionRE matches that option, alone or with others before it.
 var lineOptionRE = lazyregexp.New(`^-\w*c$`)
 
 // firstSmall makes the first letter a small one, in the middle of a sentence.

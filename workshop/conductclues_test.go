@@ -870,6 +870,30 @@ func TestConductClues(t *testing.T) {
 			says: `echo was executed with "two" after its name`,
 		},
 		{
+			name: "a shell that finds the interpreter, and gets the option of the command",
+			clue: wrongWords, ran: "sh -c pwd",
+			conduct: harness.Conduct{
+				Ran: []string{"/usr/bin/bash", "/usr/bin/python3", "/bin/sh"},
+				Words: [][]string{
+					{"bash", "/home/me/shims/python3", "/srv/container", "run", "sh", "-c", "pwd"},
+					{"python3", "/srv/container", "run", "sh", "-c", "pwd"},
+					{"sh", "-c"},
+				},
+			},
+			says: `sh was executed with "-c" after its name`,
+		},
+		{
+			name: "a shell that gets the command in its line, after an option with a word",
+			clue: wrongWords, ran: "sh -c pwd",
+			conduct: harness.Conduct{
+				Ran: []string{"/usr/bin/bash", "/bin/sh"},
+				Words: [][]string{
+					{"bash", "-e", "-o", "pipefail", "-c", "sh -c pwd"},
+					{"sh", "-c"},
+				},
+			},
+		},
+		{
 			name: "a program that is a script for a shell, which knows the command",
 			clue: wrongWords, ran: "echo one two",
 			conduct: harness.Conduct{
