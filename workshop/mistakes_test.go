@@ -49,7 +49,7 @@ var mistakes = []struct {
 		old:    "{ContainerID: 0, HostID: os.Getuid(), Size: 1},",
 		new:    "{ContainerID: 1, HostID: os.Getuid(), Size: 1},",
 		about:  "step2-namespaces/user-map",
-		says:   []string{`refused: sethostname("container"): EPERM`, "nobody in it loses"},
+		says:   []string{`refused: sethostname("container"): EPERM`, "Begin the map with 0"},
 	},
 	{
 		name:   "no bind mount",
