@@ -5,14 +5,17 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 
 	"container.example/workshop/internal/harness"
 	"container.example/workshop/internal/lazyregexp"
 )
 
-// This file has the clues that quote a program. What it says of a failure is seen, and not guessed:
-// it leads on where no call does.
+// This file has the clues about words: those that a program was given and passes on, and those that
+// it says itself. What it says of a failure is seen, and not guessed: it leads on where no call
+// does.
 
 // ownError is the line in which a program that has not executed the command says what went wrong,
 // or nothing. What one process says of the end of another comes of that.
@@ -138,4 +141,189 @@ func (c cause) oldRootMissing() string {
 	}
 	return text + " pivot_root(\".\", \".\") needs no such directory, see the notes of " +
 		"pivot_root(2)."
+}
+
+var (
+	indexRE   = lazyregexp.New(`(?i)out of (range|bounds)|IndexError`)
+	ownWordRE = lazyregexp.New(`(?i)["\x60'](run|child)["\x60']: (executable file )?not found` +
+		`|\b(run|child): not found`)
+	noFlagRE = lazyregexp.New(`(?i)flag provided but not defined|unrecognized option|` +
+		`unknown (option|flag|shorthand)`)
+)
+
+// wordsSplit is for a program that puts the command line together and takes it apart again.
+func wordsSplit(e harness.Event) string {
+	if e.Conduct == nil || !e.Conduct.Splits {
+		return ""
+	}
+	return "Your program takes words apart: what is one word here, with a blank in it, becomes " +
+		"several. It puts the words together into one line " +
+		"somewhere, such as the argument of sh -c or of system(3). execve(2) takes them as a list."
+}
+
+// wrongIndex is for a program that looks for the command in another place.
+func wrongIndex(e harness.Event) string {
+	if e.Script.Name == "usage" || !indexRE.MatchString(e.Stderr) {
+		return ""
+	}
+	return "The scripts call your program as `container run CMD [ARG...]`: the word after run is " +
+		"the command, and there may be no word after it."
+}
+
+// wrongWord is for a program that takes one of its own words for the command.
+func wrongWord(e harness.Event) string {
+	m := ownWordRE.FindStringSubmatch(e.Stderr + e.Stdout)
+	if m == nil {
+		return ""
+	}
+	return fmt.Sprintf("%q is a word for your own program. The command begins one word later.",
+		m[1]+m[3])
+}
+
+// unknownChild is for a program that does not know the word with which it starts itself again.
+func unknownChild(e harness.Event) string {
+	m := unknownChildRE.FindStringSubmatch(e.Stderr + "\n" + e.Stdout)
+	if m == nil || e.Conduct == nil || executed(e) != "no" ||
+		!slices.ContainsFunc(e.Conduct.Ran, ofItself) {
+		return ""
+	}
+	return fmt.Sprintf("Your program starts itself again with the word %q, and does not know that "+
+		"word: it needs a branch for it, beside the one for run.", m[1])
+}
+
+// unknownChildRE matches what programs say of a command that they do not know.
+var unknownChildRE = lazyregexp.New(`(?i)(?:unknown|unrecogni[sz]ed|bad|invalid|unsupported)` +
+	`[^\n]{0,30}?\b(child|init|container)\b`)
+
+// ofItself tells whether a file is the program itself.
+func ofItself(file string) bool {
+	return file == "/proc/self/exe" || filepath.Base(file) == "container"
+}
+
+// ownOutput is for a program that writes to the command's standard output.
+func ownOutput(e harness.Event) string {
+	line := parseCommand(e.Script.Line(e.Line))
+	silent := line.name == "stdout" && line.negated && len(line.args) == 1 && line.args[0] == "."
+	if !silent || strings.TrimSpace(e.Stdout) == "" {
+		return ""
+	}
+	if text := writtenByOther(e); text != "" {
+		return text
+	}
+	own := "The command printed nothing: this is your program's own. Standard output belongs to " +
+		"the command, because others read it from there. " +
+		"Write your own lines to standard error, descriptor 2, or leave them out."
+	if executed(e) == "no" && !inShell(e) {
+		return own + " And " + firstSmall(neverExecuted(e))
+	}
+	return own
+}
+
+// firstSmall makes the first letter a small one, in the middle of a sentence.
+func firstSmall(text string) string { return strings.ToLower(text[:1]) + text[1:] }
+
+// knewStatus is for a program that prints the status of the command and returns another.
+func knewStatus(e harness.Event) string {
+	wanted := ""
+	if m := exitStatus.FindStringSubmatch(e.Message); m != nil {
+		wanted = m[2]
+	} else if line := parseCommand(e.Script.Line(e.Line)); e.Panicked && line.name == "exits" &&
+		len(line.args) > 0 {
+		wanted = line.args[0]
+	}
+	if wanted == "" || wanted == "0" {
+		return ""
+	}
+	says := regexp.MustCompile(`exit (status|code)[: ]*` + wanted + `\b`)
+	if !says.MatchString(e.Stdout + e.Stderr) {
+		return ""
+	}
+	return fmt.Sprintf("One of your two processes knows the status of the command, and says so. "+
+		"It has to end with it, too: exit(%s). So has the "+
+		"other.", wanted)
+}
+
+// notAFlag is for a program that takes the options of the command for its own.
+func notAFlag(e harness.Event) string {
+	if noFlagRE.MatchString(e.Stderr) &&
+		!strings.Contains(e.Ran, "run -") {
+		return "The option belongs to the command: your program's own end at the first word that " +
+			"is none."
+	}
+	return ""
+}
+
+// notStarted is for a program that ended well, and never executed the command.
+func notStarted(e harness.Event) string {
+	line := parseCommand(e.Script.Line(e.Line))
+	if e.Conduct == nil || line.name != "stdout" || line.negated ||
+		strings.TrimSpace(e.Stdout) != "" {
+		return ""
+	}
+	switch executed(e) {
+	case "":
+		return ""
+	case "yes":
+		name := ranCommand(e)
+		if name != "echo" && name != "printf" {
+			return "" // it may have had nothing to say
+		}
+		if e.Stdout != "" {
+			return fmt.Sprintf("%s was executed, and there is only an empty line. Either it got "+
+				"no arguments: all words after the command belong to it, in both processes. Or "+
+				"the line is your program's own, and what %s wrote is lost: its descriptors 1 and "+
+				"2 have to be those of your program.", name, name)
+		}
+		return fmt.Sprintf("%s was executed, and what it wrote did not arrive: its descriptors 1 "+
+			"and 2 have to be those of your program, in both "+
+			"processes.", name)
+	}
+	return "Your program ended, and " + firstSmall(neverExecuted(e))
+}
+
+// wrongName is for a program that gives the command its arguments without its name.
+func wrongName(e harness.Event) string {
+	m, name := appletRE.FindStringSubmatch(e.Stderr), ranCommand(e)
+	switch {
+	case m == nil || executed(e) != "yes" || m[1] == name:
+		return ""
+	case m[1] == "":
+		return fmt.Sprintf("%s was executed, and got no name: its list of arguments is empty. The "+
+			"first of the arguments of execve(2) is the name of the program, argv[0].", name)
+	}
+	return fmt.Sprintf("%s was executed, and takes %q for its own name. The first of the "+
+		"arguments of execve(2) is the name of the program, argv[0], and those that are typed "+
+		"come after it.", name, m[1])
+}
+
+// appletRE matches what BusyBox says of a name that it does not have.
+var appletRE = lazyregexp.New(`(?m)^(.*): applet not found$`)
+
+// takenForRun is for a program that executes something, though its first word is not run.
+func takenForRun(e harness.Event) string {
+	words := harness.ProgramIn(e.Ran, nil)
+	if e.Script.Name != "usage" || e.Conduct == nil || len(words) < 3 || words[1] == "run" {
+		return ""
+	}
+	wanted := func(r harness.Refusal) bool {
+		return strings.HasPrefix(r.Call, "execve") && filepath.Base(firstPath(r.Text)) == words[2]
+	}
+	if !slices.ContainsFunc(slices.Concat(e.Conduct.Refused, e.Conduct.Excused), wanted) {
+		return ""
+	}
+	return fmt.Sprintf("Your program tried to execute %q, although the first word is %q and not "+
+		"run. Another word than run is wrong usage: say on standard error what is right, and "+
+		"execute nothing: exit(2).", words[2], words[1])
+}
+
+// silent is for a program that failed without a word.
+func silent(e harness.Event) string {
+	m := anyStatus.FindStringSubmatch(e.Message)
+	if m == nil || m[1] == "0" || e.Conduct == nil || strings.TrimSpace(e.Stdout+e.Stderr) != "" ||
+		strings.Contains(e.Ran, "exit ") || strings.Contains(e.Ran, "test ") ||
+		slices.Contains(faults, m[1]) {
+		return ""
+	}
+	return "It failed without a word. Print what goes wrong to standard error, so that somebody " +
+		"can know." + lastCalls(e)
 }

@@ -1,0 +1,272 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"container.example/workshop/internal/harness"
+	"container.example/workshop/internal/lazyregexp"
+)
+
+// This file has the clues for errors that any call may have, and about files.
+
+// noDevNull is for a language that starts the command with /dev/null for its input or output, where
+// the root file system has none.
+func noDevNull(c cause) string {
+	if c.path != "/dev/null" {
+		return ""
+	}
+	return "There is no /dev/null in the root file system yet. What starts the command opens it, " +
+		"to give the command an empty input, or to throw away what it writes. The command is to " +
+		"have the descriptors 0, 1 and 2 of your program: then nobody needs /dev/null."
+}
+
+// toolOfHost is for a tool of the host that is executed when the root is another one already.
+func toolOfHost(c cause) string {
+	base := filepath.Base(c.path)
+	if !c.inside || !binRE.MatchString(c.path) || shellRE.MatchString(c.path) ||
+		base == filepath.Base(ranCommand(c.event)) {
+		return ""
+	}
+	if _, err := os.Stat(c.path); err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%s is where the host has %s. The root is another one now, and there it "+
+		"would be a file of the root file system, which has its tools in /bin. A shell remembers "+
+		"where it has found a tool before (hash -r forgets that), and so does a variable. Or do "+
+		"it before the root is changed.", c.path, base)
+}
+
+// binRE matches the path of a program.
+var binRE = lazyregexp.New(`^/(usr/)?(local/)?s?bin/[^/]+$`)
+
+// noFile is for a file that the program looks for.
+func noFile(c cause) string {
+	if !c.seen || c.path == "" || strings.HasPrefix(c.event.Script.Name, "command-not-") {
+		return ""
+	}
+	switch name := ranCommand(c.event); {
+	case strings.HasPrefix(name, "no-such"):
+		return ""
+	case strings.HasPrefix(c.path, "$WORK") && c.made(`, "/tmp", `):
+		return "Your program has mounted something on /tmp. The directory in which the scripts " +
+			"run it is below that, and is covered now."
+	case !strings.Contains(name, "/") && filepath.Base(c.path) == name:
+		return fmt.Sprintf("Your program takes the word %q for the path of a file. It is a "+
+			"name, which has to be looked for in the directories of $PATH: execvp(3) does that. "+
+			"And nobody has to copy it: there is one in the root file system.", name)
+	case c.path == "run" || c.path == "child":
+		return noProgram(c)
+	case rootRE.MatchString(c.path) || c.changedRoot() && !strings.HasPrefix(c.call, "exec"):
+		return noRootfs(c)
+	case strings.HasPrefix(c.call, "exec"):
+		return ""
+	}
+	text := fmt.Sprintf("There is no %s here. The scripts run your program in a directory that "+
+		"has a root file system called rootfs in it, and nothing else", c.path)
+	if imageRE.MatchString(c.path) {
+		text += ": no image has to be found or unpacked, and no other program brought along."
+	} else {
+		text += ". So your program cannot count on files that lie ready. What it makes itself " +
+			"goes into the directory where it is run, or into the one that $TMPDIR names: all " +
+			"that belongs to the machine is read-only here."
+	}
+	if executed(c.event) == "no" && anyStatus.FindString(c.event.Message) == "" {
+		text += fmt.Sprintf(" And none of its processes executed %s.", ranCommand(c.event))
+	}
+	return text
+}
+
+// imageRE matches what people call images and the tools for them.
+var imageRE = lazyregexp.New(`(?i)image|docker|\b(layers?|oci)\b|` +
+	`\.(tar|tgz|t?gz|t?xz|zip|img|iso)\b|alpine|ubuntu|debian|busybox|^/dev/|/s?bin/`)
+
+// readOnlyHost is for a program that writes to the machine.
+func readOnlyHost(c cause) string {
+	if path := c.cgroupPath(); path != "" {
+		if text := wrongVersion(path, harness.HasCgroup2()); text != "" {
+			return text
+		}
+	}
+	const readOnly = "All that belongs to the machine is read-only here, so that a mistake does " +
+		"no harm"
+	if strings.HasPrefix(c.path, "/tmp/") || strings.HasPrefix(c.path, "/var/tmp/") {
+		return readOnly + ", /tmp too. Temporary files belong into the directory that $TMPDIR " +
+			"names (mktemp(1) knows it). A root file system is in the directory where your " +
+			"program is run: it is called rootfs."
+	}
+	if ownPlaceRE.MatchString(c.path) {
+		return readOnly + ". What your program keeps for itself, as images, state and logs, " +
+			"goes into the directory where it is run, or into the one that $TMPDIR names. If " +
+			"this path is meant to be in the container, it is below the directory rootfs, or " +
+			"your root is not changed yet."
+	}
+	return readOnly + ". Is this path meant to be in the " +
+		"container? Then it is below the directory rootfs, or your root is not changed yet."
+}
+
+// ownPlaceRE matches where programs keep what is their own.
+var ownPlaceRE = lazyregexp.New(`^/(var|run|home|root|opt|srv|usr/local)/`)
+
+func noParent(c cause) string {
+	above := filepath.Dir(filepath.Clean(c.path))
+	switch {
+	case c.onPurpose():
+		return noRootfs(c)
+	case strings.HasPrefix(c.path, cgroupFS):
+		return noCgroup(c)
+	case strings.HasPrefix(c.path, "/") && rootRE.MatchString(above) && !c.changedRoot():
+		return rootElsewhere(above)
+	case c.seen && strings.HasPrefix(c.path, "/") && !c.inside && !onHost(above):
+		return fmt.Sprintf("There is no directory %s on this machine, and mkdir(2) makes only the "+
+			"last part of a path. What your program keeps for itself goes into the directory "+
+			"where it is run, or into the one that $TMPDIR names. If this path is meant to be in "+
+			"the container, it is below the directory rootfs, or your root is not changed yet.",
+			above)
+	}
+	return fmt.Sprintf("The directory above %s is not there. From where does this path begin, "+
+		"and is the root changed already?",
+		orName(c.path, "it"))
+}
+
+// madeBefore is for a directory that is there already.
+func madeBefore(c cause) string {
+	if text := cgroupInTheWay(c); text != "" {
+		return text
+	}
+	text := fmt.Sprintf("mkdir(2) fails because %s is there already. Either that is no error for "+
+		"your program, or each container makes one with a name of its own and removes it at the "+
+		"end: the scripts run your program again and again.", orName(c.path, "it"))
+	if c.cgroupPath() != "" {
+		text += " A cgroup is removed by rmdir(2) when no process is in it any longer."
+	}
+	return text
+}
+
+// ofRoot are calls that only root of a user namespace, or of the machine, can make.
+var ofRoot = []string{"chroot(", "mount(", "pivot_root(", "sethostname("}
+
+// noAddress is for a call that got an address of nothing.
+func noAddress(c cause) string {
+	if !c.seen {
+		return ""
+	}
+	if strings.HasPrefix(c.call, "execve") {
+		return "An argument of this call is an address that is none. Its second one is a list " +
+			"that ends with a null pointer: without that it goes on with whatever lies behind it " +
+			"in memory. The same holds for the third one, the environment."
+	}
+	return "An argument of this call is the address of nothing, such as a null pointer: were " +
+		"there fewer words on the command line than your program takes for granted? The scripts " +
+		"call it as `container run CMD [ARG...]`."
+}
+
+// tooLong is for a call that got a path that is too long, or has too long a name in it.
+func tooLong(c cause) string {
+	if !c.seen {
+		return ""
+	}
+	return "A path in this call is too long: a name in it may have 255 bytes, and all of it 4095 " +
+		"(path_resolution(7)). Is something in it that you did not write? For the kernel a text " +
+		"ends with a zero byte, and without one it goes on with whatever lies behind it in " +
+		"memory. The strings of C have one, and those of many languages get one when they are " +
+		"made into such a string (CString in Rust)."
+}
+
+// notOpen is for a call on a descriptor that is not open, or not for this.
+func notOpen(c cause) string {
+	m := descriptorRE.FindStringSubmatch(c.text)
+	if !c.seen || m == nil {
+		return ""
+	}
+	if m[1] == "-1" {
+		return "-1 is no descriptor: it is what open(2) returns when it fails. Look at that " +
+			"call, and print its error."
+	}
+	return fmt.Sprintf("Descriptor %s is not open, or not for this call. Is it the one that "+
+		"open(2) has returned, and has there been such a call?", m[1])
+}
+
+// descriptorRE matches a call whose first argument is a descriptor.
+var descriptorRE = lazyregexp.New(`^(?:write|read|close|pwrite64|dup2|dup3|setns|fchdir|writev)` +
+	`\((-?\d+)`)
+
+func notRoot(c cause) string {
+	switch {
+	case c.made("CLONE_NEWUSER") && (c.call == "mknod" || c.call == "mknodat"):
+		return "Root of the machine may make devices, and root of a user namespace may not " +
+			"(mknod(2)): bind those of the host, mount(2) with MS_BIND."
+	case c.made("CLONE_NEWUSER") && slices.ContainsFunc(ofRoot, c.made):
+		return "" // it was somebody who may, and asked for what root of it may not
+	case c.made("CLONE_NEWUSER"):
+		return c.nobody()
+	case os.Geteuid() == 0:
+		return ""
+	}
+	return "You are not root: without a user namespace the kernel refuses this " +
+		"(user_namespaces(7)). Be root, or add CLONE_NEWUSER."
+}
+
+func manyThreads(cause) string {
+	return "unshare(2) refuses a user namespace or a time namespace to a process of several " +
+		"threads, and does not know all flags of " +
+		"clone(2). Have the second copy born in its namespaces: clone(2)."
+}
+
+func badFlags(cause) string {
+	return "clone(2) refuses these flags together. CLONE_NEWTIME belongs to unshare(2), and " +
+		"CLONE_NEWUSER excludes CLONE_FS."
+}
+
+func nested(c cause) string {
+	if c.errno == "ELOOP" && c.call != "" {
+		return ""
+	}
+	return "The kernel says so when namespaces are nested too deep, 32 levels, or there are too " +
+		"many: does the second copy start a copy " +
+		"again, instead of the command?"
+}
+
+// noInit is for a process that can start no other, because its pid namespace has ended.
+func noInit(c cause) string {
+	if !c.made("CLONE_NEWPID") {
+		return ""
+	}
+	return "Process 1 of the new pid namespace has ended, and with that the namespace: no other " +
+		"can be started there (pid_namespaces(7)). After unshare(2) the first child is process " +
+		"1, whatever it does. So fork(2) comes next, and that child executes the command."
+}
+
+var wrotePidsRE = lazyregexp.New(`^write\(<([^>]*/pids\.max)>, "([0-9]+)`)
+
+func tooMany(c cause) string {
+	if c.event.Conduct != nil {
+		for _, made := range c.event.Conduct.Made {
+			if m := wrotePidsRE.FindStringSubmatch(made); m != nil {
+				return fmt.Sprintf("Your program wrote %s to %s. Where a cgroup has so many "+
+					"processes and threads, fork(2) and clone(2) fail with EAGAIN.", m[2], m[1])
+			}
+		}
+	}
+	return "There are too many processes: does the second copy start a copy again, instead of " +
+		"the command?"
+}
+
+// wideText is for a program that gives a call texts of wide characters: the kernel sees the first.
+func wideText(c cause) string {
+	texts := quotedRE.FindAllStringSubmatch(c.text, -1)
+	isOne := func(m []string) bool { return len(m[1]) == 1 && m[1] != "." && m[1] != "/" }
+	if !c.seen || len(texts) == 0 || !slices.ContainsFunc(texts, isOne) ||
+		slices.ContainsFunc(texts, func(m []string) bool { return len(m[1]) > 1 }) ||
+		!strings.Contains(c.event.Stderr, ".py") {
+		return ""
+	}
+	return "Only the first letter of each text came to the kernel. ctypes passes a str of Python " +
+		"as wide characters, with zeros in between: give it bytes, as in b\"proc\", or " +
+		"path.encode()."
+}

@@ -1,0 +1,340 @@
+//go:build linux
+
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"container.example/workshop/internal/lazyregexp"
+)
+
+// This file has the clues about calls that change the mounts or the root, and were refused.
+
+func notPrivate(c cause) string {
+	private := "Mounts are still shared with the host: / is a shared mount here, as on every " +
+		"machine with systemd, and " +
+		"pivot_root(2) refuses that. Make all mounts private before the second copy does " +
+		"anything else: mount(2) on / " +
+		"with MS_PRIVATE and MS_REC."
+	point := "The new root has to be a mount point: bind the directory on itself first, mount(2) " +
+		"with MS_BIND. And the " +
+		"place for the old root has to be in or below the new one."
+	switch {
+	case c.madeUnplaced("move_mount") && c.madeUnplaced("mount_setattr"):
+		return "The mount that came from the parent is a copy of a shared one, and is shared " +
+			"too: pivot_root(2) refuses that. Give it MS_PRIVATE as its propagation in " +
+			"mount_setattr(2), or make it private when it has its place."
+	case c.path == "." && c.made("MS_BIND") && !c.made("chdir("):
+		return "The new root is \".\" here, the working directory, and that is still the one in " +
+			"which the program was started: chdir(2) into the new root comes before."
+	case c.seen && !c.made("CLONE_NEWNS") && !c.made("setns("):
+		return "None of your processes asked for a mount namespace: pivot_root(2) would change " +
+			"the root of the host itself, and is refused here. CLONE_NEWNS of clone(2) or " +
+			"unshare(2) makes a namespace. Make its mounts private before anything else, " +
+			"mount(2) on / with MS_PRIVATE and MS_REC: its copy of / is still shared with the host."
+	case c.swapped():
+		return "The first path is the new root, and the second one, in or below that, the place " +
+			"for the old root. Here they are the other way round."
+	case c.privateAlone() != "" && c.made("MS_BIND") && !c.outsideNewRoot():
+		return "The new root lies on a mount that is still shared with the host, and " +
+			"pivot_root(2) refuses that. " + c.privateAlone()
+	case c.made("MS_PRIVATE") || c.made("MS_SLAVE"):
+		return point
+	case c.seen && c.made("MS_BIND"):
+		return private
+	}
+	return private + " " + point
+}
+
+// swapped tells whether the call got its two paths in the wrong order: the first is below the
+// other.
+func (c cause) swapped() bool {
+	paths := quotedRE.FindAllStringSubmatch(c.text, -1)
+	if len(paths) != 2 || paths[1][1] == "/" {
+		return false
+	}
+	below, err := filepath.Rel(paths[1][1], paths[0][1])
+	return err == nil && below != "." && !strings.HasPrefix(below, "..")
+}
+
+// outsideNewRoot tells whether the place for the old root is not below the new root, as far as the
+// two paths tell.
+func (c cause) outsideNewRoot() bool {
+	paths := quotedRE.FindAllStringSubmatch(c.text, -1)
+	if len(paths) != 2 {
+		return false
+	}
+	below, err := filepath.Rel(paths[0][1], paths[1][1])
+	return err == nil && strings.HasPrefix(below, "..")
+}
+
+// privateAlone is for a program that made / private, and never the mounts below it.
+func (c cause) privateAlone() string {
+	now := ""
+	for _, made := range c.mounts() {
+		private, slave := strings.Contains(made, "MS_PRIVATE"), strings.Contains(made, "MS_SLAVE")
+		switch {
+		case !private && !slave:
+			continue
+		case strings.Contains(made, "MS_REC"), lastPath(made) != "/", c.made("mount_setattr("):
+			return ""
+		case private:
+			now = "private"
+		default:
+			now = "a slave"
+		}
+	}
+	if now == "" {
+		return ""
+	}
+	return fmt.Sprintf("Your program made / %s without MS_REC: that changes one mount, and those "+
+		"below it stay as they are. mount(2) on / takes MS_PRIVATE and MS_REC together.", now)
+}
+
+func noMountPoint(cause) string {
+	return "The new root is on the same mount as the present root: bind the directory on itself " +
+		"first, mount(2) with " +
+		"MS_BIND, and give pivot_root(2) that path."
+}
+
+// movedTo tells whether the process that made the call is in a directory, given by a relative path.
+func (c cause) movedTo(dir string) bool {
+	return strings.HasSuffix("/"+filepath.Clean(c.workingDir()), "/"+dir)
+}
+
+// elsewhere is for a relative path that a process used after it had left the directory where the
+// program is run.
+func (c cause) elsewhere(path string) string {
+	dir := c.workingDir()
+	if dir == "" || dir == "$WORK" || strings.Trim(dir, "./") == "" && dir != "/" ||
+		path == "" || filepath.IsAbs(path) {
+		return ""
+	}
+	return fmt.Sprintf("The path %q begins at the working directory, which chdir(%q) has changed "+
+		"before: there is no such path in there. Go there later, or take an absolute path.", path,
+		dir)
+}
+
+func noOldRoot(c cause) string {
+	dir := filepath.Clean(c.path)
+	if c.path != "" && c.made(`umount2("`+c.path+`"`) && c.made("MS_BIND") {
+		return "Your program unmounted something before, and the mount of the new root went with " +
+			"that. The old root is unmounted after pivot_root(2)."
+	}
+	if !filepath.IsAbs(dir) && dir != "." && c.movedTo(dir) {
+		return fmt.Sprintf("The working directory is %s already, because of chdir(2), and a "+
+			"relative path begins there: %s/%s is meant now, and is not there. Take absolute "+
+			"paths, or give pivot_root(2) the new root as \".\".", dir, dir, dir)
+	}
+	if text := c.oldRootMissing(); text != "" {
+		return text
+	}
+	return "Both directories have to be there: the new root, and in or below it a directory on " +
+		"which the old root is put. " +
+		"pivot_root(\".\", \".\") needs no such directory, see the notes of pivot_root(2)."
+}
+
+// onPurpose tells whether there is no root file system, and that is the point of the script.
+func (c cause) onPurpose() bool {
+	about := c.event.Script.Name
+	return about == "rootfs-missing" || about == "rootfs-a-file"
+}
+
+// noRootfs is for a root file system that the program looks for in another place.
+func noRootfs(c cause) string {
+	line := parseCommand(c.event.Script.Line(c.event.Line))
+	if c.onPurpose() && line.name == "stderr" {
+		return "There is none here, on purpose, and your program ends as it should. The line " +
+			"with which it does so has to name what is missing, rootfs."
+	}
+	if c.onPurpose() {
+		return "There is none here, on purpose. So the error is right, and it has to be told in " +
+			"a line on standard error, with status 125."
+	}
+	if c.changedRoot() {
+		return cmp.Or(noPtmx(c.event), noDevNull(c), toolOfHost(c), rootTwice(c), nowhere(c),
+			"The root is another one already: paths begin in the container now.")
+	}
+	if dir := filepath.Clean(c.path); c.call == "chroot" && !filepath.IsAbs(dir) && dir != "." &&
+		c.movedTo(dir) {
+		return fmt.Sprintf("The working directory is %s already, because of chdir(2), and a "+
+			"relative path begins there: %s/%s is meant now, and is not there. Take an absolute "+
+			"path, or give it to chroot(2) as \".\".", dir, dir, dir)
+	}
+	if c.call == "chroot" && c.path != "" && c.path == ranCommand(c.event) {
+		return fmt.Sprintf("Your program takes the command for the directory of the root file "+
+			"system, which is called rootfs. In a shell, a variable before %q that nobody has set "+
+			"does that.", c.path)
+	}
+	if text := c.elsewhere(c.path); text != "" {
+		return text
+	}
+	if ofKernelRE.MatchString(c.path) {
+		return "" // that is no root file system
+	}
+	if inside, ok := strings.CutPrefix(filepath.Clean(c.path), "rootfs/"); ok {
+		return fmt.Sprintf("There is a root file system called rootfs in the directory where the "+
+			"program is, and there is no /%s in it.", inside)
+	}
+	if c.path != "rootfs" && filepath.Clean(c.path) != "rootfs" && c.path != "" && c.path != "/" {
+		return rootElsewhere(c.path)
+	}
+	return fmt.Sprintf("There is no %s in the directory where the program is.",
+		orName(c.path, "such directory"))
+}
+
+// rootTwice is for a program that changes its root to a directory, and later once more.
+func rootTwice(c cause) string {
+	if !c.seen || c.call != "chroot" || !c.made(fmt.Sprintf("chroot(%q", c.path)) {
+		return ""
+	}
+	text := fmt.Sprintf("%s is the root already: chroot(2) succeeded before, and there is no "+
+		"directory of that name in it.", c.path)
+	itself := 0
+	for _, file := range c.event.Conduct.Ran {
+		if ofItself(file) {
+			itself++
+		}
+	}
+	if itself > 1 {
+		text += fmt.Sprintf(" Your program started itself %d times: does the second copy start a "+
+			"copy again, instead of the command?", itself)
+	}
+	return text
+}
+
+// nowhere is for a file that the program looks for in the new root, and that is not on the host.
+func nowhere(c cause) string {
+	name := ranCommand(c.event)
+	if c.path == "" || filepath.IsAbs(c.path) && onHost(c.path) || executed(c.event) != "no" {
+		return ""
+	}
+	return fmt.Sprintf("There is no %s, neither in the root file system, where paths begin since "+
+		"the root was changed, nor outside of it: the scripts run your program in a directory "+
+		"that has a root file system called rootfs in it, and nothing else. And none of its "+
+		"processes executed %s.", c.path, name)
+}
+
+// rootElsewhere is for a root file system in another place than that of the scripts.
+func rootElsewhere(path string) string {
+	return fmt.Sprintf("The scripts run your program in a directory that has a root file system "+
+		"called rootfs in it. It looks for %q: take the relative path rootfs.", path)
+}
+
+// rootRE matches what people call a root file system, and ofKernelRE the directories of the file
+// systems of the kernel, some of which end so.
+var (
+	rootRE     = lazyregexp.New(`(?i)root|fs/?$`)
+	ofKernelRE = lazyregexp.New(`^/?(sys|proc|dev)(/|$)`)
+)
+
+func noMountTarget(c cause) string {
+	if text := rootfsIgnored(c); text != "" {
+		return text
+	}
+	switch {
+	case strings.HasPrefix(c.event.Script.Name, "rootfs-missing"):
+		return noRootfs(c)
+	case c.about("/dev/null"):
+		return maskMissing
+	case c.about("overlay"):
+		return overlayMissing
+	case ofNoDevice.MatchString(c.text), nameAsSource.MatchString(c.text) &&
+		!strings.Contains(c.text, "MS_BIND"):
+		return noMountPointThere(c, lastPath(c.text))
+	case c.missing != "" && c.missing == lastPath(c.text) && c.missing != c.path:
+		return noMountPointThere(c, c.missing)
+	case c.missing != "" && c.missing == c.path && !rootRE.MatchString(c.path) &&
+		!strings.HasPrefix(c.path, "/"):
+		return fmt.Sprintf("What is to be mounted, %s, is not there. The path begins at the "+
+			"directory in which the scripts run your program: a root file system called rootfs "+
+			"is in it, and nothing else.", c.path)
+	case c.changedRoot():
+		return "Either what is to be mounted or the mount point is not there. After pivot_root " +
+			"or chroot paths begin in the root " +
+			"file system: is there such a directory in it?"
+	case strings.HasPrefix(c.path, "/dev/"):
+		return noFile(c)
+	case strings.HasPrefix(c.path, "/") && c.path != "/proc",
+		strings.Contains(c.text, "MS_BIND") && rootRE.MatchString(c.path) &&
+			!strings.HasPrefix(filepath.Clean(c.path), "rootfs"):
+		return noRootfs(c)
+	}
+	return "Either what is to be mounted or the mount point is not there. The scripts run your " +
+		"program in a directory that has a " +
+		"root file system called rootfs in it, and the path rootfs is relative to that."
+}
+
+// ofNoDevice matches a mount of a file system for which the source is only a name: what is missing
+// is the mount point.
+var ofNoDevice = lazyregexp.New(`^mount\(.*"(proc|sysfs|tmpfs|devtmpfs|devpts|mqueue|cgroup2?)"`)
+
+// nameAsSource matches a mount whose source is no path: it is a new file system of some type, and
+// the kernel looks for the mount point before it looks at the type.
+var nameAsSource = lazyregexp.New(`^mount\("[^"/]*", "`)
+
+// noMountPointThere is for a mount point that is missing.
+func noMountPointThere(c cause, point string) string {
+	relative := !strings.HasPrefix(point, "/")
+	switch above := filepath.Dir(filepath.Clean(point)); {
+	case relative && c.made("chroot(") && !c.madeAfter("chroot", "chdir", "fchdir"):
+		return fmt.Sprintf("The path %q begins at the working directory, and chroot(2) does not "+
+			"change that: it is still outside of the new root. chdir(2) to / comes right after "+
+			"chroot(2).", point)
+	case c.changedRoot():
+		return fmt.Sprintf("There is no directory %s in the root file system, where paths begin "+
+			"since the root was changed. A mount point has to be there: mkdir(2) makes it, or "+
+			"take one that is there.", point)
+	case c.elsewhere(point) != "":
+		return c.elsewhere(point)
+	case relative && strings.HasPrefix(filepath.Clean(point), "rootfs/"):
+		return fmt.Sprintf("There is no directory %s: the root file system called rootfs has "+
+			"none. A mount point has to be there: mkdir(2) makes it, or take one that is there.",
+			point)
+	case relative && ofKernelRE.MatchString(point):
+		return fmt.Sprintf("There is no directory %s here: a path without / in front begins at "+
+			"the working directory. /%[1]s is the one of the machine, or of the container when "+
+			"the root is changed.", filepath.Clean(point))
+	case rootRE.MatchString(above) && above != "rootfs" && above != "/":
+		return rootElsewhere(above)
+	case relative:
+		return fmt.Sprintf("There is no directory %s here. A mount point has to be there: the "+
+			"scripts run your program in a directory that has a root file system called rootfs "+
+			"in it, and nothing else.", point)
+	}
+	return fmt.Sprintf("There is no directory %s on this machine. Is it meant to be in the "+
+		"container? Then it is below the directory rootfs, or your root is not changed yet.",
+		point)
+}
+
+// noSuchType is for a type of file system that the kernel does not know.
+func noSuchType(c cause) string {
+	if strings.Contains(c.text, "MS_BIND") {
+		return ""
+	}
+	return "The kernel takes this call for a mount of a new file system, of a type that it does " +
+		"not know. For a directory that is there already the flags have MS_BIND, and then the " +
+		"type does not matter (mount(2))."
+}
+
+func mountedAlready(cause) string {
+	return "The same is mounted there already: was it mounted by the container before, on the host?"
+}
+
+func busyMount(cause) string {
+	return "Something still uses this mount, this program at least: MNT_DETACH of umount2(2) " +
+		"unmounts it all the same, as soon " +
+		"as nobody uses it."
+}
+
+func notMounted(c cause) string {
+	if c.path == "." && c.errno == "EINVAL" && c.made("pivot_root(") && !c.made("chdir(") {
+		return "\".\" is the working directory, and that is still the one in which the program " +
+			"was started: none of your processes has called chdir(2). After chdir(2) into the " +
+			"new root and pivot_root(\".\", \".\") the old root lies there."
+	}
+	return "Nothing is mounted at this path. After pivot_root paths begin in the new root."
+}
