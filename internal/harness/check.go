@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -167,6 +168,7 @@ func (h *Host) Check(ctx context.Context, o Options, scripts []Script, each func
 			return nil
 		}
 		e.Upto = upto
+		w.spent = e.spends()
 		if e.Status == Failed && !e.Script.NotYet() && !o.All {
 			p.end(w, nil)
 		}
@@ -216,7 +218,11 @@ func Stage() int {
 // rootGone is what is told of a host whose root a program has changed.
 const rootGone = "gone: root of the host"
 
-// obey runs scripts of a task, as long as there are some that no other host has taken.
+// spends tells whether the script has brought its host down: those that follow need another one.
+func (e Event) spends() bool { return slices.Contains(e.Left, rootGone) }
+
+// obey runs scripts of a task, as long as there are some that no other host has taken, and this one
+// is fit for them.
 func obey(what task) error {
 	root, err := os.Stat("/")
 	if err != nil {
@@ -235,12 +241,9 @@ func obey(what task) error {
 			return err
 		}
 		e, err := tryScript(script, limit, what)
-		switch now, _ := os.Stat("/"); {
-		case os.SameFile(root, now):
-		case what.All: // the scripts that follow need another host
-			err = errors.New("pivot_root(2) has changed the root of the throw-away host itself")
-		default:
+		if now, _ := os.Stat("/"); !os.SameFile(root, now) {
 			e.Status, e.Failure = Failed, Failure{Left: []string{rootGone}}
+			e.Log += notAsBefore(e.Left)
 			return tell(e)
 		}
 		if err != nil {

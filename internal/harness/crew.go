@@ -114,16 +114,19 @@ func (c *crew) dismiss() {
 func keepServing(ctx context.Context, p phase, queue *os.File, tell func(line []byte)) {
 	for {
 		var at Script
-		over := true
+		over, spent := true, false
 		err := serve(ctx, p, nil, queue, func(line []byte) {
 			var e Event
 			if json.Unmarshal(line, &e) == nil {
-				at, over = e.Script, e.Status != Started
+				at, over, spent = e.Script, e.Status != Started, e.spends()
 			}
 			tell(line)
 		})
-		if err == nil || ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil || err == nil && !spent:
 			return
+		case err == nil:
+			continue
 		}
 		if over { // it was not the script
 			at = Script{}

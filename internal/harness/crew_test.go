@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"container.example/workshop/internal/skip"
 )
 
 // TestCrew asks for scripts as the tests of a package do, and takes what became of them in another
@@ -21,7 +23,10 @@ func TestCrew(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, host.Close()) }()
 	var scripts []Script
-	for i, text := range []string{"exec true", "exec false", "skip 'no reason'", "exec true"} {
+	skip.Tool(t, "pivot_root", "util-linux")
+	for i, text := range []string{
+		"exec true", "exec false", "skip 'no reason'", "exec true", pivots,
+	} {
 		name := fmt.Sprint("script-", i)
 		file := filepath.Join(t.TempDir(), name+".txtar")
 		require.NoError(t, os.WriteFile(file, []byte(text+"\n"), 0o644))
@@ -60,6 +65,9 @@ func TestCrew(t *testing.T) {
 	require.Equal(t, Failed, status(1))
 	require.Equal(t, Passed, status(0))
 	require.Equal(t, Failed, status(1), "a second time")
+	require.NoError(t, r.ask(scripts[4], scripts[0]))
+	require.Equal(t, Passed, status(0), "after one that changes the root of its host")
+	require.Equal(t, Failed, status(4))
 	require.NoError(t, r.ask(scripts...))
 	gone()
 	require.Equal(t, Passed, status(0))

@@ -33,6 +33,8 @@ type worker struct {
 	ctx  context.Context // done when the host is no longer needed
 	stop context.CancelFunc
 	at   int // the number of the script that it runs, or ran last
+	// spent tells that this script has brought the host down.
+	spent bool
 }
 
 func newPool(ctx context.Context, hosts int) *pool {
@@ -100,13 +102,18 @@ func (h *Host) work(p *pool, o Options, what task, stdin *os.File,
 	var group sync.WaitGroup
 	for _, w := range p.workers {
 		group.Go(func() {
-			err := serve(w.ctx, phase, stdin, queue, func(line []byte) {
+			tell := func(line []byte) {
 				p.mutex.Lock()
 				defer p.mutex.Unlock()
 				if err := each(w, line); err != nil {
 					p.cancel(err)
 				}
-			})
+			}
+			err := serve(w.ctx, phase, stdin, queue, tell)
+			for err == nil && w.spent && w.ctx.Err() == nil {
+				w.spent = false
+				err = serve(w.ctx, phase, stdin, queue, tell)
+			}
 			p.mutex.Lock()
 			defer p.mutex.Unlock()
 			if err != nil && w.ctx.Err() == nil {

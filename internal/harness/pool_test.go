@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"container.example/workshop/internal/skip"
 )
 
 // ofLines writes a script for each of these lines.
@@ -29,6 +31,9 @@ func ofLines(t *testing.T, lines ...string) (all []Script) {
 const (
 	right = usage + `exec "$@"`
 	hang  = "exec container run sleep 6200"
+	// pivots is a script that changes the root of its host.
+	pivots = "rootfs\nexec sh -c 'mount --make-rprivate / && mount --bind rootfs rootfs && " +
+		"cd rootfs && pivot_root . .'"
 )
 
 // TestPool runs scripts on three hosts at once.
@@ -69,6 +74,27 @@ func TestPool(t *testing.T) {
 			}
 		}))
 		require.Equal(t, []string{"script-2", "script-1"}, failed)
+	})
+	t.Run("after one that changes the root of its host", func(t *testing.T) {
+		skip.Tool(t, "pivot_root", "util-linux")
+		all := ofLines(t, "exec true", pivots, "exec true", pivots, "exec false", "exec true")
+		for _, hosts := range []int{1, 2} {
+			var left [][]string
+			statuses := map[string]Status{}
+			o := Options{Program: program(t, right), Hosts: hosts, All: true}
+			require.NoError(t, check(t.Context(), t, o, all, func(e Event) {
+				statuses[e.Script.Name] = e.Status
+				if len(e.Left) > 0 {
+					left = append(left, e.Left)
+					require.Contains(t, e.Log, rootGone)
+				}
+			}))
+			require.Equal(t, [][]string{{rootGone}, {rootGone}}, left)
+			require.Equal(t, map[string]Status{
+				"script-0": Passed, "script-1": Failed, "script-2": Passed,
+				"script-3": Failed, "script-4": Failed, "script-5": Passed,
+			}, statuses)
+		}
 	})
 	t.Run("there is no program", func(t *testing.T) {
 		none := errors.New("it is not built")

@@ -142,7 +142,7 @@ func run(t *testing.T, r *errands, script Script) {
 
 // judge says what is to be said of a script that failed.
 func judge(t *testing.T, e Event) {
-	news := len(e.Left) == 0
+	news := len(e.Left) == 0 || e.spends()
 	for _, line := range e.Left {
 		kind := strings.Join(strings.Fields(line)[:2], " ") // new: cgroup
 		news = news || !told[kind]

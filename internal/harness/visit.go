@@ -138,11 +138,15 @@ func (v *visit) look(failed bool) (complaints []string, err error) {
 	}
 	if !failed && len(complaints) == 0 {
 		if v.left, err = leftovers(v.before); len(v.left) > 0 {
-			complaints = append(complaints,
-				"the host is not as it was before:\n\t"+strings.Join(v.left, "\n\t"))
+			complaints = append(complaints, notAsBefore(v.left))
 		}
 	}
 	return complaints, err
+}
+
+// notAsBefore is the complaint about a host on which something was left behind.
+func notAsBefore(left []string) string {
+	return "the host is not as it was before:\n\t" + strings.Join(left, "\n\t")
 }
 
 // end makes the host as it was before the script, if it is dirty.
