@@ -29,10 +29,9 @@ type trial struct {
 	log     strings.Builder
 	broke   bool // it has failed
 	skipped string
-	// panicked tells that it failed because the program ended in a panic, when it had written this.
-	panicked       bool
-	stdout, stderr string
-	last           ranLine
+	// panicked tells that it failed because the program ended in a panic, in the last line.
+	panicked bool
+	last     ranLine
 }
 
 // ranLine is the last line that ran the program under test, and what the program wrote.
@@ -68,8 +67,8 @@ func tryScript(script Script, limit time.Duration, what task) (e Event, err erro
 		return e, err
 	}
 	f, dirty := readLog(e.Log), []string(nil)
-	if t.broke && f.Ran == "" && len(f.Background) == 0 {
-		// A comment after the line has taken it out of the log.
+	if t.broke && (t.panicked || f.Ran == "" && len(f.Background) == 0) {
+		// A comment after the line may have taken it out of the log.
 		f.Ran, f.Stdout, f.Stderr = t.last.text, byName(t.last.stdout), byName(t.last.stderr)
 	}
 	if t.broke {
@@ -107,9 +106,8 @@ func tryScript(script Script, limit time.Duration, what task) (e Event, err erro
 func (t *trial) fill(f *Failure, script Script, text string, complaints, dirty []string) {
 	v := t.visit
 	f.Panicked, f.Tasks = t.panicked, v.tasks()
-	if t.panicked { // a comment after the line may have taken it out of the log
-		f.Line, f.Stdout, f.Stderr = int(v.line.Load()), byName(t.stdout), byName(t.stderr)
-		f.Ran = script.Line(f.Line)
+	if t.panicked {
+		f.Line = int(v.line.Load())
 	}
 	switch {
 	case v.timedOut.Load():
@@ -253,7 +251,7 @@ func (t *trial) at(text []string) verb {
 		if n > 0 && len(linesRun(text[n-1])) > 0 {
 			t.last = ranLine{text[n-1], ts.ReadFile("stdout"), ts.ReadFile("stderr")}
 			if panics.MatchString(t.last.stderr) {
-				t.panicked, t.stdout, t.stderr = true, t.last.stdout, t.last.stderr
+				t.panicked = true
 				ts.Fatalf("the program ended in a panic")
 			}
 		}

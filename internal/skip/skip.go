@@ -67,8 +67,8 @@ func OneIn[T any](t testing.TB, n int, all []T) []T {
 	return OneInEach(t, n, all, func(T) bool { return true })
 }
 
-// OneInEach does the same with cases of several kinds: of each kind it returns the first, and every
-// nth (or 4nth) after that.
+// OneInEach does the same with cases of several kinds: of each kind it returns the first, and after
+// that as many as OneIn does.
 func OneInEach[T any, K comparable](t testing.TB, n int, all []T, kind func(T) K) []T {
 	t.Helper()
 	if SweepAll() {
