@@ -592,7 +592,7 @@ func (a *app) describeFailure(p *place, e harness.Event) error {
 	out.printf("\n%s %s\n\n  %s\n\n", out.bad.Render("✗"), out.bold.Render(about.ID()),
 		out.wrap(x.promise, 2))
 	for _, row := range x.rows() {
-		out.printf("  %s%s\n", out.faint.Render(fmt.Sprintf("%-10s", row[0])), out.wrap(row[1], 12))
+		out.row(row[0], row[1])
 	}
 	s, err := p.load()
 	if err != nil {
@@ -603,26 +603,23 @@ func (a *app) describeFailure(p *place, e harness.Event) error {
 		if about.ID() != e.Script.ID() {
 			what = e.Script.ID()
 		}
-		out.printf("  %s%s\n", out.faint.Render(fmt.Sprintf("%-10s", "note")),
-			out.wrap(fmt.Sprintf("%s was kept on %s: look at what you changed since then.", what,
-				when.Format("2 January at 15:04")), 12))
+		out.row("note", fmt.Sprintf("%s was kept on %s: look at what you changed since then.", what,
+			when.Format("2 January at 15:04")))
 	}
 	place := relative(e.Script.File)
 	if e.Line > 0 {
 		place = fmt.Sprintf("%s:%d", place, e.Line)
 	}
 	if x.kernel != "" {
-		out.printf("  %s%s\n", out.faint.Render(fmt.Sprintf("%-10s", "kernel")),
-			out.wrap(x.kernel, 12))
+		out.row("kernel", x.kernel)
 		if page := manPage(x.kernel); page != "" {
-			out.printf("  %s%s\n", out.faint.Render(fmt.Sprintf("%-10s", "to read")),
-				out.wrap(page, 12))
+			out.row("to read", page)
 		}
 	}
 	if about.ID() != e.Script.ID() {
 		place += ", which met it first"
 	}
-	out.printf("  %s%s\n", out.faint.Render(fmt.Sprintf("%-10s", "script")), out.wrap(place, 12))
+	out.row("script", place)
 	return nil
 }
 

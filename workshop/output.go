@@ -149,6 +149,16 @@ func (o *output) wrap(text string, indent int) string {
 	return strings.ReplaceAll(strings.Join(lines, "\n"), "\n", "\n"+strings.Repeat(" ", indent))
 }
 
+// row prints a text beside its label, which has ten columns. A label that fills them, as the name of a
+// file may, has a line of its own.
+func (o *output) row(label, text string) {
+	between := strings.Repeat(" ", max(10-len(label), 0))
+	if between == "" {
+		between = "\n" + strings.Repeat(" ", 12)
+	}
+	o.printf("  %s%s%s\n", o.faint.Render(label), between, o.wrap(text, 12))
+}
+
 // styled gives each line of a text a style: all at once, they would be filled up to the same width.
 func styled(style lipgloss.Style, text string) string {
 	lines := strings.Split(text, "\n")
