@@ -75,7 +75,7 @@ func (p *pool) end(w *worker, err error) {
 // as they work: there are two hosts for each processor. A machine with little memory has fewer,
 // because each of them may use as much as maxMemory says.
 func MostHosts() int {
-	hosts := min(4, 2*runtime.NumCPU())
+	hosts := min(8, 2*runtime.NumCPU())
 	return int(min(uint64(hosts), max(2, machineMemory()>>30)))
 }
 
