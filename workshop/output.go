@@ -149,8 +149,8 @@ func (o *output) wrap(text string, indent int) string {
 	return strings.ReplaceAll(strings.Join(lines, "\n"), "\n", "\n"+strings.Repeat(" ", indent))
 }
 
-// row prints a text beside its label, which has ten columns. A label that fills them, as the name of a
-// file may, has a line of its own.
+// row prints a text beside its label, which has ten columns. A label that fills them, as the name
+// of a file may, has a line of its own.
 func (o *output) row(label, text string) {
 	between := strings.Repeat(" ", max(10-len(label), 0))
 	if between == "" {

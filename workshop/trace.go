@@ -59,6 +59,25 @@ var (
 	ocamlFrameRE = lazyregexp.New(`(?m)^(?:Raised at|Raised by primitive operation at|` +
 		`Re-raised at|Called from) (?:(?:[A-RT-Z]|S[^t\s]|St[^d\s])\S* in )?file "([^"]+)"` +
 		`(?: \(inlined\))?, lines? (\d+)`)
+	// raised CONSTRAINT_ERROR : main.adb:3 index check failed
+	adaRE      = lazyregexp.New(`(?m)^raised ([A-Z][\w.]+) : (?:\S+\.ad[abs]:\d+ )?(.*)$`)
+	adaFrameRE = lazyregexp.New(`(?m)^raised \S+ : (\S+\.ad[abs]):(\d+) `)
+	// Unhandled exception: text (Its::Class), and from main.cr:3:5 in 'prepare' below it
+	crystalRE      = lazyregexp.New(`(?m)^Unhandled exception: (.*) \(([A-Z][\w:]*)\)$`)
+	crystalFrameRE = lazyregexp.New(`(?m)^  from (\S+\.cr):(\d+):\d+ in `)
+	// object.Exception@main.d(3): text, a line of dashes, and main.d:3 below it
+	dRE      = lazyregexp.New(`(?m)^([a-z][\w.]*)@\S+\(\d+\): (.*)\n-{16}$`)
+	dFrameRE = lazyregexp.New(`(?m)^(?:[a-z][\w.]*@)?(\S+\.d)[:(](\d+)(?:\):)? `)
+	// main: text, and error, called at main.hs:3:5 in main:Main below it
+	haskellRE      = lazyregexp.New(`(?m)^\S+: (.*)\nCallStack \(from HasCallStack\):$`)
+	haskellFrameRE = lazyregexp.New(`(?m)^  \w+, called at (\S+\.hs):(\d+):\d+ in `)
+	// Unhandled AN-ERROR in thread #<its name> on one line or two, and the text below it
+	lispRE = lazyregexp.New(`(?m)^Unhandled (\S+) in thread .*(?:\n +\{.*)?:\n((?:  .*\n)+)`)
+	// lua5.4: main.lua:3: text, a heading, and main.lua:3: in main chunk below it
+	luaRE      = lazyregexp.New(`(?m)^\S*lua\S*: (?:\S+:\d+: )?(.*)\nstack traceback:$`)
+	luaFrameRE = lazyregexp.New(`(?m)^\t(\S+?):(\d+): in `)
+	// the error with its text, and PREPARE, line 3 of main.pas below it
+	pascalRE = lazyregexp.New(`(?m)^An unhandled exception occurred at \$[0-9A-F]+:\n(.*)$`)
 )
 
 // ofLibraries matches files that are not of the program.
@@ -69,7 +88,7 @@ var ofLibraries = lazyregexp.New(`^/usr/lib/|/lib/(python|ruby|nim)|/gems/|` +
 var traces = []struct {
 	bug   lazyregexp.Regexp // with the error as its first group
 	text  string            // what is told of the error
-	frame lazyregexp.Regexp // with the file and the line
+	frame lazyregexp.Regexp // with the file and the line; none if the trace has no such place
 	// last tells that the innermost place is the last.
 	last bool
 }{
@@ -79,6 +98,13 @@ var traces = []struct {
 	{bug: nodeRE, text: "$1", frame: nodeFrameRE},
 	{bug: javaRE, text: "$1", frame: javaFrameRE},
 	{bug: ocamlRE, text: "exception $1$2", frame: ocamlFrameRE},
+	{bug: adaRE, text: "$1: $2", frame: adaFrameRE},
+	{bug: crystalRE, text: "$2: $1", frame: crystalFrameRE},
+	{bug: dRE, text: "$1: $2", frame: dFrameRE},
+	{bug: haskellRE, text: "panic: $1", frame: haskellFrameRE},
+	{bug: lispRE, text: "$1: $2"},
+	{bug: luaRE, text: "panic: $1", frame: luaFrameRE},
+	{bug: pascalRE, text: "$1"},
 	{bug: perlRE, text: "panic: $1", frame: perlFrameRE, last: true},
 }
 
@@ -103,6 +129,9 @@ func traceOf(stderr string) string {
 		}
 		text := string(l.bug.ExpandString(nil, l.text, stderr, m))
 		text = strings.Join(strings.Fields(text), " ")
+		if l.frame == (lazyregexp.Regexp{}) {
+			return text
+		}
 		frames := l.frame.FindAllStringSubmatch(stderr, -1)
 		if l.last {
 			slices.Reverse(frames)

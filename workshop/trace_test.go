@@ -84,6 +84,67 @@ func TestTraces(t *testing.T) {
 				"/srv/mine.pl line 4.\n",
 		},
 		{
+			name: "Ada",
+			stderr: "\nraised ADA.IO_EXCEPTIONS.USE_ERROR : creation of new directory " +
+				"\"/proc/x\" failed\n",
+			want: "ADA.IO_EXCEPTIONS.USE_ERROR: creation of new directory \"/proc/x\" failed",
+		},
+		{
+			name:   "Ada with a place",
+			stderr: "\nraised CONSTRAINT_ERROR : mine.adb:5 index check failed\n",
+			want:   "CONSTRAINT_ERROR: index check failed\nat mine.adb:5",
+		},
+		{
+			name: "Crystal",
+			stderr: "Unhandled exception: Unable to create directory: '/proc/x': No such file or " +
+				"directory (File::NotFoundError)\n" +
+				"  from /usr/lib/crystal/lib/dir.cr:278:5 in 'mkdir'\n" +
+				"  from mine.cr:2:3 in 'prepare'\n  from mine.cr:4:1 in '__crystal_main'\n",
+			want: "File::NotFoundError: Unable to create directory: '/proc/x': No such file or " +
+				"directory\nat mine.cr:2",
+		},
+		{
+			name: "D",
+			stderr: "std.file.FileException@/usr/lib/gcc/d/std/file.d(2945): /proc/x: No such " +
+				"file or directory\n----------------\n/usr/lib/gcc/d/std/file.d:283 @trusted " +
+				"bool std.file.cenforce(bool) [0x55]\n/srv/mine.d:2 void mine.prepare() [0x55]\n" +
+				"/srv/mine.d:3 _Dmain [0x55]\n",
+			want: "std.file.FileException: /proc/x: No such file or directory\nat /srv/mine.d:2",
+		},
+		{
+			name: "D without names of functions",
+			stderr: "object.Exception@mine.d(1): could not mount\n----------------\n" +
+				"??:? _Dmain [0x55]\n",
+			want: "object.Exception: could not mount\nat mine.d:1",
+		},
+		{
+			name: "Haskell",
+			stderr: "mine: could not mount\nCallStack (from HasCallStack):\n" +
+				"  error, called at mine.hs:3:11 in main:Main\n",
+			want: "panic: could not mount\nat mine.hs:3",
+		},
+		{
+			name: "Common Lisp",
+			stderr: "Unhandled SB-INT:SIMPLE-FILE-ERROR in thread #<SB-THREAD:THREAD \"main " +
+				"thread\" RUNNING\n                          {1001348003}>:\n" +
+				"  The path #P\"/proc/x\" does not exist.\n\nBacktrace for: #<SB-THREAD>\n" +
+				"0: (SB-DEBUG::DEBUGGER-DISABLED-HOOK)\n",
+			want: "SB-INT:SIMPLE-FILE-ERROR: The path #P\"/proc/x\" does not exist.",
+		},
+		{
+			name: "Lua",
+			stderr: "lua5.4: mine.lua:1: could not mount\nstack traceback:\n" +
+				"\t[C]: in function 'error'\n\tmine.lua:1: in local 'prepare'\n" +
+				"\tmine.lua:2: in main chunk\n\t[C]: in ?\n",
+			want: "panic: could not mount\nat mine.lua:1",
+		},
+		{
+			name: "Pascal",
+			stderr: "An unhandled exception occurred at $0000000000401094:\n" +
+				"Exception: could not chroot\n  $0000000000401094  PREPARE,  line 5 of mine.pas\n",
+			want: "Exception: could not chroot",
+		},
+		{
 			name: "PHP",
 			stderr: "PHP Fatal error:  Uncaught Error: Call to undefined function contain() in " +
 				"/srv/mine.php:3\nStack trace:\n#0 {main}\n  thrown in /srv/mine.php on line 3\n",
