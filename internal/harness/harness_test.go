@@ -123,6 +123,29 @@ func TestInterrupted(t *testing.T) {
 	require.Empty(t, left)
 }
 
+// TestNobodyReads has a run of tests write to a pipe that nobody reads, as after the end of the go
+// command: no file is left behind.
+func TestNobodyReads(t *testing.T) {
+	t.Parallel()
+	root, err := ModuleRoot()
+	require.NoError(t, err)
+	temporary := t.TempDir()
+	p := readPrograms(t, "right-shell-2")[0]
+	cmd := exec.Command("/proc/self/exe", "-test.run", "^TestRun$/command-runs")
+	cmd.Dir = filepath.Join(root, p.get("step"))
+	cmd.Env = append(os.Environ(), programEnv+"="+p.place(t, root), "CI=", reportEnv+"=",
+		stepEnv+"="+p.get("step"), "TMPDIR="+temporary)
+	reader, writer, err := os.Pipe()
+	require.NoError(t, err)
+	defer writer.Close()
+	require.NoError(t, reader.Close())
+	cmd.Stdout, cmd.Stderr = writer, writer
+	require.Error(t, cmd.Run())
+	left, err := os.ReadDir(temporary)
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
 // A verdict is what became of scripts, by their names.
 type verdict struct {
 	passed, failed, skipped []string

@@ -73,6 +73,9 @@ const (
 func runHost() (status int, err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM, unix.SIGQUIT)
 	defer stop()
+	// The go command may be gone before its test, and then nobody reads what is written (SIGPIPE in
+	// signal(7)): that is no reason to leave the host.
+	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
 	dir, err := makeDir()
 	if err != nil {
 		return 1, err
