@@ -197,10 +197,12 @@ func observe(ran, dir string, limit, idle time.Duration, stays bool) *Conduct {
 	}
 	over := make(chan struct{})
 	program := inject.Program{
-		Path:   filepath.Join(now().Dir, "bin", "container"),
-		Args:   words,
-		Dir:    again,
-		Env:    scriptEnv(again),
+		Path: filepath.Join(now().Dir, "bin", "container"),
+		Args: words,
+		Dir:  again,
+		// Later versions of mount(8) make a mount by several calls, such as fsopen(2). The clues
+		// read mount(2), which says all of it in one, as in the earlier versions.
+		Env:    append(scriptEnv(again), "LIBMOUNT_FORCE_MOUNT2=always"),
 		Enough: idleFor(idle, over),
 	}
 	r, err := program.Run(nil, limit)
