@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"container.example/workshop/internal/lazyregexp"
@@ -41,12 +42,60 @@ func notPrivate(c cause) string {
 	case c.privateAlone() != "" && c.made("MS_BIND") && !c.outsideNewRoot():
 		return "The new root lies on a mount that is still shared with the host, and " +
 			"pivot_root(2) refuses that. " + c.privateAlone()
-	case c.made("MS_PRIVATE") || c.made("MS_SLAVE"):
+	case c.boundLater():
+		return enteredBefore
+	case c.notShared() && c.outsideNewRoot():
+		return c.placeOutside()
+	case c.notShared():
 		return point
 	case c.seen && c.made("MS_BIND"):
 		return private
 	}
 	return private + " " + point
+}
+
+// notShared tells whether the mounts of the program are not shared with the host: it has seen to
+// that, or they came with a user namespace, for which the kernel makes slaves of the copies
+// (mount_namespaces(7)).
+func (c cause) notShared() bool {
+	return c.made("MS_PRIVATE") || c.made("MS_SLAVE") || c.made("CLONE_NEWUSER") ||
+		c.event.Conduct != nil && slices.ContainsFunc(c.event.Conduct.Made,
+			func(made string) bool {
+				return strings.HasPrefix(made, "mount_setattr(") && firstPath(made) == "/"
+			})
+}
+
+// enteredBefore is for a working directory that is below the mount of the new root, and not in it.
+const enteredBefore = "Your program went into the directory first, and bound it on itself after " +
+	"that. So the working directory is still the one below that mount, and \".\" is no mount " +
+	"point: chdir(2) comes after mount(2) with MS_BIND."
+
+// boundLater tells whether the new root is the working directory, and was bound on itself when the
+// program was in there already.
+func (c cause) boundLater() bool {
+	if c.path != "." || c.event.Conduct == nil {
+		return false
+	}
+	dir := filepath.Base(c.workingDir())
+	entered, bound := -1, -1
+	for i, made := range c.event.Conduct.Made {
+		switch call, _, _ := strings.Cut(made, "("); {
+		case call == "chdir" || call == "fchdir":
+			entered = i
+		case call == "mount" && strings.Contains(made, "MS_BIND") &&
+			firstPath(made) == lastPath(made) &&
+			(lastPath(made) == "." || filepath.Base(lastPath(made)) == dir):
+			bound = i
+		}
+	}
+	return entered >= 0 && bound > entered
+}
+
+// placeOutside is for a place for the old root that is not below the new one.
+func (c cause) placeOutside() string {
+	return fmt.Sprintf("The place for the old root, %q, has to be in or below the new one, %q: "+
+		"mkdir(2) makes a directory there. After chdir(2) into the new root pivot_root(\".\", "+
+		"\".\") needs none, see the notes of pivot_root(2).", lastPath(c.text), c.path)
 }
 
 // swapped tells whether the call got its two paths in the wrong order: the first is below the
@@ -67,7 +116,17 @@ func (c cause) outsideNewRoot() bool {
 	if len(paths) != 2 {
 		return false
 	}
-	below, err := filepath.Rel(paths[0][1], paths[1][1])
+	whole := func(path string) string {
+		dir := c.workingDir()
+		if !filepath.IsAbs(dir) && !strings.HasPrefix(dir, "$WORK") {
+			dir = filepath.Join("$WORK", dir)
+		}
+		if !filepath.IsAbs(path) && !strings.HasPrefix(path, "$WORK") {
+			path = filepath.Join(dir, path)
+		}
+		return filepath.Join("/", path)
+	}
+	below, err := filepath.Rel(whole(paths[0][1]), whole(paths[1][1]))
 	return err == nil && strings.HasPrefix(below, "..")
 }
 
@@ -94,10 +153,23 @@ func (c cause) privateAlone() string {
 		"below it stay as they are. mount(2) on / takes MS_PRIVATE and MS_REC together.", now)
 }
 
-func noMountPoint(cause) string {
-	return "The new root is on the same mount as the present root: bind the directory on itself " +
-		"first, mount(2) with " +
-		"MS_BIND, and give pivot_root(2) that path."
+// noMountPoint is for pivot_root(2) that meets the mount of the present root: by either path.
+func noMountPoint(c cause) string {
+	mounted := func(made string) bool {
+		return filepath.Clean(lastPath(made)) == filepath.Clean(c.path)
+	}
+	switch {
+	case c.boundLater():
+		return enteredBefore
+	case c.inside && c.made("chroot("):
+		return "Your program has called chroot(2) before, and the new root is on the same mount " +
+			"as that root. pivot_root(2) takes the place of chroot(2): leave that out."
+	case slices.ContainsFunc(c.mounts(), mounted) && c.outsideNewRoot():
+		return c.placeOutside()
+	}
+	return "The new root, or the place for the old one, is on the same mount as the present " +
+		"root: bind the directory on itself first, mount(2) with MS_BIND, and give pivot_root(2) " +
+		"that path."
 }
 
 // movedTo tells whether the process that made the call is in a directory, given by a relative path.

@@ -1,0 +1,121 @@
+//go:build linux
+
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"container.example/workshop/internal/harness"
+)
+
+// kernelClues are calls that the kernel refused to programs, as they were seen, and what is said of
+// that. An error has several reasons, and the calls that were made before tell which one it is.
+var kernelClues = []struct {
+	name string
+	made []string // what the program did before
+	// refused is the call that failed, and errno its error.
+	refused, errno string
+	inside         bool // the root was another one then
+	says, not      []string
+}{
+	{
+		name: "the mounts of a user namespace are not shared, and the old root goes outside",
+		made: []string{
+			"unshare(CLONE_NEWPID|CLONE_NEWNS|CLONE_NEWUSER)",
+			`mount("rootfs", "rootfs", 0, MS_BIND|MS_REC)`,
+		},
+		refused: `pivot_root("rootfs", "old")`, errno: "EINVAL",
+		says: []string{`"old", has to be in or below the new one, "rootfs"`},
+		not:  []string{"shared"},
+	},
+	{
+		name: "mount_setattr(2) made the mounts private, and the old root goes outside",
+		made: []string{
+			"unshare(CLONE_NEWNS)", `mount_setattr(-100, "/", 0x8000, 0x7ffe, 0x20)`,
+			`mount("rootfs", "rootfs", 0, MS_BIND|MS_REC)`,
+		},
+		refused: `pivot_root("rootfs", "old")`, errno: "EINVAL",
+		says: []string{`"old", has to be in or below the new one`},
+		not:  []string{"shared"},
+	},
+	{
+		name: "the old root goes to a directory of the host",
+		made: []string{
+			"unshare(CLONE_NEWNS)", `mount("none", "/", 0, MS_REC|MS_PRIVATE)`,
+			`mount("rootfs", "rootfs", 0, MS_BIND|MS_REC)`,
+		},
+		refused: `pivot_root("rootfs", "/mnt")`, errno: "EBUSY",
+		says: []string{`"/mnt", has to be in or below the new one`},
+		not:  []string{"bind the directory on itself"},
+	},
+	{
+		name: "no bind mount, on the file system of the host's root",
+		made: []string{
+			"unshare(CLONE_NEWNS)", `mount("none", "/", 0, MS_REC|MS_PRIVATE)`,
+		},
+		refused: `pivot_root("rootfs", "rootfs/old")`, errno: "EBUSY",
+		says: []string{"bind the directory on itself first"},
+	},
+	{
+		name: "chroot(2) and then pivot_root(2)",
+		made: []string{
+			"unshare(CLONE_NEWNS)", `mount("none", "/", 0, MS_REC|MS_PRIVATE)`,
+			`mount("rootfs", "rootfs", 0, MS_BIND|MS_REC)`, `chdir("rootfs")`, `chroot(".")`,
+		},
+		refused: `pivot_root(".", ".")`, errno: "EBUSY", inside: true,
+		says: []string{"has called chroot(2) before", "leave that out"},
+		not:  []string{"bind the directory on itself"},
+	},
+	{
+		name: "into the directory, and then the mount",
+		made: []string{
+			"unshare(CLONE_NEWNS)", `mount("none", "/", 0, MS_REC|MS_PRIVATE)`,
+			`chdir("rootfs")`, `mount(".", ".", 0, MS_BIND|MS_REC)`,
+		},
+		refused: `pivot_root(".", ".")`, errno: "EINVAL",
+		says: []string{"chdir(2) comes after mount(2) with MS_BIND"},
+		not:  []string{"bind the directory on itself first"},
+	},
+	{
+		name: "into the directory, the mount, and into it again",
+		made: []string{
+			"unshare(CLONE_NEWNS)", `mount("none", "/", 0, MS_REC|MS_PRIVATE)`,
+			`chdir("rootfs")`, `mount(".", ".", 0, MS_BIND|MS_REC)`, `chdir("../rootfs")`,
+		},
+		refused: `pivot_root(".", ".")`, errno: "EINVAL",
+		not: []string{"comes after mount(2) with MS_BIND"},
+	},
+}
+
+// TestKernelClues requires that what is said of a call that the kernel refused is true of it.
+func TestKernelClues(t *testing.T) {
+	root, err := moduleRoot()
+	require.NoError(t, err)
+	script, err := findScript(root, "step1-skeleton/command-runs")
+	require.NoError(t, err)
+	for _, c := range kernelClues {
+		t.Run(c.name, func(t *testing.T) {
+			call, _, _ := strings.Cut(c.refused, "(")
+			e := harness.Event{Script: script}
+			e.Ran, e.Message = "exec container run true", "exit status 125"
+			e.Conduct = &harness.Conduct{Made: c.made, Refused: []harness.Refusal{{
+				Call: call, Text: c.refused, Errno: c.errno, Inside: c.inside,
+			}}}
+			for _, made := range c.made {
+				e.Conduct.Steps = append(e.Conduct.Steps, harness.Step{Text: made})
+			}
+			e.Conduct.Steps = append(e.Conduct.Steps,
+				harness.Step{Text: c.refused, Errno: c.errno})
+			told := clue(e)
+			for _, text := range c.says {
+				require.Contains(t, told, text)
+			}
+			for _, text := range c.not {
+				require.NotContains(t, told, text)
+			}
+		})
+	}
+}
