@@ -88,6 +88,44 @@ var kernelClues = []struct {
 		refused: `pivot_root(".", ".")`, errno: "EINVAL",
 		not: []string{"comes after mount(2) with MS_BIND"},
 	},
+	{
+		name:    "read-only, with a file that is open for writing",
+		made:    []string{"unshare(CLONE_NEWNS)", `mount("rootfs", "rootfs", 0, MS_BIND|MS_REC)`},
+		refused: `mount(0, "rootfs", 0, MS_RDONLY|MS_REMOUNT)`, errno: "EBUSY",
+		says: []string{"open for writing", "Without MS_BIND"},
+		not:  []string{"mounted there already"},
+	},
+	{
+		name:    "proc twice at the same place",
+		made:    []string{"unshare(CLONE_NEWNS)", `mount("proc", "/proc", "proc", 0x0)`},
+		refused: `mount("proc", "/proc", "proc", 0x0)`, errno: "EBUSY",
+		says: []string{"The same is mounted there already"},
+	},
+	{
+		name: "a mount of the host in a user namespace",
+		made: []string{
+			"unshare(CLONE_NEWPID|CLONE_NEWNS|CLONE_NEWUSER)",
+			`write(</proc/self/uid_map>, "0 0 1", 5)`,
+		},
+		refused: `umount2("/proc", MNT_DETACH)`, errno: "EINVAL",
+		says: []string{"came with the copy of the host's"},
+	},
+	{
+		name:    "no mount",
+		made:    []string{"unshare(CLONE_NEWNS)"},
+		refused: `umount2("/old", MNT_DETACH)`, errno: "EINVAL",
+		says: []string{"Nothing is mounted at this path"},
+	},
+	{
+		name: "a mount with another one below it",
+		made: []string{
+			"unshare(CLONE_NEWNS)", `mount("rootfs", "rootfs", 0, MS_BIND|MS_REC)`,
+			`mount("proc", "rootfs/proc", "proc", 0x0)`,
+		},
+		refused: `umount2("rootfs", 0x0)`, errno: "EBUSY",
+		says: []string{"another mount below it", "at once"},
+		not:  []string{"this program at least"},
+	},
 }
 
 // TestKernelClues requires that what is said of a call that the kernel refused is true of it.

@@ -392,14 +392,25 @@ func noSuchType(c cause) string {
 		"type does not matter (mount(2))."
 }
 
-func mountedAlready(cause) string {
+// mountedAlready is for EBUSY of mount(2).
+func mountedAlready(c cause) string {
+	switch {
+	case strings.Contains(c.text, "MS_REMOUNT"):
+		return "A file in there is open for writing, so it cannot become read-only (mount(2), " +
+			"EBUSY). Without MS_BIND, MS_REMOUNT is about the whole file system, wherever it is " +
+			"mounted; with MS_BIND it is about this mount alone."
+	case c.about("cgroup"):
+		return "A controller is in one hierarchy at a time, and this one is in use in another " +
+			"(cgroups(7))."
+	}
 	return "The same is mounted there already: was it mounted by the container before, on the host?"
 }
 
+// busyMount is for EBUSY of umount2(2).
 func busyMount(cause) string {
-	return "Something still uses this mount, this program at least: MNT_DETACH of umount2(2) " +
-		"unmounts it all the same, as soon " +
-		"as nobody uses it."
+	return "Something still uses this mount: a process whose working directory or open file is in " +
+		"there, or another mount below it. MNT_DETACH of umount2(2) takes the mount out of sight " +
+		"at once, with those below it, and the kernel does the rest when nobody uses it any longer."
 }
 
 func notMounted(c cause) string {
@@ -407,6 +418,11 @@ func notMounted(c cause) string {
 		return "\".\" is the working directory, and that is still the one in which the program " +
 			"was started: none of your processes has called chdir(2). After chdir(2) into the " +
 			"new root and pivot_root(\".\", \".\") the old root lies there."
+	}
+	if c.errno == "EINVAL" && c.made("CLONE_NEWUSER") {
+		return "Either nothing is mounted at this path, or it is a mount that came with the copy " +
+			"of the host's: root of a user namespace cannot take these away one by one " +
+			"(mount_namespaces(7)). They go together with the old root, after pivot_root(2)."
 	}
 	return "Nothing is mounted at this path. After pivot_root paths begin in the new root."
 }
