@@ -42,14 +42,14 @@ var clues = map[string]map[string]func(cause) string{
 		"EPERM": badMap, "EINVAL": badMapOrLimit, "ENOENT": noController, "EBUSY": noController,
 		"EOPNOTSUPP": noController,
 	},
-	"unshare": {"EPERM": notRoot, "EINVAL": manyThreads},
+	"unshare": {"EPERM": notRoot, "EINVAL": unshareRefused},
 	"clone": {
-		"EPERM": notRoot, "EINVAL": badFlags, "ENOSPC": nested, "EAGAIN": tooMany,
+		"EPERM": notRoot, "EINVAL": cloneRefused, "ENOSPC": nested, "EAGAIN": tooMany,
 		"ENOMEM": noInit,
 	},
 	"fork":   {"ENOMEM": noInit, "EAGAIN": tooMany},
 	"vfork":  {"ENOMEM": noInit, "EAGAIN": tooMany},
-	"clone3": {"EPERM": notRoot, "EINVAL": badFlags, "ENOSPC": nested, "EAGAIN": tooMany},
+	"clone3": {"EPERM": notRoot, "EINVAL": cloneRefused, "ENOSPC": nested, "EAGAIN": tooMany},
 	"execve": {
 		"ENOENT": noProgram, "EACCES": notExecutableThere, "ENOEXEC": noFormat,
 		"ENOTDIR": noProgram,
@@ -92,7 +92,6 @@ var clues = map[string]map[string]func(cause) string{
 		"EPERM":   notRoot,
 		"ENOEXEC": noFormat,
 		"ENOSPC":  nested,
-		"ELOOP":   nested,
 		"EFAULT":  noAddress,
 		"EBADF":   notOpen,
 

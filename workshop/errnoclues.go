@@ -212,19 +212,64 @@ func notRoot(c cause) string {
 		"(user_namespaces(7)). Be root, or add CLONE_NEWUSER."
 }
 
-func manyThreads(cause) string {
-	return "unshare(2) refuses a user namespace or a time namespace to a process of several " +
-		"threads, and does not know all flags of " +
-		"clone(2). Have the second copy born in its namespaces: clone(2)."
+// unshareRefused is for EINVAL of unshare(2).
+func unshareRefused(c cause) string {
+	switch {
+	case c.pidTwice():
+		return secondPID
+	case strings.Contains(c.text, "|0x"):
+		return "unshare(2) does not take all flags of clone(2): SIGCHLD, for instance, is for " +
+			"clone(2) alone."
+	case c.seen && !strings.Contains(c.text, "CLONE_NEWUSER"):
+		return ""
+	}
+	return "unshare(2) refuses a user namespace to a process of several threads. Have the second " +
+		"copy born in its namespaces: clone(2)."
 }
 
-func badFlags(cause) string {
+// cloneRefused is for EINVAL of clone(2).
+func cloneRefused(c cause) string {
+	if c.pidTwice() {
+		return secondPID
+	}
 	return "clone(2) refuses these flags together. CLONE_NEWTIME belongs to unshare(2), and " +
-		"CLONE_NEWUSER excludes CLONE_FS."
+		"CLONE_FS goes with neither CLONE_NEWNS nor CLONE_NEWUSER."
 }
 
+// secondPID is for a process that wants to make a second pid namespace for its children.
+const secondPID = "This process has asked for a pid namespace before, by unshare(2) or setns(2). " +
+	"From then on its children are in that one, while it stays where it is itself, and it cannot " +
+	"ask for another one. Once is enough (pid_namespaces(7))."
+
+// pidTwice tells whether the process that wants to make a pid namespace had asked for one before.
+func (c cause) pidTwice() bool {
+	i := c.failedStep()
+	if i < 0 || !strings.Contains(c.text, "CLONE_NEWPID") {
+		return false
+	}
+	steps := c.event.Conduct.Steps
+	return slices.ContainsFunc(steps[:i], func(s harness.Step) bool {
+		name := nameOf(s)
+		return s.Errno == "" && s.Process == steps[i].Process &&
+			(name == "unshare" || name == "setns") && strings.Contains(s.Text, "CLONE_NEWPID")
+	})
+}
+
+// failedStep is the number of the step that failed, or -1.
+func (c cause) failedStep() int {
+	if c.event.Conduct == nil || !c.seen {
+		return -1
+	}
+	return slices.IndexFunc(c.event.Conduct.Steps, func(s harness.Step) bool {
+		return s.Text == c.text && s.Errno == c.errno
+	})
+}
+
+// nested is for ENOSPC, which means the limits of namespaces only where one is made.
 func nested(c cause) string {
-	if c.errno == "ELOOP" && c.call != "" {
+	isOne := func(call string) bool { return call == c.call }
+	makes := []string{"unshare", "clone", "clone3"}
+	if !slices.ContainsFunc(makes, isOne) && (c.seen || c.call != "execve") { // fork/exec in Go
 		return ""
 	}
 	return "The kernel says so when namespaces are nested too deep, 32 levels, or there are too " +

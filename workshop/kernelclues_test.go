@@ -126,6 +126,43 @@ var kernelClues = []struct {
 		says: []string{"another mount below it", "at once"},
 		not:  []string{"this program at least"},
 	},
+	{
+		name:    "a pid namespace for the second time, by unshare(2)",
+		made:    []string{"unshare(CLONE_NEWPID)"},
+		refused: "unshare(CLONE_NEWPID|CLONE_NEWNS)", errno: "EINVAL",
+		says: []string{"Once is enough"},
+		not:  []string{"threads"},
+	},
+	{
+		name:    "a pid namespace for the second time, by clone(2)",
+		made:    []string{"unshare(CLONE_NEWPID)"},
+		refused: "clone(CLONE_NEWPID|CLONE_NEWNS)", errno: "EINVAL",
+		says: []string{"Once is enough"},
+		not:  []string{"CLONE_FS"},
+	},
+	{
+		name:    "a user namespace for a process of several threads",
+		made:    []string{"unshare(CLONE_NEWTIME)"},
+		refused: "unshare(CLONE_NEWUSER)", errno: "EINVAL",
+		says: []string{"refuses a user namespace to a process of several threads"},
+		not:  []string{"time namespace"},
+	},
+	{
+		name:    "a signal among the flags of unshare(2)",
+		refused: "unshare(CLONE_NEWNS|0x11)", errno: "EINVAL",
+		says: []string{"SIGCHLD, for instance, is for clone(2) alone"},
+		not:  []string{"threads"},
+	},
+	{
+		name:    "namespaces that are nested too deep",
+		refused: "unshare(CLONE_NEWPID)", errno: "ENOSPC",
+		says: []string{"nested too deep"},
+	},
+	{
+		name:    "a file system that is full",
+		refused: `write(</dev/full>, "state\n", 6)`, errno: "ENOSPC",
+		not: []string{"namespaces"},
+	},
 }
 
 // TestKernelClues requires that what is said of a call that the kernel refused is true of it.
