@@ -57,6 +57,9 @@ func (c cause) inUserNamespace() bool {
 
 // mountRefused is for a file system that shows a namespace, in a user namespace.
 func mountRefused(c cause) string {
+	if text := c.notOwner("CLONE_NEWNS", "mount", "The mounts here belong"); text != "" {
+		return text
+	}
 	if !c.inUserNamespace() {
 		return notRoot(c)
 	}

@@ -5,7 +5,6 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -20,7 +19,7 @@ import (
 var clues = map[string]map[string]func(cause) string{
 	"pivot_root": {
 		"EINVAL": notPrivate, "EBUSY": noMountPoint, "ENOENT": noOldRoot,
-		"EPERM": notRoot,
+		"EPERM": notOwnMounts,
 	},
 	"chroot": {"ENOENT": noRootfs, "EPERM": notRoot},
 	"chdir":  {"ENOENT": noRootfs},
@@ -32,7 +31,9 @@ var clues = map[string]map[string]func(cause) string{
 		"EINVAL": noIDMap, "EPERM": noIDMap, "ENOENT": noEmptyPath, "EBADF": noEmptyPath,
 	},
 	"move_mount": {"EINVAL": notMovable, "ENOENT": noEmptyPath, "EBADF": noEmptyPath},
-	"umount2":    {"EBUSY": busyMount, "EINVAL": notMounted, "ENOENT": notMounted},
+	"umount2": {
+		"EBUSY": busyMount, "EINVAL": notMounted, "ENOENT": notMounted, "EPERM": notOwnMounts,
+	},
 	"rmdir":      {"EBUSY": busyCgroup},
 	"unlinkat":   {"EBUSY": busyCgroup},
 	"mkdir":      {"EROFS": readOnlyHost, "ENOENT": noParent, "EEXIST": madeBefore},
@@ -66,26 +67,7 @@ var clues = map[string]map[string]func(cause) string{
 	"seccomp":  {"EINVAL": badFilter, "EACCES": badFilter, "EFAULT": badFilter},
 	"ioctl":    {"EPERM": ioctlRefused},
 	"execveat": {"ENOENT": noProgram, "EACCES": notExecutableThere, "ENOEXEC": noFormat},
-	"sethostname": {
-		"EPERM": func(c cause) string {
-			switch {
-			case c.seen && c.made("CLONE_NEWUSER") && !c.made("CLONE_NEWUTS"):
-				return "The name is still the one of the host, and root of a user namespace may " +
-					"not change that: none of your processes asked for a uts namespace. " +
-					"CLONE_NEWUTS of clone(2) or unshare(2) makes one."
-			case c.nobody() != "":
-				return c.nobody()
-			case os.Geteuid() != 0:
-				return notRoot(c)
-			case c.made("PR_CAPBSET_DROP"):
-				return "sethostname(2) needs CAP_SYS_ADMIN, and your program drops capabilities " +
-					"before it executes the command (prctl(2), capabilities(7))."
-			}
-			return "The name belongs to the uts namespace: a process may change it if it is root " +
-				"in the user " +
-				"namespace that owns it. Make both in the same call, or neither."
-		},
-	},
+	"sethostname": {"EPERM": nameRefused},
 	"": {
 		"ENOENT":  noFile,
 		"EROFS":   readOnlyHost,

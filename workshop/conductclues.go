@@ -153,7 +153,7 @@ func nobodyInside(e harness.Event) string {
 // nobody is for a process that may do nothing in its user namespace, if that is why.
 func (c cause) nobody() string {
 	switch {
-	case !c.userNamespaceOfCommand():
+	case !c.userNamespaceOfCommand(), c.rootInside():
 		return ""
 	case c.mappedInTime():
 		return c.notMapped()
@@ -213,6 +213,68 @@ func (c cause) mappedInTime() bool {
 		}
 	}
 	return inTime
+}
+
+// rootInside tells whether the process whose call failed was root in its user namespace all the
+// same: the id that runs the program was mapped to 0 before that, and before any execve(2).
+func (c cause) rootInside() bool {
+	failed := c.failedStep()
+	if failed < 0 {
+		return false
+	}
+	born := false
+	for _, step := range c.event.Conduct.Steps[:failed] {
+		m := mapRE.FindStringSubmatch(step.Text)
+		switch {
+		case step.Errno != "":
+		case strings.Contains(step.Text, "CLONE_NEWUSER"):
+			born = true
+		case born && strings.HasPrefix(step.Text, "execve"):
+			return false
+		case born && m != nil:
+			line := mapLineRE.FindStringSubmatch(m[1])
+			return line != nil && line[1] == "0" && atoi(line[2]) == os.Geteuid()
+		}
+	}
+	return false
+}
+
+// notOwner is for root of a user namespace who wants to change what belongs to another namespace,
+// which is not of that user namespace.
+func (c cause) notOwner(flag, name, what string) string {
+	failed := c.failedStep()
+	if failed < 0 || !hasNamespace(c.event.Conduct.Steps, failed, "CLONE_NEWUSER", true) {
+		return ""
+	}
+	user, other := -1, -1 // the first user namespace, and the last one of the other kind
+	for i, step := range c.event.Conduct.Steps[:failed] {
+		if step.Errno != "" || strings.HasPrefix(step.Text, "setns(") {
+			continue
+		}
+		if user < 0 && strings.Contains(step.Text, "CLONE_NEWUSER") {
+			user = i
+		}
+		if strings.Contains(step.Text, flag) {
+			other = i
+		}
+	}
+	switch {
+	case user < 0, other >= user, c.made("setns("):
+		return ""
+	case other < 0:
+		return fmt.Sprintf("%s to the host, where root of a user namespace has no rights: none of "+
+			"your processes asked for a %s namespace. %s of clone(2) or unshare(2) makes one.",
+			what, name, flag)
+	}
+	return fmt.Sprintf("The %s namespace was made before the user namespace, and does not belong "+
+		"to that. Root of a user namespace may change only what is in the namespaces that are "+
+		"made in it (user_namespaces(7)): CLONE_NEWUSER comes first, or in the same call as %s.",
+		name, flag)
+}
+
+// notOwnMounts is for mounts that the program may not change.
+func notOwnMounts(c cause) string {
+	return cmp.Or(c.notOwner("CLONE_NEWNS", "mount", "The mounts here belong"), notRoot(c))
 }
 
 // notMapped is for a user namespace whose map does not have the id that runs the program, of a

@@ -196,8 +196,29 @@ func notOpen(c cause) string {
 var descriptorRE = lazyregexp.New(`^(?:write|read|close|pwrite64|dup2|dup3|setns|fchdir|writev)` +
 	`\((-?\d+)`)
 
+// nameRefused is for EPERM of sethostname(2).
+func nameRefused(c cause) string {
+	notOwner, nobody := c.notOwner("CLONE_NEWUTS", "uts", "This name belongs"), c.nobody()
+	switch {
+	case notOwner != "":
+		return notOwner
+	case nobody != "":
+		return nobody
+	case os.Geteuid() != 0:
+		return notRoot(c)
+	case c.made("PR_CAPBSET_DROP"):
+		return "sethostname(2) needs CAP_SYS_ADMIN, and your program drops capabilities before " +
+			"it executes the command (prctl(2), capabilities(7))."
+	}
+	return "The name belongs to the uts namespace: a process may change it if it is root in the " +
+		"user namespace that owns it. Make both in the same call, or neither."
+}
+
 func notRoot(c cause) string {
 	switch {
+	case c.inside && c.made("chroot(") && strings.Contains(c.text, "CLONE_NEWUSER"):
+		return "After chroot(2) the kernel makes no user namespace (clone(2), EPERM): make it " +
+			"before that."
 	case c.made("CLONE_NEWUSER") && (c.call == "mknod" || c.call == "mknodat"):
 		return "Root of the machine may make devices, and root of a user namespace may not " +
 			"(mknod(2)): bind those of the host, mount(2) with MS_BIND."

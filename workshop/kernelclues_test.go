@@ -3,6 +3,8 @@
 package main
 
 import (
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -105,7 +107,7 @@ var kernelClues = []struct {
 		name: "a mount of the host in a user namespace",
 		made: []string{
 			"unshare(CLONE_NEWPID|CLONE_NEWNS|CLONE_NEWUSER)",
-			`write(</proc/self/uid_map>, "0 0 1", 5)`,
+			ownMap,
 		},
 		refused: `umount2("/proc", MNT_DETACH)`, errno: "EINVAL",
 		says: []string{"came with the copy of the host's"},
@@ -163,7 +165,51 @@ var kernelClues = []struct {
 		refused: `write(</dev/full>, "state\n", 6)`, errno: "ENOSPC",
 		not: []string{"namespaces"},
 	},
+	{
+		name: "root of a user namespace, with the mounts of the host",
+		made: []string{
+			"unshare(CLONE_NEWUSER)", ownMap, `write(</proc/self/gid_map>, "0 0 1", 5)`,
+		},
+		refused: `mount("rootfs", "rootfs", 0, MS_BIND|MS_REC)`, errno: "EPERM",
+		says: []string{"The mounts here belong to the host", "CLONE_NEWNS of clone(2)"},
+		not:  []string{"First the maps have to be written"},
+	},
+	{
+		name:    "root of a user namespace, with mounts that were copied before",
+		made:    []string{"unshare(CLONE_NEWNS)", "unshare(CLONE_NEWUSER)", ownMap},
+		refused: `mount("none", "/", 0, MS_REC|MS_PRIVATE)`, errno: "EPERM",
+		says: []string{"mount namespace was made before the user namespace"},
+		not:  []string{"First the maps have to be written"},
+	},
+	{
+		name:    "root of a user namespace, with a uts namespace that was made before",
+		made:    []string{"unshare(CLONE_NEWUTS)", "unshare(CLONE_NEWUSER)", ownMap},
+		refused: `sethostname("box")`, errno: "EPERM",
+		says: []string{"uts namespace was made before the user namespace"},
+		not:  []string{"First the maps have to be written"},
+	},
+	{
+		name:    "a user namespace without a map",
+		made:    []string{"unshare(CLONE_NEWUTS|CLONE_NEWUSER)", `execve("/proc/self/exe")`},
+		refused: `sethostname("box")`, errno: "EPERM",
+		says: []string{"First the maps have to be written"},
+	},
+	{
+		name:    "a map after execve(2)",
+		made:    []string{"unshare(CLONE_NEWUTS|CLONE_NEWUSER)", `execve("/bin/true")`, ownMap},
+		refused: `sethostname("box")`, errno: "EPERM",
+		says: []string{"First the maps have to be written"},
+	},
+	{
+		name:    "a user namespace after chroot(2)",
+		made:    []string{`chroot("rootfs")`},
+		refused: "unshare(CLONE_NEWUSER)", errno: "EPERM", inside: true,
+		says: []string{"After chroot(2) the kernel makes no user namespace"},
+	},
 }
+
+// ownMap is the call by which a process makes itself root in its user namespace.
+var ownMap = fmt.Sprintf(`write(</proc/self/uid_map>, "0 %d 1", 5)`, os.Geteuid())
 
 // TestKernelClues requires that what is said of a call that the kernel refused is true of it.
 func TestKernelClues(t *testing.T) {
