@@ -3,7 +3,9 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -50,10 +52,17 @@ func badOverlay(c cause) string {
 		"new tmpfs, and not in lowerdir. In a user namespace userxattr is needed, too."
 }
 
-// inUserNamespace tells whether the program was to make a user namespace, or made one.
+// inUserNamespace tells whether the program made a user namespace. Where nothing was seen of it, the
+// list of -ns tells.
 func (c cause) inUserNamespace() bool {
-	return strings.Contains(c.event.Ran, "user") || c.made("CLONE_NEWUSER")
+	if c.event.Conduct == nil {
+		return userListRE.MatchString(c.event.Ran)
+	}
+	return c.made("CLONE_NEWUSER")
 }
+
+// userListRE matches -ns with a list in which there is user.
+var userListRE = lazyregexp.New(` -ns (\w+,)*user\b`)
 
 // mountRefused is for a file system that shows a namespace, in a user namespace.
 func mountRefused(c cause) string {
@@ -95,6 +104,12 @@ func groupsTooLate(c cause) string {
 	case c.made("setresuid(") || c.made("setuid(") || c.made("setreuid("):
 		return "The user was changed before. A process that is no longer root may not change its " +
 			"groups: setgroups(2) first, then setresgid(2), and setresuid(2) last."
+	case c.call == "setgroups" && c.inUserNamespace() && c.seen && !c.made("/gid_map"):
+		return "In a user namespace nobody may call setgroups(2) before gid_map is written " +
+			"(user_namespaces(7))."
+	case c.made("capset(") && !c.inUserNamespace() && os.Geteuid() == 0:
+		return "capset(2) came before, and took CAP_SETGID, which this needs: leave it until the " +
+			"groups and the user are changed."
 	case c.call == "setgroups" && c.inUserNamespace():
 		return "In a user namespace with one id setgroups(2) is forbidden: /proc/self/setgroups " +
 			"says deny (user_namespaces(7)). Read that file first, and leave the call out then."
@@ -108,7 +123,10 @@ func rightsTooLate(c cause) string {
 	case c.made("setresuid(") || c.made("setuid(") || c.made("setreuid("):
 		return "The user was changed before, and the capabilities of root went with that " +
 			"(capabilities(7)). Give up capabilities first, and change the user last."
-	case c.made("capset("):
+	case c.made("capset(") && c.call == "capset":
+		return "capset(2) came before: what it has taken from the permitted set no later call " +
+			"gives back (capabilities(7))."
+	case c.made("capset(") && strings.Contains(c.text, "PR_CAPBSET_DROP"):
 		return "capset(2) came before, and took CAP_SETPCAP, which this needs. The bounding set " +
 			"is first, then capset(2)."
 	}
@@ -119,7 +137,7 @@ func rightsTooLate(c cause) string {
 // become the controlling one.
 func ioctlRefused(c cause) string {
 	switch {
-	case strings.Contains(c.text, "TIOCSCTTY") && c.made("setsid("):
+	case strings.Contains(c.text, "TIOCSCTTY") && c.leadsSession():
 		return "The session has a controlling terminal already, or this one belongs to another " +
 			"session."
 	case strings.Contains(c.text, "TIOCSCTTY"):
@@ -127,16 +145,34 @@ func ioctlRefused(c cause) string {
 			"(ioctl_tty(2)): setsid(2) first, in the same process."
 	case !strings.Contains(c.text, "SIOCSIF"):
 		return ""
+	case c.notOwner("CLONE_NEWNET", "network", "The interfaces here belong") != "":
+		return c.notOwner("CLONE_NEWNET", "network", "The interfaces here belong")
+	case !c.made("CLONE_NEWNET"):
+	case c.made("capset(") && !c.inUserNamespace():
+		return "capset(2) came before, and took CAP_NET_ADMIN, which this needs: leave it until " +
+			"lo is set up."
+	default:
+		return cmp.Or(c.nobody(), "This needs CAP_NET_ADMIN in the user namespace that owns the "+
+			"network namespace (network_namespaces(7)).")
 	}
 	return "This network namespace is not the container's own. Only with net in -ns is there " +
 		"anything to set up."
 }
 
+// leadsSession tells whether the process that made the call has called setsid(2) before.
+func (c cause) leadsSession() bool {
+	i := c.failedStep()
+	return i < 0 && c.made("setsid(") || i >= 0 && slices.ContainsFunc(
+		c.event.Conduct.Steps[:i], func(s harness.Step) bool {
+			return nameOf(s) == "setsid" && s.Errno == "" &&
+				s.Process == c.event.Conduct.Steps[i].Process
+		})
+}
+
 // capsetAlone is for root whose capabilities come back with execve(2).
 func capsetAlone(e harness.Event) string {
 	c := cause{event: e}
-	promised := strings.HasPrefix(e.Script.Name, "escape-") || e.Script.Name == "hostname-in" ||
-		strings.HasPrefix(e.Script.Name, "root-")
+	promised := strings.HasPrefix(e.Script.Name, "escape-") || e.Script.Name == "hostname-in"
 	if !promised || !c.made("capset(") || c.made("PR_CAPBSET_DROP") {
 		return ""
 	}

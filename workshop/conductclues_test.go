@@ -1133,6 +1133,24 @@ func TestConductClues(t *testing.T) {
 			},
 		},
 		{
+			name: "groups of another user, without a user namespace",
+			clue: func(e harness.Event) string {
+				c := findCause(e)
+				c.call = "setgroups"
+				return groupsTooLate(c)
+			},
+			ran: "-user 1000 id",
+			conduct: harness.Conduct{
+				Refused: []harness.Refusal{refused("setgroups", "setgroups(0)", "EPERM", "")},
+				Made:    []string{"clone(CLONE_NEWUTS)"},
+			},
+		},
+		{
+			name: "root that has too few rights", clue: capsetAlone,
+			script: "step5-complete/root-rights", ran: "probe as 1000 id -u",
+			conduct: harness.Conduct{Made: []string{"capset(...)", "prctl(PR_SET_NO_NEW_PRIVS, 1)"}},
+		},
+		{
 			name: "two paths in the wrong order", clue: clue, ran: "true",
 			conduct: harness.Conduct{
 				Refused: []harness.Refusal{

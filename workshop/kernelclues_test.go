@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,7 +18,7 @@ import (
 // that. An error has several reasons, and the calls that were made before tell which one it is.
 var kernelClues = []struct {
 	name string
-	made []string // what the program did before
+	made []string // what the program did before; the number of another process stands before it
 	// refused is the call that failed, and errno its error.
 	refused, errno string
 	inside         bool // the root was another one then
@@ -206,6 +207,62 @@ var kernelClues = []struct {
 		refused: "unshare(CLONE_NEWUSER)", errno: "EPERM", inside: true,
 		says: []string{"After chroot(2) the kernel makes no user namespace"},
 	},
+	{
+		name:    "no group may be set before there is a map",
+		made:    []string{"unshare(CLONE_NEWUSER)"},
+		refused: "setgroups(0)", errno: "EPERM",
+		says: []string{"before gid_map is written"},
+		not:  []string{"says deny"},
+	},
+	{
+		name: "groups, in a user namespace that denies them",
+		made: []string{
+			"unshare(CLONE_NEWUSER)", ownMap, `write(</proc/self/gid_map>, "0 0 1", 5)`,
+			"capset(...)",
+		},
+		refused: "setgroups(0)", errno: "EPERM",
+		says: []string{"says deny"},
+	},
+	{
+		name:    "lo, in a network namespace of the container's own",
+		made:    []string{"unshare(CLONE_NEWNET)", "capset(...)"},
+		refused: "ioctl(SIOCSIFFLAGS)", errno: "EPERM",
+		says: []string{"took CAP_NET_ADMIN"},
+		not:  []string{"not the container's own"},
+	},
+	{
+		name:    "lo, in a network namespace that was made before the user namespace",
+		made:    []string{"unshare(CLONE_NEWNET)", "unshare(CLONE_NEWUSER)", ownMap},
+		refused: "ioctl(SIOCSIFFLAGS)", errno: "EPERM",
+		says: []string{"network namespace was made before the user namespace"},
+		not:  []string{"not the container's own"},
+	},
+	{
+		name:    "lo of the host",
+		made:    []string{"unshare(CLONE_NEWUTS)", "capset(...)"},
+		refused: "ioctl(SIOCSIFFLAGS)", errno: "EPERM",
+		says: []string{"not the container's own"},
+	},
+	{
+		name:    "what capset(2) took",
+		made:    []string{"capset(...)"},
+		refused: "capset(...)", errno: "EPERM",
+		says: []string{"no later call gives back"},
+		not:  []string{"CAP_SETPCAP"},
+	},
+	{
+		name:    "a terminal, in a process that leads no session",
+		made:    []string{"1: setsid()"},
+		refused: "ioctl(TIOCSCTTY)", errno: "EPERM",
+		says: []string{"in the same process"},
+		not:  []string{"has a controlling terminal already"},
+	},
+	{
+		name:    "a terminal, in a session that has one",
+		made:    []string{"setsid()", "ioctl(TIOCSCTTY)"},
+		refused: "ioctl(TIOCSCTTY)", errno: "EPERM",
+		says: []string{"has a controlling terminal already"},
+	},
 }
 
 // ownMap is the call by which a process makes itself root in its user namespace.
@@ -222,11 +279,16 @@ func TestKernelClues(t *testing.T) {
 			call, _, _ := strings.Cut(c.refused, "(")
 			e := harness.Event{Script: script}
 			e.Ran, e.Message = "exec container run true", "exit status 125"
-			e.Conduct = &harness.Conduct{Made: c.made, Refused: []harness.Refusal{{
+			e.Conduct = &harness.Conduct{Made: slices.Clone(c.made), Refused: []harness.Refusal{{
 				Call: call, Text: c.refused, Errno: c.errno, Inside: c.inside,
 			}}}
-			for _, made := range c.made {
-				e.Conduct.Steps = append(e.Conduct.Steps, harness.Step{Text: made})
+			for n, made := range c.made {
+				step := harness.Step{Text: made}
+				if number, text, ok := strings.Cut(made, ": "); ok {
+					step = harness.Step{Text: text, Process: atoi(number)}
+				}
+				e.Conduct.Made[n] = step.Text
+				e.Conduct.Steps = append(e.Conduct.Steps, step)
 			}
 			e.Conduct.Steps = append(e.Conduct.Steps,
 				harness.Step{Text: c.refused, Errno: c.errno})
