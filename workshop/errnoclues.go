@@ -93,6 +93,11 @@ func readOnlyHost(c cause) string {
 			return text
 		}
 	}
+	if c.event.Script.Name == "rootfs-read-only" {
+		return "The root file system is read-only here, on purpose, and nothing can be made in " +
+			"it. Either the program does without (pivot_root(\".\", \".\") needs no directory " +
+			"for the old root), or a line says what is wrong, with status 125."
+	}
 	const readOnly = "All that belongs to the machine is read-only here, so that a mistake does " +
 		"no harm"
 	if strings.HasPrefix(c.path, "/tmp/") || strings.HasPrefix(c.path, "/var/tmp/") {

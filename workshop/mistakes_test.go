@@ -70,6 +70,28 @@ var mistakes = []struct {
 		not:    []string{"bind the directory on itself first"},
 	},
 	{
+		name:   "another status for a root file system that is a file",
+		lesson: "3",
+		file:   "main.go",
+		old:    `must(unix.Chdir(dir), "rootfs %q", dir)`,
+		new:    "if unix.Chdir(dir) != nil {\nfail(1, \"rootfs %q\", dir)\n}",
+		about:  "step3-rootfs/rootfs-a-file",
+		says:   []string{`refused: chdir("rootfs"): ENOTDIR`},
+		not:    []string{"ENOENT"},
+	},
+	{
+		name:   "another status for a root file system that is read-only",
+		lesson: "3",
+		file:   "main.go",
+		old:    `must(unix.PivotRoot(".", "."), "pivot_root %q", dir)`,
+		new: "if err := os.WriteFile(\"mark\", nil, 0o644); err != nil {\n" +
+			"fail(1, \"%v\", err)\n}\n" +
+			`must(unix.PivotRoot(".", "."), "pivot_root %q", dir)`,
+		about: "step3-rootfs/rootfs-read-only",
+		says:  []string{"The root file system is read-only here, on purpose"},
+		not:   []string{"All that belongs to the machine"},
+	},
+	{
 		name:   "the old root stays",
 		lesson: "3",
 		file:   "main.go",

@@ -189,11 +189,15 @@ func observe(ran, dir string, limit, idle time.Duration, stays bool) *Conduct {
 	if err := os.MkdirAll(filepath.Join(again, tmp), 0o755); err != nil {
 		return nil
 	}
-	if info, err := os.Stat(filepath.Join(dir, "rootfs")); err == nil && info.IsDir() {
-		// As it was before the program changed it.
-		if makeRootfs(filepath.Join(again, "rootfs")) != nil {
+	rootfs := filepath.Join(again, "rootfs")
+	switch info, err := os.Stat(filepath.Join(dir, "rootfs")); {
+	case err != nil:
+	case info.IsDir(): // as it was before the program changed it
+		if makeRootfs(rootfs) != nil {
 			return nil
 		}
+	case os.WriteFile(rootfs, []byte("I am a file.\n"), 0o644) != nil:
+		return nil
 	}
 	over := make(chan struct{})
 	program := inject.Program{
