@@ -52,8 +52,8 @@ func badOverlay(c cause) string {
 		"new tmpfs, and not in lowerdir. In a user namespace userxattr is needed, too."
 }
 
-// inUserNamespace tells whether the program made a user namespace. Where nothing was seen of it, the
-// list of -ns tells.
+// inUserNamespace tells whether the program made a user namespace. Where nothing was seen of it,
+// the list of -ns tells.
 func (c cause) inUserNamespace() bool {
 	if c.event.Conduct == nil {
 		return userListRE.MatchString(c.event.Ran)

@@ -34,11 +34,11 @@ var clues = map[string]map[string]func(cause) string{
 	"umount2": {
 		"EBUSY": busyMount, "EINVAL": notMounted, "ENOENT": notMounted, "EPERM": notOwnMounts,
 	},
-	"rmdir":      {"EBUSY": busyCgroup},
-	"unlinkat":   {"EBUSY": busyCgroup},
-	"mkdir":      {"EROFS": readOnlyHost, "ENOENT": noParent, "EEXIST": madeBefore},
-	"mkdirat":    {"EROFS": readOnlyHost, "ENOENT": noParent, "EEXIST": madeBefore},
-	"openat":     {"EROFS": readOnlyHost, "ENOENT": noCgroup, "EACCES": noCgroup},
+	"rmdir":    {"EBUSY": busyCgroup},
+	"unlinkat": {"EBUSY": busyCgroup},
+	"mkdir":    {"EROFS": readOnlyHost, "ENOENT": noParent, "EEXIST": madeBefore},
+	"mkdirat":  {"EROFS": readOnlyHost, "ENOENT": noParent, "EEXIST": madeBefore},
+	"openat":   {"EROFS": readOnlyHost, "ENOENT": noCgroup, "EACCES": noCgroup},
 	"write": {
 		"EPERM": badMap, "EINVAL": badMapOrLimit, "ENOENT": noController, "EBUSY": noController,
 		"EOPNOTSUPP": noController,
@@ -64,9 +64,9 @@ var clues = map[string]map[string]func(cause) string{
 	"prctl": {
 		"EPERM": rightsTooLate, "EINVAL": badFilter, "EACCES": badFilter, "EFAULT": badFilter,
 	},
-	"seccomp":  {"EINVAL": badFilter, "EACCES": badFilter, "EFAULT": badFilter},
-	"ioctl":    {"EPERM": ioctlRefused},
-	"execveat": {"ENOENT": noProgram, "EACCES": notExecutableThere, "ENOEXEC": noFormat},
+	"seccomp":     {"EINVAL": badFilter, "EACCES": badFilter, "EFAULT": badFilter},
+	"ioctl":       {"EPERM": ioctlRefused},
+	"execveat":    {"ENOENT": noProgram, "EACCES": notExecutableThere, "ENOEXEC": noFormat},
 	"sethostname": {"EPERM": nameRefused},
 	"": {
 		"ENOENT":  noFile,

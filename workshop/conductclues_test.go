@@ -1148,7 +1148,9 @@ func TestConductClues(t *testing.T) {
 		{
 			name: "root that has too few rights", clue: capsetAlone,
 			script: "step5-complete/root-rights", ran: "probe as 1000 id -u",
-			conduct: harness.Conduct{Made: []string{"capset(...)", "prctl(PR_SET_NO_NEW_PRIVS, 1)"}},
+			conduct: harness.Conduct{
+				Made: []string{"capset(...)", "prctl(PR_SET_NO_NEW_PRIVS, 1)"},
+			},
 		},
 		{
 			name: "two paths in the wrong order", clue: clue, ran: "true",

@@ -103,8 +103,9 @@ func notExecutableThere(c cause) string {
 	if c.event.Script.Name == "command-not-executable" {
 		return ""
 	}
-	return "The file is there, and cannot be executed: it is a directory, its mode has no x, or " +
-		"it is on a mount with MS_NOEXEC."
+	return "The file cannot be executed: it is a directory, its mode has no x for the user who " +
+		"executes it, it is on a mount with MS_NOEXEC, or a directory on the way to it is closed " +
+		"to this user (execve(2), EACCES)."
 }
 
 func noFormat(cause) string {

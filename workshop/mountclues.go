@@ -408,9 +408,10 @@ func mountedAlready(c cause) string {
 
 // busyMount is for EBUSY of umount2(2).
 func busyMount(cause) string {
-	return "Something still uses this mount: a process whose working directory or open file is in " +
-		"there, or another mount below it. MNT_DETACH of umount2(2) takes the mount out of sight " +
-		"at once, with those below it, and the kernel does the rest when nobody uses it any longer."
+	return "Something still uses this mount: a process whose working directory or open file is " +
+		"in there, or another mount below it. MNT_DETACH of umount2(2) takes the mount out of " +
+		"sight at once, with those below it, and the kernel does the rest when nobody uses it " +
+		"any longer."
 }
 
 func notMounted(c cause) string {
