@@ -21,7 +21,8 @@ var kernelClues = []struct {
 	made []string // what the program did before; the number of another process stands before it
 	// refused is the call that failed, and errno its error.
 	refused, errno string
-	inside         bool // the root was another one then
+	inside         bool   // the root was another one then
+	said           string // on standard error
 	says, not      []string
 }{
 	{
@@ -164,7 +165,16 @@ var kernelClues = []struct {
 	{
 		name:    "a file system that is full",
 		refused: `write(</dev/full>, "state\n", 6)`, errno: "ENOSPC",
-		not: []string{"namespaces"},
+		said: "state: No space left on device",
+		says: []string{`It says why itself: "state: No space left on device"`},
+		not:  []string{"namespaces", "says nothing of an error"},
+	},
+	{
+		name:    "a file system that is full, and not a word of that",
+		refused: `write(</dev/full>, "state\n", 6)`, errno: "ENOSPC",
+		said: "starting",
+		says: []string{"Your program says nothing of an error."},
+		not:  []string{"No system call explains that"},
 	},
 	{
 		name: "root of a user namespace, with the mounts of the host",
@@ -251,6 +261,13 @@ var kernelClues = []struct {
 		not:  []string{"CAP_SETPCAP"},
 	},
 	{
+		name:    "a command in a directory that is closed to the user",
+		made:    []string{"setuid(65534)"},
+		refused: `execve("closed/sh")`, errno: "EACCES",
+		says: []string{"a directory on the way to it is closed"},
+		not:  []string{"The file is there"},
+	},
+	{
 		name:    "a terminal, in a process that leads no session",
 		made:    []string{"1: setsid()"},
 		refused: "ioctl(TIOCSCTTY)", errno: "EPERM",
@@ -278,7 +295,7 @@ func TestKernelClues(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			call, _, _ := strings.Cut(c.refused, "(")
 			e := harness.Event{Script: script}
-			e.Ran, e.Message = "exec container run true", "exit status 125"
+			e.Ran, e.Message, e.Stderr = "exec container run true", "exit status 125", c.said
 			e.Conduct = &harness.Conduct{Made: slices.Clone(c.made), Refused: []harness.Refusal{{
 				Call: call, Text: c.refused, Errno: c.errno, Inside: c.inside,
 			}}}

@@ -34,7 +34,8 @@ func ownError(e harness.Event) string {
 func errorLine(said string) (found string) {
 	for line := range strings.SplitSeq(said, "\n") {
 		line = strings.TrimSpace(escapeRE.ReplaceAllString(line, ""))
-		if errorRE.MatchString(line) && !ofOtherRE.MatchString(line) && len(line) < 300 {
+		isError := errorRE.MatchString(line) || errnoIn(line) != ""
+		if isError && !ofOtherRE.MatchString(line) && len(line) < 300 {
 			found = line
 		}
 	}
@@ -87,7 +88,10 @@ func lastSeen(e harness.Event) string {
 		text += fmt.Sprintf(" The last that it wrote is a warning of Perl, %q, which ends a "+
 			"program only with `use warnings FATAL`.", warning)
 	case line == "":
-		text += " No system call explains that, and your program says nothing of an error."
+		if blame(e) == nil {
+			text += " No system call explains that."
+		}
+		text += " Your program says nothing of an error."
 		if last := lastWords(e); last != "" && !known {
 			text += fmt.Sprintf(" The last that it wrote is: %q.", last)
 		}
