@@ -145,18 +145,16 @@ func ioctlRefused(c cause) string {
 			"(ioctl_tty(2)): setsid(2) first, in the same process."
 	case !strings.Contains(c.text, "SIOCSIF"):
 		return ""
-	case c.notOwner("CLONE_NEWNET", "network", "The interfaces here belong") != "":
-		return c.notOwner("CLONE_NEWNET", "network", "The interfaces here belong")
 	case !c.made("CLONE_NEWNET"):
+		return "This network namespace is not the container's own. Only with net in -ns is there " +
+			"anything to set up."
 	case c.made("capset(") && !c.inUserNamespace():
 		return "capset(2) came before, and took CAP_NET_ADMIN, which this needs: leave it until " +
 			"lo is set up."
-	default:
-		return cmp.Or(c.nobody(), "This needs CAP_NET_ADMIN in the user namespace that owns the "+
-			"network namespace (network_namespaces(7)).")
 	}
-	return "This network namespace is not the container's own. Only with net in -ns is there " +
-		"anything to set up."
+	return cmp.Or(c.notOwner("CLONE_NEWNET", "network", "The interfaces here belong"), c.nobody(),
+		"This needs CAP_NET_ADMIN in the user namespace that owns the network namespace "+
+			"(network_namespaces(7)).")
 }
 
 // leadsSession tells whether the process that made the call has called setsid(2) before.

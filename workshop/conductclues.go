@@ -261,6 +261,9 @@ func (c cause) notOwner(flag, name, what string) string {
 	switch {
 	case user < 0, other >= user, c.made("setns("):
 		return ""
+	case other < 0 && nsFlagRE.MatchString(c.event.Ran):
+		return fmt.Sprintf("%s to the host, where root of a user namespace has no rights. No %s "+
+			"namespace is in the list of -ns: leave this call out then.", what, name)
 	case other < 0:
 		return fmt.Sprintf("%s to the host, where root of a user namespace has no rights: none of "+
 			"your processes asked for a %s namespace. %s of clone(2) or unshare(2) makes one.",
@@ -271,6 +274,9 @@ func (c cause) notOwner(flag, name, what string) string {
 		"made in it (user_namespaces(7)): CLONE_NEWUSER comes first, or in the same call as %s.",
 		name, flag)
 }
+
+// nsFlagRE matches a command line with a list of namespaces.
+var nsFlagRE = lazyregexp.New(`\brun (?:\S+ )*?-ns `)
 
 // notOwnMounts is for mounts that the program may not change.
 func notOwnMounts(c cause) string {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"slices"
@@ -23,6 +24,7 @@ var kernelClues = []struct {
 	refused, errno string
 	inside         bool   // the root was another one then
 	said           string // on standard error
+	ran            string // what comes after run, if it is not true
 	says, not      []string
 }{
 	{
@@ -186,6 +188,14 @@ var kernelClues = []struct {
 		not:  []string{"First the maps have to be written"},
 	},
 	{
+		name:    "root of a user namespace, where -ns asks for no more",
+		ran:     "-ns user true",
+		made:    []string{"unshare(CLONE_NEWUSER)", ownMap},
+		refused: `mount("none", "/", 0, MS_REC|MS_PRIVATE)`, errno: "EPERM",
+		says: []string{"No mount namespace is in the list of -ns: leave this call out"},
+		not:  []string{"makes one"},
+	},
+	{
 		name:    "root of a user namespace, with mounts that were copied before",
 		made:    []string{"unshare(CLONE_NEWNS)", "unshare(CLONE_NEWUSER)", ownMap},
 		refused: `mount("none", "/", 0, MS_REC|MS_PRIVATE)`, errno: "EPERM",
@@ -295,7 +305,8 @@ func TestKernelClues(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			call, _, _ := strings.Cut(c.refused, "(")
 			e := harness.Event{Script: script}
-			e.Ran, e.Message, e.Stderr = "exec container run true", "exit status 125", c.said
+			e.Message, e.Stderr = "exit status 125", c.said
+			e.Ran = "exec container run " + cmp.Or(c.ran, "true")
 			e.Conduct = &harness.Conduct{Made: slices.Clone(c.made), Refused: []harness.Refusal{{
 				Call: call, Text: c.refused, Errno: c.errno, Inside: c.inside,
 			}}}
