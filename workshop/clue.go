@@ -26,6 +26,7 @@ var clues = map[string]map[string]func(cause) string{
 	"mount": {
 		"ENOENT": noMountTarget, "EPERM": mountRefused, "EBUSY": mountedAlready,
 		"ENOTDIR": notAlike, "EINVAL": badMountData, "ENODEV": noSuchType,
+		"ENOSPC": tooManyMounts,
 	},
 	"mount_setattr": {
 		"EINVAL": noIDMap, "EPERM": noIDMap, "ENOENT": noEmptyPath, "EBADF": noEmptyPath,

@@ -159,7 +159,8 @@ func mountsShared(e harness.Event) string {
 	case asked:
 		return "There is a mount namespace, and its mounts are still shared with the host: / is " +
 			"a shared mount here, as on every machine with systemd, and a copy of the table " +
-			"remains tied to it until mount(2) on / with MS_PRIVATE and MS_REC cuts it."
+			"remains tied to it until mount(2) on / with MS_PRIVATE and MS_REC cuts it." +
+			c.privateInVain()
 	}
 	return "Nobody asked for a mount namespace: CLONE_NEWNS of clone(2) or unshare(2) makes one. " +
 		"Then mount(2) on / with MS_PRIVATE and MS_REC cuts what ties its mounts to the host."

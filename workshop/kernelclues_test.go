@@ -76,6 +76,26 @@ var kernelClues = []struct {
 		not:  []string{"bind the directory on itself"},
 	},
 	{
+		name: "MS_PRIVATE in a call with MS_BIND",
+		made: []string{
+			"unshare(CLONE_NEWNS)",
+			`mount("rootfs", "rootfs", 0, MS_BIND|MS_REC|MS_PRIVATE)`, `chdir("rootfs")`,
+		},
+		refused: `pivot_root(".", ".")`, errno: "EINVAL",
+		says: []string{"Mounts are still shared", "With MS_BIND in the same call"},
+		not:  []string{"bind the directory on itself first"},
+	},
+	{
+		name: "MS_PRIVATE in a call with MS_BIND, of all mounts, again and again",
+		made: []string{
+			"unshare(CLONE_NEWNS)",
+			`mount("/", "/", 0, MS_BIND|MS_REC|MS_PRIVATE)`,
+		},
+		refused: `mount("/mnt", "/mnt", 0, MS_BIND|MS_REC)`, errno: "ENOSPC",
+		says: []string{"too many mounts", "With MS_BIND in the same call"},
+		not:  []string{"namespaces are nested"},
+	},
+	{
 		name: "into the directory, and then the mount",
 		made: []string{
 			"unshare(CLONE_NEWNS)", `mount("none", "/", 0, MS_REC|MS_PRIVATE)`,

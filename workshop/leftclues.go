@@ -84,7 +84,8 @@ func mountLeft(c cause, what string) string {
 			"the host. %s", appeared, c.privateRefused())
 	case known && !c.cutsMounts():
 		return fmt.Sprintf("%s. There is a mount namespace, and its mounts were still shared with "+
-			"the host when your program made %s: %s", appeared, call, shared)
+			"the host when your program made %s: %s%s", appeared, call, shared,
+			c.privateInVain())
 	}
 	return appeared + ". Either it has no mount namespace, or the process that mounted is not " +
 		"the one in it, or its mounts are still shared with the host: " + shared
@@ -93,7 +94,7 @@ func mountLeft(c cause, what string) string {
 // cutsMounts tells whether the program made mounts private, or slaves: mount(2) does that, and so
 // does mount_setattr(2), which mount(8) calls in later versions.
 func (c cause) cutsMounts() bool {
-	return c.made("MS_PRIVATE") || c.made("MS_SLAVE") || c.made("mount_setattr(")
+	return slices.ContainsFunc(c.mounts(), cuts) || c.made("mount_setattr(")
 }
 
 // privateRefused is for a program that wanted to make mounts private, and could not.
@@ -163,8 +164,7 @@ func (c cause) mountOf(what string) (call string) {
 	}
 	fields := strings.Fields(what)
 	for _, made := range c.event.Conduct.Made {
-		if !strings.HasPrefix(made, "mount(") || strings.Contains(made, "MS_PRIVATE") ||
-			strings.Contains(made, "MS_SLAVE") {
+		if !strings.HasPrefix(made, "mount(") || cuts(made) {
 			continue
 		}
 		point := filepath.Join("/", lastPath(made)) // where it is seen from the directory

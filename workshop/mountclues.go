@@ -49,16 +49,34 @@ func notPrivate(c cause) string {
 	case c.notShared():
 		return point
 	case c.seen && c.made("MS_BIND"):
-		return private
+		return private + c.privateInVain()
 	}
 	return private + " " + point
+}
+
+// cuts tells whether a call of mount(2) makes mounts private, or slaves. With MS_BIND or MS_REMOUNT
+// it does what these ask for, and nothing else.
+func cuts(made string) bool {
+	return (strings.Contains(made, "MS_PRIVATE") || strings.Contains(made, "MS_SLAVE")) &&
+		!strings.Contains(made, "MS_BIND") && !strings.Contains(made, "MS_REMOUNT")
+}
+
+// privateInVain is for a program that wanted to do both in one call.
+func (c cause) privateInVain() string {
+	for _, made := range c.mounts() {
+		if strings.Contains(made, "MS_PRIVATE") && strings.Contains(made, "MS_BIND") {
+			return " With MS_BIND in the same call the kernel does not look at MS_PRIVATE, as in " +
+				made + ": each has a call of its own (mount(2))."
+		}
+	}
+	return ""
 }
 
 // notShared tells whether the mounts of the program are not shared with the host: it has seen to
 // that, or they came with a user namespace, for which the kernel makes slaves of the copies
 // (mount_namespaces(7)).
 func (c cause) notShared() bool {
-	return c.made("MS_PRIVATE") || c.made("MS_SLAVE") || c.made("CLONE_NEWUSER") ||
+	return slices.ContainsFunc(c.mounts(), cuts) || c.made("CLONE_NEWUSER") ||
 		c.event.Conduct != nil && slices.ContainsFunc(c.event.Conduct.Made,
 			func(made string) bool {
 				return strings.HasPrefix(made, "mount_setattr(") && firstPath(made) == "/"
@@ -134,9 +152,9 @@ func (c cause) outsideNewRoot() bool {
 func (c cause) privateAlone() string {
 	now := ""
 	for _, made := range c.mounts() {
-		private, slave := strings.Contains(made, "MS_PRIVATE"), strings.Contains(made, "MS_SLAVE")
+		private := strings.Contains(made, "MS_PRIVATE")
 		switch {
-		case !private && !slave:
+		case !cuts(made):
 			continue
 		case strings.Contains(made, "MS_REC"), lastPath(made) != "/", c.made("mount_setattr("):
 			return ""
@@ -404,6 +422,17 @@ func mountedAlready(c cause) string {
 			"(cgroups(7))."
 	}
 	return "The same is mounted there already: was it mounted by the container before, on the host?"
+}
+
+// tooManyMounts is for ENOSPC of mount(2).
+func tooManyMounts(c cause) string {
+	text := "There are too many mounts: /proc/sys/fs/mount-max says how many a mount namespace " +
+		"may have."
+	if c.notShared() {
+		return text
+	}
+	return text + " As long as they are shared with the host, each mount of a container is made " +
+		"there, too: mount(2) on / with MS_PRIVATE and MS_REC comes before." + c.privateInVain()
 }
 
 // busyMount is for EBUSY of umount2(2).
