@@ -238,6 +238,18 @@ echo >/sys/fs/cgroup/mine/memory.max
 			{"taken for a command", usage + `exec "$@"`, Skipped},
 			{"unknown", `echo "[$$] unknown flag $2" >&2; exit 2`, Skipped},
 			{
+				"unknown, with a name that is made up",
+				`echo "container $(tr -dc a-z </dev/urandom | head -c 12)"; ` +
+					`echo "unknown flag $2" >&2; exit 2`,
+				Skipped,
+			},
+			{
+				"kept, with a name that is made up",
+				`echo "container $(tr -dc a-z </dev/urandom | head -c 12)"; ` +
+					`test "$2" = -tty && exit; echo "unknown flag $2" >&2; exit 2`,
+				Passed,
+			},
+			{
 				"all usage is one",
 				`test "$#" = 3 && test "$2" = -tty && exit; echo usage >&2; exit 2`,
 				Passed,

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"container.example/workshop/internal/lazyregexp"
 )
@@ -49,14 +50,50 @@ func takesFlag(name string) (bool, error) {
 	nobodys := name + "-no-such"
 	takes := false
 	for _, rest := range [][]string{nil, append(values[name], "true")} {
-		mine := strings.ReplaceAll(answer(name, rest), nobodys, name)
-		takes = mine != strings.ReplaceAll(answer(nobodys, rest), nobodys, name)
+		ask := func(flag string) string {
+			return strings.ReplaceAll(answer(flag, rest), nobodys, name)
+		}
+		mine, other := ask(name), ask(nobodys)
+		if takes = mine != other; takes {
+			takes = differs(mine, other, ask(nobodys))
+		}
 		if takes {
 			break
 		}
 	}
 	asked[name] = takes
 	return takes, restore(before) // what the program left behind is not the fault of the script
+}
+
+// differs tells whether an answer is another one than that to a flag that nobody has, which was
+// given twice. A program may print a word that it makes up at each start, such as the name of a
+// container: what is in only one of two answers to the same question tells nothing.
+func differs(mine, other, again string) bool {
+	if other == again {
+		return mine != other
+	}
+	withoutRandom := func(text string) string {
+		lines := strings.Split(text, "\n")
+		for i, line := range lines {
+			words := wordsOf(line)
+			for j, word := range words {
+				if !slices.Contains(wordsOf(other), word) || !slices.Contains(wordsOf(again), word) {
+					words[j] = "?"
+				}
+			}
+			lines[i] = strings.Join(words, " ")
+		}
+		slices.Sort(lines)
+		return strings.Join(lines, "\n")
+	}
+	return withoutRandom(mine) != withoutRandom(other)
+}
+
+// wordsOf are the words of a text, each of which a program may make up as a whole.
+func wordsOf(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool {
+		return r != '_' && !unicode.IsLetter(r) && !unicode.IsNumber(r)
+	})
 }
 
 // numbers are what differs from one start of a program to the next, such as process ids and
