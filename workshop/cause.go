@@ -120,6 +120,11 @@ func origin(refused []harness.Refusal, later *harness.Refusal) *harness.Refusal 
 		switch {
 		case r == *later:
 			return later
+		case r.Call == "pivot_root" || r.Call == "chroot":
+			// The command is a file of the new root, which the program did not get.
+			if strings.HasPrefix(later.Call, "execve") && later.Errno == "ENOENT" && !later.Inside {
+				return &r
+			}
 		case r.Errno == "EEXIST" || made == "":
 		case r.Call == "mkdir" || r.Call == "mkdirat" || r.Call == "mount":
 			if removes(later.Call) && made == path ||

@@ -56,7 +56,7 @@ func noFile(c cause) string {
 	case strings.HasPrefix(c.path, "$WORK") && c.made(`, "/tmp", `):
 		return "Your program has mounted something on /tmp. The directory in which the scripts " +
 			"run it is below that, and is covered now."
-	case !strings.Contains(name, "/") && filepath.Base(c.path) == name:
+	case !strings.Contains(name, "/") && filepath.Base(c.path) == name && !c.searched():
 		return fmt.Sprintf("Your program takes the word %q for the path of a file. It is a "+
 			"name, which has to be looked for in the directories of $PATH: execvp(3) does that. "+
 			"And nobody has to copy it: there is one in the root file system.", name)

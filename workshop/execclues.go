@@ -56,6 +56,11 @@ func noProgram(c cause) string {
 		return toolMissing(base)
 	case strings.HasPrefix(name, "no-such"), strings.HasPrefix(name, "-"): // there is none
 		return ""
+	case c.seen && !c.inside && base == name && c.searched() &&
+		c.event.Script.Step >= "step3-rootfs":
+		return fmt.Sprintf("%s was looked for in all directories of $PATH, with the root of the "+
+			"host, and is in none of them. The root file system called rootfs has it in /bin: the "+
+			"root is to be changed before the command is executed.", base)
 	case c.inside && base == name && c.searched():
 		return fmt.Sprintf("%s was looked for in all directories of $PATH, in the new root, and "+
 			"is in none of them. The root file system called rootfs has it in /bin: is the new "+

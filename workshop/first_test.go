@@ -227,6 +227,38 @@ func main() {
 		says:  []string{"seen: left behind: mount tmpfs", "MS_PRIVATE and MS_REC"},
 	},
 	{
+		name:   "a proc file system that the bind mount covers",
+		step:   "step3-rootfs",
+		passed: true,
+		program: "#!/bin/sh\nshift\n" +
+			"exec unshare -mp --fork --propagation private sh -c 'mount -t proc proc rootfs/proc\n" +
+			"mount --bind rootfs rootfs\ncd rootfs\npivot_root . .\numount -l .\nexec \"$@\"' " +
+			"sh \"$@\"\n",
+		about: "step3-rootfs/ps-alone",
+		says:  []string{"a bind mount shows a directory without the mounts below it"},
+		not:   []string{"has to be mounted below the new root"},
+	},
+	{
+		name:   "a shell that stays where it was, and knows that",
+		step:   "step3-rootfs",
+		passed: true,
+		program: "#!/bin/sh\nshift\nexec unshare -m --propagation private sh -c '" +
+			"mount --bind rootfs rootfs\npivot_root rootfs rootfs\numount -l /\n\"$@\"' sh \"$@\"\n",
+		about: "step3-rootfs/root-is-rootfs",
+		says:  []string{"seen: $WORK", "chdir(2) to / comes next"},
+	},
+	{
+		name:   "pivot_root in a shell that goes on without a root file system",
+		step:   "step3-rootfs",
+		passed: true,
+		program: "#!/bin/sh\nshift\nexec unshare -mp --fork --propagation private sh -c '" +
+			"mount --rbind rootfs rootfs\nmount -t proc proc rootfs/proc\n" +
+			"pivot_root rootfs rootfs\ncd /\numount -l /\nexec \"$@\"' sh \"$@\"\n",
+		about: "step3-rootfs/rootfs-missing",
+		says:  []string{"There is none here, on purpose", "with status 125"},
+		not:   []string{"Both directories have to be there"},
+	},
+	{
 		name:    "status always 0",
 		step:    "step3-rootfs",
 		program: "#!/bin/sh\ntest \"$1\" = run || exit 2\nshift\n\"$@\"\nexit 0\n",
@@ -1509,6 +1541,24 @@ func TestEndedOtherwise(t *testing.T) {
 	}
 }
 
+// TestSearched requires that a command which was looked for in $PATH is not said to be taken for the
+// path of a file: it is in the root file system, and the root is still that of the host.
+func TestSearched(t *testing.T) {
+	e := harness.Event{Script: harness.Script{Step: "step3-rootfs", Name: "host-chroot-breakout"}}
+	e.Ran, e.Message = "exec container run probe breakout", "[exit status 127]"
+	e.Conduct = &harness.Conduct{
+		Ran: []string{"container"}, Words: [][]string{{"container", "run", "probe", "breakout"}},
+	}
+	for _, dir := range []string{"/bin", "/usr/sbin"} {
+		e.Conduct.Refused = append(e.Conduct.Refused, harness.Refusal{
+			Call: "execve", Errno: "ENOENT", Text: `execve("` + dir + `/probe")`,
+		})
+	}
+	text := clue(e)
+	require.Contains(t, text, "with the root of the host, and is in none of them")
+	require.NotContains(t, text, "for the path of a file")
+}
+
 // TestOrigin requires that only what was to be made at a path is why something is missing there.
 func TestOrigin(t *testing.T) {
 	for _, c := range []struct {
@@ -1524,6 +1574,18 @@ func TestOrigin(t *testing.T) {
 			harness.Refusal{Call: "mkdir", Errno: "EROFS", Text: `mkdir("/srv/a")`},
 			harness.Refusal{Call: "openat", Errno: "ENOENT", Text: `openat(AT_FDCWD, "/srv/a/b")`},
 			true,
+		},
+		{ // the command is a file of the root that it did not get
+			harness.Refusal{Call: "pivot_root", Errno: "EINVAL", Text: `pivot_root("new", "new")`},
+			harness.Refusal{Call: "execve", Errno: "ENOENT", Text: `execve("/usr/sbin/probe")`},
+			true,
+		},
+		{ // it has another root all the same
+			harness.Refusal{Call: "pivot_root", Errno: "EINVAL", Text: `pivot_root("new", "new")`},
+			harness.Refusal{
+				Call: "execve", Errno: "ENOENT", Text: `execve("/bin/probe")`, Inside: true,
+			},
+			false,
 		},
 		{ // another directory
 			harness.Refusal{Call: "mkdir", Errno: "EROFS", Text: `mkdir("/srv/a")`},

@@ -245,8 +245,9 @@ func rootNotChanged(e harness.Event) string {
 
 // notMoved is for a program that stays in the directory in which it was started.
 func notMoved(e harness.Event) string {
+	outside := strings.TrimSpace(e.Stdout) == "$WORK" || outsideRE.MatchString(e.Stdout+e.Stderr)
 	if e.Script.Name != "root-is-rootfs" || e.Conduct == nil ||
-		commandLine(e.Ran) != "container run pwd" || !outsideRE.MatchString(e.Stdout+e.Stderr) {
+		commandLine(e.Ran) != "container run pwd" || !outside {
 		return ""
 	}
 	c := cause{event: e}
@@ -284,9 +285,34 @@ func procEmpty(e harness.Event) string {
 			}
 		}
 	}
+	if proc, bind := (cause{event: e}).procCovered(); proc != "" {
+		return fmt.Sprintf("/proc of the container is empty, so ps(1) finds nobody, not even "+
+			"itself. Your program made %s, and %s after that: a bind mount shows a directory "+
+			"without the mounts below it, unless its flags have MS_REC. Bind the directory first, "+
+			"and mount /proc in it then.", proc, bind)
+	}
 	return "/proc of the container is empty, so ps(1) finds nobody, not even itself. A proc file " +
 		"system has to be mounted below the new root: on its directory proc before the root is " +
 		"changed, or on /proc after that. One on /proc of the host remains outside."
+}
+
+// procCovered are a mount of proc(5) and a later bind mount of the directory above it on itself, to
+// which the first one did not come along.
+func (c cause) procCovered() (proc, bind string) {
+	for _, made := range c.mounts() {
+		dir, covers := filepath.Clean(firstPath(made)), filepath.Clean(lastPath(made))
+		switch {
+		case strings.Contains(made, `", "proc", `):
+			proc, bind = made, ""
+		case strings.Contains(made, "MS_BIND") && !strings.Contains(made, "MS_REC") &&
+			proc != "" && dir == covers && filepath.Dir(filepath.Clean(lastPath(proc))) == covers:
+			bind = made
+		}
+	}
+	if bind == "" {
+		return "", ""
+	}
+	return proc, bind
 }
 
 // oldRootSeen are scripts that find the files of the host where the old root is still mounted.

@@ -209,6 +209,9 @@ func (c cause) elsewhere(path string) string {
 }
 
 func noOldRoot(c cause) string {
+	if c.onPurpose() {
+		return noRootfs(c)
+	}
 	dir := filepath.Clean(c.path)
 	if c.path != "" && c.made(`umount2("`+c.path+`"`) && c.made("MS_BIND") {
 		return "Your program unmounted something before, and the mount of the new root went with " +
