@@ -484,6 +484,11 @@ func bareShell(e harness.Event) string {
 			executed(e) == "yes" && !slices.Contains(e.Conduct.Wrote, file) {
 			continue
 		}
+		if ranCommand(e) == "" {
+			return fmt.Sprintf("No command was given, and %s(1) starts an interactive shell then: "+
+				"here it was %s. Count the words before anything is started, and end with status 2.",
+				tool, file)
+		}
 		return fmt.Sprintf("%s(1) starts an interactive shell where no command comes after its "+
 			"own words: here it was %s. When that shell has ended, the next line of your program "+
 			"is outside again. The command belongs to %[1]s: %[3]s \"$@\".", tool, file,

@@ -747,6 +747,15 @@ func TestConductClues(t *testing.T) {
 			says: "unshare(1) starts an interactive shell",
 		},
 		{
+			name: "a tool without a command, where none was given",
+			clue: bareShell, ran: "",
+			conduct: harness.Conduct{
+				Ran:   []string{"/usr/sbin/chroot", "/bin/sh"},
+				Words: [][]string{{"chroot", "rootfs"}, {"sh", "-i"}},
+			},
+			says: "No command was given, and chroot(1) starts an interactive shell then",
+		},
+		{
 			name: "a tool without a command, and after that one with a command",
 			clue: bareShell, ran: "sh -i",
 			conduct: harness.Conduct{

@@ -45,6 +45,10 @@ func noProgram(c cause) string {
 		return fmt.Sprintf("%q was to be executed, and is an argument of the command: the "+
 			"command is the word after run, here %s. Somewhere on the way the first word of the "+
 			"list was lost.", c.argument(), name)
+	case strings.Contains(c.path, " ") && !strings.Contains(" "+c.path+" ", name):
+		return fmt.Sprintf("Your program wants to execute a command of its own, and takes all of "+
+			"it for the path of a file: execve(2) gets the words as a list. And the command is "+
+			"named by the words after run, here %s.", name)
 	case strings.Contains(c.path, " ") && !strings.Contains(name, " "):
 		return "The words of the command line were put together into one. execve(2) gets them as " +
 			"a list."

@@ -259,6 +259,14 @@ func main() {
 		not:   []string{"Both directories have to be there"},
 	},
 	{
+		name:    "a command of the program's own, in one word",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nexec env '/bin/sh -c \"echo hello\"'\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"wants to execute a command of its own", "here true"},
+		not:     []string{"words of the command line"},
+	},
+	{
 		name:    "status always 0",
 		step:    "step3-rootfs",
 		program: "#!/bin/sh\ntest \"$1\" = run || exit 2\nshift\n\"$@\"\nexit 0\n",
