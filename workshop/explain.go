@@ -550,7 +550,7 @@ func (x explanation) rows() (rows [][2]string) {
 	if x.panicked != "" {
 		x.stderr = beforePanic(x.stderr)
 	}
-	add("stderr", verbatim(x.stderr, 8))
+	add("stderr", bothEnds(x.stderr, 8))
 	add("differs", verbatim(x.diff, 12))
 	return rows
 }

@@ -197,6 +197,18 @@ func verbatim(text string, most int) string {
 	return strings.Join(lines, "\n")
 }
 
+// bothEnds is a text as a terminal can show it. Where it has more lines than so many, some of those
+// in the middle are left out: an error is often in the last one.
+func bothEnds(text string, most int) string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	tail := most / 3
+	if len(lines) <= most+1 {
+		return verbatim(text, most+1)
+	}
+	head := verbatim(strings.Join(lines[:len(lines)-tail], "\n"), most-tail)
+	return head + "\n" + verbatim(strings.Join(lines[len(lines)-tail:], "\n"), tail)
+}
+
 // plural is a number of things, of which the word is for one.
 func plural(n int, word string) string {
 	if n == 1 {
