@@ -88,6 +88,12 @@ func (a *app) diffLesson(c *course, l lesson) error {
 	)
 }
 
+// hasGo tells whether a program is there as source text of Go.
+func hasGo(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && (info.IsDir() || strings.HasSuffix(path, ".go"))
+}
+
 // diffMine shows what the program of the participant lacks against a lesson.
 func (a *app) diffMine(p *place, c *course, l lesson) error {
 	s, err := p.load()
@@ -98,12 +104,11 @@ func (a *app) diffMine(p *place, c *course, l lesson) error {
 		return err
 	}
 	path := p.program(s)
-	info, err := os.Stat(path)
-	if err != nil || !info.IsDir() && !strings.HasSuffix(path, ".go") {
+	if !hasGo(path) {
 		return fmt.Errorf("%s: only Go programs can be compared with ours", relative(path))
 	}
 	mine := program{name: relative(path), dir: relative(path)}
-	if info.IsDir() {
+	if !strings.HasSuffix(path, ".go") {
 		mine.files, err = stepFiles(path)
 	} else {
 		mine.dir = filepath.Dir(mine.dir)

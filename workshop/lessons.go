@@ -453,7 +453,9 @@ func (a *app) showEnd(c *checker, s state, l lesson) error {
 	if len(card.demos()) > 0 {
 		row("Demo", a.self()+" demo "+l.id()+" ("+strings.Join(card.demos(), ", ")+")")
 	}
-	row("Compare", a.self()+" diff -mine "+l.id())
+	if hasGo(c.program(s)) {
+		row("Compare", a.self()+" diff -mine "+l.id())
+	}
 	return nil
 }
 
