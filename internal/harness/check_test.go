@@ -134,6 +134,10 @@ mkfifo f; read x <f`, time.Second)
 			inside+`unshare --pid sh -c '"$0" run true &' "$0"`, 2*time.Second)
 		require.Contains(t, e.Waiting, "`container run true` was waiting for `sleep 6200`")
 		require.Contains(t, e.Waiting, "; "+StarterGone)
+		e = own(t, "exec container run true\n", `unshare --pid sh -c 'sleep 6200 &'`,
+			2*time.Second)
+		require.Contains(t, e.Waiting, "`sleep 6200` was in clock_nanosleep(2)")
+		require.Contains(t, e.Waiting, "; "+StarterGone)
 		e = own(t, "exec container run true\n",
 			inside+`unshare --pid sh -c '"$0" run true & wait' "$0"`, 2*time.Second)
 		require.Contains(t, e.Waiting, "sleep 6200")

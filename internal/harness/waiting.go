@@ -3,6 +3,7 @@
 package harness
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -79,7 +80,8 @@ func whoWaits() string {
 		last = living[last][len(living[last])-1]
 	}
 	gone := ""
-	if container != 0 && starterGone(container) {
+	// Where nothing of the program is there any longer, the last one may be its command.
+	if first := cmp.Or(container, last); first != 0 && starterGone(first) {
 		gone = "; " + StarterGone
 	}
 	switch {
