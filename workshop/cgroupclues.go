@@ -185,6 +185,13 @@ func cgroupAmiss(e harness.Event) string {
 	case e.Script.Name == "two-at-once" && len(own) == 1 && running > 0 && met:
 		return fmt.Sprintf("Both containers use the cgroup %s. Each needs a directory with a name "+
 			"of its own, for instance a random one.", own[0])
+	case e.Script.Name != "two-at-once" && len(own) == 1 && ended == "" && running == 1 &&
+		leftBy(e, list, own[0]) != "":
+		return fmt.Sprintf("The cgroup %s has still the limit of `%s`, which has left it behind, "+
+			"and the write of the new one has failed, or there was none. rmdir(2) removes a cgroup "+
+			"when no process is in it any longer: your program does that when the command has "+
+			"ended. And a mkdir(2) that fails with EEXIST has not made a new one.", own[0],
+			leftBy(e, list, own[0]))
 	case strings.HasPrefix(e.Script.Name, "memory") && ended == "exit status 137":
 		return "The command was killed, as the OOM killer does when the limit is too low even to " +
 			"start. 64M is 64*1024*1024 bytes: look at the number that your program writes."
@@ -204,14 +211,26 @@ func cgroupAmiss(e harness.Event) string {
 func cgroupInTheWay(c cause) string {
 	e, dir := c.event, c.cgroupPath()
 	list, ok := strings.CutPrefix(e.Message, "no cgroup has ")
-	file := valueRE.FindStringSubmatch(list)
 	running := func(b harness.Background) bool { return b.State == "" }
-	if !ok || file == nil || dir == "" || c.errno != "EEXIST" ||
+	if !ok || dir == "" || c.errno != "EEXIST" ||
 		slices.ContainsFunc(e.Background, running) {
 		return "" // another container may use it now
 	}
-	run, left := "", ""
-	for n := 1; n < e.Line; n++ {
+	left := leftBy(e, list, dir)
+	if left == "" {
+		return ""
+	}
+	return fmt.Sprintf("mkdir(2) fails because %s is there already: `%s` has left it behind. "+
+		"rmdir(2) removes a cgroup when no process is in it any longer. Is there a way out of "+
+		"your program without that? exit(2) ends it at once, and what it had deferred to its end "+
+		"is left out.", dir, left)
+}
+
+// leftBy is the earlier command line of a script whose limit a cgroup has now that is listed with
+// its value, or nothing.
+func leftBy(e harness.Event, list, dir string) (left string) {
+	file, run := valueRE.FindStringSubmatch(list), ""
+	for n := 1; n < e.Line && file != nil; n++ {
 		line := e.Script.Line(n)
 		if text := commandLine(line); strings.HasPrefix(text, "container run ") {
 			run = text
@@ -223,13 +242,7 @@ func cgroupInTheWay(c cause) string {
 			left = run
 		}
 	}
-	if left == "" {
-		return ""
-	}
-	return fmt.Sprintf("mkdir(2) fails because %s is there already: `%s` has left it behind. "+
-		"rmdir(2) removes a cgroup when no process is in it any longer. Is there a way out of "+
-		"your program without that? exit(2) ends it at once, and what it had deferred to its end "+
-		"is left out.", dir, left)
+	return left
 }
 
 // limitOfHost is the file of the limit of a whole hierarchy of the host, if that has now what an
@@ -312,7 +325,10 @@ func limitTaken(e harness.Event) string {
 // limitRefused is for a program that does not end as it should when the kernel refuses a limit.
 func limitRefused(e harness.Event) string {
 	m := exitStatus.FindStringSubmatch(e.Message)
-	if e.Script.Name != "limits-refused" || e.Conduct == nil || m == nil || m[2] != "125" {
+	line := parseCommand(e.Script.Line(e.Line))
+	wentOn := line.name == "stdout" && line.negated && executed(e) == "yes"
+	if e.Script.Name != "limits-refused" || e.Conduct == nil ||
+		!wentOn && (m == nil || m[2] != "125") {
 		return ""
 	}
 	var refused *harness.Step
@@ -330,10 +346,16 @@ func limitRefused(e harness.Event) string {
 	}
 	switch {
 	case refused == nil:
+	case wentOn:
+		return fmt.Sprintf("The kernel refused this limit, which is on purpose here, and your "+
+			"program is right to end with 125. But a child that it had started before went on, "+
+			"and executed %s. Make the cgroup before the child, or have the child wait for a word "+
+			"of its parent, as in a pipe(7), and end where that ends without one.", ranCommand(e))
 	case m[1] == "0":
 		return fmt.Sprintf("The kernel refused this limit, which is on purpose here: %s failed "+
 			"with %s. Your program went on as if it had succeeded. Look at what write(2) returns, "+
-			"and end with status 125 before the command starts.", refused.Text, refused.Errno)
+			"and end with status 125 before the command starts. What is buffered first, as by "+
+			"fprintf(3), fails only at fflush(3) or fclose(3).", refused.Text, refused.Errno)
 	case !failed:
 		return fmt.Sprintf("The kernel refused this limit, which is on purpose here, and your "+
 			"program is right to end. The status for that is 125, and here it is %s.", m[1])

@@ -200,6 +200,82 @@ func TestCgroupInTheWay(t *testing.T) {
 	}
 }
 
+// TestLimitOfEarlier tells of a cgroup that has still the limit of a container before, and of the
+// one that runs now nothing. Where another container runs the cgroup may be that one's.
+func TestLimitOfEarlier(t *testing.T) {
+	t.Parallel()
+	script := filepath.Join(t.TempDir(), "memory-file.txtar")
+	require.NoError(t, os.WriteFile(script, []byte(
+		"! exec container run -memory 64M sleep 6100 &container&\n"+
+			"cgroup memory.limit_in_bytes 67108864\nwait container\n"+
+			"! exec container run -memory 96M sleep 6100 &container&\n"+
+			"cgroup memory.limit_in_bytes 100663296\n"), 0o644))
+	for _, c := range []struct {
+		value   string
+		running int
+		told    bool
+	}{
+		{"67108864", 1, true}, {"67108864", 2, false}, {"9223372036854771712", 1, false},
+	} {
+		e := harness.Event{Script: harness.Script{Name: "memory-file", File: script}}
+		e.Ran, e.Line = "! exec container run -memory 96M sleep 6100 &container&", 5
+		e.Message = "no cgroup has 100663296 in memory.limit_in_bytes; there are:\n" +
+			"/sys/fs/cgroup/memory: 6319005696\n/sys/fs/cgroup/memory/mine: " + c.value
+		e.Background = make([]harness.Background, c.running)
+		text := cgroupAmiss(e)
+		require.Equal(t, c.told, strings.Contains(text, "has still the limit of `container run "+
+			"-memory 64M sleep 6100`"), text)
+	}
+}
+
+// TestJoinedLate requires that it is told where a process was put into the cgroup that ran already,
+// and not where it went there by itself, or before it started the command.
+func TestJoinedLate(t *testing.T) {
+	t.Parallel()
+	const file = "</sys/fs/cgroup/pids/mine/cgroup.procs>"
+	clone := harness.Step{Text: "clone(CLONE_NEWPID)"}
+	for _, c := range []struct {
+		steps []harness.Step
+		told  bool
+	}{
+		{[]harness.Step{clone, {Text: `write(` + file + `, "1063", 4)`}}, true},
+		{[]harness.Step{{Text: `write(` + file + `, "1063", 4)`}, clone}, false},
+		{[]harness.Step{clone, {Text: `write(` + file + `, "0", 1)`, Process: 1}}, false},
+		{[]harness.Step{clone, {Text: `write(` + file + `, "1", 1)`, Process: 1}}, false},
+	} {
+		e := harness.Event{Script: harness.Script{Step: "step4-cgroups", Name: "pids-fork-loop"}}
+		e.Ran = "! exec container run -pids 24 sh /nest 30"
+		e.Message = "unexpected command success"
+		e.Conduct = &harness.Conduct{
+			Steps: c.steps, Ran: []string{"/bin/sh"}, Words: [][]string{{"sh", "/nest", "30"}},
+		}
+		text := joinedLate(e)
+		require.Equal(t, c.told, strings.Contains(text, "The two run at the same time"), text)
+	}
+}
+
+// TestChildWentOn tells of a command that runs after its parent has ended with the error of a limit.
+func TestChildWentOn(t *testing.T) {
+	t.Parallel()
+	script := filepath.Join(t.TempDir(), "limits-refused.txtar")
+	require.NoError(t, os.WriteFile(script, []byte(
+		"exits 125 container run -cpus 0.000011 echo unlimited\n! stdout unlimited\n"), 0o644))
+	e := harness.Event{Script: harness.Script{
+		Step: "step4-cgroups", Name: "limits-refused", File: script,
+	}}
+	e.Ran, e.Line = "exits 125 container run -cpus 0.000011 echo unlimited", 2
+	e.Conduct = &harness.Conduct{
+		Ran: []string{"/bin/echo"}, Words: [][]string{{"echo", "unlimited"}},
+		Steps: []harness.Step{{
+			Text:  `write(</sys/fs/cgroup/cpu/mine/cpu.cfs_quota_us>, "1", 1)`,
+			Errno: "EINVAL",
+		}},
+	}
+	require.Contains(t, limitRefused(e), "a child that it had started before went on, and executed")
+	e.Conduct.Ran, e.Conduct.Words = nil, nil
+	require.Empty(t, limitRefused(e))
+}
+
 // TestLimitOfHost tells of a limit that was written to the cgroup of all, where a container before
 // had asked for it. On a machine with version 2 that cgroup has no limits.
 func TestLimitOfHost(t *testing.T) {

@@ -156,7 +156,7 @@ var habits = []func(harness.Event) string{
 	mountsShared, rootNotChanged,
 	notMoved, notCounted,
 	notNamed, procEmpty,
-	oldRootStays, notLimited, slipped,
+	oldRootStays, joinedLate, notLimited, slipped,
 	bareShell, wordsSplit, wrongName, nameLost, wrongWords, wrongIndex, wrongWord, unknownChild,
 	runNotKnown,
 	nilPanic, helperFailed, noNetwork,

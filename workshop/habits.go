@@ -366,6 +366,38 @@ func (c cause) unmountedOldRoot() bool {
 // thereRE matches what the script says of the directory of the old root.
 var thereRE = lazyregexp.New(`(?m)^there is (/\S+)$`)
 
+// joinedLate is for a command that a limit did not act on, and whose process another one has put
+// into the cgroup when it was running already.
+func joinedLate(e harness.Event) string {
+	m := exitStatus.FindStringSubmatch(e.Message)
+	succeeded := m != nil && m[1] == "0" || strings.Contains(e.Message, "unexpected command success")
+	if e.Script.Name != "memory-hog" && e.Script.Name != "pids-fork-loop" || e.Conduct == nil ||
+		!succeeded || executed(e) == "no" {
+		return ""
+	}
+	born := map[int]bool{} // processes that have started another one
+	for _, step := range e.Conduct.Steps {
+		name := nameOf(step)
+		if step.Errno != "" {
+			continue
+		}
+		if strings.HasPrefix(name, "clone") || strings.HasSuffix(name, "fork") {
+			born[step.Process] = true
+		}
+		if w := joinedRE.FindStringSubmatch(step.Text); w != nil && born[step.Process] {
+			return fmt.Sprintf("The limit did not act on the command. A process that had started "+
+				"another one wrote %s to %s after that. Is it the number of that other one? The "+
+				"two run at the same time, and what the command starts before is not in the "+
+				"cgroup. Have the child wait until its parent has written all, as in a read(2) "+
+				"from a pipe(7), or write \"0\" in the child itself.", w[2], w[1])
+		}
+	}
+	return ""
+}
+
+// joinedRE matches a call that puts a process into a cgroup, by its number.
+var joinedRE = lazyregexp.New(`^write\(<[^>]*/(cgroup\.procs|tasks)>, "([1-9]\d*)`)
+
 // notLimited is for a command that used more than its limit, and nobody minded.
 func notLimited(e harness.Event) string {
 	m := exitStatus.FindStringSubmatch(e.Message)

@@ -29,7 +29,7 @@ func TestRow(t *testing.T) {
 func TestBothEnds(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                                     "",
-		"1\n2\n3\n4\n":                        "1\n2\n3\n4",
+		"1\n2\n3\n4\n":                         "1\n2\n3\n4",
 		"1\n2\n3\n4\n5\n6\n7\n8\n9\nerror\n\n": "1\n2\n… (7 more lines)\nerror",
 	} {
 		require.Equal(t, want, bothEnds(text, 3))
