@@ -188,9 +188,9 @@ func cgroupAmiss(e harness.Event) string {
 	case e.Script.Name != "two-at-once" && len(own) == 1 && ended == "" && running == 1 &&
 		leftBy(e, list, own[0]) != "":
 		return fmt.Sprintf("The cgroup %s has still the limit of `%s`, which has left it behind, "+
-			"and the write of the new one has failed, or there was none. rmdir(2) removes a cgroup "+
-			"when no process is in it any longer: your program does that when the command has "+
-			"ended. And a mkdir(2) that fails with EEXIST has not made a new one.", own[0],
+			"and the write of the new one has failed, or there was none. rmdir(2) removes a "+
+			"cgroup when no process is in it any longer: your program does that when the "+
+			"command has ended. And a mkdir(2) that fails with EEXIST has made none.", own[0],
 			leftBy(e, list, own[0]))
 	case strings.HasPrefix(e.Script.Name, "memory") && ended == "exit status 137":
 		return "The command was killed, as the OOM killer does when the limit is too low even to " +

@@ -254,7 +254,8 @@ func TestJoinedLate(t *testing.T) {
 	}
 }
 
-// TestChildWentOn tells of a command that runs after its parent has ended with the error of a limit.
+// TestChildWentOn tells of a command that runs after its parent has ended with the error of a
+// limit.
 func TestChildWentOn(t *testing.T) {
 	t.Parallel()
 	script := filepath.Join(t.TempDir(), "limits-refused.txtar")

@@ -486,8 +486,8 @@ func bareShell(e harness.Event) string {
 		}
 		if ranCommand(e) == "" {
 			return fmt.Sprintf("No command was given, and %s(1) starts an interactive shell then: "+
-				"here it was %s. Count the words before anything is started, and end with status 2.",
-				tool, file)
+				"here it was %s. Count the words before anything is started, and end with "+
+				"status 2.", tool, file)
 		}
 		return fmt.Sprintf("%s(1) starts an interactive shell where no command comes after its "+
 			"own words: here it was %s. When that shell has ended, the next line of your program "+

@@ -231,8 +231,9 @@ func main() {
 		step:   "step3-rootfs",
 		passed: true,
 		program: "#!/bin/sh\nshift\n" +
-			"exec unshare -mp --fork --propagation private sh -c 'mount -t proc proc rootfs/proc\n" +
-			"mount --bind rootfs rootfs\ncd rootfs\npivot_root . .\numount -l .\nexec \"$@\"' " +
+			"exec unshare -mp --fork --propagation private sh -c '" +
+			"mount -t proc proc rootfs/proc\nmount --bind rootfs rootfs\ncd rootfs\n" +
+			"pivot_root . .\numount -l .\nexec \"$@\"' " +
 			"sh \"$@\"\n",
 		about: "step3-rootfs/ps-alone",
 		says:  []string{"a bind mount shows a directory without the mounts below it"},
@@ -243,7 +244,8 @@ func main() {
 		step:   "step3-rootfs",
 		passed: true,
 		program: "#!/bin/sh\nshift\nexec unshare -m --propagation private sh -c '" +
-			"mount --bind rootfs rootfs\npivot_root rootfs rootfs\numount -l /\n\"$@\"' sh \"$@\"\n",
+			"mount --bind rootfs rootfs\npivot_root rootfs rootfs\numount -l /\n\"$@\"' " +
+			"sh \"$@\"\n",
 		about: "step3-rootfs/root-is-rootfs",
 		says:  []string{"seen: $WORK", "chdir(2) to / comes next"},
 	},
@@ -1549,8 +1551,8 @@ func TestEndedOtherwise(t *testing.T) {
 	}
 }
 
-// TestSearched requires that a command which was looked for in $PATH is not said to be taken for the
-// path of a file: it is in the root file system, and the root is still that of the host.
+// TestSearched requires that a command which was looked for in $PATH is not said to be taken for
+// the path of a file: it is in the root file system, and the root is still that of the host.
 func TestSearched(t *testing.T) {
 	e := harness.Event{Script: harness.Script{Step: "step3-rootfs", Name: "host-chroot-breakout"}}
 	e.Ran, e.Message = "exec container run probe breakout", "[exit status 127]"

@@ -370,7 +370,8 @@ var thereRE = lazyregexp.New(`(?m)^there is (/\S+)$`)
 // into the cgroup when it was running already.
 func joinedLate(e harness.Event) string {
 	m := exitStatus.FindStringSubmatch(e.Message)
-	succeeded := m != nil && m[1] == "0" || strings.Contains(e.Message, "unexpected command success")
+	succeeded := m != nil && m[1] == "0" ||
+		strings.Contains(e.Message, "unexpected command success")
 	if e.Script.Name != "memory-hog" && e.Script.Name != "pids-fork-loop" || e.Conduct == nil ||
 		!succeeded || executed(e) == "no" {
 		return ""

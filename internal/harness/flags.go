@@ -77,7 +77,8 @@ func differs(mine, other, again string) bool {
 		for i, line := range lines {
 			words := wordsOf(line)
 			for j, word := range words {
-				if !slices.Contains(wordsOf(other), word) || !slices.Contains(wordsOf(again), word) {
+				if !slices.Contains(wordsOf(other), word) ||
+					!slices.Contains(wordsOf(again), word) {
 					words[j] = "?"
 				}
 			}
