@@ -29,7 +29,7 @@ exit 127' "${c:-sh}" "$@"
 // inNamespaces is a program in Python that makes namespaces, and does this in the child.
 func inNamespaces(flags, does string) string {
 	return `#!/usr/bin/env python3
-import ctypes, os, sys
+import ctypes, os, sys, warnings
 libc = ctypes.CDLL(None, use_errno=True)
 if len(sys.argv) < 3:
     sys.exit(2)
@@ -483,7 +483,7 @@ func main() {
 			"'cd rootfs; mkdir -p old; pivot_root . old; exec \"$@\"' sh \"$@\"\n",
 		step:  "step1-skeleton",
 		about: "step1-skeleton/exit-status-signal",
-		says:  []string{"unshare(1) cannot end by KILL as its child did"},
+		says:  []string{unableToKill},
 	},
 }
 
