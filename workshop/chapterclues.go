@@ -49,7 +49,7 @@ func badOverlay(c cause) string {
 	}
 	return "overlay takes lowerdir=, upperdir= and workdir=, with a comma between them. upperdir " +
 		"and workdir are two directories of one file system, neither below the other, such as a " +
-		"new tmpfs, and not in lowerdir. In a user namespace userxattr is needed, too."
+		"new tmpfs, and not in lowerdir."
 }
 
 // inUserNamespace tells whether the program made a user namespace. Where nothing was seen of it,
