@@ -293,9 +293,8 @@ func (c cause) failedStep() int {
 
 // nested is for ENOSPC, which means the limits of namespaces only where one is made.
 func nested(c cause) string {
-	isOne := func(call string) bool { return call == c.call }
 	makes := []string{"unshare", "clone", "clone3"}
-	if !slices.ContainsFunc(makes, isOne) && (c.seen || c.call != "execve") { // fork/exec in Go
+	if !slices.Contains(makes, c.call) && (c.seen || c.call != "execve") { // fork/exec in Go
 		return ""
 	}
 	return "The kernel says so when namespaces are nested too deep, 32 levels, or there are too " +

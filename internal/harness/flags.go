@@ -54,10 +54,7 @@ func takesFlag(name string) (bool, error) {
 			return strings.ReplaceAll(answer(flag, rest), nobodys, name)
 		}
 		mine, other := ask(name), ask(nobodys)
-		if takes = mine != other; takes {
-			takes = differs(mine, other, ask(nobodys))
-		}
-		if takes {
+		if takes = mine != other && differs(mine, other, ask(nobodys)); takes {
 			break
 		}
 	}
@@ -70,7 +67,7 @@ func takesFlag(name string) (bool, error) {
 // container: what is in only one of two answers to the same question tells nothing.
 func differs(mine, other, again string) bool {
 	if other == again {
-		return mine != other
+		return mine != other // nothing is made up, and every difference counts
 	}
 	withoutRandom := func(text string) string {
 		lines := strings.Split(text, "\n")
