@@ -530,6 +530,7 @@ func isNoNews(name string, call inject.Call) bool {
 	case name == "unlinkat" && call.Errno == unix.EISDIR: // rmdir(2) comes next
 	case call.Errno == unix.ENOENT && name == "unlinkat": // there was nothing to remove
 	case strings.HasSuffix(firstText(call.Text), "/__pycache__"): // Python does without
+	case firstText(call.Text) == "/run/mount": // mount(8) notes its options there, if it can
 	default:
 		return false
 	}

@@ -32,8 +32,10 @@ func TestConduct(t *testing.T) {
 		call(1, unix.SYS_EXECVE, `execve("/bin/bash")`, unix.ENOENT),
 		call(2, unix.SYS_EXECVE, `execve("/usr/local/bin/env")`, unix.ENOENT),
 		call(2, unix.SYS_EXECVE, `execve("/usr/bin/env")`, 0),
-		// Python does without a directory for what it has compiled.
+		// Python does without a directory for what it has compiled, and mount(8) without one for
+		// its notes.
 		call(0, unix.SYS_MKDIRAT, `mkdirat(-100, "/usr/lib/python3/__pycache__")`, unix.EROFS),
+		call(0, unix.SYS_MKDIRAT, `mkdirat(-100, "/run/mount")`, unix.EROFS),
 		// The runtime of a language opens the files of its limits. A program asks for the
 		// directory.
 		call(0, unix.SYS_OPENAT, `openat(-100, "/sys/fs/cgroup/cpu.max")`, unix.ENOENT),
