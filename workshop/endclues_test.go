@@ -44,7 +44,7 @@ def child(_):
 libc.mmap.restype = ctypes.c_void_p
 two = libc.mmap(None, ctypes.c_size_t(8192), 3, 0x22, -1, ctypes.c_long(0))
 libc.mprotect(ctypes.c_void_p(two), ctypes.c_size_t(4096), 0)
-pid = libc.clone(child, ctypes.c_void_p(two + 8192), 0x04000000 | 17, None)
+pid = libc.clone(child, ctypes.c_void_p(two + 4096 + 1024), 0x04000000 | 17, None)
 status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 sys.exit(status if status >= 0 else 128 - status)
 `
@@ -88,7 +88,7 @@ var endWords = []faulty{
 		name: "a stack that is large enough, and a null pointer",
 		step: "step1-skeleton",
 		program: strings.NewReplacer("    os.execvp", "    ctypes.string_at(0)\n    os.execvp",
-			"8192", "(1 << 20)", "libc.mprotect", "0 and libc.mprotect").Replace(onPage),
+			"8192", "(1 << 20)", "4096 + 1024", "(1 << 20)", "libc.mprotect", "0 and libc.mprotect").Replace(onPage),
 		about: "step1-skeleton/command-runs",
 		says: []string{
 			"The child that clone(CLONE_NEWUTS) made was ended by SIGSEGV", "null pointer",
