@@ -500,7 +500,7 @@ func kernelOfLeft(left []string, otherwise string) string {
 }
 
 // workRE matches the directory in which a script runs, which is another one each time.
-var workRE = lazyregexp.New(`/\S*/container-test-\d+/work/[^/\s]+`)
+var workRE = lazyregexp.New(`/\S*/container-test-[\d-]+/work/[^/\s]+`)
 
 // leftBehind puts the differences of the host into words.
 func leftBehind(left []string) string {

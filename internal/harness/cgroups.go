@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -308,25 +309,29 @@ func (trees subtrees) remove() (err error) {
 
 // removeStale removes the subtrees of test processes that were killed before they could do it.
 func removeStale(dir string) {
-	stale, _ := filepath.Glob(filepath.Join(dir, cgroupPrefix+"*")) // the pattern is well-formed
-	for _, tree := range stale {
-		if isStale(tree) {
-			_ = removeCgroups(tree)
-		}
+	for _, tree := range staleIn(dir, cgroupPrefix) {
+		_ = removeCgroups(tree)
 	}
 }
 
-// isStale tells whether the thread for which a subtree was made is gone. Nobody here can tell that
-// of a thread in another pid namespace: then its processes are not ours to kill.
-func isStale(tree string) bool {
+// staleIn are the files in a directory that are named after a prefix, a pid namespace, and a thread
+// or process that is gone.
+func staleIn(dir, prefix string) []string {
+	files, _ := filepath.Glob(filepath.Join(dir, prefix+"*")) // the pattern is well-formed
+	return slices.DeleteFunc(files, func(file string) bool { return !isStale(file, prefix) })
+}
+
+// isStale tells whether the thread or process after which a file is named is gone. Nobody here can
+// tell that of one in another pid namespace: then what it has left is not ours to remove.
+func isStale(file, prefix string) bool {
 	var namespace uint64
-	var tid int
-	name := strings.TrimPrefix(filepath.Base(tree), cgroupPrefix)
-	if n, _ := fmt.Sscanf(name, "%d-%d", &namespace, &tid); n != 2 || namespace == 0 ||
+	var id int
+	name := strings.TrimPrefix(filepath.Base(file), prefix)
+	if n, _ := fmt.Sscanf(name, "%d-%d", &namespace, &id); n != 2 || namespace == 0 ||
 		namespace != pidNamespace() {
 		return false
 	}
-	_, err := os.Stat(procPath(tid, ""))
+	_, err := os.Stat(procPath(id, ""))
 	return errors.Is(err, fs.ErrNotExist)
 }
 

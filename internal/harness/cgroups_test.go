@@ -42,6 +42,22 @@ func TestRemoveStale(t *testing.T) {
 	require.NoDirExists(t, filepath.Join(dir, goes))
 }
 
+// TestMakeDir removes the directories of processes that were killed, and not its own.
+func TestMakeDir(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	first, err := makeDir()
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(first)) })
+	const nobody = 1<<22 + 1 // as above
+	stale := filepath.Join(baseDir(), fmt.Sprintf("%s%d-%d-1", dirPrefix, pidNamespace(), nobody))
+	require.NoError(t, os.MkdirAll(filepath.Join(stale, "work"), 0o755))
+	second, err := makeDir()
+	require.NoError(t, err)
+	require.NoError(t, os.RemoveAll(second))
+	require.NoDirExists(t, stale)
+	require.DirExists(t, first)
+}
+
 // TestProcOfAnother finds out that /proc is that of another pid namespace, in which the numbers of
 // processes are others: nobody can tell there which subtrees are stale.
 func TestProcOfAnother(t *testing.T) {

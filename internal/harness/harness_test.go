@@ -290,7 +290,7 @@ func machine(t *testing.T) []string {
 	groups, err := filepath.Glob(filepath.Join(cgroupFS, "*", cgroupPrefix+"*"))
 	require.NoError(t, err)
 	for _, group := range groups {
-		if isStale(group) { // otherwise somebody else runs tests beside these
+		if isStale(group, cgroupPrefix) { // otherwise somebody else runs tests beside these
 			state = append(state, group)
 		}
 	}

@@ -118,9 +118,18 @@ func runHost() (status int, err error) {
 	return cmd.ProcessState.ExitCode(), nil
 }
 
-// makeDir makes the directory of a throw-away host.
+// dirPrefix begins the names of the directories of throw-away hosts.
+const dirPrefix = "container-test-"
+
+// makeDir makes the directory of a throw-away host, and removes those of processes that were killed
+// before they could do it.
 func makeDir() (dir string, err error) {
-	if dir, err = os.MkdirTemp(baseDir(), "container-test-"); err != nil {
+	base := baseDir()
+	for _, stale := range staleIn(base, dirPrefix) {
+		_ = os.RemoveAll(stale) // it may be another user's
+	}
+	owner := fmt.Sprintf("%s%d-%d-", dirPrefix, pidNamespace(), os.Getpid())
+	if dir, err = os.MkdirTemp(base, owner); err != nil {
 		return "", err
 	}
 	return dir, errors.Join(os.Chmod(dir, 0o755), os.Mkdir(filepath.Join(dir, "work"), 0o755))
