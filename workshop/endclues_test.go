@@ -88,7 +88,8 @@ var endWords = []faulty{
 		name: "a stack that is large enough, and a null pointer",
 		step: "step1-skeleton",
 		program: strings.NewReplacer("    os.execvp", "    ctypes.string_at(0)\n    os.execvp",
-			"8192", "(1 << 20)", "4096 + 1024", "(1 << 20)", "libc.mprotect", "0 and libc.mprotect").Replace(onPage),
+			"8192", "(1 << 20)", "4096 + 1024", "(1 << 20)",
+			"libc.mprotect", "0 and libc.mprotect").Replace(onPage),
 		about: "step1-skeleton/command-runs",
 		says: []string{
 			"The child that clone(CLONE_NEWUTS) made was ended by SIGSEGV", "null pointer",
