@@ -1,5 +1,5 @@
 #!/bin/sh
-# go test in a throw-away virtual machine: vm.sh [-arch ARCH] [-kernel VERSION|FILE] [-with LIST] [-user] [-shell] [GO TEST FLAGS] [PACKAGES]
+# go test in a throw-away virtual machine: vm.sh [-arch ARCH] [-kernel VERSION|FILE] [-with LIST] [-user] [-shell | -kvm] [GO TEST FLAGS] [PACKAGES]
 #
 #   -arch ARCH     amd64 or arm64: another processor than the one at hand is emulated
 #   -kernel 6.1    Debian's newest kernel of that version; without it, the newest there is
@@ -8,6 +8,7 @@
 #   -with LIST     more packages of Debian in the machine, such as 'containerd docker.io'; with btrfs-progs the kernel's part, too
 #   -user          the tests run as an ordinary user to whom a cgroup is delegated, as systemd does for a login
 #   -shell         a shell in the machine instead; its command `tests` runs the tests
+#   -kvm           no tests: "yes" if the machine runs with KVM, and "no" if it is emulated
 #
 # What the machine has: a stock kernel of Debian, version 2 of cgroups, a few Debian packages, and this directory
 # as /workshop. The tests are compiled here, so that there need be no Go in it; tests that compile programs are skipped
@@ -25,7 +26,7 @@
 # or those that -run says.
 set -eu
 
-usage='usage: vm.sh [-arch amd64|arm64] [-kernel VERSION|FILE] [-with LIST] [-user] [-shell] [GO TEST FLAGS] [PACKAGES]'
+usage='usage: vm.sh [-arch amd64|arm64] [-kernel VERSION|FILE] [-with LIST] [-user] [-shell | -kvm] [GO TEST FLAGS] [PACKAGES]'
 die() {
     echo "vm.sh: $*" >&2
     exit 125
@@ -37,7 +38,7 @@ x86_64) host=amd64 ;;
 aarch64) host=arm64 ;;
 *) host=$(uname -m) ;;
 esac
-arch=$host kernel='' with='' as=root shell='' packages="./step... ./runtime" run='-run ^TestPromises$'
+arch=$host kernel='' with='' as=root shell='' kvm='' packages="./step... ./runtime" run='-run ^TestPromises$'
 while [ $# -gt 0 ]; do
     case $1 in
     -arch | --arch | -kernel | --kernel | -with | --with)
@@ -47,6 +48,7 @@ while [ $# -gt 0 ]; do
         ;;
     -user | --user) as=user ;;
     -shell | --shell) shell=yes ;;
+    -kvm | --kvm) kvm=yes ;;
     -h | --help) echo "$usage"; exit 0 ;;
     *) break ;;
     esac
@@ -137,6 +139,18 @@ chmod 755 "$i/init"
 (cd "$i" && find . >"$work/names" && cpio -o -H newc -R 0:0 --quiet -O "$work/cpio" <"$work/names")
 gzip -1 <"$work/cpio" >"$work/initrd"
 
+# Whether KVM works is known when a machine has started with it: a /dev/kvm may be there and start none.
+accelerated=
+if [ "$arch" = "$host" ] && [ -w /dev/kvm ] && timeout 10 "$qemu" -accel kvm -cpu host -M "$machine" -m 256 -nodefaults \
+    -no-user-config -display none -no-reboot -nic none -serial "file:$work/probe" -kernel "$kernel" -initrd "$work/initrd" \
+    -append "console=$console quiet panic=-1 vm=probe" >/dev/null 2>&1 </dev/null && grep -q 'vm: it works' "$work/probe"; then
+    accelerated=yes
+fi
+if [ -n "$kvm" ]; then
+    echo "${accelerated:-no}"
+    exit
+fi
+
 # The tests are compiled by go test itself, which hands each to a program that keeps it for later. So all its flags
 # mean what they always do.
 cat >"$work/keep" <<'K'
@@ -202,13 +216,6 @@ rm "$work/sources.tar"
 fast='mitigations=off norandmaps nokaslr init_on_alloc=0 audit=0'
 [ "$arch" != amd64 ] || fast="$fast no_timer_check"
 
-# Whether KVM works is known when a machine has started with it.
-accelerated=
-if [ "$arch" = "$host" ] && [ -w /dev/kvm ] && timeout 10 "$qemu" -accel kvm -cpu host -M "$machine" -m 256 -nodefaults \
-    -no-user-config -display none -no-reboot -nic none -serial "file:$work/probe" -kernel "$kernel" -initrd "$work/initrd" \
-    -append "console=$console quiet panic=-1 vm=probe" >/dev/null 2>&1 </dev/null && grep -q 'vm: it works' "$work/probe"; then
-    accelerated=yes
-fi
 processors=$(nproc)
 [ "$processors" -le 4 ] || processors=4
 if [ -n "$accelerated" ]; then
