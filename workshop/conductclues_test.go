@@ -485,6 +485,17 @@ func main() {
 		about: "step1-skeleton/exit-status-signal",
 		says:  []string{unableToKill},
 	},
+	{
+		name: "a shell that the new root does not have, which is not rootfs",
+		step: "step1-skeleton",
+		program: "#!/usr/bin/perl\nmkdir('jail');\nchroot('jail') && chdir('/') && " +
+			"exec('/bin/sh');\nprint STDERR \"$!\\n\";\nexit 1;\n",
+		about: "step1-skeleton/command-runs",
+		says: []string{
+			"wants to execute /bin/sh", "the new root, jail,", "called rootfs has /bin/sh",
+		},
+		not: []string{"whose shell is"},
+	},
 }
 
 // TestConductWords lets programs be told what they did.

@@ -215,12 +215,34 @@ func otherMissing(e harness.Event, path string, inside bool) string {
 		where = "in the root file system, whose shell is /bin/sh"
 	}
 	text := fmt.Sprintf("Your program wants to execute %s, and there is none %s.", path, where)
+	if root := otherRoot(e); inside && root != "" {
+		text = fmt.Sprintf("Your program wants to execute %s in the new root, %s, and either it "+
+			"is not there, or what it needs is not, such as its loader (execve(2), ENOENT). The "+
+			"root file system called rootfs has /bin/sh, with all that it needs.", path, root)
+	}
 	if hasCommand(e, path) {
 		return text + fmt.Sprintf(" It was to execute %s in turn. No shell has to come between: "+
 			"the file and the arguments that execve(2) takes are the words after run.",
 			ranCommand(e))
 	}
 	return text + " The command is the word after run: is another one named in the source?"
+}
+
+// otherRoot is the directory to which a program changed its root, if it is not the one called
+// rootfs, or nothing.
+func otherRoot(e harness.Event) string {
+	for _, step := range slices.Backward(e.Conduct.Steps) {
+		name := nameOf(step)
+		if step.Errno != "" || name != "chroot" && name != "pivot_root" {
+			continue
+		}
+		if dir := filepath.Clean(firstPath(step.Text)); strings.Trim(dir, "./") != "" &&
+			filepath.Base(dir) != "rootfs" {
+			return dir
+		}
+		return ""
+	}
+	return ""
 }
 
 // hasCommand tells whether a file that is not there was to get the command among its arguments.
