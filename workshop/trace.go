@@ -80,8 +80,8 @@ var (
 	pascalRE = lazyregexp.New(`(?m)^An unhandled exception occurred at \$[0-9A-F]+:\n(.*)$`)
 )
 
-// ofLibraries matches files that are not of the program.
-var ofLibraries = lazyregexp.New(`^/usr/lib/|/lib/(python|ruby|nim)|/gems/|` +
+// ofLibraries matches files that are not of the program. Those of Nim are without a directory.
+var ofLibraries = lazyregexp.New(`^/usr/lib/|/lib/(python|ruby|nim)|/gems/|^fatal\.nim$|` +
 	`/node_modules/|^node:`)
 
 // traces are those of other languages: how they name the error and the places, innermost first.
