@@ -91,7 +91,7 @@ func clue(e harness.Event) string {
 	for _, tell := range []func(harness.Event) string{
 		notStartable, procLost, notInstalled, flagNotKnown, takenForRun, unshareKilled,
 		cgroupAmiss, limitTaken, limitRefused, errorStatus, childless, starterGone, leavesBehind,
-		shellLine,
+		calledTooLate, shellLine,
 	} {
 		if text := tell(e); text != "" {
 			return text
@@ -165,7 +165,7 @@ var habits = []func(harness.Event) string{
 	noPtmx, noControlling,
 	notCopied, noSize, terminalLines, networkAmiss, signalStatus, knewStatus, statusLost,
 	statusOther, namespaceAmiss, otherThread, procOfHost, rootfsMade,
-	notAFlag, notInModule, notStarted, noTool, silent,
+	notAFlag, notInModule, notStarted, noTool, silent, waitsBefore,
 }
 
 // subjects are faults that break whatever script comes first, each with the script that is about

@@ -410,6 +410,37 @@ func joins(words, given []string) bool {
 // notLetterRE matches what is no letter and no digit.
 var notLetterRE = lazyregexp.New(`[^\pL\pN]+`)
 
+// calledTooLate is for a script that calls a function of its own in a line before the one that
+// defines it.
+func calledTooLate(e harness.Event) string {
+	m := notFoundAtRE.FindStringSubmatch(e.Stderr)
+	if m == nil || executed(e) == "yes" || m[1] != e.Program {
+		return ""
+	}
+	text, err := os.ReadFile(e.Program)
+	if err != nil {
+		return ""
+	}
+	name := regexp.QuoteMeta(m[3])
+	defines := regexp.MustCompile(`^\s*(function\s+` + name + `\b|` + name + `\s*\(\s*\))`)
+	for i, line := range strings.Split(string(text), "\n") {
+		switch at := i + 1; {
+		case !defines.MatchString(line):
+		case at < atoi(m[2]):
+			return ""
+		default:
+			return fmt.Sprintf("%s is a function of your script, and line %s calls it before "+
+				"line %d defines it. A shell knows a function only when it has come to its "+
+				"definition: put that first.", m[3], m[2], at)
+		}
+	}
+	return ""
+}
+
+// notFoundAtRE matches what a shell says of a command that it does not find: the script, the
+// line, and the name.
+var notFoundAtRE = lazyregexp.New(`(?m)^(\S+): (?:line )?(\d+): ([\w.+-]+): (?:command )?not found$`)
+
 // shellLine is for a program that hands the command to sh -c, and loses words of it on the way.
 func shellLine(e harness.Event) string {
 	given := commandWords(e)

@@ -483,6 +483,15 @@ var (
 		`ifconfig|brctl|iptables|sudo|hostname|mkdir|cp|rm|env|id|newuidmap|newgidmap)$`)
 )
 
+// waitsBefore is for a program that hangs before it executes the command.
+func waitsBefore(e harness.Event) string {
+	if e.Waiting == "" || executed(e) != "no" || inShell(e) {
+		return ""
+	}
+	return fmt.Sprintf("Until then none of your processes had executed %s: there was no "+
+		"execve(2) of it.", ranCommand(e))
+}
+
 // statusLost is for a program that ran a command that failed, and ends as if it had not.
 func statusLost(e harness.Event) string {
 	m := exitStatus.FindStringSubmatch(e.Message)

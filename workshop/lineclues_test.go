@@ -195,6 +195,43 @@ var lineWords = []faulty{
 		about: "step1-skeleton/command-not-found",
 		says:  []string{"keep the number at once", "errno(3)"},
 	},
+	{
+		name:    "run executed by Bash",
+		program: "#!/usr/bin/env bash\n$1\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{`"run" is a word for your own program`},
+		not:     []string{"is not on this machine"},
+	},
+	{
+		name:    "a function of a shell that is defined too late",
+		program: "#!/usr/bin/env bash\nrun \"${@:2}\"\n\nfunction run {\n  \"$@\"\n}\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"run is a function of your script, and line 2 calls it", "line 4"},
+		not:     []string{"is a word for your own program", "is not on this machine"},
+	},
+	{
+		name:    "a shell that another program has taken the place of",
+		program: "#!/bin/sh\nexec perl -e 'print STDERR \"not implemented yet\\n\"; exit 1'\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"ended before it executed true", `says why itself: "not implemented yet"`},
+		not:     []string{"may know by itself"},
+	},
+	{
+		name: "an index of Nim, without the place",
+		program: "#!/usr/bin/perl\nprint STDERR \"fatal.nim(54)            sysFatal\\n\";\n" +
+			"print STDERR 'Error: unhandled exception: index 2 not in 0 .. 1 [IndexDefect]', " +
+			"\"\\n\";\nexit 1;\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"IndexDefect: index 2", "there may be no word after it"},
+		not:   []string{"at fatal.nim"},
+	},
+	{
+		name:    "a sleep in the place of the command",
+		program: "#!/usr/bin/perl\nsleep 6300;\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"Until then none of your processes had executed true"},
+		hangs:   true,
+	},
 }
 
 // inRootfs ends a program in Perl that executes its words in the root file system.

@@ -45,7 +45,8 @@ func errorLine(said string) (found string) {
 var (
 	// errorRE matches what programs say of what went wrong.
 	errorRE = lazyregexp.New(`(?i)error|fail|fatal|cannot|can't|could not|unable|missing|invalid|` +
-		`not found|no such|not a |does not|denied|refused|unknown|unexpected|has no `)
+		`not found|no such|not a |does not|denied|refused|unknown|unexpected|has no |` +
+		`not (yet )?(implemented|supported)|unsupported|wrong (usage|argument|number|command)`)
 	// ofOtherRE matches a warning, a word that all is well, and what a process says that has only
 	// waited for another one.
 	ofOtherRE = lazyregexp.New(`(?i)\bwarn|` +
@@ -72,7 +73,7 @@ func lastSeen(e harness.Event) string {
 		return ""
 	}
 	interpreter, _ := interpreterOf(e.Program)
-	known := inShell(e) || shellRE.MatchString(interpreter)
+	known := inShell(e) || shellRE.MatchString(interpreter) && !replaced(e)
 	line := ownError(e)
 	var text string
 	switch {
@@ -101,6 +102,16 @@ func lastSeen(e harness.Event) string {
 		text += fmt.Sprintf(" It says why itself: %q.", line)
 	}
 	return text + lastCalls(e)
+}
+
+// replaced tells whether the program itself became another one, which is no shell.
+func replaced(e harness.Event) bool {
+	for _, step := range slices.Backward(e.Conduct.Steps) {
+		if step.Process == 0 && step.Errno == "" && strings.HasPrefix(step.Text, "execve") {
+			return !shellRE.MatchString(firstPath(step.Text))
+		}
+	}
+	return false
 }
 
 // lastWords is the last line that a program wrote, as far as it does not say that all is well.
@@ -148,9 +159,9 @@ func (c cause) oldRootMissing() string {
 }
 
 var (
-	indexRE   = lazyregexp.New(`(?i)out of (range|bounds)|IndexError`)
-	ownWordRE = lazyregexp.New(`(?i)["\x60'](run|child)["\x60']: (executable file )?not found` +
-		`|\b(run|child): not found`)
+	indexRE   = lazyregexp.New(`(?i)out of (range|bounds)|Index(Error|Defect)`)
+	ownWordRE = lazyregexp.New(`(?im)["\x60'](run|child)["\x60']: (executable file )?not found` +
+		`|\b(run|child): (?:command )?not found|command not found: (run|child)$`)
 	noFlagRE = lazyregexp.New(`(?i)flag provided but not defined|unrecognized option|` +
 		`unknown (option|flag|shorthand)`)
 )
@@ -181,7 +192,7 @@ func wrongWord(e harness.Event) string {
 		return ""
 	}
 	return fmt.Sprintf("%q is a word for your own program. The command begins one word later.",
-		m[1]+m[3])
+		m[1]+m[3]+m[4])
 }
 
 // unknownChild is for a program that does not know the word with which it starts itself again.
