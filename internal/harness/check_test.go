@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -112,6 +113,14 @@ fi
 		e := one(t, "step1-skeleton/exit-status", `exec sleep 6200`)
 		require.Equal(t, "`sleep 6200` was in clock_nanosleep(2), waiting for time to pass",
 			e.Waiting)
+	})
+	parallel("hangs where it looks at several descriptors", func(t *testing.T) {
+		if _, err := exec.LookPath("bash"); err != nil {
+			skip.Lacking(t, "no bash")
+		}
+		e := one(t, "step1-skeleton/exit-status",
+			`exec bash -c 'mkfifo f; read -t 6200 x 0<>f'`)
+		require.Contains(t, e.Waiting, "was in pselect(2), waiting for a descriptor to be ready")
 	})
 	parallel("hangs while its child is dead", func(t *testing.T) {
 		e := own(t, "exec container run true\n", `true & exec sleep 6200`, time.Second)

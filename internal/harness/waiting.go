@@ -32,6 +32,7 @@ var waits = map[int]struct{ name, what string }{
 	unix.SYS_FLOCK:           {"flock(2)", "for a lock on"},
 	unix.SYS_EPOLL_PWAIT:     {"epoll_wait(2)", "for a descriptor to be ready"},
 	unix.SYS_PPOLL:           {"ppoll(2)", "for a descriptor to be ready"},
+	unix.SYS_PSELECT6:        {"pselect(2)", "for a descriptor to be ready"},
 	unix.SYS_FUTEX:           {"futex(2)", "for another thread (a channel, a mutex, a WaitGroup)"},
 }
 
