@@ -153,8 +153,8 @@ func lastRefused(e harness.Event) *harness.Refusal {
 	if e.Conduct == nil {
 		return nil
 	}
-	if outputOfUsage(e) || statusLost(e) != "" || len(e.Left) > 0 {
-		return nil // whatever came after the command, or was in the way
+	if outputOfUsage(e) || statusLost(e) != "" || len(e.Left) > 0 || fetches(e) {
+		return nil // whatever came after the command, was in the way, or is a tool's
 	}
 	if r := commandRefused(e); r != nil {
 		return r

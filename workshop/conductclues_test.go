@@ -537,12 +537,20 @@ func TestConductClues(t *testing.T) {
 		}
 		return ""
 	}
+	const noSuchFile = "env: No such file or directory"
+	blamed := func(e harness.Event) string {
+		if r := blame(e); r != nil {
+			return r.Text
+		}
+		return ""
+	}
 	for _, c := range []struct {
 		name    string
 		clue    func(harness.Event) string
 		script  string // pid-1, say
 		ran     string
 		said    string
+		waiting string
 		conduct harness.Conduct
 		says    string // nothing, if there is nothing to say
 		not     string // what is not said, if anything
@@ -829,6 +837,29 @@ func TestConductClues(t *testing.T) {
 			clue: noNetwork, script: "step1-skeleton/command-runs", ran: "true",
 			said: "mine: network is unreachable",
 			says: "Networks of containers are the business of step 5",
+		},
+		{
+			name: "a network that a tool waits for",
+			clue: noNetwork, script: "step1-skeleton/command-runs", ran: "true",
+			waiting: "`container run true` was waiting for `/usr/lib/apt/methods/http`, which " +
+				"was in pselect(2), waiting for a descriptor to be ready",
+			says: "no network on the throw-away host",
+		},
+		{
+			name: "another tool that is waited for",
+			clue: noNetwork, script: "step1-skeleton/command-runs", ran: "true",
+			waiting: "`container run true` was waiting for `sh -c 'sleep 9' curl`, which was in " +
+				"wait4(2), waiting for the end of a child process",
+		},
+		{
+			name: "a file that a tool looked for before it waited for a network",
+			clue: blamed, script: "step1-skeleton/command-runs", ran: "true",
+			waiting: "`container run true` was waiting for `curl -O https://example.com/a.tar`, " +
+				"which was in ppoll(2), waiting for a descriptor to be ready",
+			conduct: harness.Conduct{Stderr: noSuchFile, Refused: []harness.Refusal{{
+				Call: "openat", Errno: "ENOENT", By: "/usr/bin/curl",
+				Text: `openat(AT_FDCWD, "/root/.curlrc")`, Looks: true,
+			}}},
 		},
 		{
 			name: "a network that a chapter needs",
@@ -1580,6 +1611,7 @@ func TestConductClues(t *testing.T) {
 		e := harness.Event{}
 		e.Script.Step, e.Script.Name, _ = strings.Cut(c.script, "/")
 		e.Ran, e.Stderr, e.Conduct = "exec container run "+c.ran, c.said, &c.conduct
+		e.Waiting = c.waiting
 		if c.says == "" {
 			require.Empty(t, c.clue(e), c.name)
 		} else {

@@ -715,13 +715,21 @@ var networkToolRE = lazyregexp.New(`/(ip|ifconfig|brctl|tc|nft|ip6?tables)(-\w+)
 // noNetwork is for a program that fails because it finds no network.
 func noNetwork(e harness.Event) string {
 	if !beforeChapters(e.Script) || executed(e) != "no" ||
-		!networkRE.MatchString(e.Stdout+e.Stderr) {
+		!networkRE.MatchString(e.Stdout+e.Stderr) && !fetches(e) {
 		return "" // a chapter, or the command, wants one
 	}
 	return "There is no network on the throw-away host, and none is needed: nothing has to be " +
 		"fetched, because the scripts run your program in a directory that has a root file " +
 		"system called rootfs in it. Networks of containers are the business of step 5."
 }
+
+// fetches tells whether a program hangs because it waits for a tool that fetches something. What
+// that has looked for before, and not found, is its own affair.
+func fetches(e harness.Event) bool { return fetchesRE.MatchString(e.Waiting) }
+
+// fetchesRE matches such a tool in what is told of the waiting.
+var fetchesRE = lazyregexp.New("was waiting for `(?:/[^ `]*/)?(?:apt/methods/\\w+|curl|wget|" +
+	"apt-get|apt|apk|dnf|pip3?|npm|skopeo|git-remote-https?)[ `]")
 
 // networkRE matches what programs say where there is no network.
 var networkRE = lazyregexp.New(`(?i)network is unreachable|default route|no such host|` +
