@@ -105,7 +105,7 @@ func clue(e harness.Event) string {
 			harness.MaxTasks(), e.Tasks)
 	}
 	c := findCause(e)
-	for _, tell := range []func(cause) string{filtered, wideText, wordAsFile, unasked} {
+	for _, tell := range []func(cause) string{filtered, wideText, liesBeside, wordAsFile, unasked} {
 		if text := tell(c); text != "" {
 			return text
 		}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -52,6 +53,26 @@ func wordAsFile(c cause) string {
 			"command: the command is the word after run, here %s. %s", path, words[2], calledAs)
 	}
 	return ""
+}
+
+// liesBeside is for a program that looks for a file in the directory where it is run, and the file
+// lies where the program does.
+func liesBeside(c cause) string {
+	path := filepath.Clean(strings.TrimPrefix(c.path, "$WORK/"))
+	if !c.seen || c.errno != "ENOENT" || c.path == "" || filepath.IsAbs(path) ||
+		c.event.Program == "" || c.changedRoot() || filepath.Base(path) == ranCommand(c.event) ||
+		path == "rootfs" || strings.HasPrefix(path, "rootfs/") {
+		return ""
+	}
+	file := filepath.Join(filepath.Dir(c.event.Program), path)
+	if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
+		return ""
+	}
+	return fmt.Sprintf("%s lies beside your program, in %s, and a relative path begins at the "+
+		"working directory, which is another one here. Your program finds what lies beside it by "+
+		"the path with which it was started: that is a link to it, so follow the link "+
+		"(realpath(1), realpath(3)), and take the directory of what comes out.", path,
+		relative(filepath.Dir(file)))
 }
 
 // wantsMore is for a program that finds too little on its command line.

@@ -226,6 +226,20 @@ var lineWords = []faulty{
 		not:   []string{"at fatal.nim"},
 	},
 	{
+		name:    "a file beside the program, by a relative path",
+		program: "#!/bin/sh\n. ./program\nshift\nexec \"$@\"\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"program lies beside your program", "a link to it"},
+		not:     []string{"lie ready"},
+	},
+	{
+		name: "a file beside the program, in the directory of the link to that",
+		program: "#!/bin/sh\ntest \"$1\" = child && exit\ncd \"$(dirname \"$0\")\"\n" +
+			"exec ./program child\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"program lies beside your program", "a link to it"},
+	},
+	{
 		name:    "a sleep in the place of the command",
 		program: "#!/usr/bin/perl\nsleep 6300;\n",
 		about:   "step1-skeleton/command-runs",
