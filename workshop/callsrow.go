@@ -101,7 +101,7 @@ func topicOf(e harness.Event) *topic {
 // tell is the text about the calls of a topic.
 func (t topic) tell(e harness.Event) string {
 	const most = 9
-	lines := inLines(t.bearing(e.Conduct.Steps, filepath.Base(ranCommand(e))))
+	lines := inLines(withoutMoves(t.bearing(e.Conduct.Steps, filepath.Base(ranCommand(e)))))
 	if len(lines) > most {
 		lines = append(append(lines[:most/2:most/2], "..."), lines[len(lines)-most/2:]...)
 	}
@@ -149,6 +149,26 @@ func (t topic) bearing(steps []harness.Step, command string) (bear []harness.Ste
 		bear = append(bear, step)
 	}
 	return bear
+}
+
+// withoutMoves leaves out where processes went from which none descends that did something else.
+func withoutMoves(steps []harness.Step) []harness.Step {
+	isMove := func(s harness.Step) bool { return nameOf(s) == "chdir" || nameOf(s) == "fchdir" }
+	parents, does := map[int]int{}, map[int]bool{}
+	for _, step := range steps {
+		parents[step.Process] = step.Parent
+	}
+	for _, step := range steps {
+		for p := step.Process; !isMove(step) && !does[p]; p = parents[p] {
+			does[p] = true
+		}
+	}
+	if len(does) == 0 {
+		return steps
+	}
+	return slices.DeleteFunc(slices.Clone(steps), func(s harness.Step) bool {
+		return isMove(s) && !does[s.Process]
+	})
 }
 
 // nameOf is the name of the system call of a step.

@@ -75,6 +75,29 @@ func TestCallsSeen(t *testing.T) {
 					"none with MS_PRIVATE or MS_SLAVE or mount_setattr",
 			},
 		},
+		{
+			name:   "where other processes went, such as those that find an interpreter",
+			script: "root-is-rootfs",
+			steps: []harness.Step{
+				{Text: `chdir("/opt/shims")`, Process: 1},
+				{Text: `chdir("/work")`, Process: 2},
+				{Text: `chroot("rootfs")`, Process: 4, Parent: 3},
+				{Text: `chdir("/")`, Process: 3, Parent: 2},
+				{Text: `execve("/bin/true")`, Process: 4, Parent: 3},
+			},
+			lines: []string{
+				`child: chdir("/work")`, `child 2: chroot("rootfs")`, `child 3: chdir("/")`,
+				`child 2: execve("/bin/true")`, "no call succeeded with chroot or pivot_root",
+			},
+		},
+		{
+			name:   "nothing but that",
+			script: "root-is-rootfs",
+			steps:  []harness.Step{{Text: `chdir("rootfs")`, Process: 1}},
+			lines: []string{
+				`child: chdir("rootfs")`, "no call succeeded with chroot or pivot_root",
+			},
+		},
 	} {
 		e := harness.Event{Script: harness.Script{Step: "step4-cgroups", Name: c.script}}
 		e.Ran, e.Conduct = "exec container run true", &harness.Conduct{Steps: c.steps}
