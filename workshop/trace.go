@@ -352,7 +352,7 @@ func reports(function ast.Expr) bool {
 	switch f := function.(type) {
 	case *ast.Ident:
 		switch f.Name {
-		case "panic", "print", "println", "string":
+		case "panic", "print", "println", "string", "int":
 			return true
 		}
 	case *ast.SelectorExpr:
@@ -363,7 +363,8 @@ func reports(function ast.Expr) bool {
 			}
 		}
 		switch f.Sel.Name {
-		case "Error", "Exit", "String", "Fatal", "Fatalf":
+		case "Error", "Exit", "String", "Fatal", "Fatalf",
+			"ExitCode", "ExitStatus", "Sys", "Exited", "Signal", "Signaled":
 			return true
 		}
 	}

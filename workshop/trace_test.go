@@ -248,6 +248,23 @@ func TestFailedAt(t *testing.T) {
 	}
 }
 
+// TestOnlyPanics requires that a function which looks at an error, and ends the program, is not the
+// place where that came from.
+func TestOnlyPanics(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]bool{
+		"if err != nil {\n\tpanic(err)\n}":                                                true,
+		"if e, ok := err.(*exec.ExitError); ok {\n\tos.Exit(e.ExitCode())\n}\npanic(err)": true,
+		"var e *exec.ExitError\nif errors.As(err, &e) {\n\ts := e.Sys().(syscall.WaitStatus)\n" +
+			"\tif s.Signaled() {\n\t\tos.Exit(128 + int(s.Signal()))\n\t}\n" +
+			"\tos.Exit(s.ExitStatus())\n}\nlog.Fatal(err)": true,
+		"if err := cmd.Run(); err != nil {\n\tpanic(err)\n}": false,
+	} {
+		const head = "package main\n\nfunc must(err error) {\n"
+		require.Equal(t, want, onlyPanics("main.go", []byte(head+body+"\n}\n"), 4), body)
+	}
+}
+
 // TestStatusTwo requires that the exit status 2 of a program is told to be one of wrong usage
 // only where nothing says otherwise: some languages end so with an exception, or with
 // errno, ENOENT.
