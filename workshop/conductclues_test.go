@@ -486,6 +486,15 @@ func main() {
 		says:  []string{unableToKill},
 	},
 	{
+		name: "a signal that is lost, after words that are like an error",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\n[ $# -gt 1 ] || { echo 'usage: container run CMD' >&2; exit 2; }\n" +
+			"shift\necho 'old_root does not exist, and is made' >&2\n" +
+			"\"$@\"\ns=$?\ntest $s != 137 || exit 0\nexit $s\n",
+		about: "step1-skeleton/exit-status-signal",
+		says:  []string{"A signal ended the command, and your program ended with 0"},
+	},
+	{
 		name: "a shell that the new root does not have, which is not rootfs",
 		step: "step1-skeleton",
 		program: "#!/usr/bin/perl\nmkdir('jail');\nchroot('jail') && chdir('/') && " +

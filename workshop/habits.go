@@ -540,7 +540,7 @@ func signalStatus(e harness.Event) string {
 	m := exitStatus.FindStringSubmatch(e.Message)
 	said := withoutWarnings(killedRE.ReplaceAllString(e.Stderr, ""))
 	if e.Script.Name != "exit-status-signal" || m == nil || e.Panicked ||
-		errnoIn(said) != "" || errorRE.MatchString(said) {
+		m[1] != "0" && (errnoIn(said) != "" || errorRE.MatchString(said)) {
 		return "" // that may be why
 	}
 	got, number := atoi(m[1]), atoi(m[2])-128
