@@ -75,6 +75,17 @@ func main() {
 // endWords are programs of whose ends it is told something.
 var endWords = []faulty{
 	{
+		name: "an end with an error, while the command goes on",
+		step: "step4-cgroups",
+		program: "#!/usr/bin/perl\nshift;\nmy $limit = @ARGV && $ARGV[0] =~ /^-/ && shift && shift;\n" +
+			"my $child = fork() || exec(@ARGV);\n" +
+			"if ($limit) {\n  mkdir('/opt/mine') || print STDERR \"mkdir: $!\\n\" and exit(1);\n}\n" +
+			"waitpid($child, 0);\nexit($? >> 8 || $? && 128 + $?);\n",
+		passed: true,
+		about:  "step4-cgroups/memory-file",
+		says:   []string{`refused: mkdir("/opt/mine"): EROFS`},
+	},
+	{
 		name:    "a stack that is too small",
 		step:    "step1-skeleton",
 		program: onPage,

@@ -28,7 +28,8 @@ var falls = []unix.Signal{
 func (c *Conduct) noteFalls(r inject.Result, words []string) {
 	files, command := executing(r.Calls, words)
 	for _, end := range r.Ends {
-		if command >= 0 && end.Process == command {
+		ofHarness := end.Signal == unix.SIGKILL && r.Hung != ""
+		if command >= 0 && end.Process == command && !ofHarness {
 			c.CommandEnd = unix.SignalName(end.Signal)
 		}
 		if !slices.Contains(falls, end.Signal) || command >= 0 && end.Process >= command {

@@ -174,7 +174,8 @@ func isOurs(path string) bool {
 // observe runs the program once more as the line of the script did, in a directory like that of the
 // script, and returns what it asked of the kernel. It returns nil for a line that runs something
 // else, and for a program that does not end within the limit, or waits for so long, unless it is
-// known to stay: what it did until then is told.
+// known to stay: what it did until then is told. A program that has ended is none of these, even if
+// a child of it goes on, such as the command.
 func observe(ran, dir string, limit, idle time.Duration, stays bool) *Conduct {
 	words := ProgramIn(ran, func(name string) string {
 		if name == "WORK" {
@@ -212,7 +213,7 @@ func observe(ran, dir string, limit, idle time.Duration, stays bool) *Conduct {
 	r, err := program.Run(nil, limit)
 	close(over)
 	program.Enough = nil
-	if err != nil || r.Hung != "" && !stays {
+	if err != nil || r.Hung != "" && !stays && !r.Ended {
 		return nil
 	}
 	c := conduct(r.Calls, words, r.Stderr+"\n"+r.Stdout)
@@ -221,7 +222,7 @@ func observe(ran, dir string, limit, idle time.Duration, stays bool) *Conduct {
 	c.noteUnseen(r, words)
 	c.noteChildless(r.Calls)
 	c.Status, c.Stdout, c.Stderr = "", byName(r.Stdout), byName(r.Stderr)
-	if r.Hung == "" {
+	if r.Ended {
 		c.Status = exitText(r.Status)
 	}
 	// The directory is another one each time, and so is the path of the program.
@@ -246,7 +247,7 @@ func observe(ran, dir string, limit, idle time.Duration, stays bool) *Conduct {
 	for i, fall := range c.Falls {
 		c.Falls[i].Last = named(fall.Last)
 	}
-	c.Splits = !stays && splits(program, words)
+	c.Splits = !stays && r.Hung == "" && splits(program, words)
 	return c
 }
 

@@ -88,6 +88,8 @@ type Result struct {
 	Ends []End
 	// Hung says what was still there when the time was up, and was killed then.
 	Hung string
+	// Ended tells that the program itself had ended before that, with the status.
+	Ended bool
 
 	stops int // at system calls
 }
@@ -268,7 +270,7 @@ func (t *tracer) trace(r *Result) error {
 			t.adopt()
 		}
 		if tid == t.program {
-			r.Status = status
+			r.Status, r.Ended = status, !t.isOver()
 			t.letGo(r)
 		}
 	}
@@ -589,6 +591,13 @@ func (t *tracer) giveUp() {
 	defer t.mutex.Unlock()
 	t.over = true
 	t.kill(slices.AppendSeq(slices.Collect(maps.Keys(t.threads)), maps.Keys(t.early))...)
+}
+
+// isOver tells whether the time is up.
+func (t *tracer) isOver() bool {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	return t.over
 }
 
 // kill kills the processes of threads, and notes what each was doing before. The mutex is held.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
@@ -121,6 +122,31 @@ func TestHang(t *testing.T) {
 	require.Equal(t, "begun\n", r.Stdout)
 	require.Contains(t, r.Hung, "sleep")
 	require.Contains(t, r.Hung, "(S)")
+	require.False(t, r.Ended)
+}
+
+// TestLeavesChild ends a program whose child goes on. The time is up when the program is gone.
+func TestLeavesChild(t *testing.T) {
+	enough, dir := make(chan struct{}), t.TempDir()
+	require.NoError(t, unix.Mkfifo(filepath.Join(dir, "gone"), 0o600))
+	p := Program{
+		Path: "/bin/sh", Dir: dir, Env: os.Environ(), Enough: enough,
+		// The child opens the fifo for writing when its parent is no longer there.
+		Args: []string{
+			"sh", "-c",
+			"(while kill -0 $$; do :; done; echo >gone; sleep 1000) & exit 3",
+		},
+	}
+	go func() {
+		defer close(enough)
+		_, err := os.ReadFile(filepath.Join(dir, "gone"))
+		assert.NoError(t, err)
+	}()
+	r, err := p.Run(nil, time.Hour)
+	require.NoError(t, err)
+	require.NotEmpty(t, r.Hung)
+	require.True(t, r.Ended)
+	require.Equal(t, 3, r.Status.ExitStatus())
 }
 
 // TestEnough kills a program that would go on for an hour.
