@@ -78,7 +78,9 @@ func findCause(e harness.Event) (c cause) {
 	for _, b := range e.Background {
 		words += "\n" + b.Stderr
 	}
-	words += "\n" + e.Message // which may name paths of others
+	if !strings.HasPrefix(e.Message, "no cgroup has ") { // which lists those of others
+		words += "\n" + e.Message
+	}
 	if e.Conduct == nil || endedOtherwise(e) {
 		if status, _ := endedWith(e); status == "0" {
 			words = withoutWarnings(words)

@@ -161,13 +161,7 @@ func cgroupAmiss(e harness.Event) string {
 	if !ok {
 		return ""
 	}
-	var own []string // the cgroups of the program, and not those of the host
-	for _, m := range listedRE.FindAllStringSubmatch(list, -1) {
-		above := filepath.Dir(m[1])
-		if m[1] != cgroupFS+"/harness" && (above != cgroupFS || harness.HasCgroup2()) {
-			own = append(own, m[1])
-		}
-	}
+	own := ownCgroups(list)
 	ended, running, met := "", 0, true
 	for _, b := range e.Background {
 		if b.State == "" {
@@ -206,21 +200,36 @@ func cgroupAmiss(e harness.Event) string {
 	return ""
 }
 
+// ownCgroups are the cgroups in a list that are of the program, and not of the host.
+func ownCgroups(list string) (own []string) {
+	for _, m := range listedRE.FindAllStringSubmatch(list, -1) {
+		above := filepath.Dir(m[1])
+		if m[1] != cgroupFS+"/harness" && (above != cgroupFS || harness.HasCgroup2()) {
+			own = append(own, m[1])
+		}
+	}
+	return own
+}
+
 // cgroupInTheWay is for a cgroup that is there already when a container is made, because an earlier
 // container of the script has left it behind: it still has the limit that was asked for then.
 func cgroupInTheWay(c cause) string {
 	e, dir := c.event, c.cgroupPath()
 	list, ok := strings.CutPrefix(e.Message, "no cgroup has ")
 	running := func(b harness.Background) bool { return b.State == "" }
-	if !ok || dir == "" || c.errno != "EEXIST" ||
-		slices.ContainsFunc(e.Background, running) {
+	if !ok || c.errno != "EEXIST" || slices.ContainsFunc(e.Background, running) {
 		return "" // another container may use it now
 	}
-	left := leftBy(e, list, dir)
-	if left == "" {
+	dirs := []string{dir}
+	if dir == "" { // the program does not say it
+		dirs = ownCgroups(list)
+	}
+	i := slices.IndexFunc(dirs, func(dir string) bool { return leftBy(e, list, dir) != "" })
+	if i < 0 {
 		return ""
 	}
-	return fmt.Sprintf("mkdir(2) fails because %s is there already: `%s` has left it behind. "+
+	dir, left := dirs[i], leftBy(e, list, dirs[i])
+	return fmt.Sprintf("mkdir(2) fails where %s is there already: `%s` has left it behind. "+
 		"rmdir(2) removes a cgroup when no process is in it any longer. Is there a way out of "+
 		"your program without that? exit(2) ends it at once, and what it had deferred to its end "+
 		"is left out.", dir, left)

@@ -179,6 +179,14 @@ func TestCgroupInTheWay(t *testing.T) {
 			"left behind", 5, "67108864", "file exists", "exit status 137",
 			"`" + first + "` has left",
 		},
+		{
+			"left behind, and no path is told", 5, "67108864", "mkdir failed: File exists",
+			"exit status 137", dir + " is there already: `" + first + "` has left",
+		},
+		{
+			"made again, and no path is told", 5, "9223372036854771712",
+			"mkdir failed: File exists", "exit status 137", "",
+		},
 		{"the first one", 2, "67108864", "file exists", "exit status 137", ""},
 		{"made again", 5, "9223372036854771712", "file exists", "exit status 137", ""},
 		{"another error", 5, "67108864", "permission denied", "exit status 137", ""},
@@ -192,6 +200,10 @@ func TestCgroupInTheWay(t *testing.T) {
 			{State: "exit status 125", Stderr: "mkdir " + dir + ": " + c.said + "\n"},
 			{State: c.other},
 		}
+		if strings.HasPrefix(c.said, "mkdir") {
+			e.Background[0].Stderr = c.said + "\n"
+		}
+		require.NotContains(t, clue(e), "/sys/fs/cgroup/memory is there already", c.name)
 		text := cgroupInTheWay(findCause(e))
 		require.Contains(t, text, c.says, c.name)
 		require.Equal(t, c.says == "", text == "", c.name)
