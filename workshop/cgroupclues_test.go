@@ -342,6 +342,16 @@ func TestLimitTaken(t *testing.T) {
 			`it wrote "0" to memory.limit_in_bytes`, false,
 		},
 		{
+			"limits-bad", "-memory 64X", "exit status 0, want 2",
+			[]harness.Step{{Text: strings.Replace(memory, `"0"`, `"64X"`, 1), Errno: "EINVAL"}},
+			"left it to the kernel, which refused it with EINVAL, and the command ran", true,
+		},
+		{
+			"limits-bad", "-memory 64X", "exit status 125, want 2",
+			[]harness.Step{{Text: strings.Replace(memory, `"0"`, `"64X"`, 1), Errno: "EINVAL"}},
+			"which refused it with EINVAL. Look at the value", false,
+		},
+		{
 			"limits-bad", "-memory 0", "exit status 137, want 2",
 			[]harness.Step{{Text: `write(</sys/fs/cgroup/mine/memory.max>, "0\n", 2)`}},
 			`it wrote "0\n" to memory.max`, false,
