@@ -162,13 +162,14 @@ func cgroupAmiss(e harness.Event) string {
 		return ""
 	}
 	own := ownCgroups(list)
-	ended, running, met := "", 0, true
+	ended, running, met, exists := "", 0, true, false
 	for _, b := range e.Background {
 		if b.State == "" {
 			running++
 			continue
 		}
 		ended = b.State
+		exists = errnoIn(b.Stderr) == "EEXIST" && pathRE.FindString(b.Stderr) == ""
 		// One that ended may have met the other one there.
 		met = met && len(own) == 1 &&
 			(strings.Contains(b.Stderr, own[0]+"/") || namesPath(b.Stderr, own[0]))
@@ -179,6 +180,10 @@ func cgroupAmiss(e harness.Event) string {
 	case e.Script.Name == "two-at-once" && len(own) == 1 && running > 0 && met:
 		return fmt.Sprintf("Both containers use the cgroup %s. Each needs a directory with a name "+
 			"of its own, for instance a random one.", own[0])
+	case e.Script.Name == "two-at-once" && len(own) == 1 && running > 0 && exists:
+		return fmt.Sprintf("The second container ended because it found something that is there "+
+			"already, and the first one uses the cgroup %s. Each needs a directory with a name of "+
+			"its own, for instance a random one.", own[0])
 	case e.Script.Name != "two-at-once" && len(own) == 1 && ended == "" && running == 1 &&
 		leftBy(e, list, own[0]) != "":
 		return fmt.Sprintf("The cgroup %s has still the limit of `%s`, which has left it behind, "+

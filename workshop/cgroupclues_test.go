@@ -137,6 +137,14 @@ func TestCgroupAmiss(t *testing.T) {
 			"mkdir /sys/fs/cgroup/memory/mine2: read-only file system",
 			"",
 		},
+		{
+			"two-at-once", list + one, "exit status 125", "mkdir failed: File exists",
+			"found something that is there already",
+		},
+		{
+			"two-at-once", list + one, "exit status 125",
+			"mkdir /run/mine/state: file exists", "",
+		},
 		{"two-at-once", list + one + "\n/sys/fs/cgroup/memory/other: max", "", "", ""},
 		{"memory-file", list, "", "", "no cgroup with a file memory.max"},
 		{"memory-file", list, "exit status 125", "", ""},

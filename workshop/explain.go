@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -388,6 +389,7 @@ func (x *explanation) background(e harness.Event) {
 		return // they were ended with all others
 	}
 	var lines []string
+	said := "" // by one that goes on
 	for _, b := range e.Background {
 		what := "`" + b.Command + "`"
 		if b.Command == x.ran {
@@ -398,10 +400,13 @@ func (x *explanation) background(e harness.Event) {
 		} else if b.State != "" {
 			lines = append(lines, what+" had ended: "+b.State)
 		}
-		if x.stderr == "" {
-			x.stderr = b.Stderr
+		if b.State == "" {
+			said = cmp.Or(said, b.Stderr)
+			continue
 		}
+		x.stderr = cmp.Or(x.stderr, b.Stderr)
 	}
+	x.stderr = cmp.Or(x.stderr, said)
 	x.ended = strings.Join(lines, "\n")
 }
 

@@ -313,6 +313,18 @@ func TestExplain(t *testing.T) {
 			"exit status 0",
 	)
 
+	text = rows(event("pids-file", "cgroup pids.max", harness.Failure{
+		Ran: "! exec container run -pids 24 sleep 6100 &container&", Message: "no cgroup has 24",
+		Background: []harness.Background{
+			{Command: "container run -pids 16 sleep 6100", Stderr: "it began\n"},
+			{
+				Command: "container run -pids 24 sleep 6100", State: "exit status 125",
+				Stderr: "it exists\n",
+			},
+		},
+	}))
+	require.Contains(t, text, "stderr: it exists")
+
 	text = rows(event("mounts-out", "! grep", harness.Failure{
 		Ran: "exec container run sh -c 'mount -t tmpfs from-the-container /mnt; true'",
 		Message: "unexpected match for `from-the-container` found in " +
