@@ -90,8 +90,8 @@ var clues = map[string]map[string]func(cause) string{
 func clue(e harness.Event) string {
 	for _, tell := range []func(harness.Event) string{
 		notStartable, procLost, notInstalled, flagNotKnown, takenForRun, unshareKilled,
-		cgroupAmiss, limitTaken, limitRefused, errorStatus, childless, starterGone, leavesBehind,
-		calledTooLate, shellLine,
+		cgroupAmiss, limitTaken, limitRefused, errorStatus, childless, starterGone, signalHeld,
+		leavesBehind, calledTooLate, shellLine,
 	} {
 		if text := tell(e); text != "" {
 			return text

@@ -58,7 +58,10 @@ type Failure struct {
 	// Background are the programs in the background, in the order of the script.
 	Background []Background
 	Waiting    string // the time was up: what was still running, and what it was waiting for
-	Panicked   bool   // the program ended in a panic, whatever the line expected of it
+	// There are the processes of the program that were still there then: the first one, and those
+	// below it.
+	There    []Process
+	Panicked bool // the program ended in a panic, whatever the line expected of it
 	// Conduct is what the kernel saw of the program that failed, or nil.
 	Conduct *Conduct
 	Left    []string

@@ -111,7 +111,7 @@ func (t *trial) fill(f *Failure, script Script, text string, complaints, dirty [
 	}
 	switch {
 	case v.timedOut.Load():
-		f.Waiting, f.Line = v.waiting, v.hung
+		f.Waiting, f.There, f.Line = v.waiting, v.there, v.hung
 	case len(complaints) > 0:
 		f.Left = v.left
 	case f.Conduct != nil && f.Conduct.holds(script.Line(f.Line)) && leftByProgram(text, f.Line):

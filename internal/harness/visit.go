@@ -27,6 +27,7 @@ type visit struct {
 	over     chan struct{} // closed at the end
 	quiet    chan struct{} // closed when nothing more is killed
 	waiting  string        // what was still running when the time was up
+	there    []Process     // those of the program that were, and
 	hung     int           // the line that ran then
 	left     []string      // what is on the host that was not, and the other way round
 }
@@ -80,7 +81,7 @@ func (v *visit) watch() {
 		}
 	}
 	if !v.failed.Load() {
-		v.waiting, v.hung = whoWaits(), int(v.line.Load())
+		v.waiting, v.there, v.hung = whoWaits(), whoseSignals(), int(v.line.Load())
 		v.timedOut.Store(true)
 	}
 	// Again and again: something may just be starting.

@@ -45,23 +45,89 @@ var idle = map[int]bool{unix.SYS_FUTEX: true, unix.SYS_EPOLL_PWAIT: true, unix.S
 // program has mounted something there, or unmounted it.
 const ProcLost = "something was still running; without /proc nobody can tell what"
 
+// A Process is one of the program under test that was still there when the time was up.
+type Process struct {
+	Command string // its command line, as in Waiting
+	File    string // the path of what it executes
+	// Init tells that it is process 1 of a pid namespace: that gets no signal for which it has no
+	// handler, but for KILL and STOP from outside.
+	Init bool
+	// Waits tells that it was waiting for the end of a child.
+	Waits bool
+	// Sets of signals, as in proc_pid_status(5): the lowest bit is signal 1. Pending are those that
+	// have come, and that all its threads block.
+	Pending, Ignored, Caught uint64
+}
+
+// whoseSignals are the processes of the program that are still there: the oldest one that is
+// called as the scripts call it, and those below that.
+func whoseSignals() (all []Process) {
+	if !isProcOurs() {
+		return nil
+	}
+	var line []int
+	for _, pid := range pids() {
+		switch raw, _ := os.ReadFile(procPath(pid, "cmdline")); {
+		case statField(pid, 3) == "Z":
+		case len(line) == 0 && strings.Contains(strings.ReplaceAll(string(raw), "\x00", " "),
+			"container run "),
+			slices.Contains(line, parentOf(pid)):
+			line = append(line, pid)
+			all = append(all, processOf(pid))
+		}
+	}
+	return all
+}
+
+// processOf is what is known of a process and its signals.
+func processOf(pid int) Process {
+	p := Process{Command: commandLine(pid), Waits: waitsForChild(pid), Pending: ^uint64(0)}
+	p.File, _ = os.Readlink(procPath(pid, "exe"))
+	numbers := strings.Fields(ofStatus(procPath(pid, "status"), "NSpid"))
+	n := len(numbers)
+	p.Init = n > depth(os.Getpid()) && numbers[n-1] == "1"
+	set := func(file, name string) uint64 {
+		signals, _ := strconv.ParseUint(ofStatus(file, name), 16, 64)
+		return signals
+	}
+	p.Ignored = set(procPath(pid, "status"), "SigIgn")
+	p.Caught = set(procPath(pid, "status"), "SigCgt")
+	tasks, _ := filepath.Glob(procPath(pid, "task/*/status"))
+	for _, task := range append(tasks, procPath(pid, "status")) {
+		p.Pending &= set(task, "ShdPnd") & set(task, "SigBlk")
+	}
+	return p
+}
+
+// ofStatus is a line of a file as in proc_pid_status(5), or nothing.
+func ofStatus(file, name string) string {
+	status, _ := os.ReadFile(file)
+	_, line, _ := strings.Cut("\n"+string(status), "\n"+name+":")
+	line, _, _ = strings.Cut(line, "\n")
+	return strings.TrimSpace(line)
+}
+
+// pids are the processes of the host, but for this one, in the order of their numbers.
+func pids() (all []int) {
+	entries, _ := filepath.Glob("/proc/[0-9]*")
+	for _, entry := range entries {
+		if pid, err := strconv.Atoi(filepath.Base(entry)); err == nil && pid != os.Getpid() {
+			all = append(all, pid)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
 // whoWaits says which process of the program was still there, and what it was waiting for: the last
 // in line, because those above it wait for it. A process of the script is not in that line.
 func whoWaits() string {
 	if !isProcOurs() {
 		return ProcLost
 	}
-	var pids []int
-	entries, _ := filepath.Glob("/proc/[0-9]*")
-	for _, entry := range entries {
-		if pid, err := strconv.Atoi(filepath.Base(entry)); err == nil && pid != os.Getpid() {
-			pids = append(pids, pid)
-		}
-	}
-	slices.Sort(pids)
 	living, dead := map[int][]int{}, map[int][]int{} // the children of each
 	container, last, count := 0, 0, 0
-	for _, pid := range pids {
+	for _, pid := range pids() {
 		parent := parentOf(pid)
 		if statField(pid, 3) == "Z" {
 			dead[parent] = append(dead[parent], pid)
@@ -125,10 +191,7 @@ func starterGone(pid int) bool {
 
 // depth is in how many pid namespaces a process has a number, of those that can be seen from here.
 func depth(pid int) int {
-	status, _ := os.ReadFile(procPath(pid, "status"))
-	_, numbers, _ := strings.Cut(string(status), "\nNSpid:")
-	numbers, _, _ = strings.Cut(numbers, "\n")
-	return len(strings.Fields(numbers))
+	return len(strings.Fields(ofStatus(procPath(pid, "status"), "NSpid")))
 }
 
 // isProgram tells whether a process is one of the program under test.

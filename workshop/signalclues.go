@@ -1,0 +1,103 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"container.example/workshop/internal/harness"
+)
+
+// This file has the clues about signals that did not end a program: where one of them stays.
+
+// endingSignals are those that are sent to end a program.
+var endingSignals = []unix.Signal{
+	unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2,
+}
+
+// has tells whether a signal is in a set, as in proc_pid_status(5).
+func has(set uint64, signal unix.Signal) bool { return set&(1<<(signal-1)) != 0 }
+
+// signalHeld is for a program that hangs because a signal has no effect: it tells which process
+// holds the signal, and why.
+func signalHeld(e harness.Event) string {
+	for _, p := range e.There {
+		for _, signal := range endingSignals {
+			if has(p.Pending, signal) {
+				return blocks(p, unix.SignalName(signal))
+			}
+		}
+	}
+	m := sentRE.FindStringSubmatch(e.Ran)
+	if m == nil || len(e.There) == 0 {
+		return ""
+	}
+	name := "SIG" + m[1]
+	signal := unix.SignalNum(name)
+	switch first, below := e.There[0], e.There[1:]; {
+	case signal == 0:
+		return ""
+	case has(first.Ignored, signal):
+		return fmt.Sprintf("%s was sent to the first process of your program alone, and %s "+
+			"ignores it (SIG_IGN): so it has no effect. A handler (sigaction(2)) passes the "+
+			"signal on to the process that yours has started, with kill(2).", name,
+			first.Command)
+	case !has(first.Caught, signal):
+		return ""
+	case first.Waits && shellRE.MatchString(first.File):
+		return fmt.Sprintf("%s is a shell, and has a trap for %s. While a shell waits for a "+
+			"command in the foreground it runs no trap: that comes when the command has ended. "+
+			"Start the command in the background, CMD <&0 & and wait for it, wait $!: a trap "+
+			"interrupts wait. And the trap has to pass the signal on, or to end the command.",
+			first.Command, name)
+	default:
+		return notPassedOn(first, below, name, signal)
+	}
+}
+
+// blocks is for a signal that has come to a process which blocks it.
+func blocks(p harness.Process, name string) string {
+	text := fmt.Sprintf("%s came to %s, and waits there: the process blocks this signal "+
+		"(sigprocmask(2)).", name, p.Command)
+	if filepath.Base(p.File) == "unshare" {
+		return text + " unshare(1) does that with --fork while it waits for its child, and does " +
+			"not pass the signal on; newer versions do with --forward-signals. Otherwise a shell " +
+			"stays outside: it starts unshare with --kill-child in the background and waits for " +
+			"it, wait $!, and its trap for TERM and INT sends KILL to unshare, which nobody can " +
+			"block. --kill-child ends the child, too, then."
+	}
+	return text + " Unblock it, and have a handler for it (sigaction(2)), or take it by " +
+		"sigwait(3) or signalfd(2): then pass it on with kill(2) to the process that yours has " +
+		"started."
+}
+
+// notPassedOn is for a process that has a handler for a signal which came, and for those below it.
+func notPassedOn(first harness.Process, below []harness.Process, name string,
+	signal unix.Signal,
+) string {
+	text := fmt.Sprintf("%s has a handler for %s, and goes on.", first.Command, name)
+	for i, p := range below {
+		switch {
+		case i == 0 && has(p.Ignored, signal):
+			return text + fmt.Sprintf(" Below it, %s ignores that signal (SIG_IGN): there it has "+
+				"no effect when it is passed on.", p.Command)
+		case has(p.Caught, signal):
+			continue
+		case p.Init:
+			return text + fmt.Sprintf(" Below it, %s is process 1 of a pid namespace and has no "+
+				"handler for %s: such a process does not get it, whoever passes it on "+
+				"(pid_namespaces(7)). Have a handler there, too, which passes the signal on to "+
+				"the command; or end process 1 by KILL from outside, and all others in the "+
+				"namespace end with it.", p.Command, name)
+		case i == 0:
+			return text + fmt.Sprintf(" %s, below it, has none, and the signal would have ended "+
+				"it: the handler has to pass the signal on, with kill(2), and here it did not.",
+				p.Command)
+		}
+	}
+	return text + " Does the handler pass the signal on, with kill(2), to the process that yours " +
+		"has started, and does that process end then?"
+}
