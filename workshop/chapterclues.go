@@ -5,7 +5,6 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -69,8 +68,11 @@ func mountRefused(c cause) string {
 	if text := c.notOwner("CLONE_NEWNS", "mount", "The mounts here belong"); text != "" {
 		return text
 	}
-	if !c.inUserNamespace() {
+	if !c.inUserNamespace() && rootOfMachine() {
 		return notRoot(c)
+	}
+	if text := remountRefused(c); text != "" {
+		return text
 	}
 	for _, fs := range []struct{ fstype, namespace string }{
 		{"proc", "pid"}, {"sysfs", "net"}, {"mqueue", "ipc"},
@@ -88,6 +90,8 @@ func mountRefused(c cause) string {
 		inSight := "Root of a user namespace may mount " + fs.fstype + " only while another " +
 			fs.fstype + " is in sight: before the old root is unmounted."
 		switch own := c.made("CLONE_NEW" + strings.ToUpper(fs.namespace)); {
+		case !c.inUserNamespace(): // but for that of the throw-away host, which owns them all
+			return inSight
 		case fs.fstype == "mqueue" || !own && c.seen:
 			return made
 		case own && c.made("umount2("):
@@ -95,7 +99,35 @@ func mountRefused(c cause) string {
 		}
 		return made + " " + inSight
 	}
+	m := ofMachineRE.FindStringSubmatch(c.text)
+	if m != nil && c.inUserNamespace() && c.nobody() == "" {
+		return fmt.Sprintf("Root of the machine may mount %s, and root of a user namespace may "+
+			"not: of new file systems it may mount those that lead to nothing outside, such as "+
+			"proc, tmpfs, devpts and overlay (user_namespaces(7)).", m[1])
+	}
 	return notRoot(c)
+}
+
+// ofMachineRE matches a mount of a file system that is not for root of a user namespace.
+var ofMachineRE = lazyregexp.New(`^mount\((?:"[^"]*"|[^",]*), "[^"]*", ` +
+	`"(devtmpfs|ext[234]|xfs|btrfs|squashfs|debugfs|tracefs)"`)
+
+// remountRefused is for a mount that somebody in a user namespace wants to change.
+func remountRefused(c cause) string {
+	switch {
+	case !strings.Contains(c.text, "MS_REMOUNT"), c.made("capset("):
+		return ""
+	case c.nobody() != "":
+		return c.nobody()
+	case !strings.Contains(c.text, "MS_BIND"):
+		return "MS_REMOUNT without MS_BIND is about the whole file system, wherever it is " +
+			"mounted, and this one does not belong to the user namespace. With MS_BIND it is " +
+			"about this mount alone (mount(2))."
+	}
+	return "A mount that came from outside of the user namespace keeps what protects it " +
+		"(mount_namespaces(7)): a remount has to name the flags that it has, MS_RDONLY, " +
+		"MS_NOSUID, MS_NODEV, MS_NOEXEC and those about times, beside the new ones. statfs(2) " +
+		"tells them, f_flags."
 }
 
 // groupsTooLate is for ids that are set in the wrong order, or where the kernel forbids it.
@@ -107,10 +139,10 @@ func groupsTooLate(c cause) string {
 	case c.call == "setgroups" && c.inUserNamespace() && c.seen && !c.made("/gid_map"):
 		return "In a user namespace nobody may call setgroups(2) before gid_map is written " +
 			"(user_namespaces(7))."
-	case c.made("capset(") && !c.inUserNamespace() && os.Geteuid() == 0:
+	case c.made("capset(") && !c.inUserNamespace() && rootOfMachine():
 		return "capset(2) came before, and took CAP_SETGID, which this needs: leave it until the " +
 			"groups and the user are changed."
-	case c.call == "setgroups" && c.inUserNamespace():
+	case c.call == "setgroups" && (c.inUserNamespace() || !rootOfMachine()):
 		return "In a user namespace with one id setgroups(2) is forbidden: /proc/self/setgroups " +
 			"says deny (user_namespaces(7)). Read that file first, and leave the call out then."
 	}

@@ -519,6 +519,7 @@ func rowOfRefused(e harness.Event) string {
 // TestConductClues requires that a clue about what a program did is silent about a program that
 // did it rightly.
 func TestConductClues(t *testing.T) {
+	asRootOfMachine(t, true)
 	const (
 		ownMap   = `write(</proc/self/uid_map>, "0 0 1", 5)`
 		itsMap   = `write(</proc/N/uid_map>, "0 0 1", 5)`

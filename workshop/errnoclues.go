@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"container.example/workshop/internal/harness"
 	"container.example/workshop/internal/lazyregexp"
@@ -209,8 +210,6 @@ func nameRefused(c cause) string {
 		return notOwner
 	case nobody != "":
 		return nobody
-	case os.Geteuid() != 0:
-		return notRoot(c)
 	case c.made("PR_CAPBSET_DROP"):
 		return "sethostname(2) needs CAP_SYS_ADMIN, and your program drops capabilities before " +
 			"it executes the command (prctl(2), capabilities(7))."
@@ -219,23 +218,52 @@ func nameRefused(c cause) string {
 		"user namespace that owns it. Make both in the same call, or neither."
 }
 
+// notRoot is for EPERM of a process that may lack the rights of root.
 func notRoot(c cause) string {
 	switch {
 	case c.inside && c.made("chroot(") && strings.Contains(c.text, "CLONE_NEWUSER"):
 		return "After chroot(2) the kernel makes no user namespace (clone(2), EPERM): make it " +
 			"before that."
-	case c.made("CLONE_NEWUSER") && (c.call == "mknod" || c.call == "mknodat"):
+	case (c.made("CLONE_NEWUSER") || !rootOfMachine()) &&
+		(c.call == "mknod" || c.call == "mknodat"):
 		return "Root of the machine may make devices, and root of a user namespace may not " +
 			"(mknod(2)): bind those of the host, mount(2) with MS_BIND."
+	case slices.Contains(ofOthers, c.call):
+		return ""
 	case c.made("CLONE_NEWUSER") && slices.ContainsFunc(ofRoot, c.made):
 		return "" // it was somebody who may, and asked for what root of it may not
 	case c.made("CLONE_NEWUSER"):
 		return c.nobody()
-	case os.Geteuid() == 0:
+	case rootOfMachine():
 		return ""
 	}
-	return "You are not root: without a user namespace the kernel refuses this " +
-		"(user_namespaces(7)). Be root, or add CLONE_NEWUSER."
+	return c.ofMachine()
+}
+
+// ofOthers are the calls that are refused because of the process that they are about.
+var ofOthers = []string{
+	"kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal",
+	"pidfd_getfd", "ptrace", "process_vm_readv", "process_vm_writev", "setpriority",
+	"sched_setscheduler", "sched_setaffinity", "prlimit64",
+}
+
+// rootOfMachine tells whether this is root, and not only of a user namespace.
+var rootOfMachine = sync.OnceValue(func() bool {
+	ids, _ := os.ReadFile("/proc/self/uid_map")
+	return os.Geteuid() == 0 && strings.Join(strings.Fields(string(ids)), " ") == "0 0 4294967295"
+})
+
+// ofMachine is for what only root of the machine may do. The throw-away host of everybody else is
+// in a user namespace, with all kinds of namespaces that this owns: so a program has all
+// capabilities there, and another user namespace would not help.
+func (c cause) ofMachine() string {
+	lacks := c.made("capset(") || c.made("PR_CAPBSET_DROP")
+	if lacks || !slices.Contains([]string{"mount", "fsopen", "fsconfig", "fsmount"}, c.call) {
+		return ""
+	}
+	return "Your program is root here, and not root of the machine: for a user who is not, the " +
+		"throw-away host is made in a user namespace (user_namespaces(7)). Check as root, or do " +
+		"without this."
 }
 
 // unshareRefused is for EINVAL of unshare(2).

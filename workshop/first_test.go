@@ -1252,7 +1252,7 @@ func main() {
 		program: "#!/bin/sh\nexec unshare --user --map-root-user --mount sh -c " +
 			"'mount --bind rootfs rootfs && mount -t devtmpfs dev rootfs/dev'\n",
 		about: "step5-complete/dev",
-		says:  []string{`"devtmpfs", 0x0): EPERM`},
+		says:  []string{`"devtmpfs", 0x0): EPERM`, "Root of the machine may mount devtmpfs"},
 		not:   []string{"nobody"},
 	},
 }

@@ -23,6 +23,7 @@ var kernelClues = []struct {
 	// refused is the call that failed, and errno its error.
 	refused, errno string
 	inside         bool   // the root was another one then
+	ordinary       bool   // the user is not root of the machine
 	said           string // on standard error
 	ran            string // what comes after run, if it is not true
 	says, not      []string
@@ -248,6 +249,63 @@ var kernelClues = []struct {
 		says: []string{"After chroot(2) the kernel makes no user namespace"},
 	},
 	{
+		name:    "a file system that is not for a user namespace",
+		made:    []string{"unshare(CLONE_NEWNS|CLONE_NEWUSER)", ownMap},
+		refused: `mount("dev", "/dev", "devtmpfs", 0x0)`, errno: "EPERM",
+		says: []string{"Root of the machine may mount devtmpfs"},
+	},
+	{
+		name:    "a remount of a mount from outside, with too few flags",
+		made:    []string{"unshare(CLONE_NEWNS|CLONE_NEWUSER)", ownMap},
+		refused: `mount(0, "/mnt", 0, MS_RDONLY|MS_REMOUNT|MS_BIND)`, errno: "EPERM",
+		says: []string{"has to name the flags that it has"},
+	},
+	{
+		name:    "a remount of a file system of the host",
+		made:    []string{"unshare(CLONE_NEWNS|CLONE_NEWUSER)", ownMap},
+		refused: `mount(0, "/mnt", 0, MS_RDONLY|MS_REMOUNT)`, errno: "EPERM",
+		says: []string{"MS_REMOUNT without MS_BIND is about the whole file system"},
+	},
+	{
+		name:    "a signal to a process that is somebody else's",
+		made:    []string{"unshare(CLONE_NEWUSER)"},
+		refused: "kill(7, 15)", errno: "EPERM",
+		not: []string{"maps"},
+	},
+	{
+		name:    "a signal, of an ordinary user",
+		refused: "kill(7, 15)", errno: "EPERM", ordinary: true,
+		not: []string{"root", "CLONE_NEWUSER"},
+	},
+	{
+		name:    "a limit, of an ordinary user",
+		refused: "setrlimit(6)", errno: "EPERM", ordinary: true,
+		not: []string{"root", "CLONE_NEWUSER"},
+	},
+	{
+		name:    "a mount, of an ordinary user",
+		refused: `mount("dev", "/mnt", "ext4", 0x0)`, errno: "EPERM", ordinary: true,
+		says: []string{"not root of the machine", "Check as root"},
+		not:  []string{"CLONE_NEWUSER"},
+	},
+	{
+		name:    "a new proc, of an ordinary user",
+		made:    []string{`umount2("/proc", 0x0)`},
+		refused: `mount("proc", "/proc", "proc", 0x0)`, errno: "EPERM", ordinary: true,
+		says: []string{"before the old root is unmounted"},
+		not:  []string{"make both"},
+	},
+	{
+		name:    "a device, of an ordinary user",
+		refused: `mknodat(AT_FDCWD, "null", 8630, 259)`, errno: "EPERM", ordinary: true,
+		says: []string{"bind those of the host"},
+	},
+	{
+		name:    "groups, of an ordinary user",
+		refused: "setgroups(0)", errno: "EPERM", ordinary: true,
+		says: []string{"says deny"},
+	},
+	{
 		name:    "no group may be set before there is a map",
 		made:    []string{"unshare(CLONE_NEWUSER)"},
 		refused: "setgroups(0)", errno: "EPERM",
@@ -315,6 +373,13 @@ var kernelClues = []struct {
 // ownMap is the call by which a process makes itself root in its user namespace.
 var ownMap = fmt.Sprintf(`write(</proc/self/uid_map>, "0 %d 1", 5)`, os.Geteuid())
 
+// asRootOfMachine is for a test that runs alone: it says whether root of the machine does.
+func asRootOfMachine(t *testing.T, is bool) {
+	found := rootOfMachine
+	rootOfMachine = func() bool { return is }
+	t.Cleanup(func() { rootOfMachine = found })
+}
+
 // TestKernelClues requires that what is said of a call that the kernel refused is true of it.
 func TestKernelClues(t *testing.T) {
 	root, err := moduleRoot()
@@ -323,6 +388,7 @@ func TestKernelClues(t *testing.T) {
 	require.NoError(t, err)
 	for _, c := range kernelClues {
 		t.Run(c.name, func(t *testing.T) {
+			asRootOfMachine(t, !c.ordinary)
 			call, _, _ := strings.Cut(c.refused, "(")
 			e := harness.Event{Script: script}
 			e.Message, e.Stderr = "exit status 125", c.said
