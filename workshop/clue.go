@@ -153,7 +153,7 @@ func (c cause) clue() string {
 // habits are clues from what a program did where no call failed.
 var habits = []func(harness.Event) string{
 	childFell, wordsUnseen, lookedUpOutside, nobodyInside, nothingRead, lookedForCgroup,
-	mountsShared, rootNotChanged,
+	newRootGone, mountsShared, rootNotChanged,
 	notMoved, notCounted,
 	notNamed, procEmpty,
 	oldRootStays, joinedLate, notLimited, slipped,

@@ -629,7 +629,7 @@ func facts(e harness.Event) string {
 		text = fmt.Sprintf("%s was executed.", name)
 	}
 	for _, r := range slices.Backward(e.Conduct.Refused) {
-		if !r.Looks && toolOf(r) == "" {
+		if !r.Looks && toolOf(r) == "" && !ofTheCommand(e, r) {
 			return text + fmt.Sprintf(" A call of your program failed, and it went on: %s: %s "+
 				"(%s).", r.Text, r.Errno, r.Cause)
 		}
@@ -638,4 +638,14 @@ func facts(e harness.Event) string {
 		return ""
 	}
 	return text
+}
+
+// ofTheCommand tells whether a call was made by the command itself, or below it.
+func ofTheCommand(e harness.Event, r harness.Refusal) bool {
+	steps := e.Conduct.Steps
+	begun := slices.IndexFunc(steps, cause{event: e}.executes)
+	return begun >= 0 && r.Process >= steps[begun].Process &&
+		slices.ContainsFunc(steps[begun:], func(step harness.Step) bool {
+			return step.Text == r.Text && step.Errno == r.Errno && step.Process == r.Process
+		})
 }

@@ -127,6 +127,22 @@ var conductWords = []faulty{
 		not: []string{"/proc of the container is empty"},
 	},
 	{
+		name: "the new root is unmounted, because pivot_root(2) was refused",
+		step: "step3-rootfs",
+		program: inNamespaces("0x20020000", "libc.mount(None, b'/', None, 0x44000, None)\n"+
+			"libc.mount(b'rootfs', b'rootfs', None, 0x1000, None)\n"+
+			"libc.mount(b'proc', b'rootfs/proc', b'proc', 0, None)\n"+
+			"os.makedirs('old', exist_ok=True)\nos.chdir('rootfs')\n"+
+			"libc.pivot_root(b'.', b'../old')\nlibc.umount2(b'.', 2)\nos.chroot('.')"),
+		about: "step3-rootfs/ps-alone",
+		says: []string{
+			`pivot_root(".", "../old") failed with EINVAL, and your program went on`,
+			`So umount2(".", MNT_DETACH) after that did not take away the old root`,
+			"has to be in or below the new one",
+		},
+		not: []string{"/proc of the container is empty"},
+	},
+	{
 		name:    "a tool that writes to standard output",
 		step:    "step1-skeleton",
 		program: "#!/bin/sh\nshift\nls\nexec \"$@\"\n",
@@ -1652,4 +1668,37 @@ func TestExecuted(t *testing.T) {
 		e.Ran, e.Conduct = ran, &harness.Conduct{Ran: []string{"/bin/echo"}}
 		require.Equal(t, want, executed(e), ran)
 	}
+}
+
+// TestMountOfCommand requires that a mount which the command itself could not make is not told as a
+// call of the program, and no reason to make mounts private.
+func TestMountOfCommand(t *testing.T) {
+	root, err := moduleRoot()
+	require.NoError(t, err)
+	script, err := findScript(root, "step2-namespaces/mounts-out")
+	require.NoError(t, err)
+	const tmpfs = `mount("from-the-container", "/mnt", "tmpfs", 0x0)`
+	e := harness.Event{Script: script}
+	e.Line = lineOf(t, script, `stdout '^mounted$|ermission denied|not permitted|superuser'`)
+	e.Message = "no match for `^mounted$` found in stdout"
+	e.Ran, e.Stdout = "exec container run sh -c 'mount || true'", "mount: no such file\n"
+	e.Conduct = &harness.Conduct{
+		Made: []string{"unshare(CLONE_NEWNS)", "clone()"},
+		Ran:  []string{"/bin/sh"}, Words: [][]string{{"sh", "-c", "mount || true"}},
+		Status: "exit status 0",
+		Refused: []harness.Refusal{
+			{Call: "chroot", Text: `chroot("new")`, Errno: "EACCES", Process: 1},
+			{Call: "mount", Text: tmpfs, Errno: "ENOENT", Process: 2},
+		},
+		Steps: []harness.Step{
+			{Text: "unshare(CLONE_NEWNS)"},
+			{Text: `chroot("new")`, Errno: "EACCES", Process: 1},
+			{Text: `execve("/bin/sh")`, Process: 1},
+			{Text: tmpfs, Errno: "ENOENT", Process: 2, Parent: 1},
+		},
+	}
+	text := clue(e)
+	require.Contains(t, text, `it went on: chroot("new")`)
+	require.NotContains(t, text, "shared")
+	require.NotContains(t, text, tmpfs)
 }

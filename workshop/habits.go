@@ -137,9 +137,12 @@ func unshareKilled(e harness.Event) string {
 
 // mountsShared is for a program whose container and host see the mounts of one another.
 func mountsShared(e harness.Event) string {
+	line := parseCommand(e.Script.Line(e.Line))
 	switch {
 	case e.Script.Name != "mounts-out" && e.Script.Name != "mounts-in":
 		return ""
+	case e.Script.Name == "mounts-out" && line.name == "stdout":
+		return "" // the host did not see it, and neither did the container
 	case e.Conduct == nil && e.Script.Name == "mounts-in" &&
 		strings.Contains(e.Stdout, "seen in"):
 		return "A mount of the host came in. Either there is no mount namespace, which " +
@@ -241,6 +244,38 @@ func rootNotChanged(e harness.Event) string {
 	}
 	return "None of your processes has changed its root: that is pivot_root(2), or chroot(2), " +
 		"before the command is executed."
+}
+
+// newRootGone is for a program that unmounts the old root after a pivot_root(2) that failed: what
+// it takes away is another mount then, in which the command finds itself.
+func newRootGone(e harness.Event) string {
+	c := cause{event: e}
+	about := e.Script.Step == "step3-rootfs" || strings.HasPrefix(e.Script.Name, "mounts-")
+	if !about || executed(e) != "yes" || c.made("pivot_root(") {
+		return ""
+	}
+	var failed harness.Step
+	for _, step := range e.Conduct.Steps {
+		path := filepath.Clean(lastPath(step.Text))
+		switch call := nameOf(step); {
+		case c.executes(step):
+			return ""
+		case call == "pivot_root":
+			failed = step
+		case failed.Text == "" || call != "umount2" || step.Errno != "":
+		case path == "." || path == "/" || path == filepath.Clean(firstPath(failed.Text)):
+			why := cause{
+				event: e, call: "pivot_root", errno: failed.Errno, text: failed.Text,
+				path: firstPath(failed.Text), seen: true,
+			}
+			return strings.TrimSpace(fmt.Sprintf("%s failed with %s, and your program went on. So "+
+				"%s after that did not take away the old root, but what was to be the new one, "+
+				"or what the program still had: a mount that is in no mount namespace any "+
+				"longer, where nothing can be mounted. %s", failed.Text, failed.Errno, step.Text,
+				why.clue()))
+		}
+	}
+	return ""
 }
 
 // notMoved is for a program that stays in the directory in which it was started.
