@@ -799,8 +799,14 @@ func (a *app) congratulate(c *checker, v *verdict, next bool) error {
 		return nil
 	}
 	out.printf("\n")
-	if err := a.showCard(c.course, l); err != nil {
+	inGo := isGo(c.program(s))
+	if err := a.showCard(c.course, l, inGo); err != nil {
 		return err
+	}
+	if !inGo {
+		out.printf("\nNext, %s: check at each save:\n  %s\n", l.name(),
+			out.note.Render(a.self()+" watch"))
+		return nil
 	}
 	out.printf("\nNext, %s: see what it adds, and check at each save:\n  %s\n  %s\n", l.name(),
 		out.note.Render(a.self()+" diff "+l.id()), out.note.Render(a.self()+" watch"))

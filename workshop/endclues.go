@@ -188,9 +188,12 @@ func wordsUnseen(e harness.Event) string {
 		text = fmt.Sprintf("One of your processes said what is wrong, and its words did not "+
 			"arrive: %q.", line)
 	}
-	return text + fmt.Sprintf(" %s was not executed. What the second copy writes to descriptor 2 "+
-		"has to reach yours: give it the descriptors 0, 1 and 2 of the first (in Go cmd.Stderr = "+
-		"os.Stderr).", ranCommand(e))
+	text += fmt.Sprintf(" %s was not executed. What the second copy writes to descriptor 2 has to "+
+		"reach yours: give it the descriptors 0, 1 and 2 of the first", ranCommand(e))
+	if isGo(e.Program) {
+		return text + " (in Go cmd.Stderr = os.Stderr)."
+	}
+	return text + "."
 }
 
 // saysStatus tells whether a panic is only about the end of another process.

@@ -220,7 +220,7 @@ func (x *explanation) exits(e harness.Event, _ command) {
 	if m := exitStatus.FindStringSubmatch(e.Message); m != nil {
 		x.expected = "exit status " + meaning(m[2])
 		x.seen = "exit status " + meaningOf(m[1], e.Stderr)
-		if m[1] == "255" && atoi(m[2]) > 128 {
+		if m[1] == "255" && atoi(m[2]) > 128 && isGo(e.Program) {
 			x.seen = "exit status 255 (-1 as a byte: Go's ExitCode says so of a command that a " +
 				"signal ended)"
 		}

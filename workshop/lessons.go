@@ -318,7 +318,8 @@ var cards embed.FS
 // A card says what a lesson is about: when it begins, and when it is passed.
 type card struct {
 	goal    string // in three lines
-	typed   string // what to type
+	typed   string // what to type, in Go
+	any     string // what to build, in any language
 	later   string // what is not needed yet
 	built   string // what one has, at the end
 	try     string // a command for what was built
@@ -345,6 +346,8 @@ func readCard(l lesson) (c card, err error) {
 			c.goal = rest
 		case "Type":
 			c.typed = rest
+		case "Build":
+			c.any = rest
 		case "Later":
 			c.later = rest
 		case "Built":
@@ -365,8 +368,8 @@ func readCard(l lesson) (c card, err error) {
 	return c, nil
 }
 
-// showCard prints the card of a lesson that begins.
-func (a *app) showCard(c *course, l lesson) error {
+// showCard prints the card of a lesson that begins, for somebody whose program is in Go or not.
+func (a *app) showCard(c *course, l lesson, inGo bool) error {
 	card, err := readCard(l)
 	if err != nil {
 		return err
@@ -388,6 +391,12 @@ func (a *app) showCard(c *course, l lesson) error {
 		}
 	}
 	row("Goal", card.goal)
+	if !inGo {
+		row("Build", card.any)
+		row("Not yet", card.later)
+		row("Read", c.readme(l))
+		return nil
+	}
 	row("Type", card.typed)
 	row("Not yet", card.later)
 	row("Read", c.readme(l))

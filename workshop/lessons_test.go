@@ -5,6 +5,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -47,6 +48,7 @@ func TestCards(t *testing.T) {
 		for what, text := range map[string]string{
 			"goal":  card.goal,
 			"type":  card.typed,
+			"build": card.any,
 			"later": card.later,
 			"built": card.built,
 			"try":   card.try,
@@ -56,6 +58,7 @@ func TestCards(t *testing.T) {
 		lines := strings.Split(out.wrap(card.goal, 10), "\n")
 		require.LessOrEqual(t, len(lines), 4, "goal of %s", l.id())
 		require.Positive(t, l.minutes, l.id())
+		require.NotRegexp(t, wordsOfGo, card.goal+card.any+card.later+card.built, l.id())
 		for _, name := range card.demos() {
 			require.True(t, names[name], "demo %s of %s: there is none", name, l.id())
 			shown[name] = true
@@ -75,6 +78,48 @@ func TestCards(t *testing.T) {
 }
 
 // TestCourse finds lessons by all their names.
+// wordsOfGo matches what is said of programs in Go alone.
+const wordsOfGo = `\bGo\b|\.go\b|\bcmd\.|SysProcAttr|Cloneflags|goroutine|\bGo:`
+
+// TestCardsOfOthers requires that the card and the plan for a program that is not in Go have no Go.
+func TestCardsOfOthers(t *testing.T) {
+	c := testCourse(t)
+	for _, l := range append(c.lessons, lessonNamed(t, c, "5")) {
+		for _, inGo := range []bool{false, true} {
+			var text strings.Builder
+			a := &app{out: newOutput(&text, false, nil)}
+			require.NoError(t, a.showPlan(c, l, inGo))
+			plan := strings.ReplaceAll(text.String(), "which is in Go, and yours", "")
+			require.Equal(t, inGo, regexp.MustCompile(wordsOfGo).MatchString(plan), plan)
+			if l.minutes == 0 {
+				continue // no card
+			}
+			text.Reset()
+			require.NoError(t, a.showCard(c, l, inGo))
+			require.Equal(t, inGo, strings.Contains(text.String(), "Plan "), text.String())
+			if !inGo {
+				require.NotRegexp(t, wordsOfGo, text.String())
+				require.Contains(t, text.String(), "Build ")
+			}
+		}
+	}
+}
+
+// TestHintsForAll requires that the hints before the last one speak no Go.
+func TestHintsForAll(t *testing.T) {
+	scripts, err := allScripts(rootOf(t))
+	require.NoError(t, err)
+	for _, s := range scripts {
+		h, err := findHints(s)
+		if err == nil {
+			require.NotRegexp(t, wordsOfGo, strings.Join(append(h.Hints, h.Kernel), "\n"), s.ID())
+		}
+		promise, err := s.Promise(0)
+		require.NoError(t, err)
+		require.NotRegexp(t, wordsOfGo, promise, s.ID())
+	}
+}
+
 func TestCourse(t *testing.T) {
 	c := testCourse(t)
 	for _, name := range []string{"3", "step3", "step3-rootfs"} {
@@ -393,4 +438,23 @@ func TestJudge(t *testing.T) {
 		),
 	)
 	require.Equal(t, "untried", at("escape-bpf", "! exec", harness.Failure{Waiting: "sleep"}))
+}
+
+// TestCluesOfOthers requires that a program which is not in Go is told nothing of Go.
+func TestCluesOfOthers(t *testing.T) {
+	script := filepath.Join(t.TempDir(), "program")
+	require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\n"), 0o755))
+	e := harness.Event{Script: harness.Script{Step: "step2-namespaces", Name: "ns-thread"}}
+	e.Ran, e.Message = "exec container run sh", "exit status 255, want 137"
+	e.Stderr = "start 2: the cgroup namespace is 'cgroup:[1]', and that of the host is 'cgroup:[1]'"
+	e.Conduct = &harness.Conduct{Unseen: []harness.Unseen{{Text: "cannot open it\n"}}}
+	for program, inGo := range map[string]bool{"": true, script: false} {
+		e.Program = program
+		var x explanation
+		x.exits(e, command{})
+		for _, text := range []string{x.seen, otherThread(e), wordsUnseen(e)} {
+			require.NotEmpty(t, text)
+			require.Equal(t, inGo, regexp.MustCompile(wordsOfGo).MatchString(text), text)
+		}
+	}
 }

@@ -50,8 +50,12 @@ unless there is such a file.
 			if err != nil {
 				return err
 			}
+			s, err := p.load()
+			if err != nil {
+				return err
+			}
 			if !write {
-				return a.showPlan(c, l)
+				return a.showPlan(c, l, isGo(p.program(s)))
 			}
 			return a.writePlan(p, c, l)
 		},
@@ -247,8 +251,22 @@ func comments(code string) string {
 	return all.String()
 }
 
-// showPlan prints the plan of a lesson.
-func (a *app) showPlan(c *course, l lesson) error {
+// showPlan prints the plan of a lesson. It is for somebody whose program is in Go: others are told
+// what to build, and no more.
+func (a *app) showPlan(c *course, l lesson, inGo bool) error {
+	if !inGo {
+		a.out.printf("%s\n", a.out.bold.Render(fmt.Sprintf("What %s adds: %s", l.name(), l.title)))
+		for _, part := range c.parts(l) {
+			card, err := readCard(part)
+			if err != nil {
+				return err
+			}
+			a.out.printf("\n%s\n", a.out.wrap(card.any, 0))
+		}
+		a.out.printf("\n%s\n", a.out.wrap("The plan in comments is that of our own program, "+
+			"which is in Go, and yours is not.", 0))
+		return nil
+	}
 	plans, err := c.plans(l)
 	if err != nil {
 		return err
@@ -296,6 +314,10 @@ func (a *app) writePlan(p *place, c *course, l lesson) error {
 	}
 	if err := p.missing(s); err != nil {
 		return err
+	}
+	if program := p.program(s); !isGo(program) {
+		return fmt.Errorf("plan -write: the plan is that of our own program, in Go, and %s is not",
+			relative(program))
 	}
 	plans, err := c.plans(l)
 	if err != nil {

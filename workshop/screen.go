@@ -144,6 +144,9 @@ func newScreen(ctx context.Context, a *app, c *checker, s state,
 		Down:     m.keys.down,
 	}
 	m.keys.offer(false)
+	inGo := isGo(m.program)
+	m.keys.plan.SetEnabled(inGo)
+	m.keys.diff.SetEnabled(inGo)
 	if a.out.ascii { // no arrows
 		m.keys.up.SetHelp("k", "up")
 		m.keys.down.SetHelp("j", "down")
@@ -365,7 +368,7 @@ func (s *screen) press(m tea.KeyPressMsg) tea.Cmd {
 		return s.read(func(a *app) error { return a.diffMine(s.c.place, s.c.course, l) })
 	case key.Matches(m, k.plan):
 		l := s.now.lesson
-		return s.read(func(a *app) error { return a.showPlan(s.c.course, l) })
+		return s.read(func(a *app) error { return a.showPlan(s.c.course, l, true) })
 	case key.Matches(m, k.card):
 		s.show(cardPage)
 		s.body.GotoTop()
@@ -458,7 +461,7 @@ func (s *screen) show(p page) {
 					a.out.wrap("Copied into your program: "+strings.Join(s.now.given, ", "), 0),
 				)
 			}
-			return a.showCard(s.c.course, s.now.lesson)
+			return a.showCard(s.c.course, s.now.lesson, isGo(s.program))
 		}) + "\n\n" + s.out.faint.Render("enter: the verdict")
 	case askPage:
 		text = s.print(func(a *app) error {

@@ -4,6 +4,8 @@ package main
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -192,6 +194,23 @@ func TestScreenCards(t *testing.T) {
 	s.fail(b, s.c.course.own(b.lesson)[0])
 	require.Contains(t, s.view(), "✗ step2")
 	require.NotContains(t, s.view(), "is passed")
+}
+
+// TestScreenOfOthers requires that a program which is not in Go is shown no Go, and no key for it.
+func TestScreenOfOthers(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "mine")
+	require.NoError(t, os.WriteFile(program, []byte("#!/bin/sh\n"), 0o755))
+	for of, inGo := range map[string]bool{"": true, program: false} {
+		s := testScreen(t)
+		s.screen = newScreen(t.Context(), s.app, s.c, state{Program: of}, s.rerun)
+		s.Update(tea.WindowSizeMsg{Width: 80, Height: 40})
+		s.begin("2", time.Now(), true)
+		require.Equal(t, inGo, strings.Contains(s.view(), "Cloneflags"), s.view())
+		s.press('?')
+		require.Equal(t, inGo, strings.Contains(s.view(), "p plan"), s.view())
+		s.press('p')
+		require.Equal(t, inGo, strings.Contains(s.view(), "The plan of step 2"), s.view())
+	}
 }
 
 // TestScreenList goes to another lesson, and leaves one out.

@@ -359,8 +359,10 @@ func otherThread(e harness.Event) string {
 		text += "unshare(2) acts on the thread that calls it, and not on the process: another " +
 			"thread of your program started the command."
 	}
-	return text + " The same thread has to do both, and in Go runtime.LockOSThread() before " +
-		"unshare(2) sees to that."
+	if text += " The same thread has to do both"; isGo(e.Program) {
+		return text + ", and in Go runtime.LockOSThread() before unshare(2) sees to that."
+	}
+	return text + "."
 }
 
 // startRE matches in which start a namespace was another than it should be, what it was, and that

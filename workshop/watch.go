@@ -395,7 +395,7 @@ func (a *app) watchPlain(ctx context.Context, c *checker, program string, w *wat
 		case begun:
 			if m.enter {
 				a.out.printf("\n")
-				err = a.showCard(c.course, m.lesson)
+				err = a.showCard(c.course, m.lesson, isGo(program))
 			}
 			if len(m.given) > 0 {
 				a.out.printf("Copied into your program: %s\n", strings.Join(m.given, ", "))
