@@ -91,27 +91,40 @@ func wantsMore(e harness.Event) string {
 	return ""
 }
 
-// ofTool tells whether a line begins with the name of a tool that the program has run: it is about
-// the options and arguments of that. getopt(1) reads those of the program.
+// ofTool tells whether a line begins with the name of something else that the program has run: it
+// is about the options and arguments of that. getopt(1) reads those of the program.
 func ofTool(e harness.Event, line string) bool {
 	name := filepath.Base(line[:strings.IndexAny(line+":", ": ")])
-	return e.Conduct != nil && name != "getopt" &&
-		slices.ContainsFunc(e.Conduct.Ran, func(file string) bool {
-			return toolOf(harness.Refusal{By: file}) == name
-		})
+	if e.Conduct == nil || name == "getopt" || name == filepath.Base(e.Program) || ofItself(name) {
+		return false
+	}
+	for i, file := range e.Conduct.Ran {
+		if filepath.Base(file) == name {
+			return true
+		}
+		// A file that an interpreter executes.
+		if words := e.Conduct.Words; i < len(words) && len(words[i]) > 1 &&
+			interpreterRE.MatchString(file) && filepath.Base(words[i][1]) == name {
+			return true
+		}
+	}
+	return false
 }
 
 // noSuchRE matches what is said of something that was given, and is not there, and the names of
 // what the scripts give so.
 var noSuchRE = lazyregexp.New(`(?i)\bno[ /-]such\b|not found|unknown`)
 
-// wantsRE matches what programs say of a word or an option that was not given.
+// wantsRE matches what programs say of a word or an option that was not given. Of an image, or a
+// root file system, it has to say so: a store may have none, too.
 var wantsRE = lazyregexp.New(`(?i)(\s|^)--?\w[\w-]*["'\x60]? (is|are) required|` +
 	`\b(command|image|rootfs|arguments?|options?|flags?|parameters?)\b.{0,12}` +
 	`\b(required|not (specified|given|provided))|` +
 	`\b(no|missing|needs?|requires?|specify|provide|too few|not enough|expected)\b.{0,16}` +
-	`\b(command|image|rootfs|arguments?|options?|flags?|parameters?)( name)?` +
-	`( to run| (was )?(specified|given|provided))?[.!]?$`)
+	`\b((command|arguments?|options?|flags?|parameters?)( name)?` +
+	`( to run| (was )?(specified|given|provided))?|` +
+	`(image|rootfs)( name| (name )?(was )?(specified|given|provided)))[.!]?$|` +
+	`\b(requires?|specify|provide)\b.{0,16}\b(image|rootfs)[.!]?$`)
 
 // unasked is for a program that wants to make a cgroup where no limit was asked for. That it does
 // so in another root is told first.

@@ -358,6 +358,18 @@ func TestLineClues(t *testing.T) {
 			},
 		},
 		{
+			name: "of a store without an image", clue: wantsMore, ran: "true",
+			said: "mine: the store has no image\n",
+		},
+		{
+			name: "of a root file system that is missing", clue: wantsMore, ran: "true",
+			said: "mine: missing rootfs\n",
+		},
+		{
+			name: "of an image that nobody named", clue: wantsMore, ran: "true", says: "misses",
+			said: "mine: no image specified\n",
+		},
+		{
 			name: "of cobra", clue: wantsMore, ran: "true", says: "misses",
 			said: "no command specified",
 		},
@@ -403,6 +415,26 @@ func TestLineClues(t *testing.T) {
 			name: "an option of the command, refused by getopt(1)", clue: optionTaken,
 			ran: "sh -c 'exit 3'", said: "getopt: invalid option -- 'c'",
 			conduct: ran("/usr/bin/getopt"), says: "-c belongs to the command",
+		},
+		{
+			name: "the command line of a tool of one's own", clue: wantsMore, ran: "true",
+			said:    "store: --layer is required",
+			conduct: ran("$WORK/tools/store"),
+		},
+		{
+			name: "the command line of a script of one's own", clue: wantsMore, ran: "true",
+			said: "store.py: error: the following arguments are required: --layer",
+			conduct: harness.Conduct{
+				Ran: []string{"/usr/bin/python3"}, Words: [][]string{{"python3", "store.py", "x"}},
+			},
+		},
+		{
+			name: "the command line of the program, which is a script", clue: wantsMore,
+			ran: "true", says: "misses",
+			said: "container: error: the following arguments are required: --layer",
+			conduct: harness.Conduct{
+				Ran: []string{"/usr/bin/python3"}, Words: [][]string{{"python3", "/x/container"}},
+			},
 		},
 		{
 			name: "the command line of a tool", clue: wantsMore, ran: "true",
