@@ -1423,9 +1423,7 @@ func requireWords(t *testing.T, oneIn int, all []faulty, passed bool) {
 	for n, c := range some {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			if strings.Contains(c.program, "python3") {
-				skip.Tool(t, "python3", "python3")
-			}
+			skip.Language(t, c.program)
 			if slices.Contains(c.says, unableToKill) && endsAsItsChild() {
 				skip.Lacking(t, "asks for an unshare(1) that cannot end as its child did")
 			}

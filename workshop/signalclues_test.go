@@ -65,9 +65,7 @@ wait container
 	for n, c := range held {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			if n > 0 {
-				skip.Tool(t, "python3", "python3")
-			}
+			skip.Language(t, c.program)
 			failed := firstFailureIn(t, hanging(), hosts.take(t), programs.path(t, n),
 				[]harness.Script{own})
 			require.NotNil(t, failed)

@@ -297,11 +297,9 @@ func TestEnds(t *testing.T) {
 
 // TestEndOfThreads tells the end of a process once, however many threads it had.
 func TestEndOfThreads(t *testing.T) {
-	skip.Tool(t, "python3", "python3")
 	const program = "import os, threading\n" +
 		"threading.Thread(target=threading.Event().wait).start()\nos.kill(os.getpid(), 15)\n"
-	python, err := exec.LookPath("python3")
-	require.NoError(t, err)
+	python := skip.Interpreter(t, "python3", program)
 	r, err := Program{Path: python, Args: []string{"python3", "-c", program}}.Run(nil, time.Minute)
 	require.NoError(t, err)
 	require.Equal(t, []End{{Signal: unix.SIGTERM}}, r.Ends)
@@ -309,10 +307,8 @@ func TestEndOfThreads(t *testing.T) {
 
 // TestWritten notes all parts of what is written to descriptor 2.
 func TestWritten(t *testing.T) {
-	skip.Tool(t, "python3", "python3")
-	python, err := exec.LookPath("python3")
-	require.NoError(t, err)
 	const program = "import os\nos.writev(2, [b'one, ', b'two, ', b'three'])\n"
+	python := skip.Interpreter(t, "python3", program)
 	r, err := Program{Path: python, Args: []string{"python3", "-c", program}}.Run(nil, time.Minute)
 	require.NoError(t, err)
 	written := find(t, r, 0, "writev", "one")
@@ -325,14 +321,12 @@ func TestWritten(t *testing.T) {
 
 // TestTextOnTwoPages reads a path that begins at the end of a page.
 func TestTextOnTwoPages(t *testing.T) {
-	skip.Tool(t, "python3", "python3")
 	program := fmt.Sprintf("import ctypes, mmap\n"+
 		"size = mmap.PAGESIZE\nmemory = mmap.mmap(-1, 2 * size)\npath = b'/of/two/pages\\0'\n"+
 		"memory[size - 4:size - 4 + len(path)] = path\n"+
 		"at = ctypes.addressof(ctypes.c_char.from_buffer(memory)) + size - 4\n"+
 		"ctypes.CDLL(None).syscall(%d, ctypes.c_void_p(at))\n", unix.SYS_CHDIR)
-	python, err := exec.LookPath("python3")
-	require.NoError(t, err)
+	python := skip.Interpreter(t, "python3", program)
 	r, err := Program{Path: python, Args: []string{"python3", "-c", program}}.Run(nil, time.Minute)
 	require.NoError(t, err)
 	find(t, r, 0, "chdir", "/of/two/pages")
@@ -340,12 +334,10 @@ func TestTextOnTwoPages(t *testing.T) {
 
 // TestExecOfThread sees the program that a thread executes which is not the first of its process.
 func TestExecOfThread(t *testing.T) {
-	skip.Tool(t, "python3", "python3")
 	const program = "import os, threading\n" +
 		"t = threading.Thread(target=lambda: os.execv('/bin/sh', ['sh', '-c', 'exit 7']))\n" +
 		"t.start()\nt.join()\n"
-	python, err := exec.LookPath("python3")
-	require.NoError(t, err)
+	python := skip.Interpreter(t, "python3", program)
 	r, err := Program{Path: python, Args: []string{"python3", "-c", program}}.Run(nil, time.Minute)
 	require.NoError(t, err)
 	require.Empty(t, r.Hung)
@@ -365,13 +357,11 @@ func TestExecOfThread(t *testing.T) {
 // TestChildWithoutSignal counts a child whose end sends no signal as a process, and not as a thread
 // of its parent, which is what the event of ptrace(2) says.
 func TestChildWithoutSignal(t *testing.T) {
-	skip.Tool(t, "python3", "python3")
 	program := fmt.Sprintf("import ctypes, os\n"+
 		"if ctypes.CDLL(None).syscall(%d, 0, 0, 0, 0, 0) == 0:\n"+
 		"    os.write(2, b'of the child')\n    os.execv('/bin/true', ['true'])\n"+
 		"os.waitpid(-1, 0x40000000)\n", unix.SYS_CLONE)
-	python, err := exec.LookPath("python3")
-	require.NoError(t, err)
+	python := skip.Interpreter(t, "python3", program)
 	r, err := Program{Path: python, Args: []string{"python3", "-c", program}}.Run(nil, time.Minute)
 	require.NoError(t, err)
 	require.Empty(t, r.Hung)
@@ -389,13 +379,11 @@ func TestChildWithoutSignal(t *testing.T) {
 
 // TestStack tells an address near the end of a stack from any other.
 func TestStack(t *testing.T) {
-	skip.Tool(t, "python3", "python3")
-	python, err := exec.LookPath("python3")
-	require.NoError(t, err)
 	const program = "import ctypes\nlibc = ctypes.CDLL(None)\n" +
 		"ctypes.string_at(0) if %d else None\n" +
 		"libc.prlimit(0, 3, (ctypes.c_ulong * 2)(1 << 16, 1 << 16), None)\n" +
 		"down = ctypes.CFUNCTYPE(None)(lambda: down())\ndown()\n"
+	python := skip.Interpreter(t, "python3", program)
 	for ofStack, first := range map[bool]int{false: 1, true: 0} {
 		p := Program{Path: python, Args: []string{"python3", "-c", fmt.Sprintf(program, first)}}
 		r, err := p.Run(nil, time.Minute)

@@ -54,6 +54,41 @@ func TestSkip(t *testing.T) {
 	}
 }
 
+// TestLanguage skips a test for an interpreter or a module that is not there, and for nothing else.
+func TestLanguage(t *testing.T) {
+	bin := t.TempDir()
+	t.Setenv("PATH", bin)
+	t.Setenv("CI", "")
+	// A Python that has one module, and a Perl that has none.
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "python3"),
+		[]byte("#!/bin/sh\n[ \"$*\" = \"-c import os\" ]\n"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "perl"),
+		[]byte("#!/bin/sh\nexit 1\n"), 0o755))
+	const (
+		noCtypes = "skip asks for the module ctypes of python3 (apt-get install python3)"
+		noPOSIX  = "skip asks for the module POSIX of perl (apt-get install perl)"
+	)
+	for _, c := range []struct{ script, said string }{
+		{"#!/usr/bin/env python3\nimport os\n", ""},
+		{"#!/usr/bin/env python3\nimport os, ctypes\n", noCtypes},
+		{"#!/usr/bin/env python3\n  from ctypes import *\n", noCtypes},
+		{"#!/usr/bin/env perl\nprint 1;\n", ""},
+		{"#!/usr/bin/env perl\nuse strict;\nuse POSIX ();\n", noPOSIX},
+		{"#!/usr/bin/env bash\n", "skip asks for bash (apt-get install bash)"},
+		{"#!/no/such/python3 -u\n", "skip asks for /no/such/python3 (apt-get install python3)"},
+		{"#!/no/such/language\n", ""},
+		{"#!/bin/sh\nimport ctypes\n", ""},
+		{"package main\n", ""},
+	} {
+		fake := &fakeTest{TB: t, said: make(chan string, 1)}
+		go func() {
+			defer close(fake.said)
+			Language(fake, c.script)
+		}()
+		assert.Equal(t, c.said, <-fake.said, c.script)
+	}
+}
+
 func TestOneIn(t *testing.T) {
 	all := []int{0, 1, 2, 3, 4, 5, 6}
 	t.Setenv(sweepEnv, "")
