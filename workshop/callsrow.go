@@ -107,7 +107,12 @@ func (t topic) tell(e harness.Event) string {
 	}
 	var missing []string
 	for _, need := range t.missing(e) {
-		missing = append(missing, strings.ReplaceAll(need, "|", " or "))
+		text := strings.ReplaceAll(need, "|", " or ")
+		alternatives := strings.Split(need, "|")
+		if slices.ContainsFunc(alternatives, cause{event: e}.made) { // in a call with MS_BIND
+			text += " (a call with MS_BIND or MS_REMOUNT does not count)"
+		}
+		missing = append(missing, text)
 	}
 	if len(missing) > 0 {
 		lines = append(lines, "no call succeeded with "+strings.Join(missing, ", none with "))
@@ -117,13 +122,24 @@ func (t topic) tell(e harness.Event) string {
 
 // missing are the needs of a topic that no call has met.
 func (t topic) missing(e harness.Event) (missing []string) {
-	c := cause{event: e}
 	for _, need := range t.needs {
-		if !slices.ContainsFunc(strings.Split(need, "|"), c.made) {
+		meets := func(made string) bool { return meets(made, need) }
+		if e.Conduct == nil || !slices.ContainsFunc(e.Conduct.Made, meets) {
 			missing = append(missing, need)
 		}
 	}
 	return missing
+}
+
+// meets tells whether a call is what is needed. The kernel looks at MS_PRIVATE and its like only
+// where there is nothing else to do.
+func meets(call, need string) bool {
+	return slices.ContainsFunc(strings.Split(need, "|"), func(alternative string) bool {
+		if slices.Contains(cutting, alternative) {
+			return cuts(call)
+		}
+		return strings.Contains(call, alternative)
+	})
 }
 
 // bearing are the calls of a topic, up to the one that executes the command.

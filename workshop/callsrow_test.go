@@ -26,6 +26,7 @@ func TestCallsSeen(t *testing.T) {
 	for _, c := range []struct {
 		name, script, left string
 		steps              []harness.Step
+		made               []string
 		lines              []string
 	}{
 		{
@@ -98,9 +99,30 @@ func TestCallsSeen(t *testing.T) {
 				`child: chdir("rootfs")`, "no call succeeded with chroot or pivot_root",
 			},
 		},
+		{
+			name:   "flags that the kernel does not look at",
+			script: "root-is-rootfs",
+			left:   "new: mount proc /work/rootfs/proc (rw)",
+			steps:  []harness.Step{at("chdir", "/", "", 0)},
+			made:   []string{"unshare(CLONE_NEWNS)", `mount("r", "r", 0, MS_BIND|MS_PRIVATE)`},
+			lines: []string{
+				`chdir("/")`,
+				"no call succeeded with MS_PRIVATE or MS_SLAVE or mount_setattr (a call with " +
+					"MS_BIND or MS_REMOUNT does not count)",
+			},
+		},
+		{
+			name:   "mounts that nobody can bind are private",
+			script: "root-is-rootfs",
+			left:   "new: mount proc /work/rootfs/proc (rw)",
+			steps:  []harness.Step{at("chdir", "/", "", 0)},
+			made:   []string{"unshare(CLONE_NEWNS)", `mount(0, "/", 0, MS_REC|MS_UNBINDABLE)`},
+			lines:  []string{`chdir("/")`},
+		},
 	} {
 		e := harness.Event{Script: harness.Script{Step: "step4-cgroups", Name: c.script}}
-		e.Ran, e.Conduct = "exec container run true", &harness.Conduct{Steps: c.steps}
+		e.Ran = "exec container run true"
+		e.Conduct = &harness.Conduct{Steps: c.steps, Made: c.made}
 		if c.left != "" {
 			e.Left = []string{c.left}
 		}

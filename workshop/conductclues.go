@@ -39,9 +39,7 @@ func ignored(e harness.Event) *harness.Refusal {
 	about := lazyregexp.New(t.about)
 	for _, need := range t.missing(e) {
 		for _, r := range slices.Concat(e.Conduct.Refused, e.Conduct.Excused) {
-			isIt := func(text string) bool { return strings.Contains(r.Text, text) }
-			if !r.Looks && about.MatchString(r.Text) &&
-				slices.ContainsFunc(strings.Split(need, "|"), isIt) {
+			if !r.Looks && about.MatchString(r.Text) && meets(r.Text, need) {
 				return &r
 			}
 		}

@@ -339,7 +339,7 @@ func (c cause) procCovered() (proc, bind string) {
 		switch {
 		case strings.Contains(made, `", "proc", `):
 			proc, bind = made, ""
-		case strings.Contains(made, "MS_BIND") && !strings.Contains(made, "MS_REC") &&
+		case isBind(made) && !strings.Contains(made, "MS_REC") &&
 			proc != "" && dir == covers && filepath.Dir(filepath.Clean(lastPath(proc))) == covers:
 			bind = made
 		}

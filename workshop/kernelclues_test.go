@@ -306,6 +306,16 @@ var kernelClues = []struct {
 		says: []string{"says deny"},
 	},
 	{
+		name: "a remount is no bind mount",
+		made: []string{
+			"unshare(CLONE_NEWNS)", `mount(0, "/", 0, MS_REC|MS_PRIVATE)`,
+			`mount(0, "rootfs", 0, MS_RDONLY|MS_REMOUNT|MS_BIND)`,
+		},
+		refused: `pivot_root(".", "old")`, errno: "EINVAL",
+		says: []string{"bind the directory on itself first"},
+		not:  []string{"still the one in which the program was started"},
+	},
+	{
 		name:    "no group may be set before there is a map",
 		made:    []string{"unshare(CLONE_NEWUSER)"},
 		refused: "setgroups(0)", errno: "EPERM",

@@ -74,7 +74,7 @@ func mountLeft(c cause, what string) string {
 		return fmt.Sprintf("%s: %s was made by a process that is not in the mount namespace. The "+
 			"one that clone(2) starts is in it, and not the one that calls clone(2); and after "+
 			"unshare(2) the one that called it.", appeared, first)
-	case known && c.made("MS_PRIVATE") && c.before(first, "MS_PRIVATE"):
+	case known && c.cutLate(first):
 		return fmt.Sprintf("%s. There is a mount namespace, and its mounts are made private, but "+
 			"too late: %s was before. The call with MS_PRIVATE comes first.", appeared, first)
 	case known && asked && c.privateAlone() != "":
@@ -103,8 +103,7 @@ func (c cause) privateRefused() string {
 		return ""
 	}
 	for _, r := range c.event.Conduct.Refused {
-		if r.Call != "mount" || !strings.Contains(r.Text, "MS_PRIVATE") &&
-			!strings.Contains(r.Text, "MS_SLAVE") {
+		if r.Call != "mount" || !cuts(r.Text) {
 			continue
 		}
 		text := fmt.Sprintf("%s was to change that, and failed with %s, and your program went on.",
@@ -176,14 +175,13 @@ func (c cause) mountOf(what string) (call string) {
 	return call
 }
 
-// before tells whether the first call with one text was made before the first one with another.
-func (c cause) before(one, other string) bool {
-	index := func(text string) int {
-		return slices.IndexFunc(c.event.Conduct.Made, func(made string) bool {
-			return strings.Contains(made, text)
-		})
-	}
-	return one != "" && index(one) < index(other)
+// cutLate tells whether the program made a mount before it made the mounts private.
+func (c cause) cutLate(mount string) bool {
+	isIt := func(made string) bool { return strings.Contains(made, mount) }
+	cut := slices.IndexFunc(c.event.Conduct.Made, func(made string) bool {
+		return strings.HasPrefix(made, "mount(") && cuts(made)
+	})
+	return mount != "" && cut >= 0 && slices.IndexFunc(c.event.Conduct.Made, isIt) < cut
 }
 
 func rootGone(cause, string) string {

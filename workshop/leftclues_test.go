@@ -253,6 +253,23 @@ func TestLeftBehind(t *testing.T) {
 			"private too late", mount, &harness.Conduct{Made: []string{clone, proc, shared}},
 			"too late: " + proc + " was before",
 		},
+		{
+			"private in vain, and later", mount,
+			&harness.Conduct{
+				Made: []string{clone, proc, `mount("x", "y", 0, MS_BIND|MS_PRIVATE)`},
+			},
+			"With MS_BIND in the same call the kernel does not look at MS_PRIVATE",
+		},
+		{
+			"a bind mount that was refused, with MS_PRIVATE", mount,
+			&harness.Conduct{
+				Made: []string{clone, proc},
+				Refused: []harness.Refusal{{
+					Call: "mount", Text: `mount("x", "y", 0, MS_BIND|MS_PRIVATE)`, Errno: "ENOENT",
+				}},
+			},
+			"still shared with the host when your program made " + proc,
+		},
 	} {
 		text := leavesBehind(harness.Event{Failure: harness.Failure{
 			Left:    []string{c.left},

@@ -28,7 +28,7 @@ func notPrivate(c cause) string {
 		return "The mount that came from the parent is a copy of a shared one, and is shared " +
 			"too: pivot_root(2) refuses that. Give it MS_PRIVATE as its propagation in " +
 			"mount_setattr(2), or make it private when it has its place."
-	case c.path == "." && c.made("MS_BIND") && !c.made("chdir("):
+	case c.path == "." && c.binds() && !c.made("chdir("):
 		return "The new root is \".\" here, the working directory, and that is still the one in " +
 			"which the program was started: chdir(2) into the new root comes before."
 	case c.seen && !c.made("CLONE_NEWNS") && !c.made("setns("):
@@ -39,7 +39,7 @@ func notPrivate(c cause) string {
 	case c.swapped():
 		return "The first path is the new root, and the second one, in or below that, the place " +
 			"for the old root. Here they are the other way round."
-	case c.privateAlone() != "" && c.made("MS_BIND") && !c.outsideNewRoot():
+	case c.privateAlone() != "" && c.binds() && !c.outsideNewRoot():
 		return "The new root lies on a mount that is still shared with the host, and " +
 			"pivot_root(2) refuses that. " + c.privateAlone()
 	case c.boundLater():
@@ -48,7 +48,7 @@ func notPrivate(c cause) string {
 		return c.placeOutside()
 	case c.notShared():
 		return point
-	case c.seen && c.made("MS_BIND"):
+	case c.seen && c.binds():
 		return private + c.privateInVain()
 	}
 	return private + " " + point
@@ -57,8 +57,20 @@ func notPrivate(c cause) string {
 // cuts tells whether a call of mount(2) makes mounts private, or slaves. With MS_BIND or MS_REMOUNT
 // it does what these ask for, and nothing else.
 func cuts(made string) bool {
-	return (strings.Contains(made, "MS_PRIVATE") || strings.Contains(made, "MS_SLAVE")) &&
-		!strings.Contains(made, "MS_BIND") && !strings.Contains(made, "MS_REMOUNT")
+	return slices.ContainsFunc(cutting, func(flag string) bool {
+		return strings.Contains(made, flag)
+	}) && !strings.Contains(made, "MS_BIND") && !strings.Contains(made, "MS_REMOUNT")
+}
+
+// cutting are the flags that make a mount private, or a slave.
+var cutting = []string{"MS_PRIVATE", "MS_SLAVE", "MS_UNBINDABLE"}
+
+// binds tells whether the program bound a directory or a file. With MS_REMOUNT the flag only says
+// that the other flags are those of one mount.
+func (c cause) binds() bool { return slices.ContainsFunc(c.mounts(), isBind) }
+
+func isBind(made string) bool {
+	return strings.Contains(made, "MS_BIND") && !strings.Contains(made, "MS_REMOUNT")
 }
 
 // privateInVain is for a program that wanted to do both in one call.
@@ -100,7 +112,7 @@ func (c cause) boundLater() bool {
 		switch call, _, _ := strings.Cut(made, "("); {
 		case call == "chdir" || call == "fchdir":
 			entered = i
-		case call == "mount" && strings.Contains(made, "MS_BIND") &&
+		case call == "mount" && isBind(made) &&
 			firstPath(made) == lastPath(made) &&
 			(lastPath(made) == "." || filepath.Base(lastPath(made)) == dir):
 			bound = i
@@ -152,7 +164,7 @@ func (c cause) outsideNewRoot() bool {
 func (c cause) privateAlone() string {
 	now := ""
 	for _, made := range c.mounts() {
-		private := strings.Contains(made, "MS_PRIVATE")
+		private := !strings.Contains(made, "MS_SLAVE")
 		switch {
 		case !cuts(made):
 			continue
@@ -213,7 +225,7 @@ func noOldRoot(c cause) string {
 		return noRootfs(c)
 	}
 	dir := filepath.Clean(c.path)
-	if c.path != "" && c.made(`umount2("`+c.path+`"`) && c.made("MS_BIND") {
+	if c.path != "" && c.made(`umount2("`+c.path+`"`) && c.binds() {
 		return "Your program unmounted something before, and the mount of the new root went with " +
 			"that. The old root is unmounted after pivot_root(2)."
 	}

@@ -172,7 +172,7 @@ func mountsBelow(e harness.Event) string {
 		return ""
 	}
 	for _, made := range e.Conduct.Made {
-		if strings.HasPrefix(made, "mount(") && strings.Contains(made, "MS_BIND") &&
+		if strings.HasPrefix(made, "mount(") && isBind(made) &&
 			!strings.Contains(made, "MS_REC") && firstPath(made) == lastPath(made) {
 			return "Something is mounted below rootfs here, and did not come along: a bind mount " +
 				"leaves the mounts below a directory behind, unless its flags have MS_REC, too " +

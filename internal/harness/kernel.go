@@ -741,6 +741,7 @@ var flagNames = map[string]struct {
 		{unix.MS_BIND, "MS_BIND"},
 		{unix.MS_MOVE, "MS_MOVE"},
 		{unix.MS_REC, "MS_REC"},
+		{unix.MS_UNBINDABLE, "MS_UNBINDABLE"},
 		{unix.MS_PRIVATE, "MS_PRIVATE"},
 		{unix.MS_SLAVE, "MS_SLAVE"},
 		{unix.MS_SHARED, "MS_SHARED"},

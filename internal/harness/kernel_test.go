@@ -186,3 +186,18 @@ func TestProgramIn(t *testing.T) {
 		require.Equal(t, words, strings.Join(ProgramIn(line, nil), " "), line)
 	}
 }
+
+// TestFlagsOfMount names the flags of mount(2) that clues speak of, and keeps the others as they
+// are.
+func TestFlagsOfMount(t *testing.T) {
+	for names, flags := range map[string]uint64{
+		"MS_REC|MS_PRIVATE":            unix.MS_REC | unix.MS_PRIVATE,
+		"MS_REC|MS_UNBINDABLE":         unix.MS_REC | unix.MS_UNBINDABLE,
+		"MS_RDONLY|MS_REMOUNT|MS_BIND": unix.MS_REMOUNT | unix.MS_BIND | unix.MS_RDONLY,
+		"MS_BIND|MS_PRIVATE|0x200000":  unix.MS_BIND | unix.MS_PRIVATE | unix.MS_RELATIME,
+		"0x0":                          0,
+	} {
+		call := called(0, unix.SYS_MOUNT, `mount(0, "/", 0, 1)`, 0, 0, 0, 0, flags)
+		require.Equal(t, `mount(0, "/", 0, `+names+")", withFlags("mount", call))
+	}
+}
