@@ -330,7 +330,7 @@ func (c cause) whyBusy(removal string) string {
 		case len(below) > 0:
 			return fmt.Sprintf("the cgroup %s was still in it. A cgroup that is in another one is "+
 				"removed first.", below[0])
-		case joined[at] != "" && withoutNumbers(joined[at]) == withoutNumbers(dir):
+		case filepath.Clean(joined[at]) == dir:
 			return "the process that removes the cgroup is in it itself. It has written 0 to " +
 				"cgroup.procs, which stands for the process that writes. The one that becomes " +
 				"the command joins, and the one that waits for it stays outside."
@@ -348,15 +348,9 @@ func hierarchyOf(dir string) string {
 	return ""
 }
 
-// withoutNumbers is a path as it is in print where a call is about an open file.
-func withoutNumbers(path string) string { return numberRE.ReplaceAllString(path, "N") }
-
-var (
-	// ownNumberRE matches a call by which a process joins a cgroup itself, with that cgroup.
-	ownNumberRE = lazyregexp.New(`^p?write(?:v|64)?\(<([^>]*)/(?:cgroup\.procs|tasks)>, ` +
-		`"0(?:\\n)?"`)
-	numberRE = lazyregexp.New(`[0-9a-f]*[0-9][0-9a-f]*`)
-)
+// ownNumberRE matches a call by which a process joins a cgroup itself, with that cgroup.
+var ownNumberRE = lazyregexp.New(`^p?write(?:v|64)?\(<([^>]*)/(?:cgroup\.procs|tasks)>, ` +
+	`"0(?:\\n)?"`)
 
 // busyCgroup is for a program that ends with the error of removing its cgroup.
 func busyCgroup(c cause) string {

@@ -18,7 +18,6 @@ func TestLeftBehind(t *testing.T) {
 	const (
 		dir     = "/sys/fs/cgroup/pids/mine"
 		cgroup  = "new: cgroup " + dir
-		minN    = "/sys/fs/cgroup/pids/minN" // the same with a number, in print
 		mount   = "new: mount proc /proc (rw)"
 		clone   = "clone(CLONE_NEWPID|CLONE_NEWNS)"
 		unshare = "unshare(CLONE_NEWNS)"
@@ -80,7 +79,7 @@ func TestLeftBehind(t *testing.T) {
 				},
 				Steps: []harness.Step{
 					{Text: `mkdir("` + dir + `2")`},
-					{Text: "write(<" + minN + `/cgroup.procs>, "0", 1)`},
+					{Text: "write(<" + dir + `2/cgroup.procs>, "0", 1)`},
 					{Text: `rmdir("` + dir + `2")`, Errno: "EBUSY"},
 				},
 			},
@@ -94,7 +93,7 @@ func TestLeftBehind(t *testing.T) {
 				},
 				Steps: []harness.Step{
 					{Text: `mkdir("` + dir + `2")`},
-					{Text: "write(<" + minN + `/cgroup.procs>, "0", 1)`, Process: 1},
+					{Text: "write(<" + dir + `2/cgroup.procs>, "0", 1)`, Process: 1},
 					{Text: `rmdir("` + dir + `2")`, Errno: "EBUSY"},
 				},
 			},
@@ -108,7 +107,7 @@ func TestLeftBehind(t *testing.T) {
 				},
 				Steps: []harness.Step{
 					{Text: `mkdir("` + dir + `2")`},
-					{Text: "write(<" + minN + `/cgroup.procs>, "0\n", 2)`},
+					{Text: "write(<" + dir + `2/cgroup.procs>, "0\n", 2)`},
 					{Text: `write(</sys/fs/cgroup/pids/cgroup.procs>, "0\n", 2)`},
 					{Text: `rmdir("` + dir + `2")`, Errno: "EBUSY"},
 				},

@@ -31,16 +31,31 @@ func (th *thread) about(tid int, c *Call) string {
 	case unix.SYS_CLOSE:
 		file := th.file(c.Args[0])
 		delete(th.files, c.Args[0])
+		delete(th.paths, c.Args[0])
 		return file
 	}
 	switch {
 	case onFile[c.Number]:
 		return th.file(c.Args[0])
 	case onPath[c.Number]:
-		return numbers.ReplaceAllString(readText(tid, c.Args[1]), "N")
+		return numbers.ReplaceAllString(c.path, "N")
 	}
 	return ""
 }
+
+// path is the path that a call is about, as it is, or nothing.
+func (th *thread) path(tid int, c *Call) string {
+	switch {
+	case onFile[c.Number]:
+		return th.paths[c.Args[0]]
+	case onPath[c.Number]:
+		return readText(tid, c.Args[1])
+	}
+	return ""
+}
+
+// ofProcess matches the directory of a process, whose number is another one each time.
+var ofProcess = lazyregexp.New(`^/proc/\d+`)
 
 // AfterWait is what a call is about that is made because a process has waited for long.
 const AfterWait = "after a wait"
@@ -112,7 +127,7 @@ func (c *Call) place(tid int) {
 	}
 	full := filepath.Join(dir, path)
 	c.Text = strings.Replace(c.Text, strconv.Quote(path), strconv.Quote(full), 1)
-	c.About = full
+	c.About, c.path = full, full
 }
 
 // print returns a call in the manner of strace(1). What may be the address of a text is shown as
@@ -138,7 +153,7 @@ func (c *Call) print(tid int) string {
 		}
 	}
 	if onFile[c.Number] && strings.HasPrefix(c.About, "/") {
-		args[0] = "<" + c.About + ">"
+		args[0] = "<" + ofProcess.ReplaceAllString(c.path, "/proc/N") + ">"
 	}
 	n := len(args)
 	for n > 1 && (args[n-1] == "0" || args[n-1] == "...") {

@@ -46,6 +46,8 @@ type Call struct {
 	// and the flags that rt_sigaction(2) was given.
 	Words []string
 	Errno unix.Errno // what it returned, or 0
+
+	path string // About, if that is a path, as it is
 }
 
 // A Fault is what happens at a point.
@@ -192,6 +194,7 @@ type process struct {
 	hasEnded      bool              // by a signal
 	made          map[Point]int     // how many system calls; Nth is 0
 	files         map[uint64]string // the paths of open files, as in Point.About
+	paths         map[uint64]string // the same as they are
 }
 
 // thread is one of a process.
@@ -298,6 +301,7 @@ func (t *tracer) newProcess(parent int) *process {
 		parent: parent,
 		made:   map[Point]int{},
 		files:  map[uint64]string{},
+		paths:  map[uint64]string{},
 	}
 }
 
@@ -490,6 +494,7 @@ func (t *tracer) syscall(tid int, th *thread, r *Result) (stays bool) {
 	c := &Call{Args: [6]uint64(info.Data[1:7])}
 	c.Process, c.Image, c.Number = th.number, th.image, int(info.Data[0])
 	c.Parent = th.parent
+	c.path = th.path(tid, c)
 	c.About = th.about(tid, c)
 	c.Nth = th.made[c.Point]
 	th.made[c.first()]++
@@ -546,9 +551,9 @@ func (t *tracer) returned(tid int, th *thread, result int64, r *Result) {
 		c.Errno = unix.Errno(-result)
 		th.hasWaited = c.Number == unix.SYS_FUTEX && c.Errno == unix.ETIMEDOUT
 	case c.Number == unix.SYS_OPENAT:
-		th.files[uint64(result)] = c.About
+		th.files[uint64(result)], th.paths[uint64(result)] = c.About, c.path
 	case isDup(c.Number): // as a shell does for a redirection
-		th.files[c.Args[1]] = th.files[c.Args[0]]
+		th.files[c.Args[1]], th.paths[c.Args[1]] = th.files[c.Args[0]], th.paths[c.Args[0]]
 	}
 	if t.fault == nil {
 		r.Calls = append(r.Calls, *c)

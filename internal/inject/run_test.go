@@ -319,6 +319,15 @@ func TestWritten(t *testing.T) {
 	}
 }
 
+// TestPathOfFile shows the path of an open file as it is, but for the number of a process. It is
+// found again without numbers, which may be random.
+func TestPathOfFile(t *testing.T) {
+	r := run(t, `echo one >"$PWD/f00d.7"; echo 0 >/proc/$$/oom_score_adj`, nil, time.Minute)
+	written := find(t, r, 0, "write", `/f00d.7>, "one\n"`)
+	require.True(t, strings.HasSuffix(written.About, "/N.N"), written.About)
+	find(t, r, 0, "write", `</proc/N/oom_score_adj>, "0\n"`)
+}
+
 // TestTextOnTwoPages reads a path that begins at the end of a page.
 func TestTextOnTwoPages(t *testing.T) {
 	program := fmt.Sprintf("import ctypes, mmap\n"+
