@@ -77,7 +77,6 @@ func TestCards(t *testing.T) {
 	}
 }
 
-// TestCourse finds lessons by all their names.
 // wordsOfGo matches what is said of programs in Go alone.
 const wordsOfGo = `\bGo\b|\.go\b|\bcmd\.|SysProcAttr|Cloneflags|goroutine|\bGo:`
 
@@ -120,6 +119,7 @@ func TestHintsForAll(t *testing.T) {
 	}
 }
 
+// TestCourse finds lessons by all their names.
 func TestCourse(t *testing.T) {
 	c := testCourse(t)
 	for _, name := range []string{"3", "step3", "step3-rootfs"} {
