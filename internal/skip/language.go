@@ -16,7 +16,9 @@ import (
 type language struct {
 	debian string // the package that has all of it
 	loads  lazyregexp.Regexp
-	load   func(module string) []string // the arguments with which it loads a module
+	// load are the arguments with which it loads a module that is one of its own. Another one may be
+	// missing on purpose.
+	load func(module string) []string
 }
 
 var languages = map[string]language{
@@ -29,7 +31,10 @@ var languages = map[string]language{
 	"python3": {
 		debian: "python3",
 		loads:  lazyregexp.New(`(?m)^[ \t]*(?:import|from)[ \t]+(\w+(?:[ \t]*,[ \t]*\w+)*)`),
-		load:   func(module string) []string { return []string{"-c", "import " + module} },
+		load: func(module string) []string {
+			return []string{"-c", fmt.Sprintf("import sys\nif '%s' in "+
+				"getattr(sys, 'stdlib_module_names', ()): import %[1]s", module)}
+		},
 	},
 }
 

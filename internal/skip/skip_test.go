@@ -59,9 +59,9 @@ func TestLanguage(t *testing.T) {
 	bin := t.TempDir()
 	t.Setenv("PATH", bin)
 	t.Setenv("CI", "")
-	// A Python that has one module, and a Perl that has none.
+	// A Python that lacks one module, and a Perl that has none.
 	require.NoError(t, os.WriteFile(filepath.Join(bin, "python3"),
-		[]byte("#!/bin/sh\n[ \"$*\" = \"-c import os\" ]\n"), 0o755))
+		[]byte("#!/bin/sh\ncase $2 in *'import ctypes') exit 1 ;; esac\n"), 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join(bin, "perl"),
 		[]byte("#!/bin/sh\nexit 1\n"), 0o755))
 	const (
