@@ -449,7 +449,18 @@ func badMountData(c cause) string {
 		return "devpts takes newinstance, ptmxmode=0666 and mode=0620. An id, as in gid=5, has " +
 			"to be in the map of the user namespace."
 	}
-	return badOverlay(c)
+	return cmp.Or(badOverlay(c), c.laysBare())
+}
+
+// laysBare is for a bind mount in a user namespace that would leave something out.
+func (c cause) laysBare() string {
+	if !isBind(c.text) || strings.Contains(c.text, "MS_REC") ||
+		!c.inUserNamespace() && rootOfMachine() {
+		return ""
+	}
+	return "In a user namespace a bind mount has to take along what is mounted below the " +
+		"directory, by MS_REC: what is under a mount that came from outside of the namespace is " +
+		"not to be seen (mount_namespaces(7))."
 }
 
 // nobodysFiles is for a root file system whose owners have no id in the container.

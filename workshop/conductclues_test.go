@@ -1233,7 +1233,7 @@ func TestConductClues(t *testing.T) {
 			name: "two paths in the wrong order", clue: clue, ran: "true",
 			conduct: harness.Conduct{
 				Refused: []harness.Refusal{
-					refused("pivot_root", `pivot_root("rootfs", ".")`, "EINVAL", ""),
+					refused("pivot_root", `pivot_root("rootfs/old", "rootfs")`, "EINVAL", ""),
 				},
 				Made: []string{"unshare(CLONE_NEWNS)", `mount("", "/", "", MS_REC|MS_PRIVATE)`},
 			},

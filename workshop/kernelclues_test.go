@@ -306,6 +306,59 @@ var kernelClues = []struct {
 		says: []string{"says deny"},
 	},
 	{
+		name:    "an overlay of directories that are in use",
+		refused: `mount("overlay", "m", "overlay", 0x0)`, errno: "EBUSY",
+		says: []string{"upperdir, or the one that is workdir, is in use in another overlay"},
+		not:  []string{"mounted there already"},
+	},
+	{
+		name:    "a controller that is in another hierarchy",
+		refused: `mount("cgroup", "m", "cgroup", 0x0)`, errno: "EBUSY",
+		says: []string{"in use in another", "below /sys/fs/cgroup"},
+	},
+	{
+		name:    "a hierarchy that is mounted once more",
+		made:    []string{`mount("cgroup", "m", "cgroup", 0x0)`},
+		refused: `mount("cgroup", "m", "cgroup", 0x0)`, errno: "EBUSY",
+		says: []string{"The same is mounted there already"},
+	},
+	{
+		name:    "a bind mount in a user namespace that lays bare",
+		made:    []string{"unshare(CLONE_NEWNS|CLONE_NEWUSER)", ownMap},
+		refused: `mount("/", "new", 0, MS_BIND)`, errno: "EINVAL",
+		says: []string{"has to take along what is mounted below", "MS_REC"},
+	},
+	{
+		name:    "a bind mount of an ordinary user that lays bare",
+		refused: `mount("/sys", "rootfs/sys", 0, MS_BIND)`, errno: "EINVAL", ordinary: true,
+		says: []string{"has to take along what is mounted below"},
+	},
+	{
+		name:    "a bind mount that takes all along",
+		made:    []string{"unshare(CLONE_NEWNS|CLONE_NEWUSER)", ownMap},
+		refused: `mount("/", "new", 0, MS_BIND|MS_REC)`, errno: "EINVAL",
+		not: []string{"take along"},
+	},
+	{
+		name: "the place for the old root above the new one",
+		made: []string{
+			"unshare(CLONE_NEWNS)", `mount(0, "/", 0, MS_REC|MS_PRIVATE)`,
+			`mount("rootfs", "rootfs", 0, MS_BIND)`,
+		},
+		refused: `pivot_root("rootfs", ".")`, errno: "EINVAL",
+		says: []string{`The place for the old root, ".", has to be in or below the new one`},
+		not:  []string{"the other way round"},
+	},
+	{
+		name: "the place for the old root before the new one, which is the working directory",
+		made: []string{
+			"unshare(CLONE_NEWNS)", `mount(0, "/", 0, MS_REC|MS_PRIVATE)`,
+			`mount("rootfs", "rootfs", 0, MS_BIND)`, `chdir("rootfs")`,
+		},
+		refused: `pivot_root("old", ".")`, errno: "EINVAL",
+		says: []string{"the other way round"},
+	},
+	{
 		name: "a remount is no bind mount",
 		made: []string{
 			"unshare(CLONE_NEWNS)", `mount(0, "/", 0, MS_REC|MS_PRIVATE)`,

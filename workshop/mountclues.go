@@ -135,6 +135,9 @@ func (c cause) swapped() bool {
 	if len(paths) != 2 || paths[1][1] == "/" {
 		return false
 	}
+	if dir := c.workingDir(); paths[1][1] == "." && (dir == "" || dir == "$WORK") {
+		return false // in which the new root is
+	}
 	below, err := filepath.Rel(paths[1][1], paths[0][1])
 	return err == nil && below != "." && !strings.HasPrefix(below, "..")
 }
@@ -432,9 +435,13 @@ func mountedAlready(c cause) string {
 		return "A file in there is open for writing, so it cannot become read-only (mount(2), " +
 			"EBUSY). Without MS_BIND, MS_REMOUNT is about the whole file system, wherever it is " +
 			"mounted; with MS_BIND it is about this mount alone."
-	case c.about("cgroup"):
+	case c.about("overlay"):
+		return "The directory that is upperdir, or the one that is workdir, is in use in another " +
+			"overlay (overlayfs.rst): each container has two of its own."
+	case strings.Contains(c.text, `, "cgroup", `) && !c.made(c.text):
 		return "A controller is in one hierarchy at a time, and this one is in use in another " +
-			"(cgroups(7))."
+			"(cgroups(7)). All are mounted already, below /sys/fs/cgroup: the container needs a " +
+			"directory there, and no mount."
 	}
 	return "The same is mounted there already: was it mounted by the container before, on the host?"
 }
