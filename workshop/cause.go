@@ -75,9 +75,7 @@ func findCause(e harness.Event) (c cause) {
 		return c
 	}
 	words := unseen(e) + e.Stderr + "\n" + e.Stdout
-	for _, b := range e.Background {
-		words += "\n" + b.Stderr
-	}
+	words += backgroundWords(e)
 	if !strings.HasPrefix(e.Message, "no cgroup has ") { // which lists those of others
 		words += "\n" + e.Message
 	}
@@ -95,6 +93,18 @@ func findCause(e harness.Event) (c cause) {
 		}
 	}
 	return c
+}
+
+// backgroundWords are what the programs in the background said: those of the first that has ended
+// and says why, otherwise of all. What one says of a call is not about the error of another.
+func backgroundWords(e harness.Event) (words string) {
+	for _, b := range e.Background {
+		if b.State != "" && errnoIn(b.Stderr) != "" {
+			return "\n" + b.Stderr
+		}
+		words += "\n" + b.Stderr
+	}
+	return words
 }
 
 var (

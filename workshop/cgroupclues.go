@@ -181,9 +181,9 @@ func cgroupAmiss(e harness.Event) string {
 		return fmt.Sprintf("Both containers use the cgroup %s. Each needs a directory with a name "+
 			"of its own, for instance a random one.", own[0])
 	case e.Script.Name == "two-at-once" && len(own) == 1 && running > 0 && exists:
-		return fmt.Sprintf("The second container ended because it found something that is there "+
-			"already, and the first one uses the cgroup %s. Each needs a directory with a name of "+
-			"its own, for instance a random one.", own[0])
+		return fmt.Sprintf("One of the two containers ended because it found something that is "+
+			"there already, and the other one uses the cgroup %s. Each needs a directory with a "+
+			"name of its own, for instance a random one.", own[0])
 	case e.Script.Name != "two-at-once" && len(own) == 1 && ended == "" && running == 1 &&
 		leftBy(e, list, own[0]) != "":
 		return fmt.Sprintf("The cgroup %s has still the limit of `%s`, which has left it behind, "+

@@ -705,6 +705,23 @@ func TestNameOfBirth(t *testing.T) {
 	}
 }
 
+// TestWordsOfOne requires that a call which one container names is not taken for that of another.
+func TestWordsOfOne(t *testing.T) {
+	const file = "/sys/fs/cgroup/memory/mine/memory.limit_in_bytes"
+	e := harness.Event{Failure: harness.Failure{
+		Message: "no cgroup has 67108864 in memory.limit_in_bytes; there are:\n",
+		Background: []harness.Background{
+			{State: "exit status 125", Stderr: "it begins\n" + file + ": No such file or directory\n"},
+			{State: "exit status 125", Stderr: "mkdir failed: File exists\n"},
+		},
+	}}
+	c := findCause(e)
+	require.Equal(t, []string{"openat", "ENOENT", file}, []string{c.call, c.errno, c.path})
+	e.Background[0].Stderr = "it begins\n"
+	c = findCause(e)
+	require.Equal(t, []string{"mkdirat", "EEXIST", ""}, []string{c.call, c.errno, c.path})
+}
+
 // TestLaterRefused requires that of two calls which a program means the later one is told.
 func TestLaterRefused(t *testing.T) {
 	calls := []harness.Refusal{{Text: `chroot("rootfs")`}, {Text: `mount("proc")`}}
