@@ -331,7 +331,8 @@ func limitTaken(e harness.Event) string {
 			}
 			return fmt.Sprintf("What the flag asks for cannot be a limit. Your program wrote "+
 				"\"%s\" to %s and left it to the kernel, which refused it with %s%s. Look at the "+
-				"value before anything is made, and end with status 2.", w[3], w[1], step.Errno, all)
+				"value before anything is made, and end with status 2.", w[3], w[1], step.Errno,
+				all)
 		default:
 			return fmt.Sprintf("What the flag asks for cannot be a limit, and your program made "+
 				"one of it: it wrote \"%s\" to %s. Look at the value before anything is made, and "+

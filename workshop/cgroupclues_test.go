@@ -220,6 +220,17 @@ func TestCgroupInTheWay(t *testing.T) {
 	}
 }
 
+// TestMadeInOtherNamespace tells why a process id is no name for a cgroup.
+func TestMadeInOtherNamespace(t *testing.T) {
+	t.Parallel()
+	e := harness.Event{Script: harness.Script{Step: "step4-cgroups", Name: "two-pid-namespaces"}}
+	e.Ran, e.Message = "exec sh others.sh", "exit status 1, want 0"
+	e.Stderr = "mkdir failed: File exists\n"
+	require.Contains(t, clue(e), "each pid namespace counts from 1")
+	e.Script.Name = "gone"
+	require.Contains(t, clue(e), "the scripts run your program again")
+}
+
 // TestLimitOfEarlier tells of a cgroup that has still the limit of a container before, and of the
 // one that runs now nothing. Where another container runs the cgroup may be that one's.
 func TestLimitOfEarlier(t *testing.T) {

@@ -437,7 +437,8 @@ func calledTooLate(e harness.Event) string {
 
 // notFoundAtRE matches what a shell says of a command that it does not find: the script, the
 // line, and the name.
-var notFoundAtRE = lazyregexp.New(`(?m)^(\S+): (?:line )?(\d+): ([\w.+-]+): (?:command )?not found$`)
+var notFoundAtRE = lazyregexp.New(
+	`(?m)^(\S+): (?:line )?(\d+): ([\w.+-]+): (?:command )?not found$`)
 
 // shellLine is for a program that hands the command to sh -c, and loses words of it on the way.
 func shellLine(e harness.Event) string {

@@ -77,9 +77,11 @@ var endWords = []faulty{
 	{
 		name: "an end with an error, while the command goes on",
 		step: "step4-cgroups",
-		program: "#!/usr/bin/perl\nshift;\nmy $limit = @ARGV && $ARGV[0] =~ /^-/ && shift && shift;\n" +
+		program: "#!/usr/bin/perl\nshift;\n" +
+			"my $limit = @ARGV && $ARGV[0] =~ /^-/ && shift && shift;\n" +
 			"my $child = fork() || exec(@ARGV);\n" +
-			"if ($limit) {\n  mkdir('/opt/mine') || print STDERR \"mkdir: $!\\n\" and exit(1);\n}\n" +
+			"if ($limit) {\n" +
+			"  mkdir('/opt/mine') || print STDERR \"mkdir: $!\\n\" and exit(1);\n}\n" +
 			"waitpid($child, 0);\nexit($? >> 8 || $? && 128 + $?);\n",
 		passed: true,
 		about:  "step4-cgroups/memory-file",
@@ -711,7 +713,7 @@ func TestWordsOfOne(t *testing.T) {
 	e := harness.Event{Failure: harness.Failure{
 		Message: "no cgroup has 67108864 in memory.limit_in_bytes; there are:\n",
 		Background: []harness.Background{
-			{State: "exit status 125", Stderr: "it begins\n" + file + ": No such file or directory\n"},
+			{State: "exit status 125", Stderr: "begun\n" + file + ": No such file or directory"},
 			{State: "exit status 125", Stderr: "mkdir failed: File exists\n"},
 		},
 	}}

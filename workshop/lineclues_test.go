@@ -213,8 +213,10 @@ var lineWords = []faulty{
 		name:    "a shell that another program has taken the place of",
 		program: "#!/bin/sh\nexec perl -e 'print STDERR \"not implemented yet\\n\"; exit 1'\n",
 		about:   "step1-skeleton/command-runs",
-		says:    []string{"ended before it executed true", `says why itself: "not implemented yet"`},
-		not:     []string{"may know by itself"},
+		says: []string{
+			"ended before it executed true", `says why itself: "not implemented yet"`,
+		},
+		not: []string{"may know by itself"},
 	},
 	{
 		name: "an index of Nim, without the place",
