@@ -174,6 +174,14 @@ func mountsBelow(e harness.Event) string {
 	for _, made := range e.Conduct.Made {
 		if strings.HasPrefix(made, "mount(") && isBind(made) &&
 			!strings.Contains(made, "MS_REC") && firstPath(made) == lastPath(made) {
+			status, said := endedWith(e)
+			inVain := status != "" && status != "0" && errnoIn(said) == "EINVAL"
+			if inVain && (cause{event: e}).made("CLONE_NEWUSER") {
+				return "Something is mounted below rootfs here, and a bind mount of rootfs " +
+					"without MS_REC fails with EINVAL in a user namespace then: it would show " +
+					"what that mount covers (mount_namespaces(7)). MS_REC takes the mounts below " +
+					"along."
+			}
 			return "Something is mounted below rootfs here, and did not come along: a bind mount " +
 				"leaves the mounts below a directory behind, unless its flags have MS_REC, too " +
 				"(mount(2))."

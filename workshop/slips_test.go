@@ -92,6 +92,22 @@ func TestRootfsIgnored(t *testing.T) {
 	}
 }
 
+// TestMountsBelow tells of a bind mount that left something behind, or could not do that.
+func TestMountsBelow(t *testing.T) {
+	t.Parallel()
+	e := harness.Event{Failure: harness.Failure{Conduct: &harness.Conduct{
+		Made: []string{
+			"clone(CLONE_NEWNS|CLONE_NEWUSER)", `mount("rootfs", "rootfs", ..., MS_BIND)`,
+		},
+	}}}
+	e.Script.Name = "rootfs-mounts"
+	require.Contains(t, mountsBelow(e), "did not come along")
+	e.Message, e.Stderr = "[exit status 125]", "container: invalid argument\n"
+	require.Contains(t, mountsBelow(e), "fails with EINVAL in a user namespace")
+	e.Conduct.Made[0] = "clone(CLONE_NEWNS)"
+	require.Contains(t, mountsBelow(e), "did not come along")
+}
+
 // TestLayerAside requires that an overlay which was mounted by other calls is not denied.
 func TestLayerAside(t *testing.T) {
 	t.Parallel()
