@@ -431,6 +431,25 @@ var kernelClues = []struct {
 		refused: "ioctl(TIOCSCTTY)", errno: "EPERM",
 		says: []string{"has a controlling terminal already"},
 	},
+	{
+		name:    "the old root by its path before",
+		made:    []string{`pivot_root("rootfs", "rootfs/old")`, `chdir("/")`},
+		refused: `umount2("rootfs/old", MNT_DETACH)`, errno: "ENOENT", inside: true,
+		says: []string{"put the old root on rootfs/old, which is /old now"},
+	},
+	{
+		name:    "the old root, on top of the new one",
+		made:    []string{`pivot_root("./rootfs/", "rootfs")`, `chdir("/")`},
+		refused: `umount2("rootfs", MNT_DETACH)`, errno: "ENOENT", inside: true,
+		says: []string{"put the old root on rootfs, which is / now"},
+	},
+	{
+		name:    "the old root, nobody knows where",
+		made:    []string{`chdir("rootfs")`, `pivot_root(".", ".")`},
+		refused: `umount2("old", MNT_DETACH)`, errno: "ENOENT", inside: true,
+		says: []string{"paths begin in the new root"},
+		not:  []string{"put the old root"},
+	},
 }
 
 // ownMap is the call by which a process makes itself root in its user namespace.

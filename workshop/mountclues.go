@@ -476,5 +476,24 @@ func notMounted(c cause) string {
 			"of the host's: root of a user namespace cannot take these away one by one " +
 			"(mount_namespaces(7)). They go together with the old root, after pivot_root(2)."
 	}
-	return "Nothing is mounted at this path. After pivot_root paths begin in the new root."
+	return "Nothing is mounted at this path. After pivot_root paths begin in the new root." +
+		c.oldRootNow()
+}
+
+// oldRootNow says where the old root is since pivot_root(2), as far as its paths tell.
+func (c cause) oldRootNow() string {
+	for _, made := range slices.Backward(c.earlier()) {
+		paths := quotedRE.FindAllStringSubmatch(made, -1)
+		if !strings.HasPrefix(made, "pivot_root(") || len(paths) != 2 {
+			continue
+		}
+		root, old := filepath.Clean(paths[0][1]), filepath.Clean(paths[1][1])
+		below, ok := strings.CutPrefix(old+"/", root+"/")
+		if !ok || root == "." {
+			return ""
+		}
+		return fmt.Sprintf(" That call has put the old root on %s, which is %s now.", old,
+			filepath.Clean("/"+below))
+	}
+	return ""
 }
