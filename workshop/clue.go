@@ -152,7 +152,7 @@ func (c cause) clue() string {
 
 // habits are clues from what a program did where no call failed.
 var habits = []func(harness.Event) string{
-	childFell, wordsUnseen, lookedUpOutside, nobodyInside, nothingRead, lookedForCgroup,
+	notRemoved, childFell, wordsUnseen, lookedUpOutside, nobodyInside, nothingRead, lookedForCgroup,
 	newRootGone, mountsShared, rootNotChanged,
 	notMoved, notCounted,
 	notNamed, procEmpty,

@@ -676,16 +676,26 @@ func TestEndClues(t *testing.T) {
 func TestStarterGone(t *testing.T) {
 	t.Parallel()
 	const waits = "`/proc/self/exe child cat` was in read(2), waiting for input"
-	for _, c := range []struct{ ran, waiting, says string }{
+	there := []harness.Process{{Command: "`container run -memory 64M cat`"}}
+	for _, c := range []struct {
+		ran, waiting string
+		there        []harness.Process
+		says         string
+	}{
 		{
 			"exec pkill -INT -o -f 'container run -memory 64M'",
-			waits + "; " + harness.StarterGone, "When SIGINT came, the first process",
+			waits + "; " + harness.StarterGone, there, "When SIGINT came, the first process",
 		},
-		{"exec container run cat", waits + "; " + harness.StarterGone, "It has to wait for"},
-		{"exec pkill -INT -o -f 'container run -memory 64M'", waits, ""},
+		{"exec container run cat", waits + "; " + harness.StarterGone, nil, "It has to wait for"},
+		{"exec pkill -INT -o -f 'container run -memory 64M'", waits, there, ""},
+		{
+			"exec pkill -INT -o -f 'container run -memory 64M'", waits, nil,
+			"When SIGINT came, the first process",
+		},
+		{"exec container run cat", waits, nil, ""},
 	} {
 		e := harness.Event{Script: harness.Script{Step: "step4-cgroups", Name: "own"}}
-		e.Ran, e.Waiting = c.ran, c.waiting
+		e.Ran, e.Waiting, e.There = c.ran, c.waiting, c.there
 		text := starterGone(e)
 		require.Contains(t, text, c.says)
 		require.Equal(t, c.says == "", text == "", text)

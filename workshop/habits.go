@@ -553,10 +553,13 @@ func ofCommand(e harness.Event, status string) bool {
 
 // starterGone is for a program whose first process ends, while the container goes on.
 func starterGone(e harness.Event) string {
-	if !strings.HasSuffix(e.Waiting, harness.StarterGone) {
+	m := sentRE.FindStringSubmatch(e.Ran)
+	// The signal came to somebody, and nobody is there any longer to whom it could come.
+	ended := m != nil && len(e.There) == 0 && strings.HasPrefix(e.Waiting, "`")
+	if !ended && !strings.HasSuffix(e.Waiting, harness.StarterGone) {
 		return ""
 	}
-	if m := sentRE.FindStringSubmatch(e.Ran); m != nil {
+	if m != nil {
 		return fmt.Sprintf("When SIG%s came, the first process of your program ended, and the "+
 			"container goes on: nobody waits for it any longer, and nobody takes away what was "+
 			"made for it. A handler for the signal (sigaction(2)) passes it on with kill(2), and "+

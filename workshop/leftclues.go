@@ -232,6 +232,19 @@ func cgroupLeft(c cause, dir string) string {
 	return rule + " None of your processes has called rmdir(2) on this one."
 }
 
+// notRemoved is for a cgroup that is still there when a script looks at them all.
+func notRemoved(e harness.Event) string {
+	m := seenDirRE.FindStringSubmatch(e.Diff)
+	if m == nil || e.Script.Step != "step4-cgroups" {
+		return ""
+	}
+	c := cause{event: e}
+	return fmt.Sprintf("The cgroup %s is still there. %s", m[1], cgroupLeft(c, m[1]))
+}
+
+// seenDirRE matches a cgroup that was seen and not expected, in a difference.
+var seenDirRE = lazyregexp.New(`(?m)^-(/sys/fs/cgroup/\S+)$`)
+
 // removalRefused tells why one of some cgroups could not be removed, where that was tried.
 func (c cause) removalRefused(dirs []string) string {
 	isIt := func(path string) bool {

@@ -5,6 +5,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -297,4 +298,28 @@ func TestRanOfLeft(t *testing.T) {
 		x.leaves(e)
 		require.Equal(t, c.ran, x.ran)
 	}
+}
+
+// TestNotRemoved tells of a cgroup that is still there when a script looks, and of nothing else.
+func TestNotRemoved(t *testing.T) {
+	const dir = "/sys/fs/cgroup/pids/mine"
+	e := harness.Event{Script: harness.Script{Step: "step4-cgroups", Name: "gone-after-signal"}}
+	e.Ran, e.Message = "exec find /sys/fs/cgroup -type d", "stdout and before differ"
+	e.Diff = "--- stdout\n+++ before\n@@ -1,2 +1,1 @@\n /sys/fs/cgroup\n-" + dir + "7\n"
+	require.Contains(t, clue(e), dir+"7 is still there. A cgroup is a directory")
+	e.Conduct = &harness.Conduct{
+		Made: []string{`mkdir("` + dir + `8")`},
+		Refused: []harness.Refusal{
+			{Call: "rmdir", Text: `rmdir("` + dir + `8")`, Errno: "EBUSY", Cause: "busy"},
+		},
+		Steps: []harness.Step{
+			{Text: `mkdir("` + dir + `8")`},
+			{Text: `rmdir("` + dir + `8")`, Errno: "EBUSY"},
+		},
+	}
+	require.Contains(t, clue(e), dir+`8") failed with EBUSY: a process was still in the cgroup`)
+	e.Conduct.Refused, e.Conduct.Steps = nil, e.Conduct.Steps[:1]
+	require.Contains(t, clue(e), "None of your processes has called rmdir(2) on this one")
+	e.Diff = strings.Replace(e.Diff, "\n-", "\n+", 1)
+	require.Empty(t, notRemoved(e))
 }

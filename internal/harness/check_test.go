@@ -159,6 +159,18 @@ mkfifo f; read x <f`, time.Second)
 		require.Equal(t, "`container run true` was waiting for `sleep 6200`, which was in "+
 			"clock_nanosleep(2), waiting for time to pass", e.Waiting)
 	})
+	parallel("a signal, and what the program does then is seen", func(t *testing.T) {
+		e := own(t, "rootfs\ncp letter rootfs/letter\n"+
+			"! exec container run sleep 6200 &it&\nrunning 'sleep 6200'\n"+
+			"exec pkill -TERM -o -f 'container run '\nwait it\nexec test -e removed\n"+
+			"-- letter --\nto read\n",
+			`shift; test -e rootfs/letter || exit 1
+mkdir -p full/below; trap 'kill $!; rmdir full; exit 3' TERM; "$@" & wait $!`, patience())
+		require.Equal(t, "exec test -e removed", e.Ran)
+		require.NotNil(t, e.Conduct)
+		require.Contains(t, fmt.Sprint(e.Conduct.Refused), `rmdir("full")`)
+		require.Contains(t, fmt.Sprint(e.Conduct.Refused), "ENOTEMPTY")
+	})
 	parallel("a panic ends the script", func(t *testing.T) {
 		trace := `echo "panic: no" >&2; echo >&2; echo "goroutine 1 [running]:" >&2; exit 2`
 		e := own(t, "# Usage.\nexits 2 container run true\n\n# More.\n! exec container run "+

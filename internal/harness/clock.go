@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A clock measures how much time the processes of the throw-away host had for their work, so that
@@ -191,6 +193,36 @@ func idleFor(limit time.Duration, over <-chan struct{}) <-chan struct{} {
 		close(reached)
 	}()
 	return reached
+}
+
+// afterIdle hands out a signal when the processes of the host have waited for a part of this time,
+// and tells when they have waited for all of it after that, unless it is over before.
+func afterIdle(signal unix.Signal, limit time.Duration, over <-chan struct{}) (
+	signals <-chan unix.Signal, enough <-chan struct{},
+) {
+	sent, reached := make(chan unix.Signal), make(chan struct{})
+	wait := func(limited <-chan struct{}) (isReached bool) {
+		select {
+		case <-limited:
+			return true
+		case <-over:
+			return false
+		}
+	}
+	go func() {
+		if !wait(idleFor(limit/8, over)) {
+			return
+		}
+		select {
+		case sent <- signal:
+		case <-over:
+			return
+		}
+		if wait(idleFor(limit, over)) {
+			close(reached)
+		}
+	}()
+	return sent, reached
 }
 
 // patienceWithOthers is how long a line waits for something that another process is to do: two

@@ -171,13 +171,50 @@ func isOurs(path string) bool {
 		strings.HasPrefix(path, filepath.Join(dir, "rootfs")+"/"))
 }
 
+// A rerun is what is done once more of a script.
+type rerun struct {
+	line   string      // that runs the program
+	signal unix.Signal // which the program gets when it waits, or 0
+	copies [][2]string // files that are copied before, from one path to another
+}
+
+// again is what is worth a second look of a script whose line of this number failed. Where that
+// looks at what a signal has left behind, it is the program that got the signal.
+func (f Failure) again(script string, failed int) rerun {
+	r := rerun{line: f.observed(script)}
+	if ProgramIn(r.line, nil) != nil {
+		return r
+	}
+	started := ""
+	lines := strings.Split(script, "\n")
+	for _, line := range lines[:min(max(0, failed-1), len(lines))] {
+		foreground, _, background := cutLast(strings.TrimSpace(line), " &")
+		words := strings.Fields(line)
+		switch m := sends.FindStringSubmatch(line); {
+		case background && runsContainer.MatchString(foreground):
+			started, r.signal = foreground, 0
+		case m != nil && started != "":
+			r.line, r.signal = started, unix.SignalNum("SIG"+m[1])
+		case len(words) == 3 && words[0] == "cp" && strings.HasPrefix(words[2], "rootfs/"):
+			r.copies = append(r.copies, [2]string{words[1], words[2]})
+		}
+	}
+	if r.signal == 0 {
+		r.copies = nil
+	}
+	return r
+}
+
+// sends matches a line of a script that sends a signal to the program.
+var sends = lazyregexp.New(`\bpkill -([A-Z]+) .*'container run `)
+
 // observe runs the program once more as the line of the script did, in a directory like that of the
 // script, and returns what it asked of the kernel. It returns nil for a line that runs something
 // else, and for a program that does not end within the limit, or waits for so long, unless it is
 // known to stay: what it did until then is told. A program that has ended is none of these, even if
 // a child of it goes on, such as the command.
-func observe(ran, dir string, limit, idle time.Duration, stays bool) *Conduct {
-	words := ProgramIn(ran, func(name string) string {
+func observe(what rerun, dir string, limit, idle time.Duration, stays bool) *Conduct {
+	words := ProgramIn(what.line, func(name string) string {
 		if name == "WORK" {
 			return dir
 		}
@@ -200,6 +237,15 @@ func observe(ran, dir string, limit, idle time.Duration, stays bool) *Conduct {
 	case os.WriteFile(rootfs, []byte("I am a file.\n"), 0o644) != nil:
 		return nil
 	}
+	for _, names := range what.copies {
+		text, err := os.ReadFile(filepath.Join(dir, names[0]))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(again, names[1]), text, 0o755)
+		}
+		if err != nil {
+			return nil
+		}
+	}
 	over := make(chan struct{})
 	program := inject.Program{
 		Path: filepath.Join(now().Dir, "bin", "container"),
@@ -210,9 +256,13 @@ func observe(ran, dir string, limit, idle time.Duration, stays bool) *Conduct {
 		Env:    append(scriptEnv(again), "LIBMOUNT_FORCE_MOUNT2=always"),
 		Enough: idleFor(idle, over),
 	}
+	if what.signal != 0 {
+		program.Signals, program.Enough = afterIdle(what.signal, idle, over)
+		limit, stays = 2*limit, true
+	}
 	r, err := program.Run(nil, limit)
 	close(over)
-	program.Enough = nil
+	program.Enough, program.Signals = nil, nil
 	if err != nil || r.Hung != "" && !stays && !r.Ended {
 		return nil
 	}

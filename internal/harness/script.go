@@ -79,7 +79,11 @@ func tryScript(script Script, limit time.Duration, what task) (e Event, err erro
 	asks := !what.Play && !what.All && v.tasks() < 200
 	switch {
 	case asks && t.broke:
-		f.Conduct, err = v.lookAgain(f.observed(string(original)), e.Took)
+		what := rerun{line: f.observed(string(original))}
+		if !v.timedOut.Load() { // what hangs is seen where it hung
+			what = f.again(string(original), where)
+		}
+		f.Conduct, err = v.lookAgain(what, e.Took)
 	case asks && len(v.left) > 0:
 		f.LeftBy, f.Conduct, err = v.whoLeft(linesRun(string(original)), e.Took)
 	}
@@ -121,7 +125,7 @@ func (t *trial) fill(f *Failure, script Script, text string, complaints, dirty [
 
 // lookAgain has the program that failed run once more, on a clean host, and tells what the kernel
 // saw of it. The time that the script took tells how slow the machine is now.
-func (v *visit) lookAgain(ran string, took time.Duration) (*Conduct, error) {
+func (v *visit) lookAgain(what rerun, took time.Duration) (*Conduct, error) {
 	// What the first run has left would be in the way of the second.
 	if err := errors.Join(restore(v.before),
 		os.RemoveAll(filepath.Join(now().Dir, "work", "again"))); err != nil {
@@ -134,7 +138,7 @@ func (v *visit) lookAgain(ran string, took time.Duration) (*Conduct, error) {
 	if hangs {
 		limit, idle = 5*time.Second+took/4, time.Second+took/4
 	}
-	return observe(ran, dir, limit, idle, hangs || len(v.left) > 0), nil
+	return observe(what, dir, limit, idle, hangs || len(v.left) > 0), nil
 }
 
 // whoLeft has the lines that ran the program run once more, each on a clean host, until one leaves
@@ -146,7 +150,7 @@ func (v *visit) whoLeft(lines []string, took time.Duration) (by string, c *Condu
 		lines = append(lines[:most-1:most-1], lines[n-1])
 	}
 	for _, line := range lines {
-		if c, err = v.lookAgain(line, took); err != nil {
+		if c, err = v.lookAgain(rerun{line: line}, took); err != nil {
 			return "", nil, err
 		}
 		if len(lines) == 1 || c == nil || c.Status == "" {

@@ -75,6 +75,8 @@ type Program struct {
 	Filter bool
 	// Enough may be closed to kill the program as if the time were up.
 	Enough <-chan struct{}
+	// Signals are sent to the program when they come.
+	Signals <-chan unix.Signal
 }
 
 // A Result is what came of a program.
@@ -144,10 +146,16 @@ func (p Program) Run(fault *Fault, timeout time.Duration) (r Result, err error) 
 		}
 		timer, over := time.AfterFunc(timeout, t.giveUp), make(chan struct{})
 		go func() {
-			select {
-			case <-p.Enough:
-				t.giveUp()
-			case <-over:
+			for {
+				select {
+				case signal := <-p.Signals:
+					t.send(signal)
+					continue
+				case <-p.Enough:
+					t.giveUp()
+				case <-over:
+				}
+				return
 			}
 		}()
 		err = t.trace(&r)
@@ -603,6 +611,15 @@ func (t *tracer) isOver() bool {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
 	return t.over
+}
+
+// send sends a signal to the program, if it is still there.
+func (t *tracer) send(signal unix.Signal) {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	if t.threads[t.program] != nil {
+		_ = unix.Kill(t.program, signal) // an error: it is gone
+	}
 }
 
 // kill kills the processes of threads, and notes what each was doing before. The mutex is held.

@@ -159,6 +159,28 @@ func TestEnough(t *testing.T) {
 	require.Contains(t, r.Hung, "sleep")
 }
 
+// TestSignals sends a program a signal, and sees what it does then.
+func TestSignals(t *testing.T) {
+	signals := make(chan unix.Signal)
+	const ready = "mkfifo up; trap 'mkdir after; exit 7' TERM; echo >ready; read line <up"
+	dir := t.TempDir()
+	go func() {
+		for { // until the trap is set
+			if _, err := os.Stat(filepath.Join(dir, "ready")); err == nil {
+				signals <- unix.SIGTERM
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	p := Program{Path: "/bin/sh", Args: []string{"sh", "-c", ready}, Dir: dir, Signals: signals}
+	r, err := p.Run(nil, time.Minute)
+	require.NoError(t, err)
+	require.Equal(t, 7, r.Status.ExitStatus())
+	require.DirExists(t, filepath.Join(dir, "after"))
+	require.Contains(t, fmt.Sprint(r.Calls), `"after"`)
+}
+
 // TestEnoughBeforeBirth kills processes whose birth was not told, and never will be: their parents
 // are killed too.
 func TestEnoughBeforeBirth(t *testing.T) {
