@@ -688,7 +688,7 @@ func (a *app) count(c *course, v *verdict) (kept, own int, counts map[string]int
 		e.Script = s
 		_, word := a.mark(e)
 		counts[word]++
-		if v.lesson.promises(s) && !s.Ours {
+		if v.lesson.promises(s) && !s.Ours() {
 			own++
 			if word == "passed" {
 				kept++

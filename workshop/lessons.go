@@ -417,7 +417,7 @@ func (c *course) count(l lesson) string {
 		switch {
 		case s.WayOut():
 			ways++
-		case !s.Ours:
+		case !s.Ours():
 			promises++
 		}
 	}

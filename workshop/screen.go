@@ -540,7 +540,7 @@ func (s *screen) head() (lines []string) {
 		switch {
 		case l == s.now.lesson && script.NotYet():
 		case l == s.now.lesson:
-			if !script.Ours {
+			if !script.Ours() {
 				own++
 			}
 			mark, word := s.mark(e)

@@ -1,7 +1,6 @@
 package harness
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -19,8 +18,6 @@ type Script struct {
 	Name    string // hostname-out
 	File    string // its path
 	Chapter string // the letter of its chapter; empty in a step that has none
-	// Ours tells that it asks nothing of programs other than the workshop's own: it skips them.
-	Ours bool
 }
 
 // ID is the script's name in reports: step/name.
@@ -31,6 +28,10 @@ func (s Script) NotYet() bool { return strings.HasPrefix(s.Name, notYet) }
 
 // WayOut tells whether the script tries a way out of the container.
 func (s Script) WayOut() bool { return strings.HasPrefix(s.Name, wayOut) }
+
+// Ours tells whether the script asks nothing of programs other than the workshop's own: it skips
+// them.
+func (s Script) Ours() bool { return strings.HasPrefix(s.Line(1), "[!ours] skip ") }
 
 const (
 	// notYet starts the names of the scripts that show what a step does not isolate.
@@ -133,15 +134,9 @@ func readStep(root, step string) (scripts []Script, chapters []Chapter, err erro
 		return nil, nil, fmt.Errorf("%s: %w", file, err)
 	}
 	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return nil, nil, err
-		}
 		name := strings.TrimSuffix(filepath.Base(file), ".txtar")
 		scripts = append(scripts, Script{
-			Step: step, Name: name, File: file,
-			Chapter: o.chapterOf[name],
-			Ours:    bytes.HasPrefix(text, []byte("[!ours] skip ")),
+			Step: step, Name: name, File: file, Chapter: o.chapterOf[name],
 		})
 	}
 	slices.SortStableFunc(scripts, func(a, b Script) int { return o.rank(a) - o.rank(b) })

@@ -77,8 +77,8 @@ func TestScripts(t *testing.T) {
 		"step2-two/a", "step2-two/c", "step2-two/escape-x", "step2-two/changed",
 		"runtime/b", "runtime/own",
 	}, ids(scripts))
-	require.False(t, scripts[6].Ours)
-	require.True(t, scripts[7].Ours)
+	require.False(t, scripts[6].Ours())
+	require.True(t, scripts[7].Ours())
 
 	_, err = Scripts(root, "step3-three")
 	require.ErrorContains(t, err, "step3-three")
