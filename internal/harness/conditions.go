@@ -35,8 +35,11 @@ func (s *asker) condition(name string) (bool, error) {
 		}
 		return takes, err
 	}
-	if name == "emulated" { // it is nothing that is missing elsewhere
+	switch name { // these are nothing that is missing elsewhere
+	case "emulated":
 		return now().Emulated, nil
+	case "few":
+		return now().Few, nil
 	}
 	check, ok := conditions[name]
 	if !ok {

@@ -38,3 +38,23 @@ func TestNoIDMaps(t *testing.T) {
 	require.Equal(t, Skipped, last.Status, last.Log)
 	require.Contains(t, last.Reason, "set TMPDIR to a directory on ext4 or XFS")
 }
+
+// TestFew requires that all cases of a script are tried where a change is judged, and in a sweep,
+// but for a processor that is emulated.
+func TestFew(t *testing.T) {
+	for _, c := range []struct {
+		ci, sweep, emulated string
+		few                 bool
+	}{
+		{few: true},
+		{ci: "true", few: false},
+		{sweep: "all", few: false},
+		{ci: "true", emulated: "yes", few: true},
+		{sweep: "all", emulated: "yes", few: true},
+	} {
+		t.Setenv("CI", c.ci)
+		t.Setenv(sweepEnv, c.sweep)
+		t.Setenv(emulatedEnv, c.emulated)
+		require.Equal(t, c.few, fromUser().Few, "%+v", c)
+	}
+}

@@ -25,9 +25,11 @@ const (
 	// TimeoutEnv is the time after which a script is ended, as in 30s; a minute if not set.
 	TimeoutEnv = "WORKSHOP_TIMEOUT"
 
-	// emulatedEnv is "yes" if the processor is emulated. A process costs a hundred times as much
-	// then, and the scripts with most of them start fewer, by the condition emulated.
+	// emulatedEnv is "yes" if the processor is emulated: a process costs a hundred times as much.
 	emulatedEnv = "WORKSHOP_EMULATED"
+
+	// sweepEnv is "all" for all the cases of what tries many that are alike (see package skip).
+	sweepEnv = "SWEEP"
 
 	// prebuiltEnv names a directory with programs compiled elsewhere, for a machine without Go:
 	// that of the package in the directory x of the module is x/program there, and what

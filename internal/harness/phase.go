@@ -30,6 +30,7 @@ type phase struct {
 	Share    string        // of the scripts, as in shareEnv
 	CI       bool          // what the machine does not lack must not be skipped
 	Emulated bool          // the machine is, as in emulatedEnv
+	Few      bool          // of many cases that are alike some will do
 	Task     *task         `json:"-"` // what to do instead of running tests
 	TaskFile string        // where it is: the environment has no room for it
 }
@@ -91,11 +92,13 @@ var now = sync.OnceValue(func() phase {
 
 // fromUser is what the environment of the user says.
 func fromUser() phase {
+	ci, emulated := os.Getenv("CI") == "true", os.Getenv(emulatedEnv) == "yes"
 	return phase{
 		Program:  os.Getenv(programEnv),
-		CI:       os.Getenv("CI") == "true",
+		CI:       ci,
 		Share:    os.Getenv(shareEnv),
-		Emulated: os.Getenv(emulatedEnv) == "yes",
+		Emulated: emulated,
+		Few:      emulated || !ci && os.Getenv(sweepEnv) != "all",
 		Timeout:  Timeout(),
 	}
 }

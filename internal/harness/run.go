@@ -26,7 +26,8 @@ func Run(t *testing.T) {
 	// go test keeps a result until something changes that the tests looked at: look at what the
 	// other stages use.
 	for _, name := range []string{
-		programEnv, reportEnv, shareEnv, TimeoutEnv, emulatedEnv, prebuiltEnv, "CI", "PATH",
+		programEnv, reportEnv, shareEnv, TimeoutEnv, emulatedEnv, sweepEnv, prebuiltEnv, "CI",
+		"PATH",
 	} {
 		_ = os.Getenv(name)
 	}
