@@ -65,10 +65,8 @@ func hostState() (state, error) {
 // processes lists the processes of the throw-away host but this one, its process 1. Those that are
 // dead and have nobody else to wait for them it buries on the way.
 func processes() (pids []int) {
-	entries, _ := os.ReadDir("/proc")
-	for _, entry := range entries {
-		pid, err := strconv.Atoi(entry.Name())
-		if err != nil || pid == os.Getpid() {
+	for _, pid := range pidsInSight() {
+		if pid == os.Getpid() {
 			continue
 		}
 		if reaped, _ := unix.Wait4(pid, nil, unix.WNOHANG, nil); reaped != pid {
@@ -79,12 +77,14 @@ func processes() (pids []int) {
 }
 
 // leftovers returns what is on the host now and was not before, and the other way round. What is
-// about to go, such as a killed process, gets two seconds for it.
+// about to go, such as a killed process, gets two seconds for it. Where a look finds nobody who
+// could change anything, the next one sees what lasts.
 func leftovers(before state) (lines []string, err error) {
 	covered, err := uncoverProc()
 	if err != nil {
 		return nil, err
 	}
+	quiet := false
 	for range 200 {
 		differences, err := before.differences()
 		if err != nil {
@@ -94,16 +94,21 @@ func leftovers(before state) (lines []string, err error) {
 		if len(lines) == 0 {
 			return nil, nil
 		}
-		if !slices.ContainsFunc(lines, func(line string) bool {
-			return !strings.Contains(line,
-				": host name ")
-		}) {
+		wasQuiet := quiet
+		if quiet = !slices.ContainsFunc(lines, moves); quiet && wasQuiet {
 			break // waiting does not help
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	slices.Sort(lines)
 	return lines, nil
+}
+
+// moves tells whether a leftover is a process, which may change others, or an interface: that goes
+// by itself, a moment after the last process in its namespace.
+func moves(line string) bool {
+	_, what, _ := strings.Cut(line, ": ")
+	return strings.HasPrefix(what, "process ") || strings.HasPrefix(what, "interface ")
 }
 
 // differences are what is on the host now and was not before, and the other way round.
