@@ -35,7 +35,8 @@ type clock struct {
 
 func newClock(tick time.Duration) *clock {
 	return &clock{
-		tick: tick, least: tick, last: time.Now(), used: processorTime(), rest: restOfMachine(),
+		tick: tick, least: tick, last: time.Now(), used: processorTime(pidsInSight()),
+		rest: restOfMachine(),
 	}
 }
 
@@ -71,7 +72,8 @@ func (c *clock) work() (used, rest time.Duration, busy, seen bool) {
 	if !isProcOurs() {
 		return 0, 0, false, false
 	}
-	used, rest, busy = processorTime(), restOfMachine(), c.busy(pidsInSight())
+	pids := pidsInSight()
+	used, rest, busy = processorTime(pids), restOfMachine(), c.busy(pids)
 	return used, rest, busy, isProcOurs()
 }
 
@@ -91,12 +93,12 @@ func isProcOurs() bool {
 // userHZ is the unit of times in proc_pid_stat(5). The kernel converts to it for all programs.
 const userHZ = 100
 
-// processorTime is what all processes of the throw-away host have used, but for this one.
-func processorTime() (sum time.Duration) {
+// processorTime is what these processes have used, but for this one.
+func processorTime(pids []int) (sum time.Duration) {
 	// Fields utime, stime, cutime and cstime of proc_pid_stat(5). Of this process only those of its
 	// dead children count.
 	ticks := int64(0)
-	for _, pid := range pidsInSight() {
+	for _, pid := range pids {
 		fields := []int{14, 15, 16, 17}
 		if pid == os.Getpid() {
 			fields = fields[2:]
@@ -145,16 +147,20 @@ func wantProcessor(pids []int) bool {
 // wantsProcessor tells whether a thread of a process runs, waits for a processor (R), for a disk
 // (D) or for the one who traces it (t), or is just dying (X).
 func wantsProcessor(pid int, thread string) bool {
-	text, _ := os.ReadFile(procPath(pid, filepath.Join("task", thread, "stat")))
-	fields := splitStat(string(text))
+	fields := splitStat(readStat(procPath(pid, filepath.Join("task", thread, "stat"))))
 	return len(fields) > 3 && strings.Contains("RDtX", fields[3])
 }
 
 // pidsInSight are the ids of all processes of the throw-away host. Dead ones are not buried here.
 func pidsInSight() (pids []int) {
-	entries, _ := os.ReadDir("/proc")
-	for _, entry := range entries {
-		if pid, err := strconv.Atoi(entry.Name()); err == nil {
+	proc, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	defer proc.Close()
+	names, _ := proc.Readdirnames(-1)
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
 			pids = append(pids, pid)
 		}
 	}
@@ -164,8 +170,20 @@ func pidsInSight() (pids []int) {
 // statFields are the fields of proc_pid_stat(5), at their numbers there. They are none if the
 // process has gone.
 func statFields(pid int) []string {
-	text, _ := os.ReadFile(procPath(pid, "stat"))
-	return splitStat(string(text))
+	return splitStat(readStat(procPath(pid, "stat")))
+}
+
+// readStat reads a short file of /proc, in a third of the system calls that os.ReadFile makes. It
+// is nothing if the process has gone.
+func readStat(path string) string {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return ""
+	}
+	defer unix.Close(fd)
+	text := make([]byte, 1<<10)
+	n, _ := unix.Read(fd, text)
+	return string(text[:max(0, n)])
 }
 
 func splitStat(text string) []string {

@@ -63,7 +63,7 @@ const longest = 20
 func (v *visit) watch() {
 	defer close(v.quiet)
 	limit, start := v.limit, time.Now()
-	const tick = 100 * time.Millisecond
+	const tick = 200 * time.Millisecond
 	select {
 	case <-v.over: // as most scripts are by then
 		return
@@ -120,8 +120,7 @@ func (v *visit) tasks() int { return lastPid() - v.lastPid }
 
 // lastPid is the pid that was given last in this pid namespace (proc_loadavg(5)), or 0.
 func lastPid() int {
-	text, _ := os.ReadFile("/proc/loadavg")
-	fields := strings.Fields(string(text))
+	fields := strings.Fields(readStat("/proc/loadavg"))
 	if len(fields) == 0 {
 		return 0
 	}
