@@ -16,8 +16,8 @@ import (
 type language struct {
 	debian string // the package that has all of it
 	loads  lazyregexp.Regexp
-	// load are the arguments with which it loads a module that is one of its own. Another one may be
-	// missing on purpose.
+	// load are the arguments with which it loads a module that is one of its own. Another one may
+	// be missing on purpose.
 	load func(module string) []string
 }
 
