@@ -143,7 +143,8 @@ func childless(e harness.Event) string {
 	case strings.HasPrefix(call, "clone"):
 		return wait + fmt.Sprintf(", though there is one: %s did not name the signal of its end. "+
 			"SIGCHLD belongs to the flags of clone(2), beside those of the namespaces. Without "+
-			"it wait(2) sees the child only with the option __WALL or __WCLONE.", call)
+			"it wait(2) sees the child, until that calls execve(2), only with the option __WALL "+
+			"or __WCLONE.", call)
 	case !says: // others ask until there is no child
 		return ""
 	case call != "":

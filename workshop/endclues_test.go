@@ -132,9 +132,11 @@ var endWords = []faulty{
 		not: []string{"without a word"},
 	},
 	{
+		// From execve(2) on its end sends SIGCHLD: it waits for the end of its parent before that.
 		name: "a child whose end sends no signal",
 		step: "step1-skeleton",
-		program: strings.Replace(forked("", "pass"), "os.fork()", fmt.Sprintf("ctypes.CDLL(None)"+
+		program: strings.Replace(forked("up, down = os.pipe()",
+			"os.close(down)\n    os.read(up, 1)"), "os.fork()", fmt.Sprintf("ctypes.CDLL(None)"+
 			".syscall(%d, 0x04000000, 0, 0, 0, 0)", unix.SYS_CLONE), 1),
 		about: "step1-skeleton/command-runs",
 		says:  []string{"clone(CLONE_NEWUTS) did not name the signal of its end", "__WALL"},
