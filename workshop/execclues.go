@@ -35,6 +35,10 @@ func noProgram(c cause) string {
 	name := ranCommand(c.event)
 	base := filepath.Base(c.path)
 	switch {
+	case c.path == "/proc/self/exe" && c.seen && c.inside:
+		return "Either there is no /proc in the new root, or what your program needs is not in " +
+			"there: the kernel says ENOENT as well where the loader of a program is missing " +
+			"(execve(2)). Start the second copy before the root is changed."
 	case c.path == "/proc/self/exe":
 		return "There is no longer a /proc here, or not yet: start the second copy before the " +
 			"root is changed."

@@ -359,6 +359,15 @@ var kernelClues = []struct {
 		says: []string{"the other way round"},
 	},
 	{
+		name: "the second copy in a new root, whose loader is outside",
+		made: []string{
+			"unshare(CLONE_NEWNS)", `chroot("rootfs")`, `mount("proc", "/proc", "proc", 0x0)`,
+		},
+		refused: `execve("/proc/self/exe")`, errno: "ENOENT", inside: true,
+		says: []string{"where the loader of a program is missing"},
+		not:  []string{"There is no longer a /proc here"},
+	},
+	{
 		name: "a remount is no bind mount",
 		made: []string{
 			"unshare(CLONE_NEWNS)", `mount(0, "/", 0, MS_REC|MS_PRIVATE)`,
