@@ -59,7 +59,7 @@ func TestLanguage(t *testing.T) {
 	bin := t.TempDir()
 	t.Setenv("PATH", bin)
 	t.Setenv("CI", "")
-	t.Setenv("WORKSHOP_REPORT", filepath.Join(bin, "report")) // what is skipped here is no news
+	t.Setenv(ReportEnv, filepath.Join(bin, "report")) // what is skipped here is no news
 	// A Python that lacks one module, and a Perl that has none.
 	require.NoError(t, os.WriteFile(filepath.Join(bin, "python3"),
 		[]byte("#!/bin/sh\ncase $2 in *'import ctypes') exit 1 ;; esac\n"), 0o755))
