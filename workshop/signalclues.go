@@ -4,11 +4,13 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
 	"container.example/workshop/internal/harness"
+	"container.example/workshop/internal/lazyregexp"
 )
 
 // This file has the clues about signals that did not end a program: where one of them stays.
@@ -47,7 +49,7 @@ func signalHeld(e harness.Event) string {
 			first.Command)
 	case !has(first.Caught, signal):
 		return ""
-	case first.Waits && shellRE.MatchString(first.File):
+	case first.Waits && shellRE.MatchString(first.File) && !hasWait(e):
 		return fmt.Sprintf("%s is a shell, and has a trap for %s. While a shell waits for a "+
 			"command in the foreground it runs no trap: that comes when the command has ended. "+
 			"Start the command in the background, CMD <&0 & and wait for it, wait $!: a trap "+
@@ -57,6 +59,26 @@ func signalHeld(e harness.Event) string {
 		return notPassedOn(first, below, name, signal)
 	}
 }
+
+// children are those of the processes below the first one that it has started itself.
+func children(below []harness.Process) (all []harness.Process) {
+	for _, p := range below {
+		if p.Above == 0 {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// hasWait tells whether the program is a script with the command wait: a shell may be in wait4(2)
+// because of that, too, and not for a command in the foreground.
+func hasWait(e harness.Event) bool {
+	text, _ := os.ReadFile(e.Program) // none: nobody knows
+	return waitRE.Match(text)
+}
+
+// waitRE matches the command wait in a script, where it is not in a comment.
+var waitRE = lazyregexp.New(`(?m)^[^#\n]*\bwait\b`)
 
 // blocks is for a signal that has come to a process which blocks it.
 func blocks(p harness.Process, name string) string {
@@ -79,9 +101,10 @@ func notPassedOn(first harness.Process, below []harness.Process, name string,
 	signal unix.Signal,
 ) string {
 	text := fmt.Sprintf("%s has a handler for %s, and goes on.", first.Command, name)
+	alone := len(children(below)) == 1 // otherwise the signal may be for another child
 	for i, p := range below {
 		switch {
-		case i == 0 && has(p.Ignored, signal):
+		case i == 0 && alone && has(p.Ignored, signal):
 			return text + fmt.Sprintf(" Below it, %s ignores that signal (SIG_IGN): there it has "+
 				"no effect when it is passed on.", p.Command)
 		case has(p.Caught, signal):
@@ -92,7 +115,7 @@ func notPassedOn(first harness.Process, below []harness.Process, name string,
 				"(pid_namespaces(7)). Have a handler there, too, which passes the signal on to "+
 				"the command; or end process 1 by KILL from outside, and all others in the "+
 				"namespace end with it.", p.Command, name)
-		case i == 0:
+		case i == 0 && alone:
 			return text + fmt.Sprintf(" %s, below it, has none, and the signal would have ended "+
 				"it: the handler has to pass the signal on, with kill(2), and here it did not.",
 				p.Command)

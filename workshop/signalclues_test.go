@@ -43,6 +43,17 @@ os.wait()
 `,
 		"is process 1 of a pid namespace and has no handler for SIGTERM",
 	},
+	{
+		"a shell whose trap passes it on to what it has in the background",
+		`#!/bin/bash
+shift
+trap 'kill -TERM $child' TERM
+(trap '' TERM; exec "$@") & child=$!
+wait $child
+wait $child
+`,
+		"ignores that signal (SIG_IGN)",
+	},
 }
 
 // TestHeld lets programs hang that a signal does not end, and be told why.
@@ -117,6 +128,16 @@ func TestSignalHeld(t *testing.T) {
 				of(first, func(p *process) { p.File, p.Waits = "/usr/bin/dash", true }), child,
 			},
 			"it runs no trap",
+		},
+		{
+			"one child that it may be passed on to, and one that it need not",
+			[]process{first, child, child},
+			"Does the handler pass the signal on",
+		},
+		{
+			"not passed on to a child that has one",
+			[]process{first, child, of(child, func(p *process) { p.Above = 1 })},
+			"`x`, below it, has none",
 		},
 		{
 			"process 1 without a handler",

@@ -49,6 +49,8 @@ const ProcLost = "something was still running; without /proc nobody can tell wha
 type Process struct {
 	Command string // its command line, as in Waiting
 	File    string // the path of what it executes
+	// Above is the place of its parent in the list. The first one has none there.
+	Above int
 	// Init tells that it is process 1 of a pid namespace: that gets no signal for which it has no
 	// handler, but for KILL and STOP from outside.
 	Init bool
@@ -72,8 +74,9 @@ func whoseSignals() (all []Process) {
 		case len(line) == 0 && strings.Contains(strings.ReplaceAll(string(raw), "\x00", " "),
 			"container run "),
 			slices.Contains(line, parentOf(pid)):
-			line = append(line, pid)
-			all = append(all, processOf(pid))
+			p := processOf(pid)
+			p.Above = max(0, slices.Index(line, parentOf(pid)))
+			line, all = append(line, pid), append(all, p)
 		}
 	}
 	return all
