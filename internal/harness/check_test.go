@@ -171,6 +171,15 @@ mkdir -p full/below; trap 'kill $!; rmdir full; exit 3' TERM; "$@" & wait $!`, p
 		require.Contains(t, fmt.Sprint(e.Conduct.Refused), `rmdir("full")`)
 		require.Contains(t, fmt.Sprint(e.Conduct.Refused), "ENOTEMPTY")
 	})
+	parallel("a signal comes when the command runs, and not before", func(t *testing.T) {
+		e := own(t, "! exec container run sleep 6200 &it&\nrunning 'sleep 6200'\n"+
+			"exec pkill -TERM -o -f 'container run '\nwait it\nexec test -e removed\n",
+			`shift; mkdir -p full/below; sleep 1
+trap 'kill $!; rmdir full; exit 3' TERM; "$@" & wait $!`, patience())
+		require.Equal(t, "exec test -e removed", e.Ran)
+		require.NotNil(t, e.Conduct)
+		require.Contains(t, fmt.Sprint(e.Conduct.Refused), `rmdir("full")`)
+	})
 	parallel("a panic ends the script", func(t *testing.T) {
 		trace := `echo "panic: no" >&2; echo >&2; echo "goroutine 1 [running]:" >&2; exit 2`
 		e := own(t, "# Usage.\nexits 2 container run true\n\n# More.\n! exec container run "+

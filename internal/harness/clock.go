@@ -214,30 +214,33 @@ func idleFor(limit time.Duration, over <-chan struct{}) <-chan struct{} {
 }
 
 // afterIdle hands out a signal when the processes of the host have waited for a part of this time,
-// and tells when they have waited for all of it after that, unless it is over before.
-func afterIdle(signal unix.Signal, limit time.Duration, over <-chan struct{}) (
-	signals <-chan unix.Signal, enough <-chan struct{},
-) {
+// and it has begun what they are to do. It tells when they have waited for all of the time after
+// that, or before it has begun, unless it is over before.
+func afterIdle(signal unix.Signal, begun func() bool, limit time.Duration,
+	over <-chan struct{},
+) (signals <-chan unix.Signal, enough <-chan struct{}) {
 	sent, reached := make(chan unix.Signal), make(chan struct{})
-	wait := func(limited <-chan struct{}) (isReached bool) {
-		select {
-		case <-limited:
-			return true
-		case <-over:
-			return false
-		}
-	}
 	go func() {
-		if !wait(idleFor(limit/8, over)) {
-			return
+		for c := newClock(50 * time.Millisecond); c.idle < limit/8 || !begun(); c.look() {
+			if c.idle >= limit {
+				close(reached)
+				return
+			}
+			select {
+			case <-over:
+				return
+			case <-time.After(c.tick):
+			}
 		}
 		select {
 		case sent <- signal:
 		case <-over:
 			return
 		}
-		if wait(idleFor(limit, over)) {
+		select {
+		case <-idleFor(limit, over):
 			close(reached)
+		case <-over:
 		}
 	}()
 	return sent, reached

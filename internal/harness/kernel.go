@@ -173,9 +173,10 @@ func isOurs(path string) bool {
 
 // A rerun is what is done once more of a script.
 type rerun struct {
-	line   string      // that runs the program
-	signal unix.Signal // which the program gets when it waits, or 0
-	copies [][2]string // files that are copied before, from one path to another
+	line    string      // that runs the program
+	signal  unix.Signal // which the program gets when it waits, or 0
+	running string      // the command line of a process that is there by then, or nothing
+	copies  [][2]string // files that are copied before, from one path to another
 }
 
 // again is what is worth a second look of a script whose line of this number failed. Where that
@@ -185,16 +186,18 @@ func (f Failure) again(script string, failed int) rerun {
 	if ProgramIn(r.line, nil) != nil {
 		return r
 	}
-	started := ""
+	started, begun := "", ""
 	lines := strings.Split(script, "\n")
 	for _, line := range lines[:min(max(0, failed-1), len(lines))] {
 		foreground, _, background := cutLast(strings.TrimSpace(line), " &")
 		words := strings.Fields(line)
 		switch m := sends.FindStringSubmatch(line); {
 		case background && runsContainer.MatchString(foreground):
-			started, r.signal = foreground, 0
+			started, r.signal, begun = foreground, 0, ""
+		case len(words) > 1 && words[0] == "running":
+			begun = strings.Trim(strings.TrimSpace(line)[len("running "):], "' ")
 		case m != nil && started != "":
-			r.line, r.signal = started, unix.SignalNum("SIG"+m[1])
+			r.line, r.running, r.signal = started, begun, unix.SignalNum("SIG"+m[1])
 		case len(words) == 3 && words[0] == "cp" && strings.HasPrefix(words[2], "rootfs/"):
 			r.copies = append(r.copies, [2]string{words[1], words[2]})
 		}
@@ -204,6 +207,9 @@ func (f Failure) again(script string, failed int) rerun {
 	}
 	return r
 }
+
+// begun tells whether what a script waits for before it sends the signal is there.
+func (r rerun) begun() bool { return r.running == "" || isRunning(r.running) }
 
 // sends matches a line of a script that sends a signal to the program.
 var sends = lazyregexp.New(`\bpkill -([A-Z]+) .*'container run `)
@@ -257,7 +263,7 @@ func observe(what rerun, dir string, limit, idle time.Duration, stays bool) *Con
 		Enough: idleFor(idle, over),
 	}
 	if what.signal != 0 {
-		program.Signals, program.Enough = afterIdle(what.signal, idle, over)
+		program.Signals, program.Enough = afterIdle(what.signal, what.begun, idle, over)
 		limit, stays = 2*limit, true
 	}
 	r, err := program.Run(nil, limit)

@@ -166,18 +166,7 @@ func running(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 1 {
 		ts.Fatalf("usage: [!] running 'COMMAND LINE'")
 	}
-	runs := func() bool {
-		for _, pid := range pidsInSight() {
-			cmdline, _ := os.ReadFile(procPath(pid, "cmdline"))
-			words := strings.ReplaceAll(strings.TrimRight(string(cmdline), "\x00"), "\x00", " ")
-			path, _, _ := strings.Cut(words, " ")
-			named := filepath.Base(path) + strings.TrimPrefix(words, path)
-			if pid != os.Getpid() && (words == args[0] || named == args[0]) {
-				return true
-			}
-		}
-		return false
-	}
+	runs := func() bool { return isRunning(args[0]) }
 	never := func() bool { return false }
 	switch {
 	case neg && !eventually(func() bool { return !runs() }, never):
@@ -185,6 +174,20 @@ func running(ts *testscript.TestScript, neg bool, args []string) {
 	case !neg && !eventually(runs, nobodyLeft):
 		ts.Fatalf("no process runs %q", args[0])
 	}
+}
+
+// isRunning tells whether a process runs a command line, given with or without its directory.
+func isRunning(line string) bool {
+	for _, pid := range pidsInSight() {
+		cmdline, _ := os.ReadFile(procPath(pid, "cmdline"))
+		words := strings.ReplaceAll(strings.TrimRight(string(cmdline), "\x00"), "\x00", " ")
+		path, _, _ := strings.Cut(words, " ")
+		named := filepath.Base(path) + strings.TrimPrefix(words, path)
+		if pid != os.Getpid() && (words == line || named == line) {
+			return true
+		}
+	}
+	return false
 }
 
 // tool is the command `tool NAME`: the program of that name in the module is on the host, too. It
