@@ -90,6 +90,8 @@ func mountRefused(c cause) string {
 		inSight := "Root of a user namespace may mount " + fs.fstype + " only while another " +
 			fs.fstype + " is in sight: before the old root is unmounted."
 		switch own := c.made("CLONE_NEW" + strings.ToUpper(fs.namespace)); {
+		case !c.inUserNamespace() && (fs.fstype == "mqueue" || c.made("capset(")):
+			return "" // no other mqueue has to be in sight
 		case !c.inUserNamespace(): // but for that of the throw-away host, which owns them all
 			return inSight
 		case fs.fstype == "mqueue" || !own && c.seen:
@@ -458,9 +460,12 @@ func (c cause) laysBare() string {
 		!c.inUserNamespace() && rootOfMachine() {
 		return ""
 	}
-	return "In a user namespace a bind mount has to take along what is mounted below the " +
-		"directory, by MS_REC: what is under a mount that came from outside of the namespace is " +
-		"not to be seen (mount_namespaces(7))."
+	if c.made("MS_UNBINDABLE") {
+		return "What is unbindable cannot be bound (mount(2), MS_UNBINDABLE)."
+	}
+	return "In a user namespace a bind mount of a directory with mounts below it has to take " +
+		"along what is mounted below, by MS_REC: what is under a mount that came from outside of " +
+		"the namespace is not to be seen (mount_namespaces(7))."
 }
 
 // nobodysFiles is for a root file system whose owners have no id in the container.

@@ -334,6 +334,29 @@ var kernelClues = []struct {
 		says: []string{"has to take along what is mounted below"},
 	},
 	{
+		name: "a bind mount in a user namespace of what is unbindable",
+		made: []string{
+			"unshare(CLONE_NEWNS|CLONE_NEWUSER)", ownMap,
+			`mount(0, "/", 0, MS_REC|MS_UNBINDABLE)`,
+		},
+		refused: `mount("rootfs", "rootfs", 0, MS_BIND)`, errno: "EINVAL",
+		says: []string{"What is unbindable cannot be bound"},
+		not:  []string{"take along"},
+	},
+	{
+		name:    "an mqueue of an ordinary user, for which no other has to be in sight",
+		refused: `mount("mqueue", "rootfs/dev/mqueue", "mqueue", 0x0)`, errno: "EPERM",
+		ordinary: true,
+		not:      []string{"in sight"},
+	},
+	{
+		name:    "a proc of an ordinary user, after capset(2)",
+		made:    []string{"capset(...)"},
+		refused: `mount("proc", "rootfs/proc", "proc", 0x0)`, errno: "EPERM",
+		ordinary: true,
+		not:      []string{"in sight"},
+	},
+	{
 		name:    "a bind mount that takes all along",
 		made:    []string{"unshare(CLONE_NEWNS|CLONE_NEWUSER)", ownMap},
 		refused: `mount("/", "new", 0, MS_BIND|MS_REC)`, errno: "EINVAL",
