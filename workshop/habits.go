@@ -518,13 +518,14 @@ var (
 		`ifconfig|brctl|iptables|sudo|hostname|mkdir|cp|rm|env|id|newuidmap|newgidmap)$`)
 )
 
-// waitsBefore is for a program that hangs before it executes the command.
+// waitsBefore is for a program that hangs before it executes the command, as far as the second look
+// tells: that is shorter than the first one.
 func waitsBefore(e harness.Event) string {
 	if e.Waiting == "" || executed(e) != "no" || inShell(e) {
 		return ""
 	}
-	return fmt.Sprintf("Until then none of your processes had executed %s: there was no "+
-		"execve(2) of it.", ranCommand(e))
+	return fmt.Sprintf("Your program was run once more, for a few seconds, and none of your "+
+		"processes executed %s in that time: there was no execve(2) of it.", ranCommand(e))
 }
 
 // statusLost is for a program that ran a command that failed, and ends as if it had not.

@@ -245,7 +245,7 @@ var lineWords = []faulty{
 		name:    "a sleep in the place of the command",
 		program: "#!/usr/bin/perl\nsleep 6300;\n",
 		about:   "step1-skeleton/command-runs",
-		says:    []string{"Until then none of your processes had executed true"},
+		says:    []string{"for a few seconds, and none of your processes executed true"},
 		hangs:   true,
 	},
 }
