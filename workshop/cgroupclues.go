@@ -169,7 +169,8 @@ func cgroupAmiss(e harness.Event) string {
 			continue
 		}
 		ended = b.State
-		exists = errnoIn(b.Stderr) == "EEXIST" && pathRE.FindString(b.Stderr) == ""
+		exists = errnoIn(b.Stderr) == "EEXIST" && pathRE.FindString(b.Stderr) == "" &&
+			!ofNetworkRE.MatchString(b.Stderr)
 		// One that ended may have met the other one there.
 		met = met && len(own) == 1 &&
 			(strings.Contains(b.Stderr, own[0]+"/") || namesPath(b.Stderr, own[0]))
@@ -204,6 +205,9 @@ func cgroupAmiss(e harness.Event) string {
 	}
 	return ""
 }
+
+// ofNetworkRE matches what is said of an interface or a route: their names are no directories.
+var ofNetworkRE = lazyregexp.New(`(?i)\b(rtnetlink|netlink|veth|link|bridge|interface|route)`)
 
 // ownCgroups are the cgroups in a list that are of the program, and not of the host.
 func ownCgroups(list string) (own []string) {

@@ -145,6 +145,9 @@ func TestCgroupAmiss(t *testing.T) {
 			"two-at-once", list + one, "exit status 125",
 			"mkdir /run/mine/state: file exists", "",
 		},
+		{
+			"two-at-once", list + one, "exit status 2", "RTNETLINK answers: File exists", "",
+		},
 		{"two-at-once", list + one + "\n/sys/fs/cgroup/memory/other: max", "", "", ""},
 		{"memory-file", list, "", "", "no cgroup with a file memory.max"},
 		{"memory-file", list, "exit status 125", "", ""},
