@@ -49,13 +49,19 @@ func TestMakeDir(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(first)) })
 	const nobody = 1<<22 + 1 // as above
-	stale := filepath.Join(baseDir(), fmt.Sprintf("%s%d-%d-1", dirPrefix, pidNamespace(), nobody))
+	stale := filepath.Join(baseDir(), fmt.Sprintf("%s%d-%d-1", dirPrefix(), pidNamespace(), nobody))
 	require.NoError(t, os.MkdirAll(filepath.Join(stale, "work"), 0o755))
+	// The same numbers on another machine, with which this one shares the directory.
+	other := filepath.Join(baseDir(), fmt.Sprintf("container-test-%d-%d-1", pidNamespace(), nobody))
+	require.NoError(t, os.Mkdir(other, 0o755))
+	t.Cleanup(func() { require.NoError(t, os.Remove(other)) })
 	second, err := makeDir()
 	require.NoError(t, err)
 	require.NoError(t, os.RemoveAll(second))
 	require.NoDirExists(t, stale)
 	require.DirExists(t, first)
+	require.DirExists(t, other)
+	require.Regexp(t, `^container-test-[1-9][0-9]*-[1-9][0-9]*-[1-9]`, filepath.Base(first))
 }
 
 // TestProcOfAnother finds out that /proc is that of another pid namespace, in which the numbers of

@@ -118,17 +118,25 @@ func runHost() (status int, err error) {
 	return cmd.ProcessState.ExitCode(), nil
 }
 
-// dirPrefix begins the names of the directories of throw-away hosts.
-const dirPrefix = "container-test-"
+// dirPrefix begins the names of the directories of throw-away hosts. It has a number of this kernel
+// since it was started (random(4), boot_id), because machines may share a directory, and nobody can
+// tell here which processes there are on another one: the first pid namespace has the same number
+// on all.
+var dirPrefix = sync.OnceValue(func() string {
+	var boot uint32
+	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	_, _ = fmt.Sscanf(string(id), "%08x", &boot) // 0: the kernel does not say it
+	return fmt.Sprintf("container-test-%d-", boot)
+})
 
 // makeDir makes the directory of a throw-away host, and removes those of processes that were killed
 // before they could do it.
 func makeDir() (dir string, err error) {
 	base := baseDir()
-	for _, stale := range staleIn(base, dirPrefix) {
+	for _, stale := range staleIn(base, dirPrefix()) {
 		_ = os.RemoveAll(stale) // it may be another user's
 	}
-	owner := fmt.Sprintf("%s%d-%d-", dirPrefix, pidNamespace(), os.Getpid())
+	owner := fmt.Sprintf("%s%d-%d-", dirPrefix(), pidNamespace(), os.Getpid())
 	if dir, err = os.MkdirTemp(base, owner); err != nil {
 		return "", err
 	}
