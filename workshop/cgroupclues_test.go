@@ -229,6 +229,7 @@ func TestMadeInOtherNamespace(t *testing.T) {
 	e := harness.Event{Script: harness.Script{Step: "step4-cgroups", Name: "two-pid-namespaces"}}
 	e.Ran, e.Message = "exec sh others.sh", "exit status 1, want 0"
 	e.Stderr = "mkdir failed: File exists\n"
+	require.Contains(t, clue(e), "another container may have made it. If its name comes from a")
 	require.Contains(t, clue(e), "each pid namespace counts from 1")
 	e.Script.Name = "gone"
 	require.Contains(t, clue(e), "the scripts run your program again")

@@ -146,9 +146,10 @@ func madeBefore(c cause) string {
 		return text
 	}
 	if c.event.Script.Name == "two-pid-namespaces" {
-		return fmt.Sprintf("mkdir(2) fails because %s is there already: another container has "+
-			"made it. If its name comes of a process id, that is not unique on the machine, "+
-			"because each pid namespace counts from 1. A random name is.", orName(c.path, "it"))
+		return fmt.Sprintf("mkdir(2) fails because %s is there already: another container may "+
+			"have made it. If its name comes from a process id, that is not unique on the "+
+			"machine, because each pid namespace counts from 1. A random name is.",
+			orName(c.path, "it"))
 	}
 	text := fmt.Sprintf("mkdir(2) fails because %s is there already. Either that is no error for "+
 		"your program, or each container makes one with a name of its own and removes it at the "+
