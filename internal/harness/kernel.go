@@ -259,12 +259,13 @@ func observe(what rerun, dir string, limit, idle time.Duration, stays bool) *Con
 		Dir:  again,
 		// Later versions of mount(8) make a mount by several calls, such as fsopen(2). The clues
 		// read mount(2), which says all of it in one, as in the earlier versions.
-		Env:    append(scriptEnv(again), "LIBMOUNT_FORCE_MOUNT2=always"),
-		Enough: idleFor(idle, over),
+		Env: append(scriptEnv(again), "LIBMOUNT_FORCE_MOUNT2=always"),
 	}
-	if what.signal != 0 {
+	if what.signal == 0 {
+		program.Enough = idleFor(idle, over)
+	} else {
 		program.Signals, program.Enough = afterIdle(what.signal, what.begun, idle, over)
-		limit, stays = 2*limit, true
+		limit *= 2
 	}
 	r, err := program.Run(nil, limit)
 	close(over)
