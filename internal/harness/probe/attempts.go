@@ -47,8 +47,7 @@ var attempts = map[string]func(args []string) error{
 	"device": device,
 	"fsopen": func(a []string) error { _, err := unix.Fsopen(a[0], 0); return err },
 	"open-tree": func(a []string) error {
-		_,
-			err := unix.OpenTree(unix.AT_FDCWD, a[0], unix.OPEN_TREE_CLONE)
+		_, err := unix.OpenTree(unix.AT_FDCWD, a[0], unix.OPEN_TREE_CLONE)
 		return err
 	},
 	"mount-attr": func(a []string) error {
@@ -66,8 +65,7 @@ var attempts = map[string]func(args []string) error{
 	},
 	"with-key": withKey,
 	"request-key": func(a []string) error {
-		_,
-			err := unix.RequestKey("user", a[0], "", 0)
+		_, err := unix.RequestKey("user", a[0], "", 0)
 		return err
 	},
 	"bpf": func(a []string) error {
@@ -82,8 +80,7 @@ var attempts = map[string]func(args []string) error{
 	},
 	// SYSLOG_ACTION_READ_ALL
 	"syslog": func(a []string) error {
-		_,
-			err := unix.Klogctl(3, make([]byte, 16))
+		_, err := unix.Klogctl(3, make([]byte, 16))
 		return err
 	},
 	"module": func(a []string) error {
@@ -120,7 +117,7 @@ var attempts = map[string]func(args []string) error{
 		_, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, unix.IPPROTO_ICMP)
 		return err
 	},
-	"priority": func(a []string) error { return unix.Setpriority(unix.PRIO_PROCESS, 0, -5) },
+	"priority": func(a []string) error { return lowerNice() },
 	"realtime": func(a []string) error {
 		return unix.SchedSetAttr(0, &unix.SchedAttr{
 			Size:   unix.SizeofSchedAttr,
@@ -131,8 +128,7 @@ var attempts = map[string]func(args []string) error{
 	"as":     as,
 	"groups": func(a []string) error { g, err := os.Getgroups(); fmt.Println(g); return err },
 	"shm": func(a []string) error {
-		_,
-			err := unix.SysvShmGet(int(number(a[0])), 16, 0)
+		_, err := unix.SysvShmGet(int(number(a[0])), 16, 0)
 		return err
 	},
 	"make-shm": func(a []string) error {
@@ -288,6 +284,24 @@ func socket(args []string) error {
 	family := map[string]int{"alg": unix.AF_ALG, "vsock": unix.AF_VSOCK}[args[0]]
 	_, err := unix.Socket(family, unix.SOCK_SEQPACKET, 0)
 	return expect(unix.ESOCKTNOSUPPORT, err) // it knows the family
+}
+
+// lowerNice sets a nice value below the one that the command was started with, whatever that was:
+// raising it needs no privilege (setpriority(2)). The lowest is -20, and is given up first.
+func lowerNice() error {
+	runtime.LockOSThread() // it is the thread's
+	raw, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	if err != nil {
+		return err
+	}
+	nice := 20 - raw
+	if nice == -20 {
+		nice++
+		if err := unix.Setpriority(unix.PRIO_PROCESS, 0, nice); err != nil {
+			return err
+		}
+	}
+	return unix.Setpriority(unix.PRIO_PROCESS, 0, nice-1)
 }
 
 // typeInto types into the terminal of the caller (ioctl_tty(2), TIOCSTI).
