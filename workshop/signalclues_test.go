@@ -54,6 +54,15 @@ wait $child
 `,
 		"ignores that signal (SIG_IGN)",
 	},
+	{
+		"a shell whose trap executes something else, which does not end",
+		`#!/bin/bash
+shift
+trap 'exec sh -c "while :; do sleep 0.1; done"' TERM
+"$@" & wait $!
+`,
+		"",
+	},
 }
 
 // TestHeld lets programs hang that a signal does not end, and be told why.
@@ -80,7 +89,9 @@ wait container
 			failed := firstFailureIn(t, hanging(), hosts.take(t), programs.path(t, n),
 				[]harness.Script{own})
 			require.NotNil(t, failed)
-			require.Contains(t, inRows(t, *failed), c.says)
+			text := inRows(t, *failed)
+			require.Contains(t, text, c.says)
+			require.NotContains(t, text, "the first process of your program ended")
 		})
 	}
 }

@@ -261,6 +261,9 @@ func (t *trial) at(text []string) verb {
 		}
 		if n, err := strconv.Atoi(args[0]); err == nil && n > 0 {
 			t.line.Store(int64(n))
+			if sends.MatchString(text[n-1]) {
+				t.first.Store(findFirst())
+			}
 		}
 	}
 }

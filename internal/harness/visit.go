@@ -30,6 +30,9 @@ type visit struct {
 	there    []Process     // those of the program that were, and
 	hung     int           // the line that ran then
 	left     []string      // what is on the host that was not, and the other way round
+
+	// first is that of the program when the script sent it a signal.
+	first atomic.Pointer[firstProcess]
 }
 
 // untouched is the state of the host when the last script has left it as it was: nobody has been
@@ -81,7 +84,7 @@ func (v *visit) watch() {
 		}
 	}
 	if !v.failed.Load() {
-		v.waiting, v.there, v.hung = whoWaits(), whoseSignals(), int(v.line.Load())
+		v.waiting, v.there, v.hung = whoWaits(), whoseSignals(v.first.Load()), int(v.line.Load())
 		v.timedOut.Store(true)
 	}
 	// Again and again: something may just be starting.

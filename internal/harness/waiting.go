@@ -61,9 +61,9 @@ type Process struct {
 	Pending, Ignored, Caught uint64
 }
 
-// whoseSignals are the processes of the program that are still there: the oldest one that is
-// called as the scripts call it, and those below that.
-func whoseSignals() (all []Process) {
+// whoseSignals are the processes of the program that are still there: the first one, or the oldest
+// one that is called as the scripts call it, and those below that.
+func whoseSignals(first *firstProcess) (all []Process) {
 	if !isProcOurs() {
 		return nil
 	}
@@ -71,8 +71,7 @@ func whoseSignals() (all []Process) {
 	for _, pid := range pids() {
 		switch raw, _ := os.ReadFile(procPath(pid, "cmdline")); {
 		case statField(pid, 3) == "Z":
-		case len(line) == 0 && strings.Contains(strings.ReplaceAll(string(raw), "\x00", " "),
-			"container run "),
+		case len(line) == 0 && (first.is(pid) || isCalledSo(string(raw))),
 			slices.Contains(line, parentOf(pid)):
 			p := processOf(pid)
 			p.Above = max(0, slices.Index(line, parentOf(pid)))
@@ -81,6 +80,36 @@ func whoseSignals() (all []Process) {
 	}
 	return all
 }
+
+// isCalledSo tells whether a command line, as in proc_pid_cmdline(5), is one of the scripts.
+func isCalledSo(raw string) bool {
+	return strings.Contains(strings.ReplaceAll(raw, "\x00", " "), "container run ")
+}
+
+// A firstProcess is the first one of the program, to which a script sends a signal. It may execute
+// something else then, and is called otherwise.
+type firstProcess struct {
+	pid   int
+	start string // when it began: a number may be given again
+}
+
+// findFirst finds the oldest process that is called as the scripts call the program, or nil.
+func findFirst() *firstProcess {
+	for _, pid := range pids() {
+		if raw, _ := os.ReadFile(procPath(pid, "cmdline")); isCalledSo(string(raw)) {
+			return &firstProcess{pid, startOf(pid)}
+		}
+	}
+	return nil
+}
+
+// is tells whether a process is the first one. That may be nil, which is not known.
+func (f *firstProcess) is(pid int) bool {
+	return f != nil && f.pid == pid && f.start == startOf(pid)
+}
+
+// startOf is when a process began.
+func startOf(pid int) string { return statField(pid, 22) }
 
 // processOf is what is known of a process and its signals.
 func processOf(pid int) Process {
