@@ -3,11 +3,15 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
+	"golang.org/x/tools/txtar"
 
 	"container.example/workshop/internal/harness"
 	"container.example/workshop/internal/lazyregexp"
@@ -28,8 +32,8 @@ func has(set uint64, signal unix.Signal) bool { return set&(1<<(signal-1)) != 0 
 func signalHeld(e harness.Event) string {
 	for _, p := range e.There {
 		for _, signal := range endingSignals {
-			if has(p.Pending, signal) {
-				return blocks(p, unix.SignalName(signal))
+			if name := unix.SignalName(signal); has(p.Pending, signal) && maySend(e, name) {
+				return blocks(p, name, isCommand(e, p))
 			}
 		}
 	}
@@ -39,7 +43,7 @@ func signalHeld(e harness.Event) string {
 	}
 	name := "SIG" + m[1]
 	signal := unix.SignalNum(name)
-	switch first, below := e.There[0], e.There[1:]; {
+	switch first := e.There[0]; {
 	case signal == 0:
 		return ""
 	case has(first.Ignored, signal):
@@ -56,8 +60,61 @@ func signalHeld(e harness.Event) string {
 			"interrupts wait. And the trap has to pass the signal on, or to end the command.",
 			first.Command, name)
 	default:
-		return notPassedOn(first, below, name, signal)
+		return notPassedOn(e, name, signal)
 	}
+}
+
+// maySend tells whether a script may have sent a signal: in the line that it ran last, or in a
+// script of its archive that this line runs.
+func maySend(e harness.Event, name string) bool {
+	if m := sentRE.FindStringSubmatch(e.Ran); m != nil {
+		return "SIG"+m[1] == name
+	}
+	archive, err := txtar.ParseFile(e.Script.File)
+	words := strings.FieldsFunc(e.Ran, func(r rune) bool { return strings.ContainsRune(" '\"", r) })
+	if err != nil || len(words) == 0 {
+		return false
+	}
+	for _, f := range archive.Files {
+		for _, m := range killRE.FindAllStringSubmatch(string(f.Data), -1) {
+			sent := m[1]
+			if sent == "$1" {
+				sent = words[len(words)-1]
+			}
+			if "SIG"+cmp.Or(sent, "TERM") == name && slices.Contains(words, f.Name) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// killRE matches a line of a shell that sends a signal to what it has in the background.
+var killRE = lazyregexp.New(`\bkill (?:-(\S+) )?\$!`)
+
+// isCommand tells whether a process is the command of a container that the script has started in
+// the background.
+func isCommand(e harness.Event, p harness.Process) bool {
+	line, cut := strings.CutSuffix(strings.Trim(p.Command, "`"), "...")
+	for n := 1; n < e.Line; n++ {
+		c := parseCommand(e.Script.Line(n))
+		last := len(c.args) - 1
+		if c.name != "exec" || last < 3 || !strings.HasSuffix(c.args[last], "&") {
+			continue
+		}
+		words := harness.WithoutFlags(c.args[:last])
+		if len(words) < 3 || words[0] != "container" {
+			continue
+		}
+		// Its name may be the path at which it was found.
+		name, rest, _ := strings.Cut(line, " ")
+		own := strings.TrimSpace(filepath.Base(name) + " " + rest)
+		given := strings.Join(append([]string{filepath.Base(words[2])}, words[3:]...), " ")
+		if own == given || cut && strings.HasPrefix(given, own) {
+			return true
+		}
+	}
+	return false
 }
 
 // children are those of the processes below the first one that it has started itself.
@@ -81,9 +138,14 @@ func hasWait(e harness.Event) bool {
 var waitRE = lazyregexp.New(`(?m)^[^#\n]*\bwait\b`)
 
 // blocks is for a signal that has come to a process which blocks it.
-func blocks(p harness.Process, name string) string {
+func blocks(p harness.Process, name string, isCommand bool) string {
 	text := fmt.Sprintf("%s came to %s, and waits there: the process blocks this signal "+
 		"(sigprocmask(2)).", name, p.Command)
+	if isCommand {
+		return text + " That is the command. Unless it blocks the signal itself, it has that " +
+			"from your program: what a process blocks when it calls execve(2) stays so (signal(7)). " +
+			"Then the child has to unblock the signal before it executes the command."
+	}
 	if filepath.Base(p.File) == "unshare" {
 		return text + " unshare(1) does that with --fork while it waits for its child, and does " +
 			"not pass the signal on; newer versions do with --forward-signals. Otherwise a shell " +
@@ -97,9 +159,8 @@ func blocks(p harness.Process, name string) string {
 }
 
 // notPassedOn is for a process that has a handler for a signal which came, and for those below it.
-func notPassedOn(first harness.Process, below []harness.Process, name string,
-	signal unix.Signal,
-) string {
+func notPassedOn(e harness.Event, name string, signal unix.Signal) string {
+	first, below := e.There[0], e.There[1:]
 	text := fmt.Sprintf("%s has a handler for %s, and goes on.", first.Command, name)
 	alone := len(children(below)) == 1 // otherwise the signal may be for another child
 	for i, p := range below {
@@ -109,6 +170,13 @@ func notPassedOn(first harness.Process, below []harness.Process, name string,
 				"no effect when it is passed on.", p.Command)
 		case has(p.Caught, signal):
 			continue
+		case p.Init && isCommand(e, p):
+			return text + fmt.Sprintf(" Below it, the command, %s, is process 1 of a pid "+
+				"namespace and has no handler for %s: such a process does not get it, whoever "+
+				"passes it on (pid_namespaces(7)). Either a process of yours is process 1, with a "+
+				"handler that passes the signal on, and starts the command as its child; or end "+
+				"process 1 by KILL from outside, and all others in the namespace end with it.",
+				p.Command, name)
 		case p.Init:
 			return text + fmt.Sprintf(" Below it, %s is process 1 of a pid namespace and has no "+
 				"handler for %s: such a process does not get it, whoever passes it on "+

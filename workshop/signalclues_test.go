@@ -5,6 +5,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -102,10 +103,17 @@ func TestSignalHeld(t *testing.T) {
 	type process = harness.Process
 	first := process{Command: "`container run x`", File: "/usr/bin/python3", Caught: term}
 	child := process{Command: "`x`"}
+	command := process{Command: "`/bin/sh /command " + strings.Repeat("y", 38) + "...`"}
 	of := func(p process, change func(*process)) process {
 		change(&p)
 		return p
 	}
+	script := filepath.Join(t.TempDir(), "own.txtar")
+	require.NoError(t, os.WriteFile(script, []byte("exec sh /command x\n"+
+		"! exec container run -pids 9 sh /command "+strings.Repeat("y", 99)+" &container&\n"+
+		"wait\n"+
+		"-- kill.sh --\nkill $!\n-- number.sh --\nkill -$1 $!\n-- other.sh --\nkill -INT $!\n"+
+		"-- no-kill.sh --\nskill $!\n"), 0o644))
 	for _, c := range []struct {
 		name  string
 		there []process
@@ -156,6 +164,21 @@ func TestSignalHeld(t *testing.T) {
 			"Below it, `x` is process 1 of a pid namespace and has no handler for SIGTERM",
 		},
 		{
+			"the command is process 1, and has no handler",
+			[]process{first, of(command, func(p *process) { p.Init = true })},
+			"Below it, the command, `/bin/sh /command yyy",
+		},
+		{
+			"blocked in the command",
+			[]process{first, of(command, func(p *process) { p.Pending = term })},
+			"That is the command.",
+		},
+		{
+			"blocked, and nobody has sent it",
+			[]process{of(child, func(p *process) { p.Pending = 1 << (unix.SIGHUP - 1) })},
+			"",
+		},
+		{
 			"process 1 with a handler",
 			[]process{first, of(child, func(p *process) { p.Init, p.Caught = true, term })},
 			"Does the handler pass the signal on",
@@ -183,6 +206,7 @@ func TestSignalHeld(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e := harness.Event{Script: harness.Script{Step: "step4-cgroups", Name: "own"}}
+			e.Script.File, e.Line = script, 3
 			e.Ran, e.There = "exec pkill -TERM -o -f 'container run -memory 64M'", c.there
 			e.Waiting = "`x` was in read(2), waiting for input"
 			text := signalHeld(e)
@@ -190,8 +214,16 @@ func TestSignalHeld(t *testing.T) {
 			require.Equal(t, c.says == "", text == "", text)
 			require.Contains(t, clue(e), text)
 			e.Ran = "exec container run x"
-			require.Equal(t, text != "" && c.there[len(c.there)-1].Pending != 0,
-				signalHeld(e) != "")
+			require.Empty(t, signalHeld(e), "nobody has sent a signal")
+			blocked := text != "" && c.there[len(c.there)-1].Pending != 0
+			for run, sends := range map[string]bool{
+				"exec sh kill.sh": true, "exec script -c 'sh kill.sh' x": true,
+				"exec sh number.sh TERM": true,
+				"exec sh other.sh":       false, "exec sh no-kill.sh": false,
+			} {
+				e.Ran = run
+				require.Equal(t, blocked && sends, signalHeld(e) != "", run)
+			}
 		})
 	}
 }
