@@ -139,6 +139,7 @@ func (c *Conduct) noteChildless(calls []inject.Call) {
 		all, other := options&unix.WALL != 0, options&unix.WCLONE != 0
 		switch {
 		case name != "wait4" && name != "waitid":
+		case call.Errno == 0 && !toldOfEnd(name, call, options):
 		case call.Errno == 0:
 			told[p] = name + "(2)"
 			if all || other {
@@ -158,6 +159,17 @@ func (c *Conduct) noteChildless(calls []inject.Call) {
 	if c.Childless == "" {
 		c.Childless = last
 	}
+}
+
+// toldOfEnd tells whether a wait(2) that succeeded has told of the end of a child, and the child is
+// gone: with WNOHANG it returns 0 where none has ended yet, and waitid(2) always does; with others
+// of its options it may tell of a child that was stopped or goes on, or keep the child (WNOWAIT).
+func toldOfEnd(name string, call inject.Call, options uint64) bool {
+	const others = unix.WUNTRACED | unix.WCONTINUED | unix.WNOWAIT
+	if name == "waitid" {
+		return options&(others|unix.WNOHANG) == 0
+	}
+	return call.Result > 0 && options&others == 0
 }
 
 // forgetting is what a process asked for if the kernel is to forget its children as soon as they

@@ -105,7 +105,14 @@ func TestChildless(t *testing.T) {
 		return called(0, unix.SYS_CLONE, "clone()", 0, flags|unix.CLONE_NEWPID, 1<<40)
 	}
 	wait := func(errno unix.Errno, options uint64) inject.Call {
-		return called(0, unix.SYS_WAIT4, "wait4()", errno, 7, 0, options)
+		c := called(0, unix.SYS_WAIT4, "wait4()", errno, 7, 0, options)
+		if errno == 0 {
+			c.Result = 7
+		}
+		return c
+	}
+	asks := func(number int, options ...uint64) inject.Call { // and there is no news
+		return called(0, number, "wait()", 0, append([]uint64{0, 0}, options...)...)
 	}
 	ofChild := func(c inject.Call) inject.Call {
 		c.Process, c.Parent = c.Process+1, c.Process
@@ -136,6 +143,46 @@ func TestChildless(t *testing.T) {
 				clone(sigchld), wait(0, 0), wait(unix.ECHILD, 0),
 				called(0, unix.SYS_EXECVE, `execve("/bin/x")`, 0), wait(unix.ECHILD, 0),
 			}, "",
+		},
+		"asked before, and told nothing": {
+			[]inject.Call{
+				clone(sigchld), asks(unix.SYS_WAIT4, unix.WNOHANG), wait(unix.ECHILD, 0),
+			}, "",
+		},
+		"told of before, by waitid(2)": {
+			[]inject.Call{
+				clone(sigchld), asks(unix.SYS_WAITID, 0, unix.WEXITED), wait(unix.ECHILD, 0),
+			}, "waitid(2)",
+		},
+		"asked before by waitid(2), and perhaps told": {
+			[]inject.Call{
+				clone(sigchld), asks(unix.SYS_WAITID, 0, unix.WEXITED|unix.WNOHANG),
+				wait(unix.ECHILD, 0),
+			}, "",
+		},
+		"told of before by waitid(2), which keeps the child": {
+			[]inject.Call{
+				clone(sigchld), asks(unix.SYS_WAITID, 0, unix.WEXITED|unix.WNOWAIT),
+				wait(unix.ECHILD, 0),
+			}, "",
+		},
+		"told that it was stopped, perhaps": {
+			[]inject.Call{clone(sigchld), wait(0, unix.WUNTRACED), wait(unix.ECHILD, 0)}, "",
+		},
+		"no signal, asked with __WALL before its end": {
+			[]inject.Call{
+				clone(0), asks(unix.SYS_WAIT4, unix.WALL|unix.WNOHANG), wait(unix.ECHILD, 0),
+			}, "clone(CLONE_NEWPID)",
+		},
+		"no signal, asked by waitid(2) with __WALL": {
+			[]inject.Call{
+				clone(0), asks(unix.SYS_WAITID, 0, unix.WEXITED|unix.WALL),
+				asks(unix.SYS_WAITID, 0, unix.WEXITED|unix.WALL),
+				{
+					Point: inject.Point{Number: unix.SYS_WAITID}, Errno: unix.ECHILD,
+					Args: [6]uint64{3: unix.WEXITED | unix.WALL},
+				},
+			}, "waitid(2)",
 		},
 		"only others are asked for": {
 			[]inject.Call{clone(sigchld), wait(unix.ECHILD, unix.WCLONE)}, "wait4(__WCLONE)",

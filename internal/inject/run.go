@@ -46,6 +46,8 @@ type Call struct {
 	// and the flags that rt_sigaction(2) was given.
 	Words []string
 	Errno unix.Errno // what it returned, or 0
+	// Result is what it returned if that is no error.
+	Result int64
 
 	path string // About, if that is a path, as it is
 }
@@ -555,6 +557,10 @@ func (t *tracer) returned(tid int, th *thread, result int64, r *Result) {
 	case -lastRestart <= result && result <= -firstRestart:
 		th.made[c.first()]--
 		return
+	case result >= 0:
+		c.Result = result
+	}
+	switch {
 	case result < 0:
 		c.Errno = unix.Errno(-result)
 		th.hasWaited = c.Number == unix.SYS_FUTEX && c.Errno == unix.ETIMEDOUT

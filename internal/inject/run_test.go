@@ -317,6 +317,24 @@ func TestEnds(t *testing.T) {
 	require.Empty(t, r.Ends)
 }
 
+// TestResult keeps what a call returned, of which wait4(2) tells whether a child has ended.
+func TestResult(t *testing.T) {
+	const program = "import os\nr, w = os.pipe()\npid = os.fork()\n" +
+		"if pid == 0: os.read(r, 1); os._exit(0)\n" +
+		"os.waitpid(pid, os.WNOHANG)\nos.write(w, b'x')\nos.waitpid(pid, 0)\n"
+	python := skip.Interpreter(t, "python3", program)
+	r, err := Program{Path: python, Args: []string{"python3", "-c", program}}.Run(nil, time.Minute)
+	require.NoError(t, err)
+	var results []bool
+	for _, c := range r.Calls {
+		if c.Number == unix.SYS_WAIT4 {
+			results = append(results, c.Result > 0)
+		}
+	}
+	require.GreaterOrEqual(t, len(results), 2) // what starts Python may wait, too
+	require.Equal(t, []bool{false, true}, results[len(results)-2:])
+}
+
 // TestEndOfThreads tells the end of a process once, however many threads it had.
 func TestEndOfThreads(t *testing.T) {
 	const program = "import os, threading\n" +
