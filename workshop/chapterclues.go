@@ -5,8 +5,10 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"container.example/workshop/internal/harness"
 	"container.example/workshop/internal/lazyregexp"
@@ -138,18 +140,27 @@ func groupsTooLate(c cause) string {
 	case c.made("setresuid(") || c.made("setuid(") || c.made("setreuid("):
 		return "The user was changed before. A process that is no longer root may not change its " +
 			"groups: setgroups(2) first, then setresgid(2), and setresuid(2) last."
-	case c.call == "setgroups" && c.inUserNamespace() && c.seen && !c.made("/gid_map"):
+	case c.call == "setgroups" && c.inUserNamespace() && c.seen && !c.made("/gid_map>, "):
 		return "In a user namespace nobody may call setgroups(2) before gid_map is written " +
 			"(user_namespaces(7))."
 	case c.made("capset(") && !c.inUserNamespace() && rootOfMachine():
 		return "capset(2) came before, and took CAP_SETGID, which this needs: leave it until the " +
 			"groups and the user are changed."
-	case c.call == "setgroups" && (c.inUserNamespace() || !rootOfMachine()):
-		return "In a user namespace with one id setgroups(2) is forbidden: /proc/self/setgroups " +
-			"says deny (user_namespaces(7)). Read that file first, and leave the call out then."
+	case c.call == "setgroups" && (c.made(`/setgroups>, "deny`) || groupsDenied() ||
+		c.inUserNamespace() && !c.seen):
+		return "Where /proc/self/setgroups says deny, setgroups(2) is forbidden, as in most user " +
+			"namespaces with one id (user_namespaces(7)). Read that file first, and leave the " +
+			"call out then."
 	}
 	return ""
 }
+
+// groupsDenied tells whether the throw-away host is in a user namespace where nobody may set
+// groups: that of an ordinary user, or of a container in which this is root.
+var groupsDenied = sync.OnceValue(func() bool {
+	text, _ := os.ReadFile("/proc/self/setgroups")
+	return !isRoot() || strings.TrimSpace(string(text)) == "deny"
+})
 
 // rightsTooLate is for capabilities that are dropped after the right to do so.
 func rightsTooLate(c cause) string {

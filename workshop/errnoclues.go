@@ -256,7 +256,7 @@ var ofOthers = []string{
 // rootOfMachine tells whether this is root, and not only of a user namespace.
 var rootOfMachine = sync.OnceValue(func() bool {
 	ids, _ := os.ReadFile("/proc/self/uid_map")
-	return os.Geteuid() == 0 && strings.Join(strings.Fields(string(ids)), " ") == "0 0 4294967295"
+	return isRoot() && strings.Join(strings.Fields(string(ids)), " ") == "0 0 4294967295"
 })
 
 // ofMachine is for what only root of the machine may do. The throw-away host of everybody else is
@@ -267,10 +267,18 @@ func (c cause) ofMachine() string {
 	if lacks || !slices.Contains([]string{"mount", "fsopen", "fsconfig", "fsmount"}, c.call) {
 		return ""
 	}
+	if isRoot() {
+		return "Your program is root here, and not root of the machine: this is a container " +
+			"itself, whose root is root of a user namespace (user_namespaces(7)). Check on the " +
+			"machine itself or on a virtual one, or do without this."
+	}
 	return "Your program is root here, and not root of the machine: for a user who is not, the " +
 		"throw-away host is made in a user namespace (user_namespaces(7)). Check as root, or do " +
 		"without this."
 }
+
+// isRoot tells whether this is root, if only of a user namespace, as root of some containers is.
+var isRoot = func() bool { return os.Geteuid() == 0 }
 
 // unshareRefused is for EINVAL of unshare(2).
 func unshareRefused(c cause) string {

@@ -24,6 +24,7 @@ var kernelClues = []struct {
 	refused, errno string
 	inside         bool   // the root was another one then
 	ordinary       bool   // the user is not root of the machine
+	inContainer    bool   // the user is root of a container, and not of the machine
 	said           string // on standard error
 	ran            string // what comes after run, if it is not true
 	says, not      []string
@@ -289,6 +290,12 @@ var kernelClues = []struct {
 		not:  []string{"CLONE_NEWUSER"},
 	},
 	{
+		name:    "a mount, of root of a container",
+		refused: `mount("dev", "/mnt", "ext4", 0x0)`, errno: "EPERM", inContainer: true,
+		says: []string{"not root of the machine", "this is a container itself"},
+		not:  []string{"Check as root", "for a user who is not"},
+	},
+	{
 		name:    "a new proc, of an ordinary user",
 		made:    []string{`umount2("/proc", 0x0)`},
 		refused: `mount("proc", "/proc", "proc", 0x0)`, errno: "EPERM", ordinary: true,
@@ -410,11 +417,29 @@ var kernelClues = []struct {
 	{
 		name: "groups, in a user namespace that denies them",
 		made: []string{
-			"unshare(CLONE_NEWUSER)", ownMap, `write(</proc/self/gid_map>, "0 0 1", 5)`,
-			"capset(...)",
+			"unshare(CLONE_NEWUSER)", `write(</proc/self/setgroups>, "deny", 4)`, ownMap,
+			`write(</proc/self/gid_map>, "0 0 1", 5)`, "capset(...)",
 		},
 		refused: "setgroups(0)", errno: "EPERM",
 		says: []string{"says deny"},
+	},
+	{
+		name: "groups, in a user namespace that does not deny them",
+		made: []string{
+			"unshare(CLONE_NEWUSER)", ownMap, `write(</proc/N/gid_map>, "0 100000 65536", 15)`,
+			"capset(...)",
+		},
+		refused: "setgroups(0)", errno: "EPERM",
+		not: []string{"says deny"},
+	},
+	{
+		name: "no group may be set before there is a map, even if it is open",
+		made: []string{
+			"unshare(CLONE_NEWUSER)", ownMap, `openat(AT_FDCWD, "/proc/7/gid_map")`,
+		},
+		refused: "setgroups(0)", errno: "EPERM",
+		says: []string{"before gid_map is written"},
+		not:  []string{"says deny"},
 	},
 	{
 		name:    "lo, in a network namespace of the container's own",
@@ -489,9 +514,9 @@ var ownMap = fmt.Sprintf(`write(</proc/self/uid_map>, "0 %d 1", 5)`, os.Geteuid(
 
 // asRootOfMachine is for a test that runs alone: it says whether root of the machine does.
 func asRootOfMachine(t *testing.T, is bool) {
-	found := rootOfMachine
+	found, root, denied := rootOfMachine, isRoot, groupsDenied
 	rootOfMachine = func() bool { return is }
-	t.Cleanup(func() { rootOfMachine = found })
+	t.Cleanup(func() { rootOfMachine, isRoot, groupsDenied = found, root, denied })
 }
 
 // TestKernelClues requires that what is said of a call that the kernel refused is true of it.
@@ -502,7 +527,9 @@ func TestKernelClues(t *testing.T) {
 	require.NoError(t, err)
 	for _, c := range kernelClues {
 		t.Run(c.name, func(t *testing.T) {
-			asRootOfMachine(t, !c.ordinary)
+			asRootOfMachine(t, !c.ordinary && !c.inContainer)
+			isRoot = func() bool { return !c.ordinary }
+			groupsDenied = func() bool { return c.ordinary }
 			call, _, _ := strings.Cut(c.refused, "(")
 			e := harness.Event{Script: script}
 			e.Message, e.Stderr = "exit status 125", c.said
