@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
@@ -77,28 +76,31 @@ func processes() (pids []int) {
 }
 
 // leftovers returns what is on the host now and was not before, and the other way round. What is
-// about to go, such as a killed process, gets two seconds for it. Where a look finds nobody who
-// could change anything, the next one sees what lasts.
+// about to go, such as a killed process, gets two seconds for it, on a clock that stands still
+// while it does not get a processor. Where a look finds nobody who could change anything, the next
+// one sees what lasts.
 func leftovers(before state) (lines []string, err error) {
 	covered, err := uncoverProc()
 	if err != nil {
 		return nil, err
 	}
-	quiet := false
-	for range 200 {
+	return lasting(func() ([]string, error) {
 		differences, err := before.differences()
-		if err != nil {
-			return nil, err
-		}
-		lines = append(slices.Clone(covered), differences...)
-		if len(lines) == 0 {
-			return nil, nil
-		}
-		wasQuiet := quiet
-		if quiet = !slices.ContainsFunc(lines, moves); quiet && wasQuiet {
-			break // waiting does not help
-		}
-		time.Sleep(10 * time.Millisecond)
+		return append(slices.Clone(covered), differences...), err
+	})
+}
+
+// lasting looks for what was left until there is nothing, or until it does not go.
+func lasting(look func() ([]string, error)) (lines []string, err error) {
+	quiet := false
+	asBefore := func() bool {
+		lines, err = look()
+		quiet = !slices.ContainsFunc(lines, moves)
+		return len(lines) == 0
+	}
+	// Waiting does not help where nothing moves, or where the look fails.
+	if eventually(asBefore, func() bool { return quiet || err != nil }) || err != nil {
+		return nil, err
 	}
 	slices.Sort(lines)
 	return lines, nil
@@ -175,16 +177,14 @@ func restore(before state) error {
 	_, procErr := uncoverProc()
 	// Many container programs end on a signal by unmounting and removing: kill, and wait until all
 	// is quiet.
-	for range 200 {
+	allGone := func() bool {
 		pids := processes()
-		if len(pids) == 0 {
-			break
-		}
 		for _, pid := range pids {
 			_ = unix.Kill(pid, unix.SIGKILL)
 		}
-		time.Sleep(10 * time.Millisecond)
+		return len(pids) == 0
 	}
+	eventually(allGone, func() bool { return false })
 	err := errors.Join(procErr, unix.Sethostname([]byte(hostname)), forwardingOff(),
 		before.restoreLimits())
 	now, stateErr := withoutMounts(before)
