@@ -57,6 +57,15 @@ against that step.
 			if mine {
 				return a.diffMine(p, c, l)
 			}
+			s, err := p.load()
+			if err != nil {
+				return err
+			}
+			if program := p.program(s); !isGo(program) {
+				a.out.printf("%s\n\n", a.out.wrap(fmt.Sprintf("This is our own program, in Go, and "+
+					"%s is not. What the step asks for, in any language: %s", relative(program),
+					a.out.note.Render(a.self()+" plan "+l.id())), 0))
+			}
 			return a.diffLesson(c, l)
 		},
 	}
