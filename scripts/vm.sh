@@ -140,11 +140,21 @@ chmod 755 "$i/init"
 gzip -1 <"$work/cpio" >"$work/initrd"
 
 # Whether KVM works is known when a machine has started with it: a /dev/kvm may be there and start none.
+# One that KVM cannot go on with is stopped, and QEMU waits: it says so. One that goes astray may use so many seconds of
+# a processor, which a busy machine does not take from it.
 accelerated=
-if [ "$arch" = "$host" ] && [ -w /dev/kvm ] && timeout 10 "$qemu" -accel kvm -cpu host -M "$machine" -m 256 -nodefaults \
-    -no-user-config -display none -no-reboot -nic none -serial "file:$work/probe" -kernel "$kernel" -initrd "$work/initrd" \
-    -append "console=$console quiet panic=-1 vm=probe" >/dev/null 2>&1 </dev/null && grep -q 'vm: it works' "$work/probe"; then
-    accelerated=yes
+if [ "$arch" = "$host" ] && [ -w /dev/kvm ]; then
+    # shellcheck disable=SC3045 # the shells that have KVM around them know -t
+    (ulimit -t 30 && exec timeout 120 "$qemu" -accel kvm -cpu host -M "$machine" -m 256 -nodefaults -no-user-config \
+        -display none -no-reboot -nic none -serial "file:$work/probe" -kernel "$kernel" -initrd "$work/initrd" \
+        -append "console=$console quiet panic=-1 vm=probe") >/dev/null 2>"$work/refusal" </dev/null &
+    until grep -q 'KVM internal error' "$work/refusal" || ! kill -0 $! 2>/dev/null; do
+        sleep 0.1
+    done
+    kill $! 2>/dev/null || true
+    if wait $! && grep -q 'vm: it works' "$work/probe"; then
+        accelerated=yes
+    fi
 fi
 if [ -n "$kvm" ]; then
     echo "${accelerated:-no}"
