@@ -251,9 +251,11 @@ func refusedAsSaid(e harness.Event, said string, content bool) *harness.Refusal 
 			last = &r
 		}
 	}
-	if last == nil && lookedFor == nil && errno != "" {
+	// An address of nothing is never what a program wanted.
+	ofNothing := errno == "" && !content && executed(e) == "no"
+	if last == nil && (ofNothing || lookedFor == nil && errno != "") {
 		for _, r := range slices.Backward(e.Conduct.Others) {
-			if isIt(r) {
+			if ofNothing && r.Errno == "EFAULT" || isIt(r) && r.Errno != "ENOENT" {
 				return &r
 			}
 		}

@@ -719,6 +719,15 @@ func main() {
 		says:  []string{`refused: mount("small", "small", ..., MS_BIND): ENOENT`},
 	},
 	{
+		name: "a word that is not there, and a null pointer",
+		step: "step1-skeleton",
+		program: "#!/usr/bin/env python3\nimport ctypes, sys\n\n" +
+			"if ctypes.CDLL(None).open(None, 0) < 0:\n" +
+			"    sys.exit('Cannot open the source file')\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"EFAULT", "fewer words on the command line"},
+	},
+	{
 		name: "another command line than that of the scripts",
 		step: "step1-skeleton",
 		program: "#!/bin/sh\nshift\n" +
