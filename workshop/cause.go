@@ -237,6 +237,9 @@ func refusedAsSaid(e harness.Event, said string, content bool) *harness.Refusal 
 	if errno == "EACCES" && !slices.ContainsFunc(e.Conduct.Refused, isIt) {
 		errno = "EPERM" // mount(8) and some languages have the same words for both
 	}
+	if r := notConnected(e, said, errno); r != nil {
+		return r
+	}
 	var last, lookedFor *harness.Refusal
 	for _, r := range slices.Backward(e.Conduct.Refused) {
 		made := (r.Call == "mkdir" || r.Call == "mkdirat") && r.Errno == "EEXIST"
@@ -270,6 +273,23 @@ func refusedAsSaid(e harness.Event, said string, content bool) *harness.Refusal 
 	}
 	return last
 }
+
+// notConnected is the call by which a program did not reach another process, where it says that, or
+// nil.
+func notConnected(e harness.Event, said, errno string) *harness.Refusal {
+	if !connectRE.MatchString(said) {
+		return nil
+	}
+	for _, r := range slices.Backward(e.Conduct.Others) {
+		if r.Call == "connect" && r.Errno == errno && !strings.Contains(r.Text, "/nscd/") {
+			return &r
+		}
+	}
+	return nil
+}
+
+// connectRE matches what programs say of a process that they did not reach.
+var connectRE = lazyregexp.New(`(?i)\bconnect(ing|ion)?\b|\bdial\b|\bdaemon\b|\.sock\b`)
 
 // notStartedRE matches a panic of a program in Go that used the process of a command that there is
 // not, with the line that did it.

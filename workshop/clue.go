@@ -69,6 +69,7 @@ var clues = map[string]map[string]func(cause) string{
 	"ioctl":       {"EPERM": ioctlRefused},
 	"execveat":    {"ENOENT": noProgram, "EACCES": notExecutableThere, "ENOEXEC": noFormat},
 	"sethostname": {"EPERM": nameRefused},
+	"connect":     {"ENOENT": nobodyListens, "ECONNREFUSED": nobodyListens},
 	"": {
 		"ENOENT":  noFile,
 		"EROFS":   readOnlyHost,

@@ -178,6 +178,16 @@ func noAddress(c cause) string {
 		"call it as `container run CMD [ARG...]`."
 }
 
+// nobodyListens is for a program that wants to talk to a daemon.
+func nobodyListens(c cause) string {
+	if !c.seen {
+		return ""
+	}
+	return "Your program wants to talk to another process over a socket, and none listens there " +
+		"(connect(2)). The scripts start your program alone, and no daemon: it has to make the " +
+		"container itself, by system calls."
+}
+
 // tooLong is for a call that got a path that is too long, or has too long a name in it.
 func tooLong(c cause) string {
 	if !c.seen {

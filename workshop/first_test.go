@@ -719,6 +719,23 @@ func main() {
 		says:  []string{`refused: mount("small", "small", ..., MS_BIND): ENOENT`},
 	},
 	{
+		name: "a daemon that nobody started",
+		step: "step1-skeleton",
+		program: `#!/usr/bin/env python3
+import os, socket, sys
+
+os.path.exists('container')
+try:
+    socket.socket(socket.AF_UNIX).connect('/run/mine.sock')
+except OSError as error:
+    print('cannot connect to the daemon:', error, file=sys.stderr)
+    sys.exit(1)
+`,
+		about: "step1-skeleton/command-runs",
+		says:  []string{`"/run/mine.sock", `, "ENOENT", "none listens there", "no daemon"},
+		not:   []string{"There is no container here"},
+	},
+	{
 		name: "a word that is not there, and a null pointer",
 		step: "step1-skeleton",
 		program: "#!/usr/bin/env python3\nimport ctypes, sys\n\n" +

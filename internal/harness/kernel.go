@@ -637,10 +637,12 @@ var usual = []unix.Errno{
 	unix.ETIMEDOUT,
 }
 
-// noteOther adds a call that failed to those that say nothing about a container.
+// noteOther adds a call that failed to those that say nothing about a container. A socket that is
+// not there says that nobody listens.
 func (c *Conduct) noteOther(name string, call inject.Call, ofCommand bool) {
 	const most = 20
-	if call.Errno == 0 || ofCommand || slices.Contains(usual, call.Errno) {
+	nobodyThere := name == "connect" && call.Errno == unix.ENOENT
+	if call.Errno == 0 || ofCommand || slices.Contains(usual, call.Errno) && !nobodyThere {
 		return
 	}
 	if len(c.Others) == most {

@@ -141,6 +141,8 @@ func (c *Call) print(tid int) string {
 			text = readWritten(tid, arg, c.Args[2])
 		case i == 1 && c.Number == unix.SYS_WRITEV: // the first of its parts (struct iovec)
 			text = readWritten(tid, ptrace.ReadWord(tid, arg), ptrace.ReadWord(tid, arg+8))
+		case i == 1 && c.Number == unix.SYS_CONNECT:
+			text = readSocket(tid, arg)
 		default:
 			text = readText(tid, arg)
 		}
@@ -156,10 +158,22 @@ func (c *Call) print(tid int) string {
 		args[0] = "<" + ofProcess.ReplaceAllString(c.path, "/proc/N") + ">"
 	}
 	n := len(args)
+	if c.Number == unix.SYS_CONNECT {
+		n = 3
+	}
 	for n > 1 && (args[n-1] == "0" || args[n-1] == "...") {
 		n--
 	}
 	return Name(c.Number) + "(" + strings.Join(args[:n], ", ") + ")"
+}
+
+// readSocket returns the path of the socket whose address a thread has there (unix(7)), or "" if it
+// is of another family, or has no path.
+func readSocket(tid int, address uint64) string {
+	if uint16(ptrace.ReadWord(tid, address)) != unix.AF_UNIX {
+		return ""
+	}
+	return readText(tid, address+2)
 }
 
 // readText returns a text that a thread has at an address, or "" if there is none.
