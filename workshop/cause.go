@@ -120,12 +120,16 @@ func blame(e harness.Event) *harness.Refusal {
 	if r == nil {
 		return nil
 	}
-	return origin(e.Conduct.Refused, r)
+	return origin(e.Conduct, r)
 }
 
 // origin is the refusal because of which a later one came: what should have been made, and was not,
 // is not there to be used, or to be removed.
-func origin(refused []harness.Refusal, later *harness.Refusal) *harness.Refusal {
+func origin(conduct *harness.Conduct, later *harness.Refusal) *harness.Refusal {
+	if r := cleanedUp(conduct, later); r != nil {
+		return r
+	}
+	refused := conduct.Refused
 	path := strings.TrimSuffix(lastPath(later.Text), "/")
 	for _, r := range refused {
 		made := strings.TrimSuffix(lastPath(r.Text), "/")
@@ -147,6 +151,35 @@ func origin(refused []harness.Refusal, later *harness.Refusal) *harness.Refusal 
 		}
 	}
 	return later
+}
+
+// cleanedUp is the refusal after which a process did nothing but clean up what it had not made, or
+// nil.
+func cleanedUp(conduct *harness.Conduct, later *harness.Refusal) *harness.Refusal {
+	path, steps := lastPath(later.Text), conduct.Steps
+	isIt := func(s harness.Step) bool {
+		return s.Text == later.Text && s.Errno == later.Errno && s.Process == later.Process
+	}
+	made := func(s harness.Step) bool { return s.Errno == "" && lastPath(s.Text) == path }
+	i := slices.IndexFunc(steps, isIt)
+	if i < 0 || later.Call != "umount2" || slices.ContainsFunc(steps, made) {
+		return nil
+	}
+	for _, s := range slices.Backward(steps[:i]) {
+		switch {
+		case s.Process != later.Process, s.Errno != "" && removes(nameOf(s)):
+			continue
+		case s.Errno == "":
+			return nil
+		}
+		for _, r := range conduct.Refused {
+			if !r.Looks && r.Text == s.Text && r.Errno == s.Errno && r.Process == s.Process {
+				return &r
+			}
+		}
+		return nil
+	}
+	return nil
 }
 
 // removes tells whether a call takes away what was made.

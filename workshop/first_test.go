@@ -736,6 +736,31 @@ except OSError as error:
 		not:   []string{"There is no container here"},
 	},
 	{
+		name: "what is cleaned up after a panic that was recovered",
+		step: "step1-skeleton",
+		program: `package main
+
+import "syscall"
+
+func main() {
+	defer func() {
+		recover()
+		must(syscall.Unmount("proc", 0))
+	}()
+	must(syscall.Chroot("/srv/no-such-root"))
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+`,
+		about: "step3-rootfs/root-is-rootfs",
+		says:  []string{`refused: chroot("/srv/no-such-root"): ENOENT`, "take the relative path"},
+		not:   []string{"Nothing is mounted at this path"},
+	},
+	{
 		name: "a word that is not there, and a null pointer",
 		step: "step1-skeleton",
 		program: "#!/usr/bin/env python3\nimport ctypes, sys\n\n" +
@@ -1658,7 +1683,9 @@ func TestOrigin(t *testing.T) {
 			false,
 		},
 	} {
-		why := origin([]harness.Refusal{c.earlier, c.later}, &c.later)
+		why := origin(&harness.Conduct{
+			Refused: []harness.Refusal{c.earlier, c.later},
+		}, &c.later)
 		require.Equal(t, c.isWhy, *why == c.earlier, c.later.Text)
 	}
 }
