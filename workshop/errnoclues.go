@@ -57,6 +57,8 @@ func noFile(c cause) string {
 	case strings.HasPrefix(c.path, "$WORK") && c.made(`, "/tmp", `):
 		return "Your program has mounted something on /tmp. The directory in which the scripts " +
 			"run it is below that, and is covered now."
+	case takesForDirectory(c.path, name):
+		return commandNoDirectory(name)
 	case !strings.Contains(name, "/") && filepath.Base(c.path) == name && !c.searched():
 		return fmt.Sprintf("Your program takes the word %q for the path of a file. It is a "+
 			"name, which has to be looked for in the directories of $PATH: execvp(3) does that. "+
@@ -70,7 +72,7 @@ func noFile(c cause) string {
 	}
 	text := fmt.Sprintf("There is no %s here. The scripts run your program in a directory that "+
 		"has a root file system called rootfs in it, and nothing else", c.path)
-	if imageRE.MatchString(c.path) {
+	if imageRE.MatchString(c.path) || imageNamed(c.event) != "" {
 		text += ": no image has to be found or unpacked, and no other program brought along."
 	} else {
 		text += ". So your program cannot count on files that lie ready. What it makes itself " +
@@ -81,6 +83,46 @@ func noFile(c cause) string {
 		text += fmt.Sprintf(" And none of its processes executed %s.", ranCommand(c.event))
 	}
 	return text
+}
+
+// takesForDirectory tells whether a path leads through a directory that has the name of the
+// command: one where the program is run, or in a place for images.
+func takesForDirectory(path, name string) bool {
+	if name == "" || strings.Contains(name, "/") {
+		return false
+	}
+	if strings.HasPrefix(path, name+"/") {
+		return true
+	}
+	above, _, found := strings.Cut(path, "/"+name+"/")
+	return found && imagesRE.MatchString(above)
+}
+
+// imagesRE matches a directory of images, or of root file systems.
+var imagesRE = lazyregexp.New(`(?i)(^|/)[\w-]*(images?|rootfs(es)?|layers?)$`)
+
+// commandNoDirectory is for a program that takes the command for a directory.
+func commandNoDirectory(name string) string {
+	return fmt.Sprintf("Your program takes %q for the name of an image or a directory. It is the "+
+		"command: that is the word after run, and nothing comes between. The root file system is "+
+		"the directory rootfs, where your program is run: no image has to be found or unpacked.",
+		name)
+}
+
+// takenForDirectory is the same where the program looked for the file, and says in its own words
+// that it is not there.
+func takenForDirectory(e harness.Event) string {
+	status, _ := endedWith(e)
+	if executed(e) != "no" || status == "" || status == "0" {
+		return ""
+	}
+	name := ranCommand(e)
+	for _, r := range e.Conduct.Refused {
+		if r.Errno == "ENOENT" && takesForDirectory(firstPath(r.Text), name) {
+			return commandNoDirectory(name)
+		}
+	}
+	return ""
 }
 
 // imageRE matches what people call images and the tools for them.

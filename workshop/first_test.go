@@ -761,6 +761,29 @@ func must(err error) {
 		not:   []string{"Nothing is mounted at this path"},
 	},
 	{
+		name: "the command is taken for a root file system",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\nshift\n" +
+			"test -x \"$1/bin/sh\" || { echo \"mine: no shell inside $1\" >&2; exit 1; }\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{`takes "true" for the name of an image or a directory`},
+		not:   []string{"says nothing of an error"},
+	},
+	{
+		name:    "the command is taken for an image",
+		step:    "step1-skeleton",
+		program: "#!/usr/bin/env python3\nimport sys\nopen('images/' + sys.argv[2] + '/layers')\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{`takes "true" for the name of an image or a directory`},
+	},
+	{
+		name:    "an image that is not there",
+		step:    "step1-skeleton",
+		program: "#!/usr/bin/env python3\nraise Exception('Image not found!')\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"without the name of an image", "no image has to be found"},
+	},
+	{
 		name: "a word that is not there, and a null pointer",
 		step: "step1-skeleton",
 		program: "#!/usr/bin/env python3\nimport ctypes, sys\n\n" +

@@ -185,6 +185,24 @@ func wrongIndex(e harness.Event) string {
 		"the command, and there may be no word after it."
 }
 
+// imageNamed is for a program that looks for an image, and says that there is none.
+func imageNamed(e harness.Event) string {
+	status, _ := endedWith(e)
+	failed := status != "" && status != "0" || e.Panicked
+	if executed(e) != "no" || !failed ||
+		!noImageRE.MatchString(e.Stdout+"\n"+e.Stderr) {
+		return ""
+	}
+	return "Your program looks for an image, and says that there is none. The scripts call it as " +
+		"`container run CMD [ARG...]`, without the name of an image, in a directory that has a " +
+		"root file system called rootfs in it: no image has to be found or unpacked."
+}
+
+// noImageRE matches what programs say of an image that they did not find.
+var noImageRE = lazyregexp.New(`(?i)\bimage\b[^\n]{0,60}\b(not (be )?(found|exist)|` +
+	`(does not|doesn't) exist|unknown|missing)|` +
+	`\b(no|no such|unknown|find|locate|missing)( the| an| such)? image\b`)
+
 // wrongWord is for a program that takes one of its own words for the command.
 func wrongWord(e harness.Event) string {
 	m := ownWordRE.FindStringSubmatch(e.Stderr + e.Stdout)
