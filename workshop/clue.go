@@ -159,7 +159,7 @@ var habits = []func(harness.Event) string{
 	notNamed, procEmpty,
 	oldRootStays, joinedLate, notLimited, slipped,
 	bareShell, wordsSplit, wrongName, nameLost, wrongWords, wrongIndex, wrongWord, unknownChild,
-	runNotKnown, takenForDirectory, imageNamed,
+	runNotKnown, takenForDirectory, imageNamed, wordMissing,
 	nilPanic, helperFailed, noNetwork,
 	ownOutput, ownEmptyLine, ownLines, saidOnOutput,
 	optionTaken, wrongUsage, wantsMore, notSet, capsetAlone, nobodysFiles, callersPipe, oneIDOnly,

@@ -784,6 +784,20 @@ func must(err error) {
 		says:    []string{"without the name of an image", "no image has to be found"},
 	},
 	{
+		name:    "a word that is not there, in Ruby",
+		step:    "step1-skeleton",
+		program: "#!/usr/bin/env ruby\nFile.exist?(ARGV[2])\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"Is it a word of the command line?", "the word after run"},
+	},
+	{
+		name:    "a word that is not there, in Python",
+		step:    "step1-skeleton",
+		program: "#!/usr/bin/env python3\nimport sys\n\nname, *words = sys.argv[3:]\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"there may be no word after it"},
+	},
+	{
 		name: "a word that is not there, and a null pointer",
 		step: "step1-skeleton",
 		program: "#!/usr/bin/env python3\nimport ctypes, sys\n\n" +

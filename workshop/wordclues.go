@@ -159,7 +159,9 @@ func (c cause) oldRootMissing() string {
 }
 
 var (
-	indexRE   = lazyregexp.New(`(?i)out of (range|bounds)|Index(Error|Defect)`)
+	indexRE = lazyregexp.New(`(?i)out of (range|bounds)|Index(Error|Defect)`)
+	// unpackRE matches what Python says of a list that has too few elements.
+	unpackRE  = lazyregexp.New(`ValueError: not enough values to unpack`)
 	ownWordRE = lazyregexp.New(`(?im)["\x60'](run|child)["\x60']: (executable file )?not found` +
 		`|\b(run|child): (?:command )?not found|command not found: (run|child)$`)
 	noFlagRE = lazyregexp.New(`(?i)flag provided but not defined|unrecognized option|` +
@@ -178,12 +180,31 @@ func wordsSplit(e harness.Event) string {
 
 // wrongIndex is for a program that looks for the command in another place.
 func wrongIndex(e harness.Event) string {
-	if e.Script.Name == "usage" || !indexRE.MatchString(e.Stderr) {
+	argv := unpackRE.MatchString(e.Stderr) && strings.Contains(panicked(e.Stderr), "argv")
+	if e.Script.Name == "usage" || !indexRE.MatchString(e.Stderr) && !argv {
 		return ""
 	}
 	return "The scripts call your program as `container run CMD [ARG...]`: the word after run is " +
 		"the command, and there may be no word after it."
 }
+
+// wordMissing is for a program that takes nothing for a text, in a language that goes on when there
+// is no such word on the command line.
+func wordMissing(e harness.Event) string {
+	m := nothingRE.FindString(e.Stderr)
+	if e.Script.Name == "usage" || executed(e) != "no" || m == "" {
+		return ""
+	}
+	return fmt.Sprintf("Something is not there, and your program takes it for a text (%s). Is it "+
+		"a word of the command line? The scripts call your program as `container run CMD "+
+		"[ARG...]`: the word after run is the command, and there may be no word after it.", m)
+}
+
+// nothingRE matches what languages say of nothing that was taken for a text.
+var nothingRE = lazyregexp.New(`no implicit conversion of nil into String|` +
+	`must be of type string\. Received (undefined|null)|construction from null|` +
+	`Undefined (array key|offset:?) \d+|uninitialized value \$ARGV\[\d+\]|` +
+	`got (nil|NoneType)\b|not NoneType\b`)
 
 // imageNamed is for a program that looks for an image, and says that there is none.
 func imageNamed(e harness.Event) string {
