@@ -143,12 +143,14 @@ func readOnlyHost(c cause) string {
 	}
 	const readOnly = "All that belongs to the machine is read-only here, so that a mistake does " +
 		"no harm"
-	if strings.HasPrefix(c.path, "/tmp/") || strings.HasPrefix(c.path, "/var/tmp/") {
+	path := c.fullPath()
+	if strings.HasPrefix(path, "/tmp/") || strings.HasPrefix(path, "/var/tmp/") {
 		return readOnly + ", /tmp too. Temporary files belong into the directory that $TMPDIR " +
 			"names (mktemp(1) knows it). A root file system is in the directory where your " +
 			"program is run: it is called rootfs."
 	}
-	if ownPlaceRE.MatchString(c.path) {
+	makes := c.call == "mkdir" || c.call == "mkdirat"
+	if ownPlaceRE.MatchString(path) || makes && strings.HasPrefix(path, "/etc/") {
 		return readOnly + ". What your program keeps for itself, as images, state and logs, " +
 			"goes into the directory where it is run, or into the one that $TMPDIR names. If " +
 			"this path is meant to be in the container, it is below the directory rootfs, or " +
@@ -156,6 +158,16 @@ func readOnlyHost(c cause) string {
 	}
 	return readOnly + ". Is this path meant to be in the " +
 		"container? Then it is below the directory rootfs, or your root is not changed yet."
+}
+
+// fullPath is the path that the call is about, from the root on, where the directory is known in
+// which a relative one begins: mkdir -p goes down from one to the next.
+func (c cause) fullPath() string {
+	dir := c.workingDir()
+	if c.path == "" || strings.HasPrefix(c.path, "/") || !strings.HasPrefix(dir, "/") {
+		return c.path
+	}
+	return filepath.Join(dir, c.path)
 }
 
 // ownPlaceRE matches where programs keep what is their own.

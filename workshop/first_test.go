@@ -807,6 +807,20 @@ func must(err error) {
 		says:  []string{"EFAULT", "fewer words on the command line"},
 	},
 	{
+		name:    "a directory in /tmp, made step by step",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nmkdir -p /tmp/no-such-state/a || exit 1\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"Temporary files belong"},
+	},
+	{
+		name:    "a directory for the state in /etc",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\nmkdir /etc/mine || exit 1\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{"What your program keeps for itself"},
+	},
+	{
 		name: "another command line than that of the scripts",
 		step: "step1-skeleton",
 		program: "#!/bin/sh\nshift\n" +
