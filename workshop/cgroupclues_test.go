@@ -455,3 +455,24 @@ func TestNotNamed(t *testing.T) {
 		require.Equal(t, told, notNamed(e) != "", "%q", stdout)
 	}
 }
+
+// TestLimitOfOthers requires that a program is told when the cgroup that it limits is none of its
+// own.
+func TestLimitOfOthers(t *testing.T) {
+	for _, c := range []struct {
+		made []string
+		own  bool
+	}{
+		{[]string{`write(</sys/fs/cgroup/pids/pids.max>, "20", 2)`}, false},
+		{[]string{
+			`mkdirat(AT_FDCWD, "/sys/fs/cgroup/pids/mine")`,
+			`write(</sys/fs/cgroup/pids/mine/pids.max>, "20", 2)`,
+		}, true},
+	} {
+		var e harness.Event
+		e.Conduct = &harness.Conduct{Made: c.made}
+		text := tooMany(cause{event: e})
+		require.Contains(t, text, "fork(2) and clone(2) fail with EAGAIN")
+		require.Equal(t, !c.own, strings.Contains(text, "has not made this cgroup"), text)
+	}
+}
