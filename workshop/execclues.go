@@ -303,10 +303,40 @@ func otherCommand(e harness.Event) string {
 		return inside[len(inside)-1]
 	}
 	ran, c := e.Conduct.Ran, cause{event: e}
+	if file := behindNamespaces(e, ofSetup); file != "" {
+		return file
+	}
 	others := slices.DeleteFunc(slices.Clone(ran), ofSetup)
 	if len(others) != 1 || others[0] == ran[0] || others[0] != ran[len(ran)-1] ||
 		!slices.Contains(ran, "/proc/self/exe") && !c.changedRoot() {
 		return ""
 	}
 	return others[0]
+}
+
+// behindNamespaces is the file that a program executed in new namespaces, perhaps by a shell or by
+// tools that set them up, or nothing. It has to be content with that: otherwise the file may be a
+// tool of its own.
+func behindNamespaces(e harness.Event, ofSetup func(string) bool) string {
+	ran, steps := e.Conduct.Ran, e.Conduct.Steps
+	if status, _ := endedWith(e); len(ran) == 0 || status != "" && status != "0" {
+		return ""
+	}
+	last := ran[len(ran)-1]
+	other := func(file string) bool { return !shellRE.MatchString(file) && !ofSetup(file) }
+	if ofSetup(last) || slices.ContainsFunc(ran[:len(ran)-1], other) {
+		return ""
+	}
+	// The call that makes the process may return after those of that process.
+	namespaces := func(s harness.Step) bool {
+		return s.Errno == "" && strings.Contains(s.Text, "CLONE_NEW")
+	}
+	executes := func(s harness.Step) bool {
+		return s.Process > 0 && s.Errno == "" && strings.HasPrefix(s.Text, "execve") &&
+			firstPath(s.Text) == last
+	}
+	if !slices.ContainsFunc(steps, namespaces) || !slices.ContainsFunc(steps, executes) {
+		return ""
+	}
+	return last
 }

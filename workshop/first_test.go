@@ -807,6 +807,27 @@ func must(err error) {
 		says:  []string{"EFAULT", "fewer words on the command line"},
 	},
 	{
+		name: "another command in new namespaces",
+		step: "step1-skeleton",
+		program: `package main
+
+import (
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+func main() {
+	cmd := exec.Command("/bin/uname", "-s")
+	cmd.Stdout = os.Stdout
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUTS}
+	_ = cmd.Run()
+}
+`,
+		about: "step1-skeleton/command-runs",
+		says:  []string{"They executed /bin/uname instead"},
+	},
+	{
 		name:    "a directory in /tmp, made step by step",
 		step:    "step1-skeleton",
 		program: "#!/bin/sh\nmkdir -p /tmp/no-such-state/a || exit 1\n",

@@ -261,13 +261,17 @@ func ownOutput(e harness.Event) string {
 	if !silent || strings.TrimSpace(e.Stdout) == "" {
 		return ""
 	}
+	none := executed(e) == "no" && !inShell(e)
 	if text := writtenByOther(e); text != "" {
+		if none && otherCommand(e) != "" {
+			text += " And " + firstSmall(neverExecuted(e))
+		}
 		return text
 	}
 	own := "The command printed nothing: this is your program's own. Standard output belongs to " +
 		"the command, because others read it from there. " +
 		"Write your own lines to standard error, descriptor 2, or leave them out."
-	if executed(e) == "no" && !inShell(e) {
+	if none {
 		return own + " And " + firstSmall(neverExecuted(e))
 	}
 	return own
