@@ -828,6 +828,14 @@ func main() {
 		says:  []string{"They executed /bin/uname instead"},
 	},
 	{
+		name:    "other words than those of an error",
+		step:    "step1-skeleton",
+		program: "#!/bin/sh\necho 'mine: nothing to do' >&2\nexit 1\n",
+		about:   "step1-skeleton/command-runs",
+		says:    []string{`The last that it wrote is: "mine: nothing to do"`},
+		not:     []string{"says nothing of an error"},
+	},
+	{
 		name:    "a directory in /tmp, made step by step",
 		step:    "step1-skeleton",
 		program: "#!/bin/sh\nmkdir -p /tmp/no-such-state/a || exit 1\n",

@@ -197,7 +197,7 @@ var kernelClues = []struct {
 		name:    "a file system that is full, and not a word of that",
 		refused: `write(</dev/full>, "state\n", 6)`, errno: "ENOSPC",
 		said: "starting",
-		says: []string{"Your program says nothing of an error."},
+		says: []string{`The last that it wrote is: "starting".`},
 		not:  []string{"No system call explains that"},
 	},
 	{

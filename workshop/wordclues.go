@@ -92,9 +92,14 @@ func lastSeen(e harness.Event) string {
 		if blame(e) == nil {
 			text += " No system call explains that."
 		}
-		text += " Your program says nothing of an error."
-		if last := lastWords(e); last != "" && !known {
+		said := e.Stdout + "\n" + e.Stderr
+		if known {
+			said = e.Stderr // the command may have written the rest
+		}
+		if last := lastWords(said); last != "" {
 			text += fmt.Sprintf(" The last that it wrote is: %q.", last)
+		} else {
+			text += " Your program says nothing of an error."
 		}
 	case known:
 		text += fmt.Sprintf(" What was said: %q.", line)
@@ -114,9 +119,9 @@ func replaced(e harness.Event) bool {
 	return false
 }
 
-// lastWords is the last line that a program wrote, as far as it does not say that all is well.
-func lastWords(e harness.Event) (last string) {
-	for line := range strings.SplitSeq(e.Stdout+"\n"+e.Stderr, "\n") {
+// lastWords is the last line of what a program wrote, as far as it does not say that all is well.
+func lastWords(said string) (last string) {
+	for line := range strings.SplitSeq(said, "\n") {
 		line = strings.TrimSpace(escapeRE.ReplaceAllString(line, ""))
 		if line != "" && !ofOtherRE.MatchString(line) && len(line) < 300 {
 			last = line
