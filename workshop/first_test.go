@@ -850,6 +850,15 @@ func main() {
 		says:    []string{"What your program keeps for itself"},
 	},
 	{
+		name: "an option of the command that a library takes",
+		step: "step1-skeleton",
+		program: "#!/usr/bin/env python3\nimport optparse, os\n\n" +
+			"_, words = optparse.OptionParser().parse_args()\nos.execvp(words[1], words[1:])\n",
+		about: "step1-skeleton/streams",
+		says:  []string{"-c belongs to the command", "stop there"},
+		not:   []string{"prints how it wants to be called"},
+	},
+	{
 		name: "another command line than that of the scripts",
 		step: "step1-skeleton",
 		program: "#!/bin/sh\nshift\n" +

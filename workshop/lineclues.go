@@ -193,8 +193,9 @@ func optionTaken(e harness.Event) string {
 
 // refusedOptionRE matches what programs, and libraries for options, say of an option that they do
 // not know: the whole option, or the letter.
-var refusedOptionRE = lazyregexp.New(`(?i)(?:invalid|unknown|unrecogni[sz]ed|unexpected|illegal) ` +
-	`(?:option|argument|flag|parameter)s?\b[^-\n]{0,4}(?:(--?\w[\w-]*)|-- ["'\x60]?(\w)\b)`)
+var refusedOptionRE = lazyregexp.New(`(?i)(?:no such|invalid|unknown|unrecogni[sz]ed|` +
+	`unexpected|illegal) (?:option|argument|flag|parameter)s?\b[^-\n]{0,4}` +
+	`(?:(--?\w[\w-]*)|-- ["'\x60]?(\w)\b)`)
 
 // notSet is for a program that wants a variable in its environment.
 func notSet(e harness.Event) string {
