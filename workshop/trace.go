@@ -24,8 +24,9 @@ var (
 	frameRE = lazyregexp.New(`(?m)^\s+(/\S+\.go):(\d+)`)
 	// raisedRE matches the first line that is neither indented nor the heading, and names an error.
 	raisedRE = lazyregexp.New(`(?m)^[A-Za-z_][\w.]*(?::.*)?$`)
-	// there is no text of the line where Python cannot read the file, as in another root
-	calledRE = lazyregexp.New(`(?m)^  File "([^"]+)", line (\d+), in \S+(?:\n    (.*))?$`)
+	// There is no text of the line where Python cannot read the file, as in another root, and no
+	// function where the error is one of syntax.
+	calledRE = lazyregexp.New(`(?m)^  File "([^"]+)", line (\d+)(?:, in \S+)?(?:\n    (.*))?$`)
 	// the text, or the second line of it, is below the place
 	rustRE = lazyregexp.New(`panicked at (?:'(.*)', )?(\S+:\d+)(?::\d+)?:?\n?(.*?)(: ?\n.+|\n|$)`)
 	// main.rb:3:in `cp': no such file (Errno::ENOENT)

@@ -42,6 +42,14 @@ func TestTraces(t *testing.T) {
 			want: "ValueError: execv() arg 2 first element cannot be empty\nat /srv/mine:4",
 		},
 		{
+			name: "Python, an error of syntax in a module",
+			stderr: "Traceback (most recent call last):\n" +
+				"  File \"<frozen runpy>\", line 189, in _run_module_as_main\n" +
+				"  File \"/srv/mine/main.py\", line 81\n    name = config\"_\"\n" +
+				"                 ^^^\nSyntaxError: invalid syntax\n",
+			want: "SyntaxError: invalid syntax\nat /srv/mine/main.py:81: name = config\"_\"",
+		},
+		{
 			name: "Rust",
 			stderr: "thread 'main' panicked at src/main.rs:77:21:\nmkdir failed:\n" +
 				"ENOENT: No such file or directory\nnote: run with `RUST_BACKTRACE=1`\n",
