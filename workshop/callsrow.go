@@ -101,7 +101,8 @@ func topicOf(e harness.Event) *topic {
 // tell is the text about the calls of a topic.
 func (t topic) tell(e harness.Event) string {
 	const most = 9
-	lines := inLines(withoutMoves(t.bearing(e.Conduct.Steps, filepath.Base(ranCommand(e)))))
+	steps := bornFirst(e.Conduct.Steps)
+	lines := inLines(withoutMoves(t.bearing(steps, filepath.Base(ranCommand(e)))))
 	if len(lines) > most {
 		lines = append(append(lines[:most/2:most/2], "..."), lines[len(lines)-most/2:]...)
 	}
@@ -165,6 +166,35 @@ func (t topic) bearing(steps []harness.Step, command string) (bear []harness.Ste
 		bear = append(bear, step)
 	}
 	return bear
+}
+
+// bornFirst puts the call by which a process makes its only child before the calls of that child.
+// It may return after them, which says nothing.
+func bornFirst(steps []harness.Step) []harness.Step {
+	births := map[int]int{} // how many, by the process
+	makes := func(s harness.Step) bool {
+		return s.Errno == "" && !strings.Contains(s.Text, "CLONE_THREAD") &&
+			slices.Contains([]string{"clone", "clone3", "fork", "vfork"}, nameOf(s))
+	}
+	for _, s := range steps {
+		if makes(s) {
+			births[s.Process]++
+		}
+	}
+	steps = slices.Clone(steps)
+	for process, n := range births {
+		birth := slices.IndexFunc(steps, func(s harness.Step) bool {
+			return s.Process == process && makes(s)
+		})
+		first := slices.IndexFunc(steps, func(s harness.Step) bool {
+			return s.Parent == process && s.Process > process
+		})
+		if n == 1 && first >= 0 && first < birth {
+			s := steps[birth]
+			steps = slices.Insert(slices.Delete(steps, birth, birth+1), first, s)
+		}
+	}
+	return steps
 }
 
 // withoutMoves leaves out where processes went from which none descends that did something else.

@@ -66,6 +66,16 @@ func TestCallsSeen(t *testing.T) {
 			},
 		},
 		{
+			name:   "the call that made the child returned late",
+			script: "root-is-rootfs",
+			left:   "new: mount proc /work/rootfs/proc (rw)",
+			made:   []string{"clone(CLONE_NEWNS)", `mount("none", "/", ..., MS_REC|MS_PRIVATE)`},
+			steps: []harness.Step{
+				at("chroot", "rootfs", "", 1), {Text: "clone(CLONE_NEWNS)"},
+			},
+			lines: []string{"clone(CLONE_NEWNS)", `child: chroot("rootfs")`},
+		},
+		{
 			name:   "a mount in a directory that is called rootfs",
 			script: "root-is-rootfs",
 			left:   "new: mount proc /work/rootfs/proc (rw)",
