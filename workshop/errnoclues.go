@@ -62,7 +62,7 @@ func noFile(c cause) string {
 	case !strings.Contains(name, "/") && filepath.Base(c.path) == name && !c.searched():
 		return fmt.Sprintf("Your program takes the word %q for the path of a file. It is a "+
 			"name, which has to be looked for in the directories of $PATH: execvp(3) does that. "+
-			"And nobody has to copy it: there is one in the root file system.", name)
+			"And nobody has to open or copy it: there is one in the root file system.", name)
 	case c.path == "run" || c.path == "child":
 		return noProgram(c)
 	case rootRE.MatchString(c.path) || c.changedRoot() && !strings.HasPrefix(c.call, "exec"):

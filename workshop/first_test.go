@@ -351,7 +351,7 @@ func main() {
 		program: "#!/bin/sh\nshift\nd=$(mktemp -d) || exit 1\n" +
 			"cp \"$1\" \"$d\" 2>/dev/null || exit 1\nexec \"$@\"\n",
 		about: "step1-skeleton/command-runs",
-		says:  []string{`, "true"): ENOENT`, "nobody has to copy it"},
+		says:  []string{`, "true"): ENOENT`, "nobody has to open or copy it"},
 	},
 	{
 		name: "words of its own about a root file system elsewhere",
