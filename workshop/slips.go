@@ -53,6 +53,15 @@ func streamsMixed(e harness.Event) string {
 		"2 has to be descriptor 2 of your program, in both processes."
 }
 
+// otherID is for a command that is not root in its user namespace, because of the map.
+func otherID(e harness.Event) string {
+	if e.Script.Name != "user-map" || ranCommand(e) != "id" || executed(e) != "yes" ||
+		strings.TrimSpace(e.Stdout) == "0" {
+		return ""
+	}
+	return cause{event: e}.notMapped()
+}
+
 // oneMap is for a user namespace that has only one of its two maps.
 func oneMap(e harness.Event) string {
 	if e.Script.Name != "user-map" || len(strings.Fields(e.Stdout)) != 3 ||
@@ -80,6 +89,9 @@ func nameIgnored(e harness.Event) string {
 		name == m[1] || !e.Conduct.Calls("sethostname") {
 		return ""
 	}
+	if text := nameCutOff(e, m[1]); text != "" || ranCommand(e) != "hostname" {
+		return text
+	}
 	if (cause{event: e}).made(fmt.Sprintf("sethostname(%q", m[1])) {
 		return fmt.Sprintf("Your program set the name %q, in another uts namespace than the one "+
 			"of the command, where the name is %q. sethostname(2) comes after CLONE_NEWUTS, in "+
@@ -87,6 +99,29 @@ func nameIgnored(e harness.Event) string {
 	}
 	return fmt.Sprintf("Your program called sethostname(2), and the name is %q. The name to set "+
 		"is the one after -hostname, here %q.", name, m[1])
+}
+
+// nameCutOff is for a program that set only the beginning of a name.
+func nameCutOff(e harness.Event, name string) string {
+	for _, made := range e.Conduct.Made {
+		set := firstPath(made)
+		if !strings.HasPrefix(made, "sethostname(") || set == "" || set == name ||
+			!strings.HasPrefix(name, set) {
+			continue
+		}
+		text := fmt.Sprintf("The name after -hostname has %d bytes, and your program set only the "+
+			"first %d: the second argument of sethostname(2) says how many bytes the name has.",
+			len(name), len(set))
+		if len(name) > 64 {
+			text += " Where these are more than 64, the call fails with EINVAL, and your program " +
+				"ends with that error."
+		}
+		if len(set) == 8 {
+			text += " In C, sizeof of a pointer is 8, whatever it points to: strlen(3) counts."
+		}
+		return text
+	}
+	return ""
 }
 
 // hostnameFlagRE matches the flag with the name.
@@ -325,8 +360,9 @@ func namespaceAmiss(e harness.Event) string {
 			"the host.", still[1])
 		switch still[1] {
 		case "time":
-			text += " unshare(2) with CLONE_NEWTIME leaves the process that calls it where it " +
-				"is: only those that it starts later are in the new one."
+			text += " clone(2) cannot make one: the bit of CLONE_NEWTIME belongs to the signal " +
+				"of the child's end there. unshare(2) makes it, and leaves the process that " +
+				"calls it where it is: only those that it starts later are in the new one."
 		case "cgroup":
 			text += " CLONE_NEWCGROUP of clone(2), or of unshare(2) in the thread that starts " +
 				"the command, makes one."

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,6 +28,27 @@ func TestNameIgnored(t *testing.T) {
 	}
 }
 
+// TestNameCutOff tells of a name of which the kernel got only the beginning.
+func TestNameCutOff(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("a", 65)
+	for _, c := range []struct{ name, set, ran, seen, says string }{
+		{"workshop", "worksho", "hostname", "worksho", "has 8 bytes, and your program set only " +
+			"the first 7"},
+		{long, long[:8], "echo started", "started", "sizeof of a pointer is 8"},
+		{long, long[:64], "echo started", "started", "the call fails with EINVAL"},
+		{"workshop", "container", "hostname", "container", `the name is "container"`},
+		{long, long, "echo started", "started", ""},
+	} {
+		e := harness.Event{Script: harness.Script{Name: "hostname-flag"}}
+		e.Ran = "exec container run -hostname " + c.name + " " + c.ran
+		e.Stdout = c.seen + "\n"
+		e.Conduct = &harness.Conduct{Made: []string{fmt.Sprintf("sethostname(%q)", c.set)}}
+		require.Contains(t, nameIgnored(e), c.says)
+		require.Equal(t, c.says == "", nameIgnored(e) == "")
+	}
+}
+
 // TestNamespaceAmiss tells namespaces that are missing from those that nobody asked for.
 func TestNamespaceAmiss(t *testing.T) {
 	t.Parallel()
@@ -37,7 +59,7 @@ func TestNamespaceAmiss(t *testing.T) {
 	)
 	for said, says := range map[string]string{
 		still:        "-ns cgroup asks for a new cgroup namespace",
-		time:         "only those that it starts later",
+		time:         "clone(2) cannot make one",
 		also:         "makes a new ipc namespace, too",
 		also + still: "with -ns cgroup the command is in the cgroup namespace of the host. Does ",
 		"ls: /proc/self/ns: No such file or directory\n" +

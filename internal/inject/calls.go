@@ -139,6 +139,8 @@ func (c *Call) print(tid int) string {
 		switch { // what is written has no end of its own
 		case i == 1 && (c.Number == unix.SYS_WRITE || c.Number == unix.SYS_PWRITE64):
 			text = readWritten(tid, arg, c.Args[2])
+		case i == 0 && c.Number == unix.SYS_SETHOSTNAME:
+			text = readName(tid, arg, c.Args[1])
 		case i == 1 && c.Number == unix.SYS_WRITEV: // the first of its parts (struct iovec)
 			text = readWritten(tid, ptrace.ReadWord(tid, arg), ptrace.ReadWord(tid, arg+8))
 		case i == 1 && c.Number == unix.SYS_CONNECT:
@@ -199,6 +201,17 @@ func readWritten(tid int, address, size uint64) string {
 		return ""
 	}
 	return text
+}
+
+// readName returns what becomes the name of the host: as many bytes as the call says, or fewer if
+// there is a zero byte before that.
+func readName(tid int, address, size uint64) string {
+	const most = 256
+	name, _, _ := strings.Cut(string(ptrace.ReadMemory(tid, address, int(min(most, size)))), "\x00")
+	if !isPlain(name) {
+		return ""
+	}
+	return name
 }
 
 // written is what a call writes that a thread is in, or the beginning of that.

@@ -359,6 +359,24 @@ func TestWritten(t *testing.T) {
 	}
 }
 
+// TestNameOfHost shows as much of a name as the kernel takes.
+func TestNameOfHost(t *testing.T) {
+	const program = "import ctypes\nset = ctypes.CDLL(None).sethostname\n" +
+		"set(b'workshop', -1)\nset(b'workshop' * 20, 70)\nset(b'mine', 66)\n"
+	python := skip.Interpreter(t, "python3", program)
+	r, err := Program{Path: python, Args: []string{"python3", "-c", program}}.Run(nil, time.Minute)
+	require.NoError(t, err)
+	var names []string
+	for _, c := range r.Calls {
+		if strings.HasPrefix(c.Text, "sethostname(") {
+			names = append(names, c.Text)
+		}
+	}
+	require.Len(t, names, 3)
+	require.Contains(t, names[1], strconv.Quote(strings.Repeat("workshop", 20)[:70]))
+	require.Contains(t, names[2], `"mine"`)
+}
+
 // TestPathOfFile shows the path of an open file as it is, but for the number of a process. It is
 // found again without numbers, which may be random.
 func TestPathOfFile(t *testing.T) {
