@@ -869,7 +869,11 @@ func withFlags(name string, call inject.Call) string {
 		names = append(names, fmt.Sprintf("%#x", rest))
 	}
 	for len(args) <= f.argument {
-		args = append(args, "0")
+		if int64(call.Args[len(args)]) < 1<<16 { // as in inject: a number
+			args = append(args, "0")
+		} else {
+			args = append(args, "...")
+		}
 	}
 	args[f.argument] = strings.Join(names, "|")
 	return before + "(" + strings.Join(args, ", ") + ")"

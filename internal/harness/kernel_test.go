@@ -200,4 +200,7 @@ func TestFlagsOfMount(t *testing.T) {
 		call := called(0, unix.SYS_MOUNT, `mount(0, "/", 0, 1)`, 0, 0, 0, 0, flags)
 		require.Equal(t, `mount(0, "/", 0, `+names+")", withFlags("mount", call))
 	}
+	call := called(0, unix.SYS_MOUNT, `mount(0, "/")`, 0, 1<<40, 1<<40, 0, unix.MS_REC)
+	call.Args[2] = 1 << 40 // what is there is no text, and not left out
+	require.Equal(t, `mount(0, "/", ..., MS_REC)`, withFlags("mount", call))
 }
