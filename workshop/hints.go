@@ -239,7 +239,12 @@ the workshop's own step.
 // isGo tells whether a program is source text of Go, or was compiled from it.
 func isGo(program string) bool {
 	info, err := os.Stat(program)
-	if err != nil || info.IsDir() || strings.HasSuffix(program, ".go") {
+	switch {
+	case program == "", strings.HasSuffix(program, ".go"):
+		return true
+	case err != nil: // it is being built, perhaps, and from what is not known
+		return false
+	case info.IsDir():
 		return true
 	}
 	_, err = buildinfo.ReadFile(program)

@@ -448,7 +448,10 @@ func TestCluesOfOthers(t *testing.T) {
 	e.Ran, e.Message = "exec container run sh", "exit status 255, want 137"
 	e.Stderr = "start 2: the cgroup namespace is 'cgroup:[1]', and that of the host is 'cgroup:[1]'"
 	e.Conduct = &harness.Conduct{Unseen: []harness.Unseen{{Text: "cannot open it\n"}}}
-	for program, inGo := range map[string]bool{"": true, script: false} {
+	gone := filepath.Join(t.TempDir(), "program")
+	for program, inGo := range map[string]bool{
+		"": true, script: false, gone: false, gone + ".go": true,
+	} {
 		e.Program = program
 		var x explanation
 		x.exits(e, command{})
