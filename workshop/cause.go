@@ -187,6 +187,12 @@ func removes(call string) bool {
 	return call == "rmdir" || call == "unlinkat" || call == "umount2"
 }
 
+// tidies tells whether a call was to take away a directory that is not there. Some programs do that
+// at their end whatever has come before, so it is seldom why one failed.
+func tidies(r harness.Refusal) bool {
+	return (r.Call == "rmdir" || r.Call == "unlinkat") && r.Errno == "ENOENT"
+}
+
 // isBelow tells whether a path leads through a directory, which may be relative to some other.
 func isBelow(path, dir string) bool {
 	return dir != "." && (strings.HasPrefix(path, dir+"/") ||
@@ -266,6 +272,9 @@ func refusedAsSaid(e harness.Event, said string, content bool) *harness.Refusal 
 	if errno == "" && (bug != "" || e.Waiting != "") {
 		return notExecuted(e) // otherwise it is about no call
 	}
+	if errno == "" && !content && notInPathRE.MatchString(said) {
+		return notExecuted(e)
+	}
 	isIt := func(r harness.Refusal) bool { return r.Errno == errno }
 	if errno == "EACCES" && !slices.ContainsFunc(e.Conduct.Refused, isIt) {
 		errno = "EPERM" // mount(8) and some languages have the same words for both
@@ -273,13 +282,19 @@ func refusedAsSaid(e harness.Event, said string, content bool) *harness.Refusal 
 	if r := notConnected(e, said, errno); r != nil {
 		return r
 	}
-	var last, lookedFor *harness.Refusal
+	var last, lookedFor, nothingThere *harness.Refusal
 	for _, r := range slices.Backward(e.Conduct.Refused) {
 		made := (r.Call == "mkdir" || r.Call == "mkdirat") && r.Errno == "EEXIST"
 		switch {
 		case made && errno != "EEXIST", errno != "" && !isIt(r), content && removes(r.Call):
 		case r.Looks && cause{event: e}.madeDirectory(firstPath(r.Text)): // to clean it up
 		case namesPath(said, firstPath(r.Text)):
+			return &r
+		case tidies(r):
+			if nothingThere == nil {
+				nothingThere = &r
+			}
+		case namesCgroup(said, firstPath(r.Text)):
 			return &r
 		case r.Looks && lookedFor == nil:
 			lookedFor = &r
@@ -295,6 +310,9 @@ func refusedAsSaid(e harness.Event, said string, content bool) *harness.Refusal 
 				return &r
 			}
 		}
+	}
+	if last == nil && lookedFor == nil && errno != "" {
+		last = nothingThere
 	}
 	name := ranCommand(e)
 	silent := strings.TrimSpace(said) == ""
@@ -323,6 +341,9 @@ func notConnected(e harness.Event, said, errno string) *harness.Refusal {
 
 // connectRE matches what programs say of a process that they did not reach.
 var connectRE = lazyregexp.New(`(?i)\bconnect(ing|ion)?\b|\bdial\b|\bdaemon\b|\.sock\b`)
+
+// notInPathRE matches what Go says of a command that is in no directory of $PATH.
+var notInPathRE = lazyregexp.New(`: executable file not found in \$PATH`)
 
 // notStartedRE matches a panic of a program in Go that used the process of a command that there is
 // not, with the line that did it.
@@ -438,6 +459,28 @@ func namesPath(text, path string) bool {
 	alone := regexp.MustCompile(`(^|[^\w./-])` + regexp.QuoteMeta(path) + `(\.?$|\.?[^\w./-])`)
 	return alone.MatchString(text)
 }
+
+// namesCgroup tells whether a text names the same file of a cgroup, or its directory, where the
+// cgroup has another name in each run.
+func namesCgroup(text, path string) bool {
+	own := func(path string) string {
+		parts := strings.Split(path, "/")
+		for i, part := range parts {
+			if !ofHierarchyRE.MatchString(part) {
+				parts[i] = "*"
+			}
+		}
+		return strings.Join(parts, "/")
+	}
+	return strings.HasPrefix(path, cgroupFS+"/") &&
+		slices.ContainsFunc(cgroupPathRE.FindAllString(text, -1), func(said string) bool {
+			return own(strings.TrimRight(said, "/.")) == own(strings.TrimSuffix(path, "/"))
+		})
+}
+
+// ofHierarchyRE matches a part of a path that the kernel has named, or whoever has mounted cgroups.
+var ofHierarchyRE = lazyregexp.New(`^(sys|fs|cgroup|memory|pids|cpu|cpuacct|cpu,cpuacct|cpuset|` +
+	`devices|freezer|[a-z]+\.[a-z_.]+|tasks)$`)
 
 // faults are the exit statuses of what the kernel has ended: for a system call that a filter kills
 // (SIGSYS), or a bug (SIGILL, SIGTRAP, SIGSEGV).

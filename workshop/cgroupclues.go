@@ -73,6 +73,11 @@ func noCgroup(c cause) string {
 		return "The root is another one already, and /sys/fs/cgroup of the host is out of reach. " +
 			"Make the cgroup, and join it, before the root is changed."
 	}
+	if dir := filepath.Dir(filepath.Clean(path)); c.tookAway(dir) != "" {
+		return fmt.Sprintf("Your program made the cgroup %s, and took it away again before this "+
+			"call, by %s. rmdir(2) comes at the end, when the process that waits has seen the end "+
+			"of the container (wait4(2)).", dir, c.tookAway(dir))
+	}
 	if text := wrongVersion(path, harness.HasCgroup2()); text != "" {
 		return text
 	}
@@ -107,6 +112,22 @@ func noCgroup(c cause) string {
 		text += ofSystemd
 	}
 	return text
+}
+
+// tookAway is the call that removed a directory which the program had made, before the call that
+// failed, or nothing.
+func (c cause) tookAway(dir string) (removed string) {
+	made := false
+	for _, call := range c.earlier() {
+		switch name, _, _ := strings.Cut(call, "("); {
+		case filepath.Clean(lastPath(call)) != dir:
+		case name == "mkdir" || name == "mkdirat":
+			made, removed = true, ""
+		case made && (name == "rmdir" || name == "unlinkat"):
+			removed = call
+		}
+	}
+	return removed
 }
 
 // madeDirectory tells whether the program made this directory, or found that it was there.

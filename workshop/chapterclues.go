@@ -5,10 +5,14 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"math/bits"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/moby/sys/capability"
 
 	"container.example/workshop/internal/harness"
 	"container.example/workshop/internal/lazyregexp"
@@ -91,6 +95,10 @@ func mountRefused(c cause) string {
 		}
 		inSight := "Root of a user namespace may mount " + fs.fstype + " only while another " +
 			fs.fstype + " is in sight: before the old root is unmounted."
+		if fs.fstype != "mqueue" && c.seen && !strings.Contains(c.text, "MS_RDONLY") &&
+			!c.made("umount2(") {
+			inSight += " And if that one is read-only, the new one has to be, too: MS_RDONLY."
+		}
 		switch own := c.made("CLONE_NEW" + strings.ToUpper(fs.namespace)); {
 		case !c.inUserNamespace() && (fs.fstype == "mqueue" || c.made("capset(")):
 			return "" // no other mqueue has to be in sight
@@ -98,7 +106,7 @@ func mountRefused(c cause) string {
 			return inSight
 		case fs.fstype == "mqueue" || !own && c.seen:
 			return made
-		case own && c.made("umount2("):
+		case own && (c.made("umount2(") || c.madeBoth("CLONE_NEWUSER", fs.namespace)):
 			return inSight
 		}
 		return made + " " + inSight
@@ -137,6 +145,11 @@ func remountRefused(c cause) string {
 // groupsTooLate is for ids that are set in the wrong order, or where the kernel forbids it.
 func groupsTooLate(c cause) string {
 	switch {
+	case c.seen && c.call == "setgroups" && c.ofCommandItself() && c.made("CLONE_NEWUSER"):
+		return "It was the command that called setgroups(2). In a user namespace the kernel " +
+			"forbids that where /proc/PID/setgroups says deny, which stays so " +
+			"(user_namespaces(7)). Root of the machine, who writes gid_map from outside, need " +
+			"not write deny there."
 	case c.made("setresuid(") || c.made("setuid(") || c.made("setreuid("):
 		return "The user was changed before. A process that is no longer root may not change its " +
 			"groups: setgroups(2) first, then setresgid(2), and setresuid(2) last."
@@ -161,6 +174,114 @@ var groupsDenied = sync.OnceValue(func() bool {
 	text, _ := os.ReadFile("/proc/self/setgroups")
 	return !isRoot() || strings.TrimSpace(string(text)) == "deny"
 })
+
+// madeBoth tells whether one call of the program made a namespace by this flag and another one.
+func (c cause) madeBoth(flag, other string) bool {
+	return c.event.Conduct != nil && slices.ContainsFunc(c.event.Conduct.Made,
+		func(made string) bool {
+			return strings.Contains(made, flag) &&
+				strings.Contains(made, "CLONE_NEW"+strings.ToUpper(other))
+		})
+}
+
+// noVariables is for env(1) that has nothing to print.
+func noVariables(e harness.Event) string {
+	line := parseCommand(e.Script.Line(e.Line))
+	if e.Script.ID() != "step5-complete/environment" || ranCommand(e) != "env" ||
+		line.name != "stdout" || line.negated || strings.TrimSpace(e.Stdout+e.Stderr) != "" {
+		return ""
+	}
+	return "env prints its environment, and that is empty here, where it was executed. The third " +
+		"argument of execve(2) is the list of the variables (environ(7))."
+}
+
+// rightsLeft names the capabilities that root of the container has, and is not to have.
+func rightsLeft(e harness.Event) string {
+	m := rightsRE.FindStringSubmatch(e.Diff)
+	if e.Script.Name != "escape-capabilities" || m == nil {
+		return ""
+	}
+	set, err := strconv.ParseUint(m[2], 10, 64)
+	if err != nil || set == 0 || bits.OnesCount64(set) > 5 {
+		return ""
+	}
+	var names []string
+	for _, known := range capability.ListKnown() {
+		if set&(1<<known) != 0 {
+			names = append(names, "CAP_"+strings.ToUpper(known.String()))
+		}
+	}
+	return fmt.Sprintf("In %s there is more than the fourteen: %s (capabilities(7)).", m[1],
+		strings.Join(names, ", "))
+}
+
+// rightsRE matches a set of capabilities that has others, and their bits.
+var rightsRE = lazyregexp.New(`(?m)^-(Cap\w+): (\d+) others$`)
+
+// notFunction is for a filter that refuses a call as forbidden, which is to be as if it were not
+// there.
+func notFunction(e harness.Event) string {
+	if e.Script.Name != "escape-clone3" ||
+		!strings.Contains(e.Stderr, "clone3: operation not permitted") {
+		return ""
+	}
+	return "The error is EPERM, and a C library takes that for the last word. Only with ENOSYS " +
+		"it makes the same by clone(2), whose flags a filter can see: SECCOMP_RET_ERRNO and " +
+		"ENOSYS is the verdict for this call (seccomp(2))."
+}
+
+// cgroupNamespaceEarly is for a cgroup namespace that was made before its maker was in the cgroup
+// of the container.
+func cgroupNamespaceEarly(e harness.Event) string {
+	if e.Script.Name != "cgroup-namespace" || e.Conduct == nil ||
+		!strings.Contains(e.Ran, "/proc/self/cgroup") {
+		return ""
+	}
+	space := ""
+	for _, step := range e.Conduct.Steps {
+		name := nameOf(step)
+		switch {
+		case step.Errno != "":
+		case strings.Contains(step.Text, "CLONE_NEWCGROUP") && name != "setns":
+			space = step.Text
+		case space != "" && strings.Contains(step.Text, "/cgroup.procs>, "):
+			return fmt.Sprintf("The root of a cgroup namespace is the cgroup in which its maker "+
+				"is at that moment (cgroup_namespaces(7)). Your program made the namespace by "+
+				"%s, and a process joined the cgroup only after that, by %s. First the cgroup, "+
+				"then the namespace.", space, step.Text)
+		}
+	}
+	return ""
+}
+
+// descriptorsLeft is for a command that has more descriptors than the standard streams.
+func descriptorsLeft(e harness.Event) string {
+	if e.Script.ID() != "step5-complete/descriptors" {
+		return ""
+	}
+	var more []string
+	for _, m := range moreRE.FindAllStringSubmatch(e.Diff, -1) {
+		more = append(more, m[1])
+	}
+	if len(more) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("These are open in the command, and were not to be: %s. What is open "+
+		"stays so after execve(2), unless it has FD_CLOEXEC (fcntl(2)): close_range(2) closes "+
+		"all from 3 on, or sets that flag for all, right before execve(2).",
+		strings.Join(more, ", "))
+}
+
+// moreRE matches the number of a descriptor that the command has, and was not to have.
+var moreRE = lazyregexp.New(`(?m)^-(\d+)$`)
+
+// ofCommandItself tells whether the call that failed is one of the command, or of what it has
+// started.
+func (c cause) ofCommandItself() bool {
+	return slices.ContainsFunc(c.event.Conduct.Refused, func(r harness.Refusal) bool {
+		return r.Text == c.text && r.Errno == c.errno && ofTheCommand(c.event, r)
+	})
+}
 
 // rightsTooLate is for capabilities that are dropped after the right to do so.
 func rightsTooLate(c cause) string {
@@ -285,7 +406,8 @@ func (c cause) madeFilter() bool { return c.made("PR_SET_SECCOMP") || c.made("se
 // call that the filter refuses, or by a filter that decides otherwise than was meant.
 func filtered(c cause) string {
 	m := anyStatus.FindStringSubmatch(c.event.Message)
-	if !c.madeFilter() || m == nil || m[1] == "0" || c.event.Panicked {
+	if !c.madeFilter() || m == nil || m[1] == "0" || c.event.Panicked ||
+		nowhereToLook(c.event) != "" {
 		return ""
 	}
 	first := c.event.Script.Step == "step1-skeleton"
@@ -414,6 +536,14 @@ func badMap(c cause) string {
 		return fmt.Sprintf("Your program has written this map before: %s. The kernel takes a map "+
 			"once, in one write(2), and refuses it from then on (user_namespaces(7)).", made)
 	}
+	makes := func(step harness.Step) bool { return strings.Contains(step.Text, "CLONE_NEWUSER") }
+	if i := c.failedStep(); i >= 0 && strings.Contains(c.text, "</proc/self/") &&
+		slices.ContainsFunc(c.event.Conduct.Steps, makes) &&
+		!hasNamespace(c.event.Conduct.Steps, i, "CLONE_NEWUSER", true) {
+		return "/proc/self is the process that writes, and this one is not in the new user " +
+			"namespace: so this is the map of the host, which has one. The path of the map that " +
+			"is to be written has the number of the child, which clone(2) or fork(2) has returned."
+	}
 	return "Only root of the host may map other ids than its own, and only for another process: " +
 		"its child. Everybody else may map one id, their own, and must write gid_map after " +
 		"\"deny\" in /proc/PID/setgroups (user_namespaces(7))."
@@ -462,7 +592,25 @@ func badMountData(c cause) string {
 		return "devpts takes newinstance, ptmxmode=0666 and mode=0620. An id, as in gid=5, has " +
 			"to be in the map of the user namespace."
 	}
-	return cmp.Or(badOverlay(c), c.laysBare())
+	return cmp.Or(badOverlay(c), c.noMountThere(), c.laysBare())
+}
+
+// noMountThere is for a change of propagation at a path where nothing is mounted.
+func (c cause) noMountThere() string {
+	var asked []string
+	for _, flag := range append([]string{"MS_SHARED"}, cutting...) {
+		if strings.Contains(c.text, flag) {
+			asked = append(asked, flag)
+		}
+	}
+	if !c.seen || len(asked) != 1 || lastPath(c.text) == "/" ||
+		strings.Contains(c.text, "MS_BIND") || strings.Contains(c.text, "MS_REMOUNT") {
+		return ""
+	}
+	return fmt.Sprintf("%s is a property of a mount, and %s is no mount point: a directory "+
+		"becomes one when something is mounted on it, or when it is bound on itself. On / it is "+
+		"for the mount that has the root, and with MS_REC for all that are below.", asked[0],
+		lastPath(c.text))
 }
 
 // laysBare is for a bind mount in a user namespace that would leave something out.

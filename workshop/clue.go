@@ -5,6 +5,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -19,10 +20,10 @@ import (
 var clues = map[string]map[string]func(cause) string{
 	"pivot_root": {
 		"EINVAL": notPrivate, "EBUSY": noMountPoint, "ENOENT": noOldRoot,
-		"EPERM": notOwnMounts,
+		"EPERM": notOwnMounts, "ENOTDIR": noDirectory,
 	},
-	"chroot": {"ENOENT": noRootfs, "EPERM": notRoot},
-	"chdir":  {"ENOENT": noRootfs},
+	"chroot": {"ENOENT": noRootfs, "EPERM": notRoot, "ENOTDIR": noDirectory},
+	"chdir":  {"ENOENT": noRootfs, "ENOTDIR": noDirectory},
 	"mount": {
 		"ENOENT": noMountTarget, "EPERM": mountRefused, "EBUSY": mountedAlready,
 		"ENOTDIR": notAlike, "EINVAL": badMountData, "ENODEV": noSuchType,
@@ -90,8 +91,10 @@ var clues = map[string]map[string]func(cause) string{
 // clue says what an error that does not explain itself means for a container program.
 func clue(e harness.Event) string {
 	for _, tell := range []func(harness.Event) string{
-		notStartable, procLost, notInstalled, flagNotKnown, takenForRun, unshareKilled,
-		cgroupAmiss, limitTaken, limitRefused, errorStatus, childless, starterGone, signalHeld,
+		notStartable, procLost, notInstalled, flagNotKnown, flagExecuted, takenForRun,
+		unshareKilled, cgroupAmiss, limitTaken, limitRefused, wordMissing, limitUnnamed,
+		literalRefused, nowhereToLook, noThread,
+		errorStatus, childless, starterGone, signalHeld,
 		leavesBehind, calledTooLate, shellLine,
 	} {
 		if text := tell(e); text != "" {
@@ -106,7 +109,9 @@ func clue(e harness.Event) string {
 			harness.MaxTasks(), e.Tasks)
 	}
 	c := findCause(e)
-	for _, tell := range []func(cause) string{filtered, wideText, liesBeside, wordAsFile, unasked} {
+	for _, tell := range []func(cause) string{
+		filtered, wideText, noEnd, liesBeside, wordAsFile, unasked,
+	} {
 		if text := tell(c); text != "" {
 			return text
 		}
@@ -159,7 +164,9 @@ var habits = []func(harness.Event) string{
 	notNamed, procEmpty,
 	oldRootStays, joinedLate, notLimited, slipped,
 	bareShell, wordsSplit, wrongName, nameLost, wrongWords, wrongIndex, wrongWord, unknownChild,
-	runNotKnown, takenForDirectory, imageNamed, wordMissing,
+	runNotKnown, takenForDirectory, imageNamed, nothingTaken,
+	otherID, rootReadOnly, procNotMounted, noVariables, rightsLeft, notFunction,
+	cgroupNamespaceEarly, descriptorsLeft,
 	nilPanic, helperFailed, noNetwork,
 	ownOutput, ownEmptyLine, ownLines, saidOnOutput,
 	optionTaken, wrongUsage, wantsMore, notSet, capsetAlone, nobodysFiles, callersPipe, oneIDOnly,
@@ -240,5 +247,24 @@ func subject(e harness.Event) string {
 			return s.script
 		}
 	}
-	return chapterSubject(c)
+	return cmp.Or(chapterSubject(c), rootSubject(c))
+}
+
+// rootSubject is the script about a call that changes mounts or the root, and was refused. Whatever
+// is wrong there, the first script of step 1 meets it first.
+func rootSubject(c cause) string {
+	if c.event.Script.ID() != "step1-skeleton/command-runs" || !c.seen {
+		return ""
+	}
+	switch {
+	case c.call == "pivot_root", c.call == "umount2",
+		c.call == "mount" && isBind(c.text) && rootRE.MatchString(lastPath(c.text)),
+		c.call == "chdir" && filepath.Base(c.path) == "rootfs":
+		return "step3-rootfs/root-is-rootfs"
+	case c.call == "mount" && cuts(c.text):
+		return "step2-namespaces/mounts-out"
+	case c.call == "mount" && c.about("proc"):
+		return "step3-rootfs/ps-alone"
+	}
+	return ""
 }

@@ -284,7 +284,7 @@ func notOwnMounts(c cause) string {
 // notMapped is for a user namespace whose map does not have the id that runs the program, of a
 // process that has not changed its id since then.
 func (c cause) notMapped() string {
-	if c.event.Conduct == nil || c.made("setresuid(") || c.made("setuid(") {
+	if c.event.Conduct == nil || c.changedUser() {
 		return ""
 	}
 	var lines, others []string
@@ -321,6 +321,20 @@ func (c cause) notMapped() string {
 		"getuid(2) returns, or have the child set its ids to 0 (setresuid(2)) once the map is "+
 		"written.",
 		strings.Join(lines, ", "), id)
+}
+
+// changedUser tells whether the program has called setresuid(2) or setuid(2), and not only the
+// command.
+func (c cause) changedUser() bool {
+	for _, step := range c.event.Conduct.Steps {
+		if c.executes(step) {
+			return false
+		}
+		if strings.HasPrefix(step.Text, "setresuid(") || strings.HasPrefix(step.Text, "setuid(") {
+			return true
+		}
+	}
+	return c.made("setresuid(") || c.made("setuid(")
 }
 
 var (
@@ -574,7 +588,7 @@ func lastCalls(e harness.Event) (text string) {
 	for _, r := range slices.Backward(e.Conduct.Refused) {
 		path := firstPath(r.Text)
 		ofLanguage := r.By != "" && strings.HasPrefix(path, filepath.Dir(filepath.Dir(r.By))+"/")
-		if r.Looks && (r.Inside || path == "" || ofLanguage) {
+		if r.Looks && (r.Inside || path == "" || ofLanguage) || tidies(r) {
 			continue
 		}
 		in := ""
@@ -594,6 +608,41 @@ func lastCalls(e harness.Event) (text string) {
 
 // faultRE matches how a program ended that has used an address that is none.
 var faultRE = lazyregexp.New(`signal: (segmentation fault|bus error)`)
+
+// rootReadOnly is for a command that cannot write to its root file system, because the program has
+// made that read-only.
+func rootReadOnly(e harness.Event) string {
+	if e.Script.Name != "rootfs-written" || executed(e) != "yes" ||
+		!strings.Contains(strings.ToLower(e.Stderr), "read-only file system") {
+		return ""
+	}
+	for _, made := range slices.Backward(e.Conduct.Made) {
+		point := lastPath(made)
+		if strings.HasPrefix(made, "mount(") && strings.Contains(made, "MS_RDONLY") &&
+			(point == "/" || point == "." || filepath.Base(point) == "rootfs") {
+			return fmt.Sprintf("The root of the container is read-only, and your program has made "+
+				"it so: %s. Leave MS_RDONLY out: the command may write to its files.", made)
+		}
+	}
+	return ""
+}
+
+// procNotMounted is for a container without a proc file system, because its root file system has no
+// directory for that.
+func procNotMounted(e harness.Event) string {
+	if e.Script.Name != "rootfs-without-proc" || !noProcRE.MatchString(e.Stderr) {
+		return ""
+	}
+	return "This root file system has no directory proc, on purpose, and there mount(2) of proc " +
+		"fails with ENOENT. If your program goes on as if it had not, the command has no /proc. " +
+		"Either mkdir(2) makes the directory before that, or your program ends, with status 125 " +
+		"and a line that names proc."
+}
+
+// noProcRE matches what the script says where readlink(1) of /proc/self has failed, which ends with
+// 1, and nobody has said anything else.
+var noProcRE = lazyregexp.New(`\A(?:exit status 0, and /proc/self leads nowhere|` +
+	`exit status 1, and neither 0 nor 125)\n\z`)
 
 // facts are what was seen of a program where nothing else explains why a promise is broken.
 func facts(e harness.Event) string {
@@ -628,12 +677,13 @@ func facts(e harness.Event) string {
 		text = fmt.Sprintf("%s was executed.", name)
 	}
 	for _, r := range slices.Backward(e.Conduct.Refused) {
-		if !r.Looks && toolOf(r) == "" && !ofTheCommand(e, r) {
+		if !r.Looks && !tidies(r) && toolOf(r) == "" && !ofTheCommand(e, r) {
 			return text + fmt.Sprintf(" A call of your program failed, and it went on: %s: %s "+
 				"(%s).", r.Text, r.Errno, r.Cause)
 		}
 	}
-	if early {
+	inside := slices.ContainsFunc(e.Conduct.RanInside, isIt)
+	if early || inside && e.Script.Step > "step3-rootfs" { // its root is as it should be
 		return ""
 	}
 	return text

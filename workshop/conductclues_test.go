@@ -222,7 +222,7 @@ func main() {
 		program: inNamespaces("0x20000", "if libc.mount(b'proc', b'/proc' + b'x' * 300, b'proc', "+
 			"0, None):\n    print(os.strerror(ctypes.get_errno()), file=sys.stderr)\n    "+
 			"os._exit(1)"),
-		about: "step1-skeleton/command-runs",
+		about: "step3-rootfs/ps-alone",
 		says:  []string{"ENAMETOOLONG", "a text ends with a zero byte"},
 	},
 	{
@@ -564,6 +564,12 @@ func TestConductClues(t *testing.T) {
 		return ""
 	}
 	const noSuchFile = "env: No such file or directory"
+	failing := func(tell func(harness.Event) string) func(harness.Event) string {
+		return func(e harness.Event) string {
+			e.Message = "exit status 1"
+			return tell(e)
+		}
+	}
 	blamed := func(e harness.Event) string {
 		if r := blame(e); r != nil {
 			return r.Text
@@ -581,6 +587,194 @@ func TestConductClues(t *testing.T) {
 		says    string // nothing, if there is nothing to say
 		not     string // what is not said, if anything
 	}{
+		{
+			name: "a directory that is not there is taken away at the end", clue: rowOfRefused,
+			ran: "true", said: "cannot go on: No such file or directory",
+			conduct: harness.Conduct{
+				Refused: []harness.Refusal{
+					refused("pivot_root", `pivot_root(".", "old")`, "ENOENT", ""),
+					refused("rmdir", `rmdir("/sys/fs/cgroup/cpu/mine")`, "ENOENT", ""),
+				},
+			},
+			says: `pivot_root(".", "old")`,
+		},
+		{
+			name: "a directory that is not there is taken away, and nothing else failed",
+			clue: rowOfRefused, ran: "true", said: "cannot go on: No such file or directory",
+			conduct: harness.Conduct{
+				Refused: []harness.Refusal{
+					refused("rmdir", `rmdir("/sys/fs/cgroup/cpu/mine")`, "ENOENT", ""),
+				},
+			},
+			says: `rmdir("/sys/fs/cgroup/cpu/mine")`,
+		},
+		{
+			name: "another failure, without a word of a directory that is not there",
+			clue: rowOfRefused, ran: "true", said: ": applet not found",
+			conduct: harness.Conduct{
+				Refused: []harness.Refusal{
+					refused("rmdir", `rmdir("/sys/fs/cgroup/cpu/mine")`, "ENOENT", ""),
+				},
+			},
+		},
+		{
+			name: "the cgroup of another run", clue: rowOfRefused, ran: "-memory 64M sleep 6100",
+			said: "/sys/fs/cgroup/memory/mine-A2: No such file or directory",
+			conduct: harness.Conduct{
+				Refused: []harness.Refusal{
+					refused("mkdir", `mkdir("/sys/fs/cgroup/memory/mine-B7")`, "ENOENT", ""),
+					refused("execve", `execve("/usr/bin/sleep")`, "ENOENT", ""),
+				},
+			},
+			says: `mkdir("/sys/fs/cgroup/memory/mine-B7")`,
+		},
+		{
+			name: "a flag that the second copy takes for the command", clue: clue,
+			script: "step2-namespaces/hostname-flag", ran: "-hostname workshop hostname",
+			said: `container: exec "-hostname": executable file not found in $PATH`,
+			conduct: harness.Conduct{
+				Refused: []harness.Refusal{look("/bin/-hostname", "", false)},
+			},
+			says: "One of your processes takes -hostname for the command",
+		},
+		{
+			name: "no $PATH", clue: clue, script: "step5-complete/seccomp", ran: "true",
+			said: `container: exec "true": executable file not found in $PATH`,
+			conduct: harness.Conduct{
+				Made: []string{"prctl(PR_SET_SECCOMP, 2)"},
+				Refused: []harness.Refusal{
+					refused("mount", `mount("tmpfs", "/proc/keys", "tmpfs", 0x0)`, "ENOTDIR", ""),
+				},
+			},
+			says: "What is PATH in the environment of this process",
+		},
+		{
+			name: "$PATH, and no such file", clue: nowhereToLook, ran: "true",
+			said: `container: exec "true": executable file not found in $PATH`,
+			conduct: harness.Conduct{
+				Refused: []harness.Refusal{look("/usr/bin/true", "", false)},
+			},
+		},
+		{
+			name: "no thread after unshare(2)", clue: clue, ran: "true",
+			said: "runtime: failed to create new OS thread (have 2 already; errno=22)\n" +
+				"fatal error: newosproc\n",
+			conduct: harness.Conduct{Made: []string{"unshare(CLONE_NEWUTS|CLONE_NEWPID)"}},
+			says:    "it can have no more threads",
+		},
+		{
+			name: "no thread, for another reason", clue: noThread, ran: "true",
+			said: "runtime: failed to create new OS thread (have 2 already; errno=11)\n",
+			conduct: harness.Conduct{
+				Made: []string{"unshare(CLONE_NEWUTS|CLONE_NEWPID)"},
+			},
+		},
+		{
+			name: "a map that does not begin with 0, and the command sets its user", clue: otherID,
+			script: "step2-namespaces/user-map", ran: "-ns user,uts id -u",
+			conduct: harness.Conduct{
+				Ran: []string{"/bin/id"}, Words: [][]string{{"id", "-u"}},
+				Made: []string{
+					fmt.Sprintf(`write(</proc/N/uid_map>, "1000 %d 1\n", 9)`, os.Geteuid()),
+					"setuid(1000)",
+				},
+				Steps: []harness.Step{
+					{Text: fmt.Sprintf(`write(</proc/N/uid_map>, "1000 %d 1\n", 9)`, os.Geteuid())},
+					{Text: `execve("/bin/id")`, Process: 1},
+					{Text: "setuid(1000)", Process: 1},
+				},
+			},
+			says: "Begin the map with 0",
+		},
+		{
+			name: "a root that the program has made read-only", clue: clue,
+			script: "step3-rootfs/rootfs-written", ran: "sh -c 'echo hello >/written'",
+			said: "sh: can't create /written: Read-only file system",
+			conduct: harness.Conduct{
+				Status: "exit status 1",
+				Ran:    []string{"/bin/sh"}, Words: [][]string{{"sh", "-c", "echo hello " +
+					">/written"}},
+				RanInside: []string{"/bin/sh"},
+				Made: []string{
+					`mount("rootfs", "rootfs", 0, MS_BIND)`,
+					`mount(..., "rootfs", ..., MS_RDONLY|MS_REMOUNT|MS_BIND)`,
+				},
+			},
+			says: "your program has made it so: mount(..., \"rootfs\"",
+		},
+		{
+			name: "a file system that is read-only, and not by the program", clue: rootReadOnly,
+			script: "step3-rootfs/rootfs-written", ran: "sh -c 'echo hello >/written'",
+			said: "sh: can't create /written: Read-only file system",
+			conduct: harness.Conduct{
+				Ran: []string{"/bin/sh"}, Words: [][]string{{"sh", "-c"}},
+				Made: []string{`mount("sysfs", "/sys", "sysfs", MS_RDONLY)`},
+			},
+		},
+		{
+			name: "a filter that forbids what is to be unknown", clue: clue,
+			script: "step5-complete/escape-clone3", ran: "probe clone3",
+			said: "probe: clone3: operation not permitted", says: "Only with ENOSYS",
+		},
+		{
+			name: "a cgroup namespace before the cgroup", clue: cgroupNamespaceEarly,
+			script: "step5-complete/cgroup-namespace", ran: "-pids 24 cat /proc/self/cgroup",
+			conduct: harness.Conduct{Steps: []harness.Step{
+				{Text: "unshare(CLONE_NEWCGROUP)", Process: 1},
+				{Text: `write(</sys/fs/cgroup/pids/mine/cgroup.procs>, "7", 1)`},
+			}},
+			says: "First the cgroup, then the namespace",
+		},
+		{
+			name: "a cgroup namespace after the cgroup", clue: cgroupNamespaceEarly,
+			script: "step5-complete/cgroup-namespace", ran: "-pids 24 cat /proc/self/cgroup",
+			conduct: harness.Conduct{Steps: []harness.Step{
+				{Text: `write(</sys/fs/cgroup/pids/mine/cgroup.procs>, "7", 1)`},
+				{Text: "unshare(CLONE_NEWCGROUP)", Process: 1},
+			}},
+		},
+		{
+			name: "nothing is amiss with the root of a command of a chapter", clue: facts,
+			script: "step5-complete/dev-shm", ran: "sh -c 'stat -c %a /dev/shm'",
+			conduct: harness.Conduct{
+				Ran: []string{"/bin/sh"}, Words: [][]string{{"sh", "-c"}},
+				RanInside: []string{"/bin/sh"},
+			},
+		},
+		{
+			name: "setgroups(2) of the command", clue: failing(clue),
+			script: "step5-complete/root-rights", ran: "probe as 1000 id -u",
+			said: "probe: as: fork/exec /usr/bin/id: operation not permitted",
+			conduct: harness.Conduct{
+				Ran: []string{"/bin/probe"}, Words: [][]string{{"probe", "as", "1000", "id", "-u"}},
+				RanInside: []string{"/bin/probe"},
+				Made: []string{
+					"clone(CLONE_NEWUSER)", itsMap, groupMap, "setresuid(0, 0, 0)",
+				},
+				Refused: []harness.Refusal{{
+					Call: "setgroups", Text: "setgroups(0)", Errno: "EPERM", By: "/bin/probe",
+					Process: 2,
+				}},
+				Steps: []harness.Step{
+					{Text: "clone(CLONE_NEWUSER)"},
+					{Text: `execve("/bin/probe")`, Process: 1},
+					{Text: "setgroups(0)", Errno: "EPERM", Process: 2, Parent: 1},
+				},
+			},
+			says: "It was the command that called setgroups(2)", not: "The user was changed before",
+		},
+		{
+			name: "a pipe that is waited for", clue: clue, ran: "true",
+			waiting: "`container run true` was in read(2), waiting for input from descriptor 3 " +
+				"(pipe)",
+			says: "when no process has its other end open any longer",
+		},
+		{
+			name: "an input that is waited for", clue: clue, ran: "true",
+			waiting: "`container run true` was in read(2), waiting for input from descriptor 0 " +
+				"(pipe)",
+			says: "there was no execve(2) of it", not: "(pipe(7))",
+		},
 		{
 			name: "looked up outside",
 			clue: lookedUpOutside, ran: "probe breakout", said: "probe: not found",

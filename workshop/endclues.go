@@ -155,6 +155,27 @@ func childless(e harness.Event) string {
 		"has started a process is its parent, and can wait for it."
 }
 
+// noThread is for a runtime of Go that may not start a thread.
+func noThread(e harness.Event) string {
+	if e.Conduct == nil || !noThreadRE.MatchString(e.Stderr+unseen(e)) {
+		return ""
+	}
+	for _, made := range e.Conduct.Made {
+		name, _, _ := strings.Cut(made, "(")
+		if (name == "unshare" || name == "setns") && strings.Contains(made, "CLONE_NEWPID") {
+			return fmt.Sprintf("%s succeeded: from then on the children of this process are in "+
+				"another pid namespace than it is itself, and it can have no more threads "+
+				"(clone(2), CLONE_THREAD, EINVAL). What it executes goes on with that, and Go "+
+				"needs threads. CLONE_NEWPID of clone(2) makes the namespace and puts the child "+
+				"into it, without that: in Go it belongs to Cloneflags.", made)
+		}
+	}
+	return ""
+}
+
+// noThreadRE matches what the runtime of Go says there, with EINVAL.
+var noThreadRE = lazyregexp.New(`failed to create new OS thread \(.*errno=22\)`)
+
 // childRE matches what programs say of a wait that found no child.
 var childRE = lazyregexp.New(`(?i)no child process|\bECHILD\b|ChildProcessError`)
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -141,6 +142,9 @@ func readOnlyHost(c cause) string {
 			"it. Either the program does without (pivot_root(\".\", \".\") needs no directory " +
 			"for the old root), or a line says what is wrong, with status 125."
 	}
+	if c.seen && c.inside && filepath.IsAbs(c.path) {
+		return c.madeReadOnly()
+	}
 	const readOnly = "All that belongs to the machine is read-only here, so that a mistake does " +
 		"no harm"
 	path := c.fullPath()
@@ -168,6 +172,21 @@ func (c cause) fullPath() string {
 		return c.path
 	}
 	return filepath.Join(dir, c.path)
+}
+
+// madeReadOnly is for a path in the container that is on a read-only mount.
+func (c cause) madeReadOnly() string {
+	text := "The root is another one already, so this path is in the container, and on a " +
+		"read-only mount there."
+	for _, made := range slices.Backward(c.earlier()) {
+		point := strings.TrimSuffix(lastPath(made), "/")
+		if strings.HasPrefix(made, "mount(") && strings.Contains(made, "MS_RDONLY") &&
+			strings.HasPrefix(point, "/") && isBelow(c.path, point) {
+			return text + fmt.Sprintf(" Your program has made it so, by %s. What is to be in "+
+				"there comes first, and MS_RDONLY after that.", made)
+		}
+	}
+	return text
 }
 
 // ownPlaceRE matches where programs keep what is their own.
@@ -241,6 +260,43 @@ func nobodyListens(c cause) string {
 		"(connect(2)). The scripts start your program alone, and no daemon: it has to make the " +
 		"container itself, by system calls."
 }
+
+// noEnd is for a call that got a text which goes on with what lies behind it in memory.
+func noEnd(c cause) string {
+	ofPaths := []string{"mount", "umount2", "chdir", "chroot", "pivot_root", "mkdir"}
+	if !c.seen || c.errno != "ENOENT" && c.errno != "ENODEV" ||
+		!slices.Contains(ofPaths, c.call) {
+		return ""
+	}
+	var texts []string
+	for _, m := range printedRE.FindAllString(c.text, -1) {
+		text, err := strconv.Unquote(m)
+		if err == nil && len(text) > 24 && strings.ContainsAny(text, " \n") {
+			texts = append(texts, text)
+		}
+	}
+	for i, text := range texts {
+		tail := text[len(text)-16:]
+		for _, other := range texts[:i] {
+			if other != text && strings.ContainsAny(tail, " \n") && strings.HasSuffix(other, tail) {
+				return "Two texts of this call go on in the same way, behind what was meant. " +
+					zeroByte
+			}
+		}
+		if strings.Contains(text, "\n") && len(text) > 64 {
+			return "A text of this call goes on behind what was meant. " + zeroByte
+		}
+	}
+	return ""
+}
+
+// zeroByte is what ends a text for the kernel.
+const zeroByte = "The kernel takes the address of a text, and reads on to the first zero byte. " +
+	"The string literals of C end with one, and those of some other languages do not, as in " +
+	"Rust: there a CString has one, and c\"rootfs\" with a c before it (edition 2021)."
+
+// printedRE matches a text in the print of a call.
+var printedRE = lazyregexp.New(`"(?:[^"\\]|\\.)*"`)
 
 // tooLong is for a call that got a path that is too long, or has too long a name in it.
 func tooLong(c cause) string {

@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -92,6 +93,26 @@ func noProgram(c cause) string {
 			"execvp(3)."
 	}
 	return ""
+}
+
+// nowhereToLook is for a program that says that it does not find the command, and that was not seen
+// to look for it anywhere.
+func nowhereToLook(e harness.Event) string {
+	name := ranCommand(e)
+	if executed(e) != "no" || name == "" || strings.ContainsAny(name, "/-") ||
+		!regexp.MustCompile(`(?m)(?:^|[" " +
+			"])`+regexp.QuoteMeta(name)+`"?: executable file not found in \$PATH`).
+			MatchString(e.Stderr) {
+		return ""
+	}
+	for _, r := range slices.Concat(e.Conduct.Refused, e.Conduct.Excused) {
+		if filepath.Base(firstPath(r.Text)) == name {
+			return ""
+		}
+	}
+	return fmt.Sprintf("Your program says that it does not find %s in $PATH, and was not seen to "+
+		"look for it in any directory. What is PATH in the environment of this process, at that "+
+		"moment?", name)
 }
 
 // argument is the argument of the command that was to be executed in its place, or nothing. A tool

@@ -112,6 +112,33 @@ var firstWords = []faulty{
 		says:    []string{"refused: ", "(7, 1): EBADF", "Descriptor 7 is not open"},
 	},
 	{
+		name: "a literal for a system call, in Perl",
+		step: "step1-skeleton",
+		program: "#!/usr/bin/perl\nshift;\n# the number of the call does not matter\n" +
+			"syscall(170, 'mine', 4);\nexec(@ARGV);\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"In line 4 syscall() got a string literal", "into a variable first"},
+	},
+	{
+		name: "a literal that is changed, in Perl",
+		step: "step1-skeleton",
+		program: "#!/usr/bin/perl\nshift;\nfor my $word ('mine') {\n    $word = '';\n}\n" +
+			"exec(@ARGV);\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"Modification of a read-only value attempted"},
+		not:   []string{"syscall()"},
+	},
+	{
+		name: "a directory that is taken away whatever came before, and is not there",
+		step: "step1-skeleton",
+		program: "#!/usr/bin/perl\nshift;\nmy $there = chdir('elsewhere');\nmy $why = $!;\n" +
+			"rmdir('/sys/fs/cgroup/mine');\ndie(\"cannot go there: $why\\n\") unless $there;\n" +
+			"exec(@ARGV);\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{`refused: chdir("elsewhere"): ENOENT`, "It looks for"},
+		not:   []string{"rmdir"},
+	},
+	{
 		name:    "a cgroup by a relative path",
 		step:    "step1-skeleton",
 		program: "#!/bin/sh\ncd /sys/fs/cgroup\nmkdir mine || exit 1\n",
@@ -990,7 +1017,7 @@ func main() {
 		program: "#!/bin/sh\nexec unshare --user --map-root-user --pid --fork --mount sh -c " +
 			"'mount --bind rootfs rootfs && cd rootfs && pivot_root . mnt && umount -l mnt && " +
 			"exec mount -t proc proc proc'\n",
-		about: "step1-skeleton/command-runs",
+		about: "step3-rootfs/ps-alone",
 		says:  []string{`mount("proc", "`, "EPERM", "before the old root is unmounted"},
 		not:   []string{"leave it out"},
 	},
@@ -1007,7 +1034,7 @@ func main() {
 		program: "#!/usr/bin/env python3\nimport ctypes, os\nlibc = ctypes.CDLL(None, " +
 			"use_errno=True)\nif libc.mount(b'newroot', b'newroot', None, 4096, None):\n" +
 			"    raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))\n",
-		about: "step1-skeleton/command-runs",
+		about: "step3-rootfs/root-is-rootfs",
 		says:  []string{`looks for "newroot": take the relative path rootfs`},
 	},
 	{
@@ -1166,7 +1193,7 @@ func main() {
 		step: "step1-skeleton",
 		program: goMount(`errors.Join(syscall.Chroot("rootfs"),
 			syscall.Mount("proc", "proc", "proc", 0, ""))`),
-		about: "step1-skeleton/command-runs",
+		about: "step3-rootfs/ps-alone",
 		says: []string{
 			`"proc" begins at the working directory`, "chdir(2) to / comes right after",
 		},
@@ -1175,7 +1202,7 @@ func main() {
 		name:    "a mount in a root file system elsewhere",
 		step:    "step1-skeleton",
 		program: goMount(`syscall.Mount("proc", "./newroot/proc", "proc", 0, "")`),
-		about:   "step1-skeleton/command-runs",
+		about:   "step3-rootfs/ps-alone",
 		says:    []string{`looks for "newroot": take the relative path rootfs`},
 	},
 	{
@@ -1183,7 +1210,7 @@ func main() {
 		step: "step1-skeleton",
 		program: "#!/bin/sh\nexec unshare --mount sh -c 'mount --bind rootfs rootfs && " +
 			"cd rootfs && pivot_root rootfs rootfs/mnt'\n",
-		about: "step1-skeleton/command-runs",
+		about: "step3-rootfs/root-is-rootfs",
 		says:  []string{"ENOENT", "rootfs/rootfs is meant now"},
 	},
 	{
@@ -1452,7 +1479,7 @@ var wordsAndCalls = []faulty{
 		name: "a bind mount on a directory that is not there",
 		program: goMount(`syscall.Mount("rootfs/etc", "rootfs/home/mine", "",
 			syscall.MS_BIND, "")`),
-		about: "step1-skeleton/command-runs",
+		about: "step3-rootfs/root-is-rootfs",
 		says:  []string{"There is no directory rootfs/home/mine", "mkdir(2)"},
 		not:   []string{"Either what is to be mounted"},
 	},
@@ -1482,7 +1509,7 @@ var wordsAndCalls = []faulty{
 		name: "an old root that is mistyped",
 		program: "#!/bin/sh\nexec unshare --mount sh -c 'mount --bind rootfs rootfs && " +
 			"mkdir roots roots/old && pivot_root rootfs rootfs/old'\n",
-		about: "step1-skeleton/command-runs",
+		about: "step3-rootfs/root-is-rootfs",
 		says: []string{
 			"rootfs/old, is not there", "made roots/old: is one of the two mistyped?",
 		},

@@ -54,6 +54,24 @@ func flagNotKnown(e harness.Event) string {
 		"takes it for the command.", flag)
 }
 
+// flagExecuted is for a program of which one process knows the flags, and another one takes the
+// first of them for the command.
+func flagExecuted(e harness.Event) string {
+	flag := firstWord(e)
+	if !slices.Contains(taken, flag) || executed(e) == "yes" || e.Conduct == nil {
+		return ""
+	}
+	executes := func(r harness.Refusal) bool {
+		return toolOf(r) == "" && filepath.Base(firstPath(r.Text)) == flag
+	}
+	if !slices.ContainsFunc(slices.Concat(e.Conduct.Refused, e.Conduct.Excused), executes) {
+		return ""
+	}
+	return fmt.Sprintf("One of your processes takes %s for the command. It is a flag of your own "+
+		"program: the command begins after the flags and what is given to them. If the first copy "+
+		"hands its words on as they are, the second one has to read the flags, too.", flag)
+}
+
 var (
 	// unknownRE matches what programs say of a flag, or of a command, that they do not know.
 	unknownRE = lazyregexp.New(`(?i)not found|no such|unknown|not defined|unrecogni[sz]ed|` +
@@ -524,9 +542,18 @@ func waitsBefore(e harness.Event) string {
 	if e.Waiting == "" || executed(e) != "no" || inShell(e) {
 		return ""
 	}
-	return fmt.Sprintf("Your program was run once more, for a few seconds, and none of your "+
+	text := fmt.Sprintf("Your program was run once more, for a few seconds, and none of your "+
 		"processes executed %s in that time: there was no execve(2) of it.", ranCommand(e))
+	if strings.HasPrefix(e.Waiting, "`") && waitsOnPipeRE.MatchString(e.Waiting) {
+		text += " A read(2) from a pipe ends when somebody writes into it, or when no process " +
+			"has its other end open any longer, the one that reads included (pipe(7))."
+	}
+	return text
 }
+
+// waitsOnPipeRE matches a process that waits for what comes out of a pipe, which is not one of the
+// standard streams.
+var waitsOnPipeRE = lazyregexp.New(`waiting for input from descriptor (?:[3-9]|\d\d+) \(pipe\)`)
 
 // statusLost is for a program that ran a command that failed, and ends as if it had not.
 func statusLost(e harness.Event) string {

@@ -50,6 +50,120 @@ var kernelClues = []struct {
 		not:  []string{"shared"},
 	},
 	{
+		name: "private, and then shared again",
+		made: []string{
+			"unshare(CLONE_NEWNS)", `mount(0, "/", 0, MS_REC|MS_PRIVATE)`,
+			`mount(0, "/", 0, MS_REC|MS_SHARED)`, `mount("rootfs", "rootfs", 0, MS_BIND)`,
+			`chdir("rootfs")`,
+		},
+		refused: `pivot_root(".", ".")`, errno: "EINVAL",
+		says: []string{`mount(0, "/", 0, MS_REC|MS_SHARED) made the mounts shared`},
+		not:  []string{"has to be a mount point"},
+	},
+	{
+		name: "shared, and then private",
+		made: []string{
+			"unshare(CLONE_NEWNS)", `mount(0, "/", 0, MS_REC|MS_SHARED)`,
+			`mount(0, "/", 0, MS_REC|MS_PRIVATE)`, `chdir("rootfs")`,
+		},
+		refused: `pivot_root(".", ".")`, errno: "EINVAL",
+		says: []string{"has to be a mount point"},
+		not:  []string{"made the mounts shared"},
+	},
+	{
+		name: "the old root below the working directory, which is the new one",
+		made: []string{
+			"unshare(CLONE_NEWNS)", `chdir("rootfs")`, `pivot_root(".", ".old")`,
+		},
+		refused: `umount2("rootfs/.old", MNT_DETACH)`, errno: "ENOENT", inside: true,
+		says: []string{"on .old of the new root, which is /.old now"},
+	},
+	{
+		name:    "a path in the place of the type",
+		made:    []string{"unshare(CLONE_NEWNS)"},
+		refused: `mount("proc", "proc", "/proc", 0x0)`, errno: "ENODEV",
+		says: []string{`Here the type is "/proc", which is a path`},
+		not:  []string{"MS_BIND"},
+	},
+	{
+		name:    "a type that the kernel does not have",
+		made:    []string{"unshare(CLONE_NEWNS)"},
+		refused: `mount("rootfs", "rootfs", "none", 0x0)`, errno: "ENODEV",
+		says: []string{"MS_BIND"},
+		not:  []string{"which is a path"},
+	},
+	{
+		name:    "MS_PRIVATE on a directory",
+		made:    []string{"unshare(CLONE_NEWNS)"},
+		refused: `mount(..., "rootfs", ..., MS_REC|MS_PRIVATE)`, errno: "EINVAL",
+		says: []string{"MS_PRIVATE is a property of a mount, and rootfs is no mount point"},
+	},
+	{
+		name:    "two kinds of propagation at once",
+		made:    []string{"unshare(CLONE_NEWNS)"},
+		refused: `mount(..., "rootfs", ..., MS_PRIVATE|MS_SLAVE)`, errno: "EINVAL",
+		not: []string{"no mount point"},
+	},
+	{
+		name:    "a directory bound on itself from within",
+		made:    []string{"unshare(CLONE_NEWNS)", `chdir("rootfs")`},
+		refused: `mount("rootfs", "rootfs", ..., MS_BIND|MS_REC)`, errno: "ENOENT",
+		says: []string{`which chdir("rootfs") has changed before`},
+		not:  []string{"the path rootfs is relative to that"},
+	},
+	{
+		name: "a file in a mount that the program itself has made read-only",
+		made: []string{
+			"unshare(CLONE_NEWNS)", `pivot_root(".", ".")`,
+			`mount("tmpfs", "/dev", "tmpfs", MS_RDONLY|MS_NOSUID)`,
+		},
+		refused: `mkdirat(AT_FDCWD, "/dev/shm")`, errno: "EROFS", inside: true,
+		says: []string{`by mount("tmpfs", "/dev", "tmpfs", MS_RDONLY|MS_NOSUID)`},
+		not:  []string{"belongs to the machine", "your root is not changed yet"},
+	},
+	{
+		name:    "a file of the host",
+		made:    []string{"unshare(CLONE_NEWNS)"},
+		refused: `mkdirat(AT_FDCWD, "/dev/shm")`, errno: "EROFS",
+		says: []string{"your root is not changed yet"},
+	},
+	{
+		name:    "sysfs that can be written to, where the one in sight cannot",
+		made:    []string{"clone(CLONE_NEWNS|CLONE_NEWNET|CLONE_NEWUSER)", ownMap},
+		refused: `mount("sysfs", "/sys", "sysfs", MS_NOSUID)`, errno: "EPERM",
+		says: []string{"the new one has to be, too: MS_RDONLY"},
+		not:  []string{"make both, or leave it out"},
+	},
+	{
+		name:    "the map of the parent",
+		made:    []string{"clone(CLONE_NEWUSER)"},
+		refused: `write(</proc/self/uid_map>, "0 0 1", 5)`, errno: "EPERM",
+		says: []string{"this one is not in the new user namespace", "the number of the child"},
+	},
+	{
+		name: "a cgroup that was taken away again",
+		made: []string{
+			`mkdir("/sys/fs/cgroup/pids/mine")`, `rmdir("/sys/fs/cgroup/pids/mine")`,
+		},
+		refused: `openat(AT_FDCWD, "/sys/fs/cgroup/pids/mine/pids.max")`, errno: "ENOENT",
+		ran:  "-pids 24 true",
+		says: []string{`took it away again before this call, by rmdir("/sys/fs/cgroup/pids/mine")`},
+	},
+	{
+		name: "texts that end where another one does",
+		made: []string{"unshare(CLONE_NEWNS)"},
+		refused: `mount("noneusage: container run CMD\ncalled a value", "/usage: container run ` +
+			`CMD\ncalled a value", ..., MS_REC|MS_PRIVATE)`, errno: "ENOENT",
+		says: []string{"go on in the same way", "reads on to the first zero byte"},
+	},
+	{
+		name:    "a long path with blanks",
+		made:    []string{"unshare(CLONE_NEWNS)"},
+		refused: `mount("my files/rootfs of a container", "new files/rootfs", ..., MS_BIND)`,
+		errno:   "ENOENT",
+		not:     []string{"zero byte"},
+	},
+	{
 		name: "the old root goes to a directory of the host",
 		made: []string{
 			"unshare(CLONE_NEWNS)", `mount("none", "/", 0, MS_REC|MS_PRIVATE)`,

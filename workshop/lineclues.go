@@ -197,6 +197,37 @@ var refusedOptionRE = lazyregexp.New(`(?i)(?:no such|invalid|unknown|unrecogni[s
 	`unexpected|illegal) (?:option|argument|flag|parameter)s?\b[^-\n]{0,4}` +
 	`(?:(--?\w[\w-]*)|-- ["'\x60]?(\w)\b)`)
 
+// wordMissing is for a program that ended as it should on a wrong command line, and does not say
+// what is wrong there.
+func wordMissing(e harness.Event) string {
+	line, before := parseCommand(e.Script.Line(e.Line)), parseCommand(e.Script.Line(e.Line-1))
+	if line.name != "stderr" || line.negated || len(line.args) != 1 || before.name != "exits" ||
+		before.args[0] != "2" || !flagWordRE.MatchString(line.args[0]) {
+		return ""
+	}
+	return fmt.Sprintf("Your program ended with status 2, and that is right: this command line is "+
+		"wrong on purpose. Its line on standard error has to say what is wrong there, and to name "+
+		"%s.", line.args[0])
+}
+
+// limitUnnamed is for a program whose limit leaves no room for the command, and that does not say
+// which limit that is.
+func limitUnnamed(e harness.Event) string {
+	m := unnamedRE.FindStringSubmatch(e.Stderr)
+	if e.Script.Name != "pids-few" || m == nil {
+		return ""
+	}
+	return fmt.Sprintf("A limit of %s leaves no room for the command, and your program ended with "+
+		"status %s: that is right. Its line on standard error has to say why, and to name pids: "+
+		"the error of fork(2) or clone(2), EAGAIN, does not tell which limit it was.", m[1], m[2])
+}
+
+// unnamedRE matches what the script says of such a program.
+var unnamedRE = lazyregexp.New(`(?m)^-pids (\d+): exit status (\d+), and no line that names pids$`)
+
+// flagWordRE matches a pattern that is a word of a command line.
+var flagWordRE = lazyregexp.New(`^\w[\w-]*$`)
+
 // notSet is for a program that wants a variable in its environment.
 func notSet(e harness.Event) string {
 	said := e.Stderr + "\n" + e.Stdout

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"testing"
@@ -292,6 +293,45 @@ func TestLineClues(t *testing.T) {
 		says    string // nothing, if there is nothing to say
 	}{
 		{
+			name: "a capability too many", clue: clue, ran: "sh /beyond",
+			script: "step5-complete/escape-capabilities",
+			diff:   "--- stdout\n+++ none\n CapInh: 0 others\n-CapPrm: 2097152 others\n",
+			says:   "In CapPrm there is more than the fourteen: CAP_SYS_ADMIN",
+		},
+		{
+			name: "all capabilities", clue: rightsLeft, ran: "sh /beyond",
+			script: "step5-complete/escape-capabilities",
+			diff:   "--- stdout\n+++ none\n CapInh: 0 others\n-CapPrm: 2196204411396 others\n",
+		},
+		{
+			name: "descriptors too many", clue: clue, script: "step5-complete/descriptors",
+			ran:  "ls /proc/self/fd",
+			diff: "--- stdout\n+++ list\n@@ -1,3 +1,2 @@\n 0\n-10\n 3\n-7\n",
+			says: "were not to be: 10, 7",
+		},
+		{
+			name: "no root file system but a file, on purpose", clue: clue,
+			script: "step3-rootfs/rootfs-a-file", ran: "echo started",
+			said: "container: chdir: Not a directory",
+			conduct: harness.Conduct{Refused: []harness.Refusal{
+				{Call: "chdir", Text: `chdir("rootfs")`, Errno: "ENOTDIR"},
+			}},
+			says: "rootfs is a file here, on purpose",
+		},
+		{
+			name: "no /proc, and the program goes on", clue: clue, ran: "true",
+			script: "step3-rootfs/rootfs-without-proc",
+			said:   "exit status 1, and neither 0 nor 125\n",
+			says:   "Either mkdir(2) makes the directory before that",
+		},
+		{
+			name: "a limit that has no name", clue: clue, script: "step4-cgroups/pids-few",
+			ran: "true",
+			said: "container: fork: Resource temporarily unavailable\n" +
+				"-pids 1: exit status 125, and no line that names pids\n",
+			says: "and to name pids",
+		},
+		{
 			name: "a bind mount of the command", clue: asFile, ran: "ls /",
 			conduct: refused("mount", `mount("ls", "ls", 0, MS_BIND|MS_REC)`, "ENOENT"),
 			says:    `takes "ls", which belongs to the command`,
@@ -554,12 +594,56 @@ func TestLineClues(t *testing.T) {
 		e.Diff = c.diff
 		if c.diff != "" {
 			e.Script = scriptOf(t, e.Script.Step, e.Script.Name)
-			e.Line = lineOf(t, e.Script, "cmp stdout files")
+			file := map[string]string{"escape-capabilities": "none", "descriptors": "list"}
+			e.Line = lineOf(t, e.Script, "cmp stdout "+
+				cmp.Or(file[e.Script.Name], "files"))
 		}
 		if c.says == "" {
 			require.Empty(t, c.clue(e), c.name)
 		} else {
 			require.Contains(t, c.clue(e), c.says, c.name)
+		}
+	}
+}
+
+// TestLineOfScript requires that a program which ended as it should is told what its words lack.
+func TestLineOfScript(t *testing.T) {
+	root, err := moduleRoot()
+	require.NoError(t, err)
+	for _, c := range []struct{ script, line, ran, said, says string }{
+		{
+			"step2-namespaces/ns-unknown", "stderr moon", "-ns uts,moon true",
+			"container: no such namespace (usage: container run CMD)\n", "and to name moon",
+		},
+		{
+			"step4-cgroups/limits-bad", "stderr 'memory'", "-memory 64X echo unlimited",
+			"container: not a limit\n", "and to name memory",
+		},
+		{
+			"step2-namespaces/ns-unknown", "exits 2 container run -ns uts,moon true",
+			"-ns uts,moon true", "", "",
+		},
+		{
+			"step5-complete/environment", "stdout '^PATH=(.*:)?/usr/bin(:.*)?$'",
+			"-hostname workshop env", "", "env prints its environment, and that is empty here",
+		},
+		{
+			"step5-complete/environment", "stdout '^PATH=(.*:)?/usr/bin(:.*)?$'",
+			"-hostname workshop env", "env: not found\n", "",
+		},
+	} {
+		e := harness.Event{}
+		e.Script, err = findScript(root, c.script)
+		require.NoError(t, err)
+		for e.Line = 1; e.Script.Line(e.Line) != c.line; e.Line++ {
+			require.Less(t, e.Line, 100, c.line)
+		}
+		e.Ran, e.Stderr = "exec container run "+c.ran, c.said
+		told := wordMissing(e) + noVariables(e)
+		require.Contains(t, told, c.says)
+		require.Equal(t, c.says == "", told == "", c.line)
+		if c.says != "" {
+			require.Equal(t, told, clue(e))
 		}
 	}
 }

@@ -160,7 +160,7 @@ var mistakes = []struct {
 		old:    `must(unix.PivotRoot(".", "."), "pivot_root %q", dir)`,
 		new: "unix.Unmount(\".\", unix.MNT_DETACH)\n" +
 			`must(unix.PivotRoot(".", "."), "pivot_root %q", dir)`,
-		about: "step1-skeleton/command-runs",
+		about: "step3-rootfs/root-is-rootfs",
 		says:  []string{"The old root is unmounted after pivot_root(2)"},
 	},
 	{

@@ -44,6 +44,10 @@ func notPrivate(c cause) string {
 			"pivot_root(2) refuses that. " + c.privateAlone()
 	case c.boundLater():
 		return enteredBefore
+	case c.sharedAgain() != "":
+		return fmt.Sprintf("%s made the mounts shared, and pivot_root(2) refuses a new root on "+
+			"such a mount. Leave that out: mount(2) on / with MS_PRIVATE and MS_REC is to be the "+
+			"last word on that.", c.sharedAgain())
 	case c.notShared() && c.outsideNewRoot():
 		return c.placeOutside()
 	case c.notShared():
@@ -60,6 +64,20 @@ func cuts(made string) bool {
 	return slices.ContainsFunc(cutting, func(flag string) bool {
 		return strings.Contains(made, flag)
 	}) && !strings.Contains(made, "MS_BIND") && !strings.Contains(made, "MS_REMOUNT")
+}
+
+// sharedAgain is the call that made all mounts shared, if the mounts have remained so, or nothing.
+func (c cause) sharedAgain() (shared string) {
+	for _, made := range c.mounts() {
+		switch {
+		case lastPath(made) != "/" || strings.Contains(made, "MS_BIND"):
+		case strings.Contains(made, "MS_SHARED"):
+			shared = made
+		case cuts(made):
+			shared = ""
+		}
+	}
+	return shared
 }
 
 // cutting are the flags that make a mount private, or a slave.
@@ -251,6 +269,19 @@ func (c cause) onPurpose() bool {
 	return about == "rootfs-missing" || about == "rootfs-a-file"
 }
 
+// noDirectory is for a root file system that is a file.
+func noDirectory(c cause) string {
+	if c.event.Script.Name != "rootfs-a-file" {
+		return ""
+	}
+	if parseCommand(c.event.Script.Line(c.event.Line)).name == "stderr" {
+		return "rootfs is a file here, on purpose, and your program ends as it should, with " +
+			"status 125. The line with which it does so has to name rootfs."
+	}
+	return "rootfs is a file here, on purpose. So the error is right, and it has to be told in a " +
+		"line on standard error that names rootfs, with status 125."
+}
+
 // noRootfs is for a root file system that the program looks for in another place.
 func noRootfs(c cause) string {
 	line := parseCommand(c.event.Script.Line(c.event.Line))
@@ -364,6 +395,8 @@ func noMountTarget(c cause) string {
 		return "Either what is to be mounted or the mount point is not there. After pivot_root " +
 			"or chroot paths begin in the root " +
 			"file system: is there such a directory in it?"
+	case c.elsewhere(c.path) != "" && (c.missing == c.path || lastPath(c.text) == c.path):
+		return c.elsewhere(c.path)
 	case strings.HasPrefix(c.path, "/dev/"):
 		return noFile(c)
 	case strings.HasPrefix(c.path, "/") && c.path != "/proc",
@@ -422,6 +455,11 @@ func noMountPointThere(c cause, point string) string {
 func noSuchType(c cause) string {
 	if strings.Contains(c.text, "MS_BIND") {
 		return ""
+	}
+	if paths := quotedRE.FindAllStringSubmatch(c.text, -1); len(paths) == 3 &&
+		strings.HasPrefix(paths[2][1], "/") {
+		return fmt.Sprintf("mount(2) takes what is mounted, the mount point, and the type of the "+
+			"file system, in this order. Here the type is %q, which is a path.", paths[2][1])
 	}
 	return "The kernel takes this call for a mount of a new file system, of a type that it does " +
 		"not know. For a directory that is there already the flags have MS_BIND, and then the " +
@@ -488,6 +526,10 @@ func (c cause) oldRootNow() string {
 			continue
 		}
 		root, old := filepath.Clean(paths[0][1]), filepath.Clean(paths[1][1])
+		if root == "." && old != "." && !filepath.IsAbs(old) && !strings.HasPrefix(old, "..") {
+			return fmt.Sprintf(" That call has put the old root on %s of the new root, which is "+
+				"/%[1]s now.", old)
+		}
 		below, ok := strings.CutPrefix(old+"/", root+"/")
 		if !ok || root == "." {
 			return ""

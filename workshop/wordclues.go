@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -130,6 +131,27 @@ func lastWords(said string) (last string) {
 	return last
 }
 
+// literalRefused is for a program in Perl that gives syscall() a literal.
+func literalRefused(e harness.Event) string {
+	m := readOnlyValueRE.FindStringSubmatch(e.Stderr + unseen(e))
+	if m == nil || m[1] != e.Program {
+		return ""
+	}
+	text, err := os.ReadFile(e.Program)
+	lines := strings.Split(string(text), "\n")
+	if n := atoi(m[2]); err != nil || n < 1 || n > len(lines) ||
+		!strings.Contains(lines[n-1], "syscall") {
+		return ""
+	}
+	return fmt.Sprintf("In line %s syscall() got a string literal. Perl takes it that the kernel "+
+		"may write to each string, and a literal cannot be written to: put the string into a "+
+		"variable first, and give it that (perldoc -f syscall).", m[2])
+}
+
+// readOnlyValueRE matches what Perl says of that, and where.
+var readOnlyValueRE = lazyregexp.New(`Modification of a read-only value attempted at ` +
+	`(\S+) line (\d+)`)
+
 // notInModule is for a program in Python that asks for a function of a later version.
 func notInModule(e harness.Event) string {
 	m := moduleOSRE.FindStringSubmatch(e.Stdout + "\n" + e.Stderr)
@@ -193,9 +215,9 @@ func wrongIndex(e harness.Event) string {
 		"the command, and there may be no word after it."
 }
 
-// wordMissing is for a program that takes nothing for a text, in a language that goes on when there
+// nothingTaken is for a program that takes nothing for a text, in a language that goes on when there
 // is no such word on the command line.
-func wordMissing(e harness.Event) string {
+func nothingTaken(e harness.Event) string {
 	m := nothingRE.FindString(e.Stderr)
 	if e.Script.Name == "usage" || executed(e) != "no" || m == "" {
 		return ""
