@@ -132,7 +132,7 @@ var firstWords = []faulty{
 		name: "a directory that is taken away whatever came before, and is not there",
 		step: "step1-skeleton",
 		program: "#!/usr/bin/perl\nshift;\nmy $there = chdir('elsewhere');\nmy $why = $!;\n" +
-			"rmdir('/sys/fs/cgroup/mine');\ndie(\"cannot go there: $why\\n\") unless $there;\n" +
+			"rmdir('nowhere');\ndie(\"cannot go there: $why\\n\") unless $there;\n" +
 			"exec(@ARGV);\n",
 		about: "step1-skeleton/command-runs",
 		says:  []string{`refused: chdir("elsewhere"): ENOENT`, "It looks for"},
