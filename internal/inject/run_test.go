@@ -444,6 +444,135 @@ func TestChildWithoutSignal(t *testing.T) {
 	require.Fail(t, "nothing was written")
 }
 
+// python runs a program of Python.
+func python(t *testing.T, program string) Result {
+	t.Helper()
+	path := skip.Interpreter(t, "python3", program)
+	p := Program{Path: path, Args: []string{"python3", "-c", program}, Dir: t.TempDir()}
+	r, err := p.Run(nil, time.Minute)
+	require.NoError(t, err)
+	require.Empty(t, r.Hung)
+	return r
+}
+
+// TestFallsAgain lets a program have a signal that it handles many times, if it goes on between
+// two of them. It is ended for another one then.
+func TestFallsAgain(t *testing.T) {
+	r := python(t, "import os, signal\n"+
+		"signal.signal(signal.SIGFPE, lambda *_: None)\n"+
+		"for _ in range(50):\n    os.kill(os.getpid(), signal.SIGFPE)\n"+
+		"os.kill(os.getpid(), signal.SIGTERM)\n")
+	require.Equal(t, unix.SIGTERM, r.Ends[len(r.Ends)-1].Signal)
+}
+
+// TestParent counts the processes, and knows the parent of each.
+func TestParent(t *testing.T) {
+	r := python(t, "import os\nos.write(2, b'A')\nif os.fork() == 0:\n    os.write(2, b'B')\n"+
+		"    if os.fork() == 0: os.write(2, b'C'); os._exit(0)\n    os.wait()\n    os._exit(0)\n"+
+		"os.wait()\n")
+	said := map[string]Call{}
+	for _, c := range r.Calls {
+		if Name(c.Number) == "write" && len(c.Words) == 1 && len(c.Words[0]) == 1 {
+			said[c.Words[0]] = c
+		}
+	}
+	require.Len(t, said, 3)
+	require.Equal(t, said["A"].Process, said["B"].Parent)
+	require.Equal(t, said["B"].Process, said["C"].Parent)
+	require.NotEqual(t, said["A"].Process, said["C"].Parent)
+}
+
+// TestFileOfDescriptor names the file that a descriptor stands for, and none that it stood for
+// before it was closed. The zero byte that some count to a text is none of it.
+func TestFileOfDescriptor(t *testing.T) {
+	r := python(t, "import os\nfd = os.open(os.path.abspath('one'), os.O_CREAT | os.O_WRONLY)\n"+
+		"os.write(fd, b'first\\0')\nos.close(fd)\n"+
+		"r, w = os.pipe()\nassert fd in (r, w)\n"+
+		"os.dup2(w, fd) if fd == r else None\nos.write(fd, b'second')\n")
+	first, second := Call{}, Call{}
+	for _, c := range r.Calls {
+		switch {
+		case strings.Contains(c.Text, "first"):
+			first = c
+		case strings.Contains(c.Text, "second"):
+			second = c
+		}
+	}
+	require.Contains(t, first.Text, `/one>, "first", 6`)
+	require.Contains(t, second.Text, `write(`)
+	require.NotContains(t, second.Text, "<", "it is a pipe now")
+}
+
+// TestPlace makes a path absolute that begins at the directory of a process, as that of
+// newuidmap(1) does, and leaves others as they are.
+func TestPlace(t *testing.T) {
+	r := python(t, "import os\nopen('own_map', 'w').close()\n"+
+		"dir = os.open('/proc/%d' % os.getpid(), os.O_RDONLY)\n"+
+		"for name in 'uid_map', 'status':\n    os.close(os.open(name, os.O_RDONLY, dir_fd=dir))\n"+
+		"os.chdir('/proc/self')\nos.close(os.open('gid_map', os.O_RDONLY))\n")
+	var texts, abouts []string
+	for _, c := range r.Calls {
+		for _, name := range []string{"own_map", "uid_map", "status", "gid_map"} {
+			path := firstQuoted(c.Text)
+			if Name(c.Number) == "openat" && filepath.Base(path) == name &&
+				!strings.Contains(c.Text, "/lib") {
+				texts = append(texts, numbers.ReplaceAllString(path, "N"))
+				abouts = append(abouts, numbers.ReplaceAllString(c.About, "N"))
+			}
+		}
+	}
+	require.Equal(t, []string{"own_map", "/proc/N/uid_map", "status", "/proc/N/gid_map"}, texts)
+	require.Equal(t, []string{"own_map", "/proc/N/uid_map", "status", "/proc/N/gid_map"}, abouts)
+}
+
+// firstQuoted is the first text of a call in print.
+func firstQuoted(call string) string {
+	_, after, _ := strings.Cut(call, `"`)
+	text, _, _ := strings.Cut(after, `"`)
+	return text
+}
+
+// TestMadeAgain counts a call once that the kernel makes again after a signal.
+func TestMadeAgain(t *testing.T) {
+	p := &process{made: map[Point]int{}}
+	th := &thread{process: p}
+	for _, again := range []int64{firstRestart, 514, lastRestart} {
+		c := &Call{Point: Point{Number: unix.SYS_READ}}
+		p.made[c.first()]++
+		th.call = c
+		r := Result{}
+		(&tracer{}).returned(0, th, -again, &r)
+		require.Zero(t, p.made[c.first()])
+		require.Empty(t, r.Calls)
+		require.Nil(t, th.call)
+	}
+	th.call = &Call{Point: Point{Number: unix.SYS_READ}}
+	r := Result{}
+	(&tracer{}).returned(0, th, -int64(unix.EINTR), &r)
+	require.Len(t, r.Calls, 1)
+
+	// A wait that ended by what it waited for is no wait whose time was up.
+	for errno, waited := range map[unix.Errno]bool{unix.ETIMEDOUT: true, unix.EAGAIN: false} {
+		th.call = &Call{Point: Point{Number: unix.SYS_FUTEX}}
+		(&tracer{}).returned(0, th, -int64(errno), &r)
+		require.Equal(t, waited, th.hasWaited)
+	}
+}
+
+// TestNumbers has a filter stop at the calls by which the point of a fault is found.
+func TestNumbers(t *testing.T) {
+	for number, others := range map[int][]int{
+		unix.SYS_PPOLL: {unix.SYS_FUTEX},
+		unix.SYS_FLOCK: {unix.SYS_OPENAT, unix.SYS_CLOSE},
+		unix.SYS_READ:  {unix.SYS_OPENAT, unix.SYS_CLOSE},
+		unix.SYS_MOUNT: nil,
+	} {
+		f := &Fault{Point: Point{Number: number}, Latest: Point{Number: unix.SYS_CHDIR}}
+		require.ElementsMatch(t, append(others, number, unix.SYS_CHDIR), f.numbers())
+	}
+	require.Empty(t, (*Fault)(nil).numbers())
+}
+
 // TestStack tells an address near the end of a stack from any other.
 func TestStack(t *testing.T) {
 	const program = "import ctypes\nlibc = ctypes.CDLL(None)\n" +
