@@ -195,12 +195,13 @@ func splitStat(text string) []string {
 	return append([]string{"", begin, rest[:end]}, strings.Fields(rest[end+2:])...)
 }
 
-// idleFor tells when the processes of the host have waited for so long, unless it is over before.
-func idleFor(limit time.Duration, over <-chan struct{}) <-chan struct{} {
+// enoughOf tells when the processes of the host have had so much time, or have waited for so long
+// of it, unless it is over before.
+func enoughOf(limit, idle time.Duration, over <-chan struct{}) <-chan struct{} {
 	reached := make(chan struct{})
 	go func() {
 		c := newClock(50 * time.Millisecond)
-		for c.idle < limit {
+		for c.had < limit && c.idle < idle {
 			select {
 			case <-over:
 				return
@@ -213,16 +214,17 @@ func idleFor(limit time.Duration, over <-chan struct{}) <-chan struct{} {
 	return reached
 }
 
-// afterIdle hands out a signal when the processes of the host have waited for a part of this time,
-// and it has begun what they are to do. It tells when they have waited for all of the time after
-// that, or before it has begun, unless it is over before.
-func afterIdle(signal unix.Signal, begun func() bool, limit time.Duration,
+// afterIdle hands out a signal when the processes of the host have waited for a part of the time
+// for that, and it has begun what they are to do. It tells when they have waited for all of this
+// time, or have had as much as the limit, after that or before it has begun, unless it is over
+// before.
+func afterIdle(signal unix.Signal, begun func() bool, limit, idle time.Duration,
 	over <-chan struct{},
 ) (signals <-chan unix.Signal, enough <-chan struct{}) {
 	sent, reached := make(chan unix.Signal), make(chan struct{})
 	go func() {
-		for c := newClock(50 * time.Millisecond); c.idle < limit/8 || !begun(); c.look() {
-			if c.idle >= limit {
+		for c := newClock(50 * time.Millisecond); c.idle < idle/8 || !begun(); c.look() {
+			if c.idle >= idle || c.had >= limit {
 				close(reached)
 				return
 			}
@@ -238,7 +240,7 @@ func afterIdle(signal unix.Signal, begun func() bool, limit time.Duration,
 			return
 		}
 		select {
-		case <-idleFor(limit, over):
+		case <-enoughOf(limit, idle, over):
 			close(reached)
 		case <-over:
 		}

@@ -4,6 +4,7 @@ package harness
 
 import (
 	"os"
+	"os/exec"
 	"runtime"
 	"strconv"
 	"sync/atomic"
@@ -82,5 +83,24 @@ func TestPatienceWithOthers(t *testing.T) {
 		15 * time.Minute: 30 * time.Second,
 	} {
 		require.Equal(t, patience, patienceWithOthers(timeout), timeout)
+	}
+}
+
+// TestEnoughOf ends what is at work for too long, and not only what waits.
+func TestEnoughOf(t *testing.T) {
+	stop, over := make(chan struct{}), make(chan struct{})
+	defer close(stop)
+	work := exec.Command("sh", "-c", "while :; do :; done")
+	require.NoError(t, work.Start())
+	defer func() { _, _ = work.Process.Kill(), work.Wait() }()
+	<-enoughOf(time.Millisecond, 1000*time.Hour, stop)
+	_, enough := afterIdle(unix.SIGTERM, func() bool { return false }, time.Millisecond,
+		1000*time.Hour, stop)
+	<-enough
+	close(over)
+	select {
+	case <-enoughOf(1000*time.Hour, 1000*time.Hour, over):
+		require.Fail(t, "it was over before")
+	case <-enoughOf(time.Millisecond, 1000*time.Hour, stop):
 	}
 }

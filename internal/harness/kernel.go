@@ -217,8 +217,9 @@ var sends = lazyregexp.New(`\bpkill -([A-Z]+) .*'container run `)
 // observe runs the program once more as the line of the script did, in a directory like that of the
 // script, and returns what it asked of the kernel. It returns nil for a line that runs something
 // else, and for a program that does not end within the limit, or waits for so long, unless it is
-// known to stay: what it did until then is told. A program that has ended is none of these, even if
-// a child of it goes on, such as the command.
+// known to stay: what it did until then is told. Both are times by the clock, because a program
+// without a processor has not done yet what it was about to do. A program that has ended is none of
+// these, even if a child of it goes on, such as the command.
 func observe(what rerun, dir string, limit, idle time.Duration, stays bool) *Conduct {
 	words := ProgramIn(what.line, func(name string) string {
 		if name == "WORK" {
@@ -262,12 +263,11 @@ func observe(what rerun, dir string, limit, idle time.Duration, stays bool) *Con
 		Env: append(scriptEnv(again), "LIBMOUNT_FORCE_MOUNT2=always"),
 	}
 	if what.signal == 0 {
-		program.Enough = idleFor(idle, over)
+		program.Enough = enoughOf(limit, idle, over)
 	} else {
-		program.Signals, program.Enough = afterIdle(what.signal, what.begun, idle, over)
-		limit *= 2
+		program.Signals, program.Enough = afterIdle(what.signal, what.begun, limit, idle, over)
 	}
-	r, err := program.Run(nil, limit)
+	r, err := program.Run(nil, longest*limit)
 	close(over)
 	program.Enough, program.Signals = nil, nil
 	if err != nil || r.Hung != "" && !stays && !r.Ended {
