@@ -62,9 +62,10 @@ against that step.
 				return err
 			}
 			if program := p.program(s); !isGo(program) {
-				a.out.printf("%s\n\n", a.out.wrap(fmt.Sprintf("This is our own program, in Go, and "+
-					"%s is not. What the step asks for, in any language: %s", relative(program),
-					a.out.note.Render(a.self()+" plan "+l.id())), 0))
+				text := fmt.Sprintf("This is our own program, in Go, and %s is not. What the step "+
+					"asks for, in any language: %s", relative(program),
+					a.out.note.Render(a.self()+" plan "+l.id()))
+				a.out.printf("%s\n\n", a.out.wrap(text, 0))
 			}
 			return a.diffLesson(c, l)
 		},

@@ -143,8 +143,8 @@ func blocks(p harness.Process, name string, isCommand bool) string {
 		"(sigprocmask(2)).", name, p.Command)
 	if isCommand {
 		return text + " That is the command. Unless it blocks the signal itself, it has that " +
-			"from your program: what a process blocks when it calls execve(2) stays so (signal(7)). " +
-			"Then the child has to unblock the signal before it executes the command."
+			"from your program: what a process blocks when it calls execve(2) stays so " +
+			"(signal(7)). Then the child has to unblock the signal before it executes the command."
 	}
 	if filepath.Base(p.File) == "unshare" {
 		return text + " unshare(1) does that with --fork while it waits for its child, and does " +
