@@ -345,6 +345,10 @@ func judge(e harness.Event) attempt {
 	switch {
 	case e.Waiting != "":
 		t.outcome, t.seen = "untried", x.seen
+	case slices.ContainsFunc(e.Left, ofHost):
+		t.outcome, t.seen = "open", x.seen
+	case len(e.Left) > 0: // by the program, perhaps, and not by the attempt
+		t.outcome, t.seen = "untried", x.seen
 	case refused, c.name == "exec" && !c.negated, c.name == "exits":
 		t.outcome, t.seen = "untried", "the program did not run the attempt: "+verbatim(
 			lastLine(said+"\n"+e.Message),
@@ -367,6 +371,13 @@ func judge(e harness.Event) attempt {
 		}
 	}
 	return t
+}
+
+// ofHost tells whether what is not as it was before belongs to the host, and was not only left
+// there.
+func ofHost(line string) bool {
+	return strings.HasPrefix(line, "gone: ") && !strings.HasPrefix(line, "gone: process ") ||
+		strings.HasPrefix(line, "new: mount ")
 }
 
 // lastLine is the last line of a text that is not empty.

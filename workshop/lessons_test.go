@@ -438,6 +438,21 @@ func TestJudge(t *testing.T) {
 		),
 	)
 	require.Equal(t, "untried", at("escape-bpf", "! exec", harness.Failure{Waiting: "sleep"}))
+	for left, outcome := range map[string]string{
+		"gone: root of the host":                              "open",
+		"new: mount tmpfs /mnt (rw)":                          "open",
+		"gone: limit /a/pids.max 9\nnew: limit /a/pids.max 1": "open",
+		"new: cgroup /sys/fs/cgroup/harness/c-17":             "untried",
+		"new: process 7 sleep 6100":                           "untried",
+		"gone: process 7 sleep 6100":                          "untried",
+		"new: interface veth0":                                "untried",
+	} {
+		e := harness.Event{Script: script("escape-bpf"), Status: harness.Failed}
+		e.Left = strings.Split(left, "\n")
+		tried := judge(e)
+		require.Equal(t, outcome, tried.outcome, left)
+		require.NotEmpty(t, tried.seen, left)
+	}
 }
 
 // TestCluesOfOthers requires that a program which is not in Go is told nothing of Go.
