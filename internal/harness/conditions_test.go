@@ -57,4 +57,13 @@ func TestFew(t *testing.T) {
 		t.Setenv(emulatedEnv, c.emulated)
 		require.Equal(t, c.few, fromUser().Few, "%+v", c)
 	}
+	defer func(was func() phase) { now = was }(now)
+	for _, few := range []bool{false, true} {
+		now = func() phase { return phase{Few: few} }
+		s := &asker{}
+		met, err := s.condition("few")
+		require.NoError(t, err)
+		require.Equal(t, few, met)
+		require.Empty(t, s.missing, "nothing is missing")
+	}
 }

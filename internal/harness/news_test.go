@@ -29,12 +29,20 @@ func TestFallsOf(t *testing.T) {
 		Ends: []inject.End{
 			{Process: 2, Signal: unix.SIGSEGV, Birth: stack, OfStack: true},
 			{Process: 0, Signal: unix.SIGSEGV, OfStack: true},
+			{
+				Process: 1, Signal: unix.SIGSEGV, OfStack: true,
+				Birth: called(0, unix.SYS_CLONE, "clone(17)", 0, 17),
+			},
 			{Process: 3, Signal: unix.SIGKILL}, // by the harness
 		},
 	}, []string{"container", "run", "true"})
 	assert.Equal(t, []Fall{
 		{Signal: "SIGSEGV", Birth: "clone()", HasStack: true, OfStack: true, By: "/usr/bin/env"},
 		{Signal: "SIGSEGV"},
+		{
+			Signal: "SIGSEGV", Birth: "clone()", By: "/usr/bin/env",
+			Last: "clone()",
+		},
 	}, c.Falls, "it made no call, so it executes what its parent does")
 	assert.Empty(t, c.CommandEnd)
 

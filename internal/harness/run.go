@@ -141,14 +141,21 @@ func run(t *testing.T, r *errands, script Script) {
 	})
 }
 
-// judge says what is to be said of a script that failed.
-func judge(t *testing.T, e Event) {
+// isNews tells whether a script failed for something that was not told of before. That a host has
+// lost its root is news each time: it ends what the host was to do.
+func isNews(e Event) bool {
 	news := len(e.Left) == 0 || e.spends()
 	for _, line := range e.Left {
 		kind := strings.Join(strings.Fields(line)[:2], " ") // new: cgroup
 		news = news || !told[kind]
 		told[kind] = true
 	}
+	return news
+}
+
+// judge says what is to be said of a script that failed.
+func judge(t *testing.T, e Event) {
+	news := isNews(e)
 	switch {
 	case e.Script.NotYet() && now().Program != "":
 		t.Logf("ahead: this step need not do that yet, and the program does it\n%s", e.Log)

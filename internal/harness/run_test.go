@@ -31,3 +31,26 @@ func TestShare(t *testing.T) {
 			"number, such as 2/4", wrong))
 	}
 }
+
+// TestNews tells of what is left on the host once for each kind, and each time of a host that has
+// lost its root.
+func TestNews(t *testing.T) {
+	defer func(was map[string]bool) { told = was }(told)
+	told = map[string]bool{}
+	for _, c := range []struct {
+		left []string
+		news bool
+	}{
+		{nil, true},
+		{[]string{"new: cgroup /sys/fs/cgroup/a"}, true},
+		{[]string{"new: cgroup /sys/fs/cgroup/b"}, false},
+		{[]string{"new: cgroup /sys/fs/cgroup/b", "new: process 7 sleep"}, true},
+		{[]string{rootGone}, true},
+		{[]string{rootGone}, true},
+		{nil, true},
+	} {
+		e := Event{}
+		e.Left = c.left
+		require.Equal(t, c.news, isNews(e), "%v", c.left)
+	}
+}
