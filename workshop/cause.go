@@ -222,7 +222,7 @@ func lastRefused(e harness.Event) *harness.Refusal {
 	case content && executed(e) != "no":
 		return ignored(e) // the program was content, and may be
 	case content && otherCommand(e) != "" && otherRefused(e) == nil:
-		return nil // it did what it wanted
+		return rootRefused(e) // otherwise it did what it wanted
 	}
 	if slices.Contains(faults, status) {
 		return nil // it did not go on to end because of a refusal

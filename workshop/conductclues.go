@@ -21,7 +21,7 @@ import (
 // ignored is a refusal of a call to which a promise belongs that is not kept: the program
 // went on as if the call had succeeded.
 func ignored(e harness.Event) *harness.Refusal {
-	if r := rootRefused(e); r != nil {
+	if r := rootRefused(e); r != nil && e.Script.Step == "step3-rootfs" {
 		return r
 	}
 	for _, r := range e.Conduct.Refused {
@@ -50,9 +50,6 @@ func ignored(e harness.Event) *harness.Refusal {
 // rootRefused is a refusal of a call that was to change the root, of a program that has not done
 // so in another way.
 func rootRefused(e harness.Event) *harness.Refusal {
-	if e.Script.Step != "step3-rootfs" {
-		return nil
-	}
 	for _, r := range e.Conduct.Refused {
 		other := "chroot"
 		switch r.Call {

@@ -863,6 +863,26 @@ func main() {
 		not:     []string{"says nothing of an error"},
 	},
 	{
+		name: "another command in new namespaces, after a refused change of the root",
+		step: "step1-skeleton",
+		program: `package main
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+func main() {
+	_ = syscall.Chroot("/srv/alpine")
+	cmd := exec.Command("/bin/uname", "-s")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUTS}
+	_ = cmd.Run()
+}
+`,
+		about: "step3-rootfs/root-is-rootfs",
+		says:  []string{`chroot("/srv/alpine"): ENOENT`},
+	},
+	{
 		name:    "a directory in /tmp, made step by step",
 		step:    "step1-skeleton",
 		program: "#!/bin/sh\nmkdir -p /tmp/no-such-state/a || exit 1\n",
