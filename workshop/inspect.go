@@ -108,7 +108,7 @@ func withCommand(ctx context.Context, args []string, look func(int) error) error
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	inner, unchanged := 0, 0
-	for unchanged < 15 { // 300 ms without news
+	for looks := 0; unchanged < 15; looks++ { // 300 ms without news
 		select {
 		case <-ended:
 			return fmt.Errorf(
@@ -119,9 +119,12 @@ func withCommand(ctx context.Context, args []string, look func(int) error) error
 			)
 		case <-time.After(20 * time.Millisecond):
 		}
-		if now := innermost(cmd.Process.Pid); now != inner {
+		switch now := innermost(cmd.Process.Pid); {
+		case now != inner:
 			inner, unchanged = now, 0
-		} else {
+		case isBusy(now) && looks < 250: // 5 s, for a command that never waits
+			unchanged = 0
+		default:
 			unchanged++
 		}
 	}
@@ -167,6 +170,14 @@ func innermost(pid int) int {
 		return pid
 	}
 	return all[len(all)-1]
+}
+
+// isBusy tells whether a process computes, or waits for a disk, as while it executes a program
+// (proc_pid_stat(5), state).
+func isBusy(pid int) bool {
+	status, err := readStatus(pid)
+	return err == nil && (strings.HasPrefix(status["State"], "R") ||
+		strings.HasPrefix(status["State"], "D"))
 }
 
 func tasks(pid int) (names []string) {
