@@ -240,11 +240,15 @@ func TestMadeInOtherNamespace(t *testing.T) {
 func TestLimitOfEarlier(t *testing.T) {
 	t.Parallel()
 	script := filepath.Join(t.TempDir(), "memory-file.txtar")
+	file, list := "memory.limit_in_bytes", cgroupFS+"/memory: 6319005696\n"+cgroupFS+"/memory/mine"
+	if harness.HasCgroup2() {
+		file, list = "memory.max", cgroupFS+"/mine"
+	}
 	require.NoError(t, os.WriteFile(script, []byte(
 		"! exec container run -memory 64M sleep 6100 &container&\n"+
-			"cgroup memory.limit_in_bytes 67108864\nwait container\n"+
+			"cgroup "+file+" 67108864\nwait container\n"+
 			"! exec container run -memory 96M sleep 6100 &container&\n"+
-			"cgroup memory.limit_in_bytes 100663296\n"), 0o644))
+			"cgroup "+file+" 100663296\n"), 0o644))
 	for _, c := range []struct {
 		value   string
 		running int
@@ -254,8 +258,7 @@ func TestLimitOfEarlier(t *testing.T) {
 	} {
 		e := harness.Event{Script: harness.Script{Name: "memory-file", File: script}}
 		e.Ran, e.Line = "! exec container run -memory 96M sleep 6100 &container&", 5
-		e.Message = "no cgroup has 100663296 in memory.limit_in_bytes; there are:\n" +
-			"/sys/fs/cgroup/memory: 6319005696\n/sys/fs/cgroup/memory/mine: " + c.value
+		e.Message = "no cgroup has 100663296 in " + file + "; there are:\n" + list + ": " + c.value
 		e.Background = make([]harness.Background, c.running)
 		text := cgroupAmiss(e)
 		require.Equal(t, c.told, strings.Contains(text, "has still the limit of `container run "+

@@ -270,6 +270,18 @@ func runHelper(t *testing.T, o Options, name string) *Recording {
 	return r
 }
 
+// copyOfTest is a copy of this program that belongs to the user of the test. The program may belong
+// to somebody else whose directories are closed, where root runs the test of a user: root of a user
+// namespace that knows no such user does not get in.
+func copyOfTest(t *testing.T) string {
+	t.Helper()
+	program, err := os.ReadFile("/proc/self/exe")
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "program")
+	require.NoError(t, os.WriteFile(path, program, 0o755))
+	return path
+}
+
 // find is the only step with a key, and its index.
 func find(t *testing.T, r *Recording, key string) (int, Step) {
 	t.Helper()
@@ -508,7 +520,7 @@ func TestRefused(t *testing.T) {
 func TestNetlinkCalls(t *testing.T) {
 	skip.Tool(t, "unshare", "util-linux")
 	t.Setenv(helperEnv, "netlink")
-	r, _ := run(t, Options{}, "unshare", "--net", "--map-root-user", os.Args[0])
+	r, _ := run(t, Options{}, "unshare", "--net", "--map-root-user", copyOfTest(t))
 	require.Equal(t, "status 0", r.Ended)
 	_, step := find(t, r, "netlink link up lo")
 	require.Equal(t, "the interface lo goes up", step.Words)
@@ -886,7 +898,7 @@ func testBindsItself(t *testing.T, helper string) {
 	dir := t.TempDir()
 	t.Setenv(helperEnv, helper)
 	t.Setenv("PWD", dir)
-	r, _ := run(t, Options{}, "unshare", "--user", "--map-root-user", "--mount", os.Args[0])
+	r, _ := run(t, Options{}, "unshare", "--user", "--map-root-user", "--mount", copyOfTest(t))
 	require.Equal(t, "status 0", r.Ended)
 	for _, step := range r.Steps {
 		if step.Call == "mount" && strings.HasPrefix(step.Key, "mount bind") {
