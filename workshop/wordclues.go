@@ -215,8 +215,8 @@ func wrongIndex(e harness.Event) string {
 		"the command, and there may be no word after it."
 }
 
-// nothingTaken is for a program that takes nothing for a text, in a language that goes on when there
-// is no such word on the command line.
+// nothingTaken is for a program that takes nothing for a text, in a language that goes on when
+// there is no such word on the command line.
 func nothingTaken(e harness.Event) string {
 	m := nothingRE.FindString(e.Stderr)
 	if e.Script.Name == "usage" || executed(e) != "no" || m == "" {
