@@ -405,6 +405,15 @@ echo >/sys/fs/cgroup/mine/memory.max
 			`mount -t tmpfs "$2" "$TMPDIR"`, patience())
 		require.Equal(t, "exec container run a", e.LeftBy)
 	})
+	parallel("leaves an interface", func(t *testing.T) {
+		skip.Tool(t, "ip", "iproute2")
+		e := own(t, "exec container run true\n",
+			"ip link add left0 type veth peer name left1", patience())
+		if strings.Contains(e.Stderr, "nknown") { // an unknown type
+			skip.Lacking(t, "veth: "+e.Stderr)
+		}
+		require.Equal(t, []string{"new: interface left0", "new: interface left1"}, e.Left)
+	})
 	parallel("leaves a process", func(t *testing.T) {
 		e := one(t, "step1-skeleton/command-not-found",
 			usage+`(sleep 6200 >/dev/null 2>&1 &)

@@ -4,10 +4,21 @@ package harness
 
 import (
 	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"container.example/workshop/internal/isolated"
+	"container.example/workshop/internal/skip"
 )
 
 // TestLasting waits for what is about to go, as long as the clock gives it, and not for so many
@@ -41,5 +52,31 @@ func TestLasting(t *testing.T) {
 		require.Equal(t, c.err, err, c.name)
 		require.Equal(t, c.left, left, c.name)
 		require.Equal(t, c.at, looks, c.name)
+	}
+}
+
+// TestNetGone waits for the interfaces of namespaces that have ended, which the kernel takes away
+// in the background.
+func TestNetGone(t *testing.T) {
+	skip.Tool(t, "ip", "iproute2")
+	if !isolated.In(t, unix.CLONE_NEWNET) {
+		return
+	}
+	const most = 30
+	for i := range most {
+		ip := exec.Command("ip", "link", "add", "inside", "type", "veth", "peer", "name",
+			fmt.Sprint("late", i), "netns", strconv.Itoa(os.Getpid()))
+		ip.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET}
+		out, err := ip.CombinedOutput()
+		if text := string(out); strings.Contains(text, "nknown") { // an unknown type
+			skip.Lacking(t, "veth: "+text)
+		}
+		require.NoError(t, err, string(out))
+	}
+	require.True(t, netGone())
+	links, err := net.Interfaces()
+	require.NoError(t, err)
+	for _, link := range links {
+		require.Equal(t, "lo", link.Name)
 	}
 }
