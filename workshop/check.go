@@ -799,7 +799,7 @@ func (a *app) congratulate(c *checker, v *verdict, next bool) error {
 		return nil
 	}
 	out.printf("\n")
-	inGo := isGo(c.program(s))
+	inGo := c.isGo(s)
 	if err := a.showCard(c.course, l, inGo); err != nil {
 		return err
 	}

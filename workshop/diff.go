@@ -61,7 +61,7 @@ against that step.
 			if err != nil {
 				return err
 			}
-			if program := p.program(s); !isGo(program) {
+			if program := p.program(s); !p.isGo(s) {
 				text := fmt.Sprintf("This is our own program, in Go, and %s is not. What the step "+
 					"asks for, in any language: %s", relative(program),
 					a.out.note.Render(a.self()+" plan "+l.id()))

@@ -255,7 +255,7 @@ func isGo(program string) bool {
 func (a *app) giveHint(p *place, s harness.Script) error {
 	most := 3
 	state, err := p.change(func(state *state) error {
-		if !isGo(p.program(*state)) {
+		if !p.isGo(*state) {
 			most = 2 // our own step would be of no use
 		}
 		state.Hints[s.ID()] = min(state.Hints[s.ID()]+1, most)

@@ -55,7 +55,7 @@ unless there is such a file.
 				return err
 			}
 			if !write {
-				return a.showPlan(c, l, isGo(p.program(s)))
+				return a.showPlan(c, l, p.isGo(s))
 			}
 			return a.writePlan(p, c, l)
 		},
@@ -315,7 +315,7 @@ func (a *app) writePlan(p *place, c *course, l lesson) error {
 	if err := p.missing(s); err != nil {
 		return err
 	}
-	if program := p.program(s); !isGo(program) {
+	if program := p.program(s); !p.isGo(s) {
 		return fmt.Errorf("plan -write: the plan is that of our own program, in Go, and %s is not",
 			relative(program))
 	}

@@ -293,6 +293,9 @@ func (p *place) program(s state) string {
 	return p.dir
 }
 
+// isGo tells whether the program is in Go. One that is not there yet will be (workshop start).
+func (p *place) isGo(s state) bool { return s.Program == "" || isGo(s.Program) }
+
 // missing is an error if there is no program yet.
 func (p *place) missing(s state) error {
 	if _, err := os.Stat(p.program(s)); errors.Is(err, os.ErrNotExist) && s.Program == "" {
