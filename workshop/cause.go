@@ -154,7 +154,7 @@ func origin(conduct *harness.Conduct, later *harness.Refusal) *harness.Refusal {
 }
 
 // cleanedUp is the refusal after which a process did nothing but clean up what it had not made, or
-// nil.
+// nil. That a directory is there already is seldom a failure.
 func cleanedUp(conduct *harness.Conduct, later *harness.Refusal) *harness.Refusal {
 	path, steps := lastPath(later.Text), conduct.Steps
 	isIt := func(s harness.Step) bool {
@@ -167,7 +167,7 @@ func cleanedUp(conduct *harness.Conduct, later *harness.Refusal) *harness.Refusa
 	}
 	for _, s := range slices.Backward(steps[:i]) {
 		switch {
-		case s.Process != later.Process, s.Errno != "" && removes(nameOf(s)):
+		case s.Process != later.Process, s.Errno != "" && removes(nameOf(s)), s.Errno == "EEXIST":
 			continue
 		case s.Errno == "":
 			return nil

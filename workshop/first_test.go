@@ -746,6 +746,25 @@ func main() {
 		says:  []string{`refused: mount("small", "small", ..., MS_BIND): ENOENT`},
 	},
 	{
+		name: "a directory that was there, and an unmount of what is not mounted",
+		step: "step1-skeleton",
+		program: `#!/usr/bin/env python3
+import ctypes, os, sys
+
+try:
+    os.mkdir('rootfs/proc')
+except FileExistsError:
+    pass
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.umount2(b'rootfs/proc', 2):
+    print('umount rootfs/proc:', os.strerror(ctypes.get_errno()), file=sys.stderr)
+    sys.exit(1)
+`,
+		about: "step3-rootfs/root-is-rootfs",
+		says:  []string{`refused: umount2("rootfs/proc", MNT_DETACH): EINVAL`},
+		not:   []string{"and therefore later", "mkdir(2) fails"},
+	},
+	{
 		name: "a daemon that nobody started",
 		step: "step1-skeleton",
 		program: `#!/usr/bin/env python3
