@@ -326,9 +326,10 @@ func refusedAsSaid(e harness.Event, said string, content bool) *harness.Refusal 
 }
 
 // notConnected is the call by which a program did not reach another process, where it says that, or
-// nil.
+// nil. Where a call about containers failed with the same error, the words may be about that one.
 func notConnected(e harness.Event, said, errno string) *harness.Refusal {
-	if !connectRE.MatchString(said) {
+	if !connectRE.MatchString(said) || slices.ContainsFunc(e.Conduct.Refused,
+		func(r harness.Refusal) bool { return r.Errno == errno && !r.Looks }) {
 		return nil
 	}
 	for _, r := range slices.Backward(e.Conduct.Others) {

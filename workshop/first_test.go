@@ -765,6 +765,26 @@ if libc.umount2(b'rootfs/proc', 2):
 		not:   []string{"and therefore later", "mkdir(2) fails"},
 	},
 	{
+		name: "a log that nobody keeps, and a root that is not there",
+		step: "step1-skeleton",
+		program: `#!/usr/bin/env python3
+import os, socket, sys
+
+try:
+    socket.socket(socket.AF_UNIX).connect('/dev/no-such-log')
+except OSError:
+    pass
+try:
+    os.chroot('no-such-root')
+except OSError as error:
+    print('no network connection yet, and no root:', error.strerror, file=sys.stderr)
+    sys.exit(1)
+`,
+		about: "step3-rootfs/root-is-rootfs",
+		says:  []string{`refused: chroot("no-such-root"): ENOENT`},
+		not:   []string{"none listens there"},
+	},
+	{
 		name: "a daemon that nobody started",
 		step: "step1-skeleton",
 		program: `#!/usr/bin/env python3
