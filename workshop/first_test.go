@@ -850,6 +850,15 @@ func must(err error) {
 		says:    []string{"without the name of an image", "no image has to be found"},
 	},
 	{
+		name: "no image is asked for, and another thing is wrong",
+		step: "step1-skeleton",
+		program: "#!/bin/sh\necho 'no image given, using ./rootfs' >&2\n" +
+			"echo 'image rootfs: command true not found' >&2\nexit 127\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"not found"},
+		not:   []string{"looks for an image"},
+	},
+	{
 		name:    "a word that is not there, in Ruby",
 		step:    "step1-skeleton",
 		program: "#!/usr/bin/env ruby\nFile.exist?(ARGV[2])\n",

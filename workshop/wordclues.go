@@ -247,9 +247,11 @@ func imageNamed(e harness.Event) string {
 }
 
 // noImageRE matches what programs say of an image that they did not find.
-var noImageRE = lazyregexp.New(`(?i)\bimage\b[^\n]{0,60}\b(not (be )?(found|exist)|` +
-	`(does not|doesn't) exist|unknown|missing)|` +
-	`\b(no|no such|unknown|find|locate|missing)( the| an| such)? image\b`)
+var noImageRE = lazyregexp.New(`(?im)\bimage\b:?( \S+)?( is| was| could| can)? ?` +
+	`\b((can)?not (be )?(found|exist)|(does not|doesn't) exist|unknown|missing)|` +
+	`\b(no such|unknown|missing|not find|not locate|cannot find|can't find|` +
+	`(unable|failed) to (find|locate))( the| an| any)? image\b|` +
+	`\bno image( found| named| called|[.!]?$)`)
 
 // wrongWord is for a program that takes one of its own words for the command.
 func wrongWord(e harness.Event) string {
