@@ -595,6 +595,9 @@ func badMountData(c cause) string {
 	return cmp.Or(badOverlay(c), c.noMountThere(), c.laysBare())
 }
 
+// flagRE matches a flag of mount(2).
+var flagRE = lazyregexp.New(`\bMS_[A-Z]+`)
+
 // noMountThere is for a change of propagation at a path where nothing is mounted.
 func (c cause) noMountThere() string {
 	var asked []string
@@ -606,6 +609,12 @@ func (c cause) noMountThere() string {
 	if !c.seen || len(asked) != 1 || lastPath(c.text) == "/" ||
 		strings.Contains(c.text, "MS_BIND") || strings.Contains(c.text, "MS_REMOUNT") {
 		return ""
+	}
+	for _, flag := range flagRE.FindAllString(c.text, -1) {
+		if !slices.Contains([]string{asked[0], "MS_REC", "MS_SILENT"}, flag) {
+			return fmt.Sprintf("%s takes no other flags than MS_REC and MS_SILENT (mount(2)), and "+
+				"here is %s, too. Make that a call of its own.", asked[0], flag)
+		}
 	}
 	return fmt.Sprintf("%s is a property of a mount, and %s is no mount point: a directory "+
 		"becomes one when something is mounted on it, or when it is bound on itself. On / it is "+

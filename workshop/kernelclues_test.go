@@ -99,6 +99,15 @@ var kernelClues = []struct {
 		says: []string{"MS_PRIVATE is a property of a mount, and rootfs is no mount point"},
 	},
 	{
+		name: "MS_PRIVATE on a mount, with a flag that does not belong to it",
+		made: []string{
+			"unshare(CLONE_NEWNS)", `mount("rootfs", "rootfs", 0, MS_REC|MS_BIND)`,
+		},
+		refused: `mount(..., "rootfs", 0, MS_NOSUID|MS_PRIVATE)`, errno: "EINVAL",
+		says: []string{"MS_PRIVATE takes no other flags than MS_REC and MS_SILENT"},
+		not:  []string{"no mount point"},
+	},
+	{
 		name:    "two kinds of propagation at once",
 		made:    []string{"unshare(CLONE_NEWNS)"},
 		refused: `mount(..., "rootfs", ..., MS_PRIVATE|MS_SLAVE)`, errno: "EINVAL",
