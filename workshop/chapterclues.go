@@ -266,10 +266,13 @@ func descriptorsLeft(e harness.Event) string {
 	if len(more) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("These are open in the command, and were not to be: %s. What is open "+
-		"stays so after execve(2), unless it has FD_CLOEXEC (fcntl(2)): close_range(2) closes "+
-		"all from 3 on, or sets that flag for all, right before execve(2).",
-		strings.Join(more, ", "))
+	text := "These are open in the command, and were not to be: " + strings.Join(more, ", ") + "."
+	if slices.Contains(more, "4") { // which ls opened if it is 3 that was left open
+		text = "These are open in the command: 3, " + strings.Join(more, ", ") + ". One of them " +
+			"is that of the directory, which ls(1) opens itself, and the rest were not to be."
+	}
+	return text + " What is open stays so after execve(2), unless it has FD_CLOEXEC (fcntl(2)): " +
+		"close_range(2) closes all from 3 on, or sets that flag for all, right before execve(2)."
 }
 
 // moreRE matches the number of a descriptor that the command has, and was not to have.

@@ -310,6 +310,12 @@ func TestLineClues(t *testing.T) {
 			says: "were not to be: 10, 7",
 		},
 		{
+			name: "a descriptor too many, and that of ls", clue: clue,
+			script: "step5-complete/descriptors", ran: "ls /proc/self/fd",
+			diff: "--- stdout\n+++ list\n@@ -2,4 +2,3 @@\n 1\n 2\n 3\n-4\n",
+			says: "These are open in the command: 3, 4. One of them is that of the directory",
+		},
+		{
 			name: "no root file system but a file, on purpose", clue: clue,
 			script: "step3-rootfs/rootfs-a-file", ran: "echo started",
 			said: "container: chdir: Not a directory",
