@@ -471,6 +471,10 @@ func TestLimitOfOthers(t *testing.T) {
 			`mkdirat(AT_FDCWD, "/sys/fs/cgroup/pids/mine")`,
 			`write(</sys/fs/cgroup/pids/mine/pids.max>, "20", 2)`,
 		}, true},
+		{[]string{
+			`mkdir("/sys/fs/cgroup/pids/mine/")`,
+			`write(</sys/fs/cgroup/pids/mine/pids.max>, "20", 2)`,
+		}, true},
 	} {
 		var e harness.Event
 		e.Conduct = &harness.Conduct{Made: c.made}

@@ -482,9 +482,9 @@ func tooMany(c cause) string {
 			if m := wrotePidsRE.FindStringSubmatch(made); m != nil {
 				text := fmt.Sprintf("Your program wrote %s to %s. Where a cgroup has so many "+
 					"processes and threads, fork(2) and clone(2) fail with EAGAIN.", m[2], m[1])
-				mkdir := fmt.Sprintf("%q", filepath.Dir(m[1]))
 				if !slices.ContainsFunc(c.event.Conduct.Made, func(made string) bool {
-					return strings.HasPrefix(made, "mkdir") && strings.Contains(made, mkdir)
+					return strings.HasPrefix(made, "mkdir") &&
+						filepath.Clean(lastPath(made)) == filepath.Dir(m[1])
 				}) {
 					text += " Your program has not made this cgroup, and others may be in it, " +
 						"too: make one for the container, mkdir(2), and limit that."
