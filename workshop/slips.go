@@ -103,6 +103,9 @@ func nameIgnored(e harness.Event) string {
 
 // nameCutOff is for a program that set only the beginning of a name.
 func nameCutOff(e harness.Event, name string) string {
+	if (cause{event: e}).made(fmt.Sprintf("sethostname(%q", name)) {
+		return "" // the other one may be what a container is called without the flag
+	}
 	for _, made := range e.Conduct.Made {
 		set := firstPath(made)
 		if !strings.HasPrefix(made, "sethostname(") || set == "" || set == name ||
