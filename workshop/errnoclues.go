@@ -278,7 +278,8 @@ func noEnd(c cause) string {
 	for i, text := range texts {
 		tail := text[len(text)-16:]
 		for _, other := range texts[:i] {
-			if other != text && strings.ContainsAny(tail, " \n") && strings.HasSuffix(other, tail) {
+			if other != text && strings.ContainsAny(tail, " \n") &&
+				strings.HasSuffix(other, tail) && !endInPath(text, other) {
 				return "Two texts of this call go on in the same way, behind what was meant. " +
 					zeroByte
 			}
@@ -288,6 +289,20 @@ func noEnd(c cause) string {
 		}
 	}
 	return ""
+}
+
+// endInPath tells whether two texts end in the same names of files, as the paths of a directory and
+// of the place for it do.
+func endInPath(one, other string) bool {
+	n := 0
+	for n < len(one) && n < len(other) && one[len(one)-1-n] == other[len(other)-1-n] {
+		n++
+	}
+	begin := func(text string) bool {
+		i := len(text) - n
+		return i == 0 || text[i] == '/' || text[i-1] == '/'
+	}
+	return n > 0 && begin(one) && begin(other)
 }
 
 // zeroByte is what ends a text for the kernel.

@@ -173,6 +173,22 @@ var kernelClues = []struct {
 		not:     []string{"zero byte"},
 	},
 	{
+		name: "a directory with blanks, and one of the same name in the container",
+		made: []string{"unshare(CLONE_NEWNS)"},
+		refused: `mount("/srv/shared files of the house", ` +
+			`"rootfs/mnt/shared files of the house", ..., MS_BIND)`,
+		errno: "ENOENT",
+		not:   []string{"zero byte"},
+	},
+	{
+		name: "such a directory by a relative path",
+		made: []string{"unshare(CLONE_NEWNS)"},
+		refused: `mount("shared files of all users", "rootfs/shared files of all users", ..., ` +
+			`MS_BIND)`,
+		errno: "ENOENT",
+		not:   []string{"zero byte"},
+	},
+	{
 		name: "the old root goes to a directory of the host",
 		made: []string{
 			"unshare(CLONE_NEWNS)", `mount("none", "/", 0, MS_REC|MS_PRIVATE)`,
