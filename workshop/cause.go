@@ -505,6 +505,9 @@ func executed(e harness.Event) string {
 			return "yes"
 		}
 	}
+	if slices.Contains(e.Conduct.Ran, "") {
+		return "" // by a descriptor, as fexecve(3) does: it may have been the command
+	}
 	// A library may have followed the link of the command.
 	if slices.ContainsFunc(e.Conduct.RanInside, func(file string) bool {
 		return filepath.Base(file) == "busybox"

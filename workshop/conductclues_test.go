@@ -1862,6 +1862,13 @@ func TestExecuted(t *testing.T) {
 		e.Ran, e.Conduct = ran, &harness.Conduct{Ran: []string{"/bin/echo"}}
 		require.Equal(t, want, executed(e), ran)
 	}
+	// What fexecve(3) executed has no path.
+	var e harness.Event
+	e.Ran = "exec container run true"
+	e.Conduct = &harness.Conduct{Ran: []string{"/usr/bin/unshare", ""}}
+	require.Empty(t, executed(e))
+	e.Conduct.Ran = append(e.Conduct.Ran, "/bin/true")
+	require.Equal(t, "yes", executed(e))
 }
 
 // TestMountOfCommand requires that a mount which the command itself could not make is not told as a
