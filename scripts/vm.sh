@@ -148,7 +148,7 @@ if [ "$arch" = "$host" ] && [ -w /dev/kvm ]; then
     (ulimit -t 30 && exec timeout 120 "$qemu" -accel kvm -cpu host -M "$machine" -m 256 -nodefaults -no-user-config \
         -display none -no-reboot -nic none -serial "file:$work/probe" -kernel "$kernel" -initrd "$work/initrd" \
         -append "console=$console quiet panic=-1 vm=probe") >/dev/null 2>"$work/refusal" </dev/null &
-    until grep -q 'KVM internal error' "$work/refusal" || ! kill -0 $! 2>/dev/null; do
+    until grep -qs 'KVM internal error' "$work/refusal" || ! kill -0 $! 2>/dev/null; do
         sleep 0.1
     done
     kill $! 2>/dev/null || true
