@@ -225,9 +225,9 @@ func notFunction(e harness.Event) string {
 		!strings.Contains(e.Stderr, "clone3: operation not permitted") {
 		return ""
 	}
-	return "The error is EPERM, and a C library takes that for the last word. Only with ENOSYS " +
-		"it makes the same by clone(2), whose flags a filter can see: SECCOMP_RET_ERRNO and " +
-		"ENOSYS is the verdict for this call (seccomp(2))."
+	return "The error is EPERM, and a C library takes that for the last word. Only after ENOSYS " +
+		"does it fall back to clone(2), whose flags a filter can see: the verdict for this call " +
+		"is SECCOMP_RET_ERRNO with ENOSYS (seccomp(2))."
 }
 
 // cgroupNamespaceEarly is for a cgroup namespace that was made before its maker was in the cgroup
@@ -266,10 +266,10 @@ func descriptorsLeft(e harness.Event) string {
 	if len(more) == 0 {
 		return ""
 	}
-	text := "These are open in the command, and were not to be: " + strings.Join(more, ", ") + "."
+	text := "These are open in the command, and should not be: " + strings.Join(more, ", ") + "."
 	if slices.Contains(more, "4") { // which ls opened if it is 3 that was left open
 		text = "These are open in the command: 3, " + strings.Join(more, ", ") + ". One of them " +
-			"is that of the directory, which ls(1) opens itself, and the rest were not to be."
+			"is that of the directory, which ls(1) opens itself, and the rest should not be open."
 	}
 	return text + " What is open stays so after execve(2), unless it has FD_CLOEXEC (fcntl(2)): " +
 		"close_range(2) closes all from 3 on, or sets that flag for all, right before execve(2)."
@@ -544,8 +544,9 @@ func badMap(c cause) string {
 		slices.ContainsFunc(c.event.Conduct.Steps, makes) &&
 		!hasNamespace(c.event.Conduct.Steps, i, "CLONE_NEWUSER", true) {
 		return "/proc/self is the process that writes, and this one is not in the new user " +
-			"namespace: so this is the map of the host, which has one. The path of the map that " +
-			"is to be written has the number of the child, which clone(2) or fork(2) has returned."
+			"namespace: so this is the map of the host, which is there already. The path of the " +
+			"map that is to be written has the number of the child, which clone(2) or fork(2) " +
+			"has returned."
 	}
 	return "Only root of the host may map other ids than its own, and only for another process: " +
 		"its child. Everybody else may map one id, their own, and must write gid_map after " +

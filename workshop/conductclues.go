@@ -631,7 +631,7 @@ func procNotMounted(e harness.Event) string {
 		return ""
 	}
 	return "This root file system has no directory proc, on purpose, and there mount(2) of proc " +
-		"fails with ENOENT. If your program goes on as if it had not, the command has no /proc. " +
+		"fails with ENOENT. If your program ignores that, the command has no /proc. " +
 		"Either mkdir(2) makes the directory before that, or your program ends, with status 125 " +
 		"and a line that names proc."
 }

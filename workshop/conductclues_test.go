@@ -714,7 +714,7 @@ func TestConductClues(t *testing.T) {
 		{
 			name: "a filter that forbids what is to be unknown", clue: clue,
 			script: "step5-complete/escape-clone3", ran: "probe clone3",
-			said: "probe: clone3: operation not permitted", says: "Only with ENOSYS",
+			said: "probe: clone3: operation not permitted", says: "Only after ENOSYS",
 		},
 		{
 			name: "a cgroup namespace before the cgroup", clue: cgroupNamespaceEarly,

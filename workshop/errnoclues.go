@@ -280,12 +280,12 @@ func noEnd(c cause) string {
 		for _, other := range texts[:i] {
 			if other != text && strings.ContainsAny(tail, " \n") &&
 				strings.HasSuffix(other, tail) && !endInPath(text, other) {
-				return "Two texts of this call go on in the same way, behind what was meant. " +
+				return "Two texts of this call run on past what was meant, to the same end. " +
 					zeroByte
 			}
 		}
 		if strings.Contains(text, "\n") && len(text) > 64 {
-			return "A text of this call goes on behind what was meant. " + zeroByte
+			return "A text of this call runs on past what was meant. " + zeroByte
 		}
 	}
 	return ""

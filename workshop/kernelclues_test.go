@@ -163,7 +163,7 @@ var kernelClues = []struct {
 		made: []string{"unshare(CLONE_NEWNS)"},
 		refused: `mount("noneusage: container run CMD\ncalled a value", "/usage: container run ` +
 			`CMD\ncalled a value", ..., MS_REC|MS_PRIVATE)`, errno: "ENOENT",
-		says: []string{"go on in the same way", "reads on to the first zero byte"},
+		says: []string{"to the same end", "reads on to the first zero byte"},
 	},
 	{
 		name:    "a long path with blanks",

@@ -307,7 +307,7 @@ func TestLineClues(t *testing.T) {
 			name: "descriptors too many", clue: clue, script: "step5-complete/descriptors",
 			ran:  "ls /proc/self/fd",
 			diff: "--- stdout\n+++ list\n@@ -1,3 +1,2 @@\n 0\n-10\n 3\n-7\n",
-			says: "were not to be: 10, 7",
+			says: "should not be: 10, 7",
 		},
 		{
 			name: "a descriptor too many, and that of ls", clue: clue,

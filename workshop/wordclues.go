@@ -143,7 +143,7 @@ func literalRefused(e harness.Event) string {
 		!strings.Contains(lines[n-1], "syscall") {
 		return ""
 	}
-	return fmt.Sprintf("In line %s syscall() got a string literal. Perl takes it that the kernel "+
+	return fmt.Sprintf("In line %s syscall() got a string literal. Perl assumes that the kernel "+
 		"may write to each string, and a literal cannot be written to: put the string into a "+
 		"variable first, and give it that (perldoc -f syscall).", m[2])
 }
