@@ -336,11 +336,18 @@ func otherCommand(e harness.Event) string {
 }
 
 // behindNamespaces is the file that a program executed in new namespaces, perhaps by a shell or by
-// tools that set them up, or nothing. It has to be content with that: otherwise the file may be a
-// tool of its own.
+// tools that set them up, or nothing. It has to be content with that, and not to have tried the
+// command itself: otherwise the file may be a tool of its own.
 func behindNamespaces(e harness.Event, ofSetup func(string) bool) string {
 	ran, steps := e.Conduct.Ran, e.Conduct.Steps
 	if status, _ := endedWith(e); len(ran) == 0 || status != "" && status != "0" {
+		return ""
+	}
+	triesCommand := func(r harness.Refusal) bool {
+		return strings.HasPrefix(r.Call, "execve") &&
+			filepath.Base(firstPath(r.Text)) == filepath.Base(ranCommand(e))
+	}
+	if slices.ContainsFunc(e.Conduct.Refused, triesCommand) {
 		return ""
 	}
 	last := ran[len(ran)-1]

@@ -765,6 +765,23 @@ if libc.umount2(b'rootfs/proc', 2):
 		not:   []string{"and therefore later", "mkdir(2) fails"},
 	},
 	{
+		name: "a tool in new namespaces, and then no command",
+		step: "step1-skeleton",
+		program: `#!/usr/bin/perl
+use POSIX;
+my $unshare = (POSIX::uname())[4] eq 'x86_64' ? 272 : 97;
+syscall($unshare, 0x20000);
+system('sed', '-n', '1p', '/dev/null');
+shift;
+$ARGV[0] = '/no-such-place/' . $ARGV[0];
+{ exec(@ARGV) };
+exit(0);
+`,
+		about: "step1-skeleton/command-runs",
+		says:  []string{`refused: execve("/no-such-place/echo"): ENOENT`},
+		not:   []string{"sed instead"},
+	},
+	{
 		name: "a log that nobody keeps, and a root that is not there",
 		step: "step1-skeleton",
 		program: `#!/usr/bin/env python3
