@@ -244,6 +244,8 @@ func cgroupNamespaceEarly(e harness.Event) string {
 		case step.Errno != "":
 		case strings.Contains(step.Text, "CLONE_NEWCGROUP") && name != "setns":
 			space = step.Text
+		case space == "" && strings.Contains(step.Text, "/cgroup.procs>, "):
+			return "" // a later one may lead back out of the cgroup
 		case space != "" && strings.Contains(step.Text, "/cgroup.procs>, "):
 			return fmt.Sprintf("The root of a cgroup namespace is the cgroup in which its maker "+
 				"is at that moment (cgroup_namespaces(7)). Your program made the namespace by "+

@@ -731,6 +731,7 @@ func TestConductClues(t *testing.T) {
 			conduct: harness.Conduct{Steps: []harness.Step{
 				{Text: `write(</sys/fs/cgroup/pids/mine/cgroup.procs>, "7", 1)`},
 				{Text: "unshare(CLONE_NEWCGROUP)", Process: 1},
+				{Text: `write(</sys/fs/cgroup/pids/cgroup.procs>, "7", 1)`}, // and back, at the end
 			}},
 		},
 		{
