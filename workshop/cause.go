@@ -343,8 +343,10 @@ func notConnected(e harness.Event, said, errno string) *harness.Refusal {
 // connectRE matches what programs say of a process that they did not reach.
 var connectRE = lazyregexp.New(`(?i)\bconnect(ing|ion)?\b|\bdial\b|\bdaemon\b|\.sock\b`)
 
-// notInPathRE matches what Go says of a command that is in no directory of $PATH.
-var notInPathRE = lazyregexp.New(`: executable file not found in \$PATH`)
+// notInPath is what Go says of a command that is in no directory of $PATH, behind its name.
+const notInPath = `: executable file not found in \$PATH`
+
+var notInPathRE = lazyregexp.New(notInPath)
 
 // notStartedRE matches a panic of a program in Go that used the process of a command that there is
 // not, with the line that did it.

@@ -100,8 +100,7 @@ func noProgram(c cause) string {
 func nowhereToLook(e harness.Event) string {
 	name := ranCommand(e)
 	if executed(e) != "no" || name == "" || strings.ContainsAny(name, "/-") ||
-		!regexp.MustCompile(`(?m)(?:^|[" " +
-			"])`+regexp.QuoteMeta(name)+`"?: executable file not found in \$PATH`).
+		!regexp.MustCompile(`(?m)(?:^|[" ])`+regexp.QuoteMeta(name)+`"?`+notInPath).
 			MatchString(e.Stderr) {
 		return ""
 	}

@@ -114,3 +114,22 @@ func TestInspect(t *testing.T) {
 		return err != nil
 	}, patient, 10*time.Millisecond, "the command was not ended")
 }
+
+// TestBusy tells a process that computes from one that waits.
+func TestBusy(t *testing.T) {
+	for _, c := range []struct {
+		script string
+		busy   bool
+	}{{"while :; do :; done", true}, {"read line", false}} {
+		cmd := exec.Command("sh", "-c", c.script)
+		input, err := cmd.StdinPipe()
+		require.NoError(t, err)
+		require.NoError(t, cmd.Start())
+		is := func() bool { return isBusy(cmd.Process.Pid) == c.busy }
+		require.Eventually(t, is, patient, 10*time.Millisecond, c.script)
+		require.NoError(t, cmd.Process.Kill())
+		require.Error(t, cmd.Wait())
+		_ = input.Close() // Wait has done so
+		require.False(t, isBusy(cmd.Process.Pid), "it is gone")
+	}
+}

@@ -46,8 +46,8 @@ func notPrivate(c cause) string {
 		return enteredBefore
 	case c.sharedAgain() != "":
 		return fmt.Sprintf("%s made the mounts shared, and pivot_root(2) refuses a new root on "+
-			"such a mount. Leave that out: mount(2) on / with MS_PRIVATE and MS_REC is to be the "+
-			"last word on that.", c.sharedAgain())
+			"such a mount. Leave that call out: mount(2) on / with MS_PRIVATE and MS_REC has to "+
+			"come last.", c.sharedAgain())
 	case c.notShared() && c.outsideNewRoot():
 		return c.placeOutside()
 	case c.notShared():
