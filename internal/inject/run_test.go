@@ -323,7 +323,7 @@ func TestResult(t *testing.T) {
 		"if pid == 0: os.read(r, 1); os._exit(0)\n" +
 		"os.waitpid(pid, os.WNOHANG)\nos.write(w, b'x')\nos.waitpid(pid, 0)\n"
 	python := skip.Interpreter(t, "python3", program)
-	r, err := Program{Path: python, Args: []string{"python3", "-c", program}}.Run(nil, time.Minute)
+	r, err := Program{Path: python, Args: []string{"python3", "-IS", "-c", program}}.Run(nil, time.Minute)
 	require.NoError(t, err)
 	var results []bool
 	for _, c := range r.Calls {
@@ -340,7 +340,7 @@ func TestEndOfThreads(t *testing.T) {
 	const program = "import os, threading\n" +
 		"threading.Thread(target=threading.Event().wait).start()\nos.kill(os.getpid(), 15)\n"
 	python := skip.Interpreter(t, "python3", program)
-	r, err := Program{Path: python, Args: []string{"python3", "-c", program}}.Run(nil, time.Minute)
+	r, err := Program{Path: python, Args: []string{"python3", "-IS", "-c", program}}.Run(nil, time.Minute)
 	require.NoError(t, err)
 	require.Equal(t, []End{{Signal: unix.SIGTERM}}, r.Ends)
 }
@@ -349,7 +349,7 @@ func TestEndOfThreads(t *testing.T) {
 func TestWritten(t *testing.T) {
 	const program = "import os\nos.writev(2, [b'one, ', b'two, ', b'three'])\n"
 	python := skip.Interpreter(t, "python3", program)
-	r, err := Program{Path: python, Args: []string{"python3", "-c", program}}.Run(nil, time.Minute)
+	r, err := Program{Path: python, Args: []string{"python3", "-IS", "-c", program}}.Run(nil, time.Minute)
 	require.NoError(t, err)
 	written := find(t, r, 0, "writev", "one")
 	for _, c := range r.Calls {
@@ -364,7 +364,7 @@ func TestNameOfHost(t *testing.T) {
 	const program = "import ctypes\nset = ctypes.CDLL(None).sethostname\n" +
 		"set(b'workshop', -1)\nset(b'workshop' * 20, 70)\nset(b'mine', 66)\n"
 	python := skip.Interpreter(t, "python3", program)
-	r, err := Program{Path: python, Args: []string{"python3", "-c", program}}.Run(nil, time.Minute)
+	r, err := Program{Path: python, Args: []string{"python3", "-IS", "-c", program}}.Run(nil, time.Minute)
 	require.NoError(t, err)
 	var names []string
 	for _, c := range r.Calls {
@@ -394,7 +394,7 @@ func TestTextOnTwoPages(t *testing.T) {
 		"at = ctypes.addressof(ctypes.c_char.from_buffer(memory)) + size - 4\n"+
 		"ctypes.CDLL(None).syscall(%d, ctypes.c_void_p(at))\n", unix.SYS_CHDIR)
 	python := skip.Interpreter(t, "python3", program)
-	r, err := Program{Path: python, Args: []string{"python3", "-c", program}}.Run(nil, time.Minute)
+	r, err := Program{Path: python, Args: []string{"python3", "-IS", "-c", program}}.Run(nil, time.Minute)
 	require.NoError(t, err)
 	find(t, r, 0, "chdir", "/of/two/pages")
 }
@@ -405,7 +405,7 @@ func TestExecOfThread(t *testing.T) {
 		"t = threading.Thread(target=lambda: os.execv('/bin/sh', ['sh', '-c', 'exit 7']))\n" +
 		"t.start()\nt.join()\n"
 	python := skip.Interpreter(t, "python3", program)
-	r, err := Program{Path: python, Args: []string{"python3", "-c", program}}.Run(nil, time.Minute)
+	r, err := Program{Path: python, Args: []string{"python3", "-IS", "-c", program}}.Run(nil, time.Minute)
 	require.NoError(t, err)
 	require.Empty(t, r.Hung)
 	require.Equal(t, 7, r.Status.ExitStatus())
@@ -429,7 +429,7 @@ func TestChildWithoutSignal(t *testing.T) {
 		"    os.write(2, b'of the child')\n    os.execv('/bin/true', ['true'])\n"+
 		"os.waitpid(-1, 0x40000000)\n", unix.SYS_CLONE)
 	python := skip.Interpreter(t, "python3", program)
-	r, err := Program{Path: python, Args: []string{"python3", "-c", program}}.Run(nil, time.Minute)
+	r, err := Program{Path: python, Args: []string{"python3", "-IS", "-c", program}}.Run(nil, time.Minute)
 	require.NoError(t, err)
 	require.Empty(t, r.Hung)
 	for _, c := range r.Calls {
@@ -448,7 +448,7 @@ func TestChildWithoutSignal(t *testing.T) {
 func python(t *testing.T, program string) Result {
 	t.Helper()
 	path := skip.Interpreter(t, "python3", program)
-	p := Program{Path: path, Args: []string{"python3", "-c", program}, Dir: t.TempDir()}
+	p := Program{Path: path, Args: []string{"python3", "-IS", "-c", program}, Dir: t.TempDir()}
 	r, err := p.Run(nil, time.Minute)
 	require.NoError(t, err)
 	require.Empty(t, r.Hung)
@@ -581,7 +581,7 @@ func TestStack(t *testing.T) {
 		"down = ctypes.CFUNCTYPE(None)(lambda: down())\ndown()\n"
 	python := skip.Interpreter(t, "python3", program)
 	for ofStack, first := range map[bool]int{false: 1, true: 0} {
-		p := Program{Path: python, Args: []string{"python3", "-c", fmt.Sprintf(program, first)}}
+		p := Program{Path: python, Args: []string{"python3", "-IS", "-c", fmt.Sprintf(program, first)}}
 		r, err := p.Run(nil, time.Minute)
 		require.NoError(t, err)
 		require.Len(t, r.Ends, 1, r.Stderr)

@@ -19,6 +19,9 @@ type language struct {
 	// load are the arguments with which it loads a module that is one of its own. Another one may
 	// be missing on purpose.
 	load func(module string) []string
+	// where are the arguments with which it tells its own path: what lies in PATH may be a script
+	// that looks for the version that is asked for.
+	where []string
 }
 
 var languages = map[string]language{
@@ -35,6 +38,7 @@ var languages = map[string]language{
 			return []string{"-c", fmt.Sprintf("import sys\nif '%s' in "+
 				"getattr(sys, 'stdlib_module_names', ()): import %[1]s", module)}
 		},
+		where: []string{"-c", "import sys; print(sys.executable)"},
 	},
 }
 
@@ -57,8 +61,9 @@ func Language(t testing.TB, script string) {
 	}
 }
 
-// Interpreter is the path of the interpreter of a program, given by its name or its path. Without
-// it, or one of the modules that the program loads, the test is skipped.
+// Interpreter is the path of the interpreter of a program, given by its name or its path: that of
+// the interpreter itself, if it tells it. Without it, or one of the modules that the program loads,
+// the test is skipped.
 func Interpreter(t testing.TB, name, program string) string {
 	t.Helper()
 	l := languages[filepath.Base(name)]
@@ -75,6 +80,12 @@ func Interpreter(t testing.TB, name, program string) string {
 				Missing(t, fmt.Sprintf("asks for the module %s of %s (apt-get install %s)", module,
 					name, l.debian))
 			}
+		}
+	}
+	if l.where != nil {
+		out, err := exec.Command(path, l.where...).Output()
+		if itself := strings.TrimSpace(string(out)); err == nil && filepath.IsAbs(itself) {
+			return itself
 		}
 	}
 	return path

@@ -90,6 +90,21 @@ func TestLanguage(t *testing.T) {
 	}
 }
 
+// TestInterpreter gets the path that an interpreter tells of itself, and that in PATH otherwise.
+func TestInterpreter(t *testing.T) {
+	bin := t.TempDir()
+	t.Setenv("PATH", bin)
+	for _, c := range []struct{ prints, path string }{
+		{"/opt/python/bin/python3", "/opt/python/bin/python3"},
+		{"", filepath.Join(bin, "python3")},
+		{"no version is set", filepath.Join(bin, "python3")},
+	} {
+		script := "#!/bin/sh\necho '" + c.prints + "'\n"
+		require.NoError(t, os.WriteFile(filepath.Join(bin, "python3"), []byte(script), 0o755))
+		assert.Equal(t, c.path, Interpreter(t, "python3", "pass\n"))
+	}
+}
+
 func TestOneIn(t *testing.T) {
 	all := []int{0, 1, 2, 3, 4, 5, 6}
 	t.Setenv(sweepEnv, "")
