@@ -242,7 +242,7 @@ func isOurs(c inject.Call) bool {
 
 func TestFaults(t *testing.T) {
 	seen := census{}
-	for _, k := range kinds {
+	for _, k := range someKinds(t) {
 		t.Run(k.name, func(t *testing.T) {
 			l := newLaboratory(t, k)
 			l.record()
@@ -254,7 +254,7 @@ func TestFaults(t *testing.T) {
 // TestKilledAnywhere kills the runtime before each call of the list, and before each of its own.
 func TestKilledAnywhere(t *testing.T) {
 	seen := census{}
-	for _, k := range kinds {
+	for _, k := range someKinds(t) {
 		if k.noKill {
 			continue
 		}
@@ -264,6 +264,20 @@ func TestKilledAnywhere(t *testing.T) {
 			l.runAll(sample(t, l.kills(seen)), l.judgeKill)
 		})
 	}
+}
+
+// someKinds are the kinds of containers of which the whole is tried, and of the others some (see
+// skip.OneInEach).
+func someKinds(t *testing.T) []kind {
+	if all {
+		return kinds
+	}
+	return skip.OneInEach(t, 1, kinds, func(k kind) string {
+		if k.whole {
+			return k.name
+		}
+		return ""
+	})
 }
 
 // A trial is a fault to be tried.

@@ -62,10 +62,13 @@ func TestCommand(t *testing.T) {
 			return ownModule(shared, env.Cd)
 		},
 		Condition: func(condition string) (bool, error) {
-			if condition != "sweep" {
-				return false, fmt.Errorf("condition %q: there is none", condition)
+			switch condition {
+			case "sweep":
+				return skip.SweepAll(), nil
+			case "few":
+				return skip.Few(), nil
 			}
-			return skip.SweepAll(), nil
+			return false, fmt.Errorf("condition %q: there is none", condition)
 		},
 		RequireUniqueNames: true,
 	})

@@ -20,7 +20,7 @@ const (
 	// ciEnv is "true" where a change is judged, and nobody waits for each test.
 	ciEnv = "CI"
 	// fewer is how many times fewer cases of a sweep are tried elsewhere.
-	fewer = 4
+	fewer = 8
 )
 
 // Lacking skips a test for something that the machine or its user lacks, and that cannot be
@@ -60,7 +60,10 @@ func isCI() bool { return os.Getenv(ciEnv) == "true" }
 // some of each kind are, because somebody is waiting for go test.
 func SweepAll() bool { return os.Getenv(sweepEnv) == "all" }
 
-// OneIn returns every nth of the cases of a sweep with CI=true, one in four times as many without
+// Few tells whether somebody is waiting for go test: neither SweepAll nor CI=true.
+func Few() bool { return !SweepAll() && !isCI() }
+
+// OneIn returns every nth of the cases of a sweep with CI=true, one in eight times as many without
 // it, and all of them with SweepAll. It logs how many there are.
 func OneIn[T any](t testing.TB, n int, all []T) []T {
 	t.Helper()
@@ -74,7 +77,7 @@ func OneInEach[T any, K comparable](t testing.TB, n int, all []T, kind func(T) K
 	if SweepAll() {
 		return all
 	}
-	if !isCI() {
+	if Few() {
 		n *= fewer
 	}
 	var some []T

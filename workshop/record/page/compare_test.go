@@ -57,17 +57,15 @@ func testCompare(t *testing.T, b *browser.Browser) {
 		p.WaitText(".position", "11 / 16")
 	})
 	t.Run("looks", func(t *testing.T) {
-		for _, view := range []browser.View{browser.Projector, browser.Phone} {
-			for _, view.Dark = range []bool{false, true} {
-				p := b.Open(t, name, view)
-				for _, n := range skip.OneIn(t, 4, allSteps) {
-					p.Eval(fmt.Sprintf(`location.hash = "#%d"`, n+1))
-					p.WaitText(".position", fmt.Sprintf("%d / 16", n+1))
-					require.Empty(t, p.Wide(), "row %d", n+1)
-				}
-				for _, what := range []string{".changed", ".steps .sign", ".who", ".words", "th"} {
-					assert.GreaterOrEqual(t, p.Contrast(what), 4.5, what)
-				}
+		for _, view := range views(t) {
+			p := b.Open(t, name, view)
+			for _, n := range skip.OneIn(t, 4, allSteps) {
+				p.Eval(fmt.Sprintf(`location.hash = "#%d"`, n+1))
+				p.WaitText(".position", fmt.Sprintf("%d / 16", n+1))
+				require.Empty(t, p.Wide(), "row %d", n+1)
+			}
+			for _, what := range []string{".changed", ".steps .sign", ".who", ".words", "th"} {
+				assert.GreaterOrEqual(t, p.Contrast(what), 4.5, what)
 			}
 		}
 	})
