@@ -322,9 +322,7 @@ func TestResult(t *testing.T) {
 	const program = "import os\nr, w = os.pipe()\npid = os.fork()\n" +
 		"if pid == 0: os.read(r, 1); os._exit(0)\n" +
 		"os.waitpid(pid, os.WNOHANG)\nos.write(w, b'x')\nos.waitpid(pid, 0)\n"
-	python := skip.Interpreter(t, "python3", program)
-	r, err := Program{Path: python, Args: []string{"python3", "-IS", "-c", program}}.Run(nil, time.Minute)
-	require.NoError(t, err)
+	r := python(t, program)
 	var results []bool
 	for _, c := range r.Calls {
 		if c.Number == unix.SYS_WAIT4 {
@@ -339,18 +337,14 @@ func TestResult(t *testing.T) {
 func TestEndOfThreads(t *testing.T) {
 	const program = "import os, threading\n" +
 		"threading.Thread(target=threading.Event().wait).start()\nos.kill(os.getpid(), 15)\n"
-	python := skip.Interpreter(t, "python3", program)
-	r, err := Program{Path: python, Args: []string{"python3", "-IS", "-c", program}}.Run(nil, time.Minute)
-	require.NoError(t, err)
+	r := python(t, program)
 	require.Equal(t, []End{{Signal: unix.SIGTERM}}, r.Ends)
 }
 
 // TestWritten notes all parts of what is written to descriptor 2.
 func TestWritten(t *testing.T) {
 	const program = "import os\nos.writev(2, [b'one, ', b'two, ', b'three'])\n"
-	python := skip.Interpreter(t, "python3", program)
-	r, err := Program{Path: python, Args: []string{"python3", "-IS", "-c", program}}.Run(nil, time.Minute)
-	require.NoError(t, err)
+	r := python(t, program)
 	written := find(t, r, 0, "writev", "one")
 	for _, c := range r.Calls {
 		if c.Point == written {
@@ -363,9 +357,7 @@ func TestWritten(t *testing.T) {
 func TestNameOfHost(t *testing.T) {
 	const program = "import ctypes\nset = ctypes.CDLL(None).sethostname\n" +
 		"set(b'workshop', -1)\nset(b'workshop' * 20, 70)\nset(b'mine', 66)\n"
-	python := skip.Interpreter(t, "python3", program)
-	r, err := Program{Path: python, Args: []string{"python3", "-IS", "-c", program}}.Run(nil, time.Minute)
-	require.NoError(t, err)
+	r := python(t, program)
 	var names []string
 	for _, c := range r.Calls {
 		if strings.HasPrefix(c.Text, "sethostname(") {
@@ -393,9 +385,7 @@ func TestTextOnTwoPages(t *testing.T) {
 		"memory[size - 4:size - 4 + len(path)] = path\n"+
 		"at = ctypes.addressof(ctypes.c_char.from_buffer(memory)) + size - 4\n"+
 		"ctypes.CDLL(None).syscall(%d, ctypes.c_void_p(at))\n", unix.SYS_CHDIR)
-	python := skip.Interpreter(t, "python3", program)
-	r, err := Program{Path: python, Args: []string{"python3", "-IS", "-c", program}}.Run(nil, time.Minute)
-	require.NoError(t, err)
+	r := python(t, program)
 	find(t, r, 0, "chdir", "/of/two/pages")
 }
 
@@ -404,9 +394,7 @@ func TestExecOfThread(t *testing.T) {
 	const program = "import os, threading\n" +
 		"t = threading.Thread(target=lambda: os.execv('/bin/sh', ['sh', '-c', 'exit 7']))\n" +
 		"t.start()\nt.join()\n"
-	python := skip.Interpreter(t, "python3", program)
-	r, err := Program{Path: python, Args: []string{"python3", "-IS", "-c", program}}.Run(nil, time.Minute)
-	require.NoError(t, err)
+	r := python(t, program)
 	require.Empty(t, r.Hung)
 	require.Equal(t, 7, r.Status.ExitStatus())
 	executed := find(t, r, 0, "execve", `"/bin/sh"`)
@@ -428,9 +416,7 @@ func TestChildWithoutSignal(t *testing.T) {
 		"if ctypes.CDLL(None).syscall(%d, 0, 0, 0, 0, 0) == 0:\n"+
 		"    os.write(2, b'of the child')\n    os.execv('/bin/true', ['true'])\n"+
 		"os.waitpid(-1, 0x40000000)\n", unix.SYS_CLONE)
-	python := skip.Interpreter(t, "python3", program)
-	r, err := Program{Path: python, Args: []string{"python3", "-IS", "-c", program}}.Run(nil, time.Minute)
-	require.NoError(t, err)
+	r := python(t, program)
 	require.Empty(t, r.Hung)
 	for _, c := range r.Calls {
 		if !strings.HasPrefix(c.Text, "write(2, ") || !strings.Contains(c.Text, "of the child") {
@@ -444,7 +430,7 @@ func TestChildWithoutSignal(t *testing.T) {
 	require.Fail(t, "nothing was written")
 }
 
-// python runs a program of Python.
+// python runs a program of Python. It takes nothing from the environment and loads no site (-IS).
 func python(t *testing.T, program string) Result {
 	t.Helper()
 	path := skip.Interpreter(t, "python3", program)
@@ -579,11 +565,8 @@ func TestStack(t *testing.T) {
 		"ctypes.string_at(0) if %d else None\n" +
 		"libc.prlimit(0, 3, (ctypes.c_ulong * 2)(1 << 16, 1 << 16), None)\n" +
 		"down = ctypes.CFUNCTYPE(None)(lambda: down())\ndown()\n"
-	python := skip.Interpreter(t, "python3", program)
 	for ofStack, first := range map[bool]int{false: 1, true: 0} {
-		p := Program{Path: python, Args: []string{"python3", "-IS", "-c", fmt.Sprintf(program, first)}}
-		r, err := p.Run(nil, time.Minute)
-		require.NoError(t, err)
+		r := python(t, fmt.Sprintf(program, first))
 		require.Len(t, r.Ends, 1, r.Stderr)
 		require.Equal(t, unix.SIGSEGV, r.Ends[0].Signal)
 		require.Equal(t, ofStack, r.Ends[0].OfStack)

@@ -292,8 +292,7 @@ var allSteps = []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
 
 // views are the sizes in both colours, or each size once (see skip.OneInEach).
 func views(t *testing.T) []browser.View {
-	all := make([]browser.View, 4)
-	all[0], all[1], all[2], all[3] = browser.Projector, browser.Phone, browser.Projector, browser.Phone
+	all := []browser.View{browser.Projector, browser.Phone, browser.Projector, browser.Phone}
 	all[1].Dark, all[2].Dark = true, true
 	return skip.OneInEach(t, 1, all, func(v browser.View) bool { return v.Touch })
 }
