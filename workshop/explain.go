@@ -133,10 +133,6 @@ func explain(e harness.Event) (x explanation, err error) {
 	x.stdout, x.stderr, x.diff = e.Stdout, e.Stderr, e.Diff
 	x.with = environment(e)
 	x.background(e)
-	// it goes on in a part that was not reached
-	if rest, ok := strings.CutSuffix(x.promise, ","); ok {
-		x.promise = rest + " ..."
-	}
 	c := parseCommand(e.Script.Line(e.Line))
 	x.seen = e.Message
 	switch put := verbs[c.name]; {
@@ -446,6 +442,9 @@ func streamOr(name string) string {
 	return "the file " + name
 }
 
+// shellError is a line of a shell about one of the lines that it reads: "./mine: 3: Cannot fork".
+var shellError = lazyregexp.New(`(?m)^[^:\n]+: (?:line )?[0-9]+: `)
+
 // meaningOf adds to the exit status of a program that wrote this on its standard error what it
 // stands for.
 func meaningOf(status, stderr string) string {
@@ -455,6 +454,8 @@ func meaningOf(status, stderr string) string {
 		return "2 (a panic)"
 	case status == "2" && (strings.TrimSpace(stderr) == "" || errnoIn(stderr) != ""):
 		return "2" // die of Perl ends with errno, which is ENOENT then
+	case status == "2" && shellError.MatchString(stderr):
+		return "2" // of the shell, whose own errors are 2
 	case status == "255":
 		return "255 (-1 as a byte)"
 	case err == nil && n > 256-32:
@@ -494,10 +495,8 @@ func kernelOfLeft(left []string, otherwise string) string {
 			"pid_namespaces(7)"},
 		{": interface ", "CLONE_NEWNET of clone(2), network_namespaces(7)"},
 	} {
-		if slices.ContainsFunc(left, func(line string) bool {
-			return strings.Contains(line,
-				k.kind)
-		}) {
+		isKind := func(line string) bool { return strings.Contains(line, k.kind) }
+		if slices.ContainsFunc(left, isKind) {
 			return k.kernel
 		}
 	}

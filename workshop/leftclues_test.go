@@ -61,13 +61,13 @@ func TestLeftBehind(t *testing.T) {
 				Refused: []harness.Refusal{
 					{
 						Call:  "unlinkat",
-						Text:  `unlinkat(AT_FDCWD, "` + dir + `2", 512)`,
+						Text:  `unlinkat(AT_FDCWD, "` + dir + `2", AT_REMOVEDIR)`,
 						Errno: "EBUSY",
 					},
 				},
 				Steps: []harness.Step{
 					{Text: `mkdir("` + dir + `2")`},
-					{Text: `unlinkat(AT_FDCWD, "` + dir + `2", 512)`, Errno: "EBUSY"},
+					{Text: `unlinkat(AT_FDCWD, "` + dir + `2", AT_REMOVEDIR)`, Errno: "EBUSY"},
 				},
 			},
 			"still in the cgroup",

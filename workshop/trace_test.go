@@ -281,6 +281,9 @@ func TestStatusTwo(t *testing.T) {
 		"":                               "2",
 		"container: no command to run\n": "2 (wrong usage)",
 		"chroot failed: No such file or directory":          "2",
+		"./mine: 12: Cannot fork\n":                         "2",
+		"./mine: line 3: syntax error near `fi'\n":          "2",
+		"container: 3 words are too many\n":                 "2 (wrong usage)",
 		"Fatal error: exception Failure(\"bad command\")\n": "2 (a panic)",
 	} {
 		require.Equal(t, want, meaningOf("2", stderr), stderr)

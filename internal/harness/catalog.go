@@ -205,7 +205,8 @@ func (o order) rank(s Script) int {
 }
 
 // Promise is the sentence of the script's comments that begins before the given line, counted from
-// 1, and goes on to the last comment before that line. Line 0 asks for the first sentence.
+// 1, and goes on to the last comment before that line. If it goes on after that, it ends with an
+// ellipsis. Line 0 asks for the first sentence.
 func (s Script) Promise(line int) (string, error) {
 	archive, err := txtar.ParseFile(s.File)
 	if err != nil {
@@ -238,7 +239,11 @@ func (s Script) Promise(line int) (string, error) {
 	if line == 0 {
 		return sentences[0], nil
 	}
-	return sentences[len(sentences)-1], nil
+	promise := sentences[len(sentences)-1]
+	if rest, goesOn := strings.CutSuffix(promise, ","); goesOn {
+		promise = rest + " ..."
+	}
+	return promise, nil
 }
 
 // Line is the line of the script with that number, counted from 1.

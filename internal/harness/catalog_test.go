@@ -166,3 +166,23 @@ func TestFlagsAsked(t *testing.T) {
 		}
 	}
 }
+
+// TestPromise looks for the promise of a line: a sentence may begin in one comment and go on in the
+// next ones.
+func TestPromise(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "usage.txtar")
+	require.NoError(t, os.WriteFile(file, []byte("# Wrong usage is status 2: no argument,\n"+
+		"exits 2 container\n# or another word.\n\nexits 2 container fly\n# It ends.\nstdout .\n"), 0o644))
+	for line, want := range []string{
+		0: "Wrong usage is status 2: no argument, or another word.",
+		2: "Wrong usage is status 2: no argument ...",
+		5: "Wrong usage is status 2: no argument, or another word.",
+		7: "It ends.",
+	} {
+		if want != "" {
+			promise, err := Script{Name: "usage", File: file}.Promise(line)
+			require.NoError(t, err)
+			require.Equal(t, want, promise, "line %d", line)
+		}
+	}
+}

@@ -805,11 +805,12 @@ var flagNames = map[string]struct {
 		{unix.MS_SLAVE, "MS_SLAVE"},
 		{unix.MS_SHARED, "MS_SHARED"},
 	}},
-	"umount2": {1, []flagName{{unix.MNT_FORCE, "MNT_FORCE"}, {unix.MNT_DETACH, "MNT_DETACH"}}},
-	"unshare": {0, namespaceFlags},
-	"clone":   {0, namespaceFlags},
-	"clone3":  {0, namespaceFlags},
-	"setns":   {1, namespaceFlags},
+	"umount2":  {1, []flagName{{unix.MNT_FORCE, "MNT_FORCE"}, {unix.MNT_DETACH, "MNT_DETACH"}}},
+	"unshare":  {0, namespaceFlags},
+	"clone":    {0, namespaceFlags},
+	"clone3":   {0, namespaceFlags},
+	"setns":    {1, namespaceFlags},
+	"unlinkat": {2, []flagName{{unix.AT_REMOVEDIR, "AT_REMOVEDIR"}}},
 }
 
 type flagName struct {
@@ -850,7 +851,7 @@ func withFlags(name string, call inject.Call) string {
 		text = before + "(" + strings.Join(args, ", ") + ")"
 	}
 	f, known := flagNames[name]
-	if !known {
+	if !known || name == "unlinkat" && call.Args[f.argument] == 0 {
 		return text
 	}
 	var names []string

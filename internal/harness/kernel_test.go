@@ -204,3 +204,19 @@ func TestFlagsOfMount(t *testing.T) {
 	call.Args[2] = 1 << 40 // what is there is no text, and not left out
 	require.Equal(t, `mount(0, "/", ..., MS_REC)`, withFlags("mount", call))
 }
+
+// TestFlagsOfUnlinkat names the flag that makes it rmdir(2), and adds nothing where there is none.
+func TestFlagsOfUnlinkat(t *testing.T) {
+	const here = unix.AT_FDCWD & (1<<64 - 1)
+	for flags, want := range map[uint64]string{
+		unix.AT_REMOVEDIR: `unlinkat(AT_FDCWD, "dir", AT_REMOVEDIR)`,
+		0:                 `unlinkat(AT_FDCWD, "dir")`,
+	} {
+		text := `unlinkat(-100, "dir")`
+		if flags != 0 {
+			text = `unlinkat(-100, "dir", 512)`
+		}
+		call := called(0, unix.SYS_UNLINKAT, text, 0, here, 0, flags)
+		require.Equal(t, want, withFlags("unlinkat", call))
+	}
+}
