@@ -557,6 +557,9 @@ func TestConductClues(t *testing.T) {
 	hostnameRefused := func(e harness.Event) string {
 		return clues["sethostname"]["EPERM"](cause{event: e, call: "sethostname", errno: "EPERM"})
 	}
+	mapRefused := func(e harness.Event) string {
+		return badMap(cause{event: e, call: "write", text: itsMap, errno: "EPERM", seen: true})
+	}
 	rootCall := func(e harness.Event) string {
 		if r := rootRefused(e); r != nil {
 			return r.Text
@@ -858,6 +861,27 @@ func TestConductClues(t *testing.T) {
 			conduct: harness.Conduct{
 				Made: []string{`write(</proc/7/uid_map>, "0 100000 65536", 14)`},
 			},
+		},
+		{
+			name: "a map that is written twice", clue: mapRefused, ran: "true",
+			conduct: harness.Conduct{
+				Made: []string{"unshare(CLONE_NEWUSER)"},
+				Steps: []harness.Step{
+					{Text: "unshare(CLONE_NEWUSER)"}, {Text: itsMap}, {Text: itsMap, Errno: "EPERM"},
+				},
+			},
+			says: "Your program has written this map before: " + itsMap,
+		},
+		{
+			name: "a map of each of two user namespaces", clue: mapRefused, ran: "true",
+			conduct: harness.Conduct{
+				Made: []string{"unshare(CLONE_NEWUSER)", "clone(CLONE_NEWUSER)"},
+				Steps: []harness.Step{
+					{Text: "unshare(CLONE_NEWUSER)"}, {Text: itsMap},
+					{Text: "clone(CLONE_NEWUSER)"}, {Text: itsMap, Errno: "EPERM"},
+				},
+			},
+			says: "Only root of the host may map other ids",
 		},
 		{
 			name: "a map of the caller to another id than 0",

@@ -577,6 +577,20 @@ func TestEndClues(t *testing.T) {
 			conduct: falls(harness.Fall{Signal: "SIGSEGV", Birth: born, By: "/usr/sbin/ip"}),
 		},
 		{
+			name: "a part of the pipeline of a shell", clue: childFell,
+			conduct: falls(harness.Fall{Signal: "SIGPIPE", Birth: born, By: "/bin/bash"}),
+		},
+		{
+			name: "a child that wrote to a program which failed", clue: childFell,
+			said:    "cannot mount: Operation not permitted\n",
+			conduct: falls(harness.Fall{Signal: "SIGPIPE", Birth: born}),
+		},
+		{
+			name: "a child that wrote to nobody", clue: childFell,
+			conduct: falls(harness.Fall{Signal: "SIGPIPE", Birth: born}),
+			says:    "was ended by SIGPIPE, before it executed true.",
+		},
+		{
 			name: "a child that fell, and another that executed the command", clue: childFell,
 			conduct: harness.Conduct{
 				Ran: executed.Ran, Words: executed.Words,
