@@ -877,8 +877,10 @@ func TestConductClues(t *testing.T) {
 			conduct: harness.Conduct{
 				Made: []string{"unshare(CLONE_NEWUSER)", "clone(CLONE_NEWUSER)"},
 				Steps: []harness.Step{
-					{Text: "unshare(CLONE_NEWUSER)"}, {Text: itsMap},
-					{Text: "clone(CLONE_NEWUSER)"}, {Text: itsMap, Errno: "EPERM"},
+					{Text: "unshare(CLONE_NEWUSER)"},
+					{Text: itsMap},
+					{Text: "clone(CLONE_NEWUSER)"},
+					{Text: itsMap, Errno: "EPERM"},
 				},
 			},
 			says: "Only root of the host may map other ids",

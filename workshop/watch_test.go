@@ -31,18 +31,24 @@ func watchedChecker(t *testing.T) *checker {
 }
 
 // TestWatchTriesPromises requires that watch tries all promises of a step and of those before it,
-// and nothing else.
+// and nothing else, and that check tries the same before anything else.
 func TestWatchTriesPromises(t *testing.T) {
 	c := watchedChecker(t)
 	s, err := c.load()
 	require.NoError(t, err)
+	s.Passed = map[string]time.Time{}
+	for _, l := range c.course.lessons[:3] {
+		s.Passed[l.key()] = time.Now()
+	}
 	l, err := c.course.find("4")
 	require.NoError(t, err)
 	tried := c.inOrder(l, s)
 	c.promises = false
-	for _, script := range c.inOrder(l, s) {
+	all := c.inOrder(l, s)
+	for _, script := range all {
 		require.Equal(t, !script.NotYet(), slices.Contains(tried, script), script.ID())
 	}
+	require.Equal(t, tried, all[:len(tried)], "check tries what is not promised last of all")
 }
 
 // TestBegins requires that the beginning of a save is told before it, and none after it: watch
