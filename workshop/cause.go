@@ -70,9 +70,7 @@ func (c cause) changedRoot() bool {
 func findCause(e harness.Event) (c cause) {
 	c.event = e
 	if r := blame(e); r != nil {
-		c.call, c.errno, c.text, c.seen = r.Call, r.Errno, r.Text, true
-		c.path, c.inside, c.missing = firstPath(r.Text), r.Inside, r.Missing
-		return c
+		return refusedCause(e, r)
 	}
 	words := unseen(e) + e.Stderr + "\n" + e.Stdout
 	words += backgroundWords(e)
@@ -93,6 +91,14 @@ func findCause(e harness.Event) (c cause) {
 		}
 	}
 	return c
+}
+
+// refusedCause is a call that was seen to fail.
+func refusedCause(e harness.Event, r *harness.Refusal) cause {
+	return cause{
+		event: e, call: r.Call, errno: r.Errno, text: r.Text, path: firstPath(r.Text),
+		missing: r.Missing, seen: true, inside: r.Inside,
+	}
 }
 
 // backgroundWords are what the programs in the background said: those of the first that has ended

@@ -198,6 +198,11 @@ func neverExecuted(e harness.Event) string {
 	text := fmt.Sprintf("None of your processes executed %s: there was no execve(2) of it.",
 		ranCommand(e))
 	if other := otherCommand(e); other != "" {
+		if r := triedCommand(e); r != nil {
+			return fmt.Sprintf("None of your processes executed %s: %s failed with %s, and %s was "+
+				"executed in its place. %s", ranCommand(e), r.Text, r.Errno, other,
+				refusedCause(e, r).clue())
+		}
 		return text + fmt.Sprintf(" They executed %s instead. The command is the word after run: "+
 			"is another one named in the source?", other)
 	}
@@ -205,6 +210,17 @@ func neverExecuted(e harness.Event) string {
 		return text + " " + otherMissing(e, firstPath(r.Text), r.Inside)
 	}
 	return text + ownWords(e)
+}
+
+// triedCommand is the last call that was to execute the command, and was refused, or nil.
+func triedCommand(e harness.Event) *harness.Refusal {
+	for _, r := range slices.Backward(slices.Concat(e.Conduct.Excused, e.Conduct.Refused)) {
+		if strings.HasPrefix(r.Call, "execve") &&
+			filepath.Base(firstPath(r.Text)) == filepath.Base(ranCommand(e)) {
+			return &r
+		}
+	}
+	return nil
 }
 
 // otherRefused is the call that was to execute another file in the place of the command, which is
@@ -319,7 +335,8 @@ func otherCommand(e harness.Event) string {
 	ofSetup := func(file string) bool {
 		return setupRE.MatchString(file) || filepath.Base(file) == "container" // the program itself
 	}
-	if inside := e.Conduct.RanInside; len(inside) > 0 && !ofSetup(inside[len(inside)-1]) {
+	if inside := e.Conduct.RanInside; len(inside) > 0 && !ofSetup(inside[len(inside)-1]) &&
+		!forTool(e, inside[len(inside)-1]) {
 		return inside[len(inside)-1]
 	}
 	ran, c := e.Conduct.Ran, cause{event: e}
@@ -334,6 +351,25 @@ func otherCommand(e harness.Event) string {
 	return others[0]
 }
 
+// forTool tells whether a file is a shell that got the line of a tool, as system(3) starts one, and
+// could not execute that.
+func forTool(e harness.Event, file string) bool {
+	for i, ran := range slices.Backward(e.Conduct.Ran) {
+		words := e.Conduct.Words[i]
+		if ran != file {
+			continue
+		}
+		if !shellRE.MatchString(file) || len(words) < 3 || !lineOptionRE.MatchString(words[1]) {
+			return false
+		}
+		tool := append(strings.Fields(words[2]), "")[0]
+		return setupRE.MatchString("/"+tool) ||
+			strings.Contains(e.Stderr, ": "+tool+": not found") ||
+			strings.Contains(e.Stderr, ": "+tool+": command not found")
+	}
+	return false
+}
+
 // behindNamespaces is the file that a program executed in new namespaces, perhaps by a shell or by
 // tools that set them up, or nothing. It has to be content with that, and not to have tried the
 // command itself: otherwise the file may be a tool of its own.
@@ -342,16 +378,12 @@ func behindNamespaces(e harness.Event, ofSetup func(string) bool) string {
 	if status, _ := endedWith(e); len(ran) == 0 || status != "" && status != "0" {
 		return ""
 	}
-	triesCommand := func(r harness.Refusal) bool {
-		return strings.HasPrefix(r.Call, "execve") &&
-			filepath.Base(firstPath(r.Text)) == filepath.Base(ranCommand(e))
-	}
-	if slices.ContainsFunc(e.Conduct.Refused, triesCommand) {
+	if triedCommand(e) != nil {
 		return ""
 	}
 	last := ran[len(ran)-1]
 	other := func(file string) bool { return !shellRE.MatchString(file) && !ofSetup(file) }
-	if ofSetup(last) || slices.ContainsFunc(ran[:len(ran)-1], other) {
+	if ofSetup(last) || forTool(e, last) || slices.ContainsFunc(ran[:len(ran)-1], other) {
 		return ""
 	}
 	// The call that makes the process may return after those of that process.

@@ -567,13 +567,16 @@ func (c *Conduct) noteExecution(call inject.Call, inside bool) {
 
 // excuse forgets what a process that executes a file could do without. What it looked for in other
 // directories before is no news, and neither is a mount that it could do without or in another way:
-// of the paths in /proc that are covered no kernel has all, and some of them are files. That one
+// of the paths in /proc that are covered no kernel has all, and some of them are files. The command
+// itself may not have been executed, and something else in its place. That one
 // process goes on says nothing about a mount of another, which is not above it.
 func (c *Conduct) excuse(name string, call inject.Call, words []string, roots roots) {
 	c.Refused = slices.DeleteFunc(c.Refused, func(r Refusal) bool {
 		optional := r.Call == "mount" && (r.Errno == "ENOENT" || r.Errno == "ENOTDIR") &&
 			(r.By != "" || roots.below(call.Process, r.Process))
-		if optional || r.Looks && isCommand(firstText(r.Text), words) {
+		inPlace := r.Call == name && r.Process == call.Process &&
+			!isCommand(firstText(call.Text), words)
+		if optional || (r.Looks || inPlace) && isCommand(firstText(r.Text), words) {
 			c.Excused = append(c.Excused, r)
 		}
 		return r.Call == name && r.Process == call.Process || r.Looks || optional
