@@ -161,7 +161,8 @@ func (c cause) otherCgroup(missing string) string {
 // lookedForCgroup is for a program that looked for a directory of the other version, and gave up.
 func lookedForCgroup(e harness.Event) string {
 	m := anyStatus.FindStringSubmatch(e.Message)
-	failed := m != nil && m[1] != "0" || strings.Contains(strings.ToLower(e.Stderr), "cgroup")
+	failed := m != nil && m[1] != "0" || strings.Contains(strings.ToLower(e.Stderr), "cgroup") &&
+		!(wantsSilence(e) && e.Stdout != "")
 	if executed(e) != "no" || !failed {
 		return "" // it may only have looked whether there is something to remove
 	}

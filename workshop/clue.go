@@ -164,7 +164,7 @@ var habits = []func(harness.Event) string{
 	notNamed, procEmpty,
 	oldRootStays, joinedLate, notLimited, slipped,
 	bareShell, wordsSplit, wrongName, nameLost, wrongWords, wrongIndex, wrongWord, unknownChild,
-	runNotKnown, takenForDirectory, imageNamed, nothingTaken,
+	otherKernel, runNotKnown, takenForDirectory, imageNamed, nothingTaken,
 	otherID, rootReadOnly, procNotMounted, noVariables, rightsLeft, notFunction,
 	cgroupNamespaceEarly, descriptorsLeft,
 	nilPanic, helperFailed, noNetwork,

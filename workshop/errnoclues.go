@@ -71,6 +71,11 @@ func noFile(c cause) string {
 	case strings.HasPrefix(c.call, "exec"):
 		return ""
 	}
+	if deviceRE.MatchString(c.path) && !c.changedRoot() {
+		return fmt.Sprintf("There is no %s here. If it is the device of a kernel module, that is "+
+			"not loaded, or the throw-away host does not show it: no step needs it, so have your "+
+			"program go on without.", c.path)
+	}
 	text := fmt.Sprintf("There is no %s here. The scripts run your program in a directory that "+
 		"has a root file system called rootfs in it, and nothing else", c.path)
 	if imageRE.MatchString(c.path) || imageNamed(c.event) != "" {
@@ -85,6 +90,9 @@ func noFile(c cause) string {
 	}
 	return text
 }
+
+// deviceRE matches the path of a device that is none of a terminal.
+var deviceRE = lazyregexp.New(`^/dev/[\w-]+$`)
 
 // takesForDirectory tells whether a path leads through a directory that has the name of the
 // command: one where the program is run, or in a place for images.

@@ -530,7 +530,8 @@ func wrongUsage(e harness.Event) string {
 var (
 	// usageRE matches how a program wants to be called, and the name that it has there. An error of
 	// syntax is something else, and so is the usage of memory.
-	usageRE = lazyregexp.New(`(?im)(?:^\W*(usage\b|syntax:)|[^\w\s] ?usage:)\W*(\w*)`)
+	usageRE = lazyregexp.New(`(?im)(?:^\W*(usage\b|syntax:|use: [^\n]*?[<[])|` +
+		`[^\w\s] ?usage:)\W*(\w*)`)
 	// setupRE matches what a program may run before the command: itself, and tools.
 	setupRE = lazyregexp.New(`^/proc/self/exe$|/(unshare|chroot|nsenter|u?mount|ip|` +
 		`ifconfig|brctl|iptables|sudo|hostname|mkdir|cp|rm|env|id|newuidmap|newgidmap)$`)

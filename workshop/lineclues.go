@@ -69,11 +69,14 @@ func liesBeside(c cause) string {
 		return ""
 	}
 	return fmt.Sprintf("%s lies beside your program, in %s, and a relative path begins at the "+
-		"working directory, which is another one here. Your program finds what lies beside it by "+
-		"the path with which it was started: that is a link to it, so follow the link "+
-		"(realpath(1), realpath(3)), and take the directory of what comes out.", path,
-		relative(filepath.Dir(file)))
+		"working directory, which is another one here. %s", path, relative(filepath.Dir(file)),
+		linkToProgram)
 }
+
+// linkToProgram says how a program finds what lies beside it.
+const linkToProgram = "Your program finds what lies beside it by the path with which it was " +
+	"started: that is a link to it, so follow the link (realpath(1), realpath(3)), and take the " +
+	"directory of what comes out."
 
 // wantsMore is for a program that finds too little on its command line.
 func wantsMore(e harness.Event) string {
@@ -295,11 +298,38 @@ func notInstalled(e harness.Event) string {
 			"there. Load all that your program needs before it changes its root.",
 			filepath.Base(name))
 	}
+	if dir := besideProgram(e, name); dir != "" {
+		return fmt.Sprintf("%s lies beside your program, in %s, and was not looked for there. %s",
+			name, relative(dir), linkToProgram)
+	}
 	return fmt.Sprintf("Your program needs %s, which its language did not find. If that is a "+
 		"library, it has to be installed on this machine, for the user who starts the check. If "+
 		"it is a file of yours, have it looked for beside your program: the scripts run that in "+
 		"another directory.", name)
 }
+
+// besideProgram is the directory of the program, if a part of that lies there which its language
+// did not find, by its name in the language or by the path of its file.
+func besideProgram(e harness.Event, name string) (dir string) {
+	if e.Program == "" || name == "" || sharedRE.MatchString(name) {
+		return "" // its loader follows links
+	}
+	dir = filepath.Dir(e.Program)
+	if filepath.IsAbs(name) {
+		name = filepath.Base(name)
+	}
+	for _, path := range []string{name, strings.ReplaceAll(name, ".", "/")} {
+		for _, ending := range []string{"", ".py", ".rb", ".pl"} {
+			if _, err := os.Stat(filepath.Join(dir, path+ending)); err == nil {
+				return dir
+			}
+		}
+	}
+	return ""
+}
+
+// sharedRE matches the name of a library that the loader of programs looks for.
+var sharedRE = lazyregexp.New(`\.so\b`)
 
 // noLibraryRE matches what languages, and the loader of programs, say of a library that they do not
 // find, and its name.

@@ -4,6 +4,9 @@ package main
 
 import (
 	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -243,6 +246,84 @@ var lineWords = []faulty{
 		says:  []string{"program lies beside your program", "a link to it"},
 	},
 	{
+		name: "a library beside the program, in the directory of the link to that",
+		program: "#!/usr/bin/perl\nuse FindBin;\nuse lib $FindBin::Bin;\n" +
+			"exit if @ARGV and $ARGV[0] eq 'child';\nrequire 'program';\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"program lies beside your program", "not looked for there", "a link to it"},
+		not:   []string{"has to be installed"},
+	},
+	{
+		name: "how it wants to be called, in other words",
+		program: "#!/usr/bin/perl\nprint STDERR \"use: run <image> <command> <arg1>\\n\";\n" +
+			"exit 1;\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"prints how it wants to be called"},
+		not:   []string{"The last that it wrote"},
+	},
+	{
+		name: "the name of an image that was not given",
+		program: "#!/usr/bin/perl\nprint STDERR \"Missing image name or command to run\\n\";\n" +
+			"exit 1;\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{`misses something on its command line, and says: "Missing image name`},
+		not:   []string{"looks for an image"},
+	},
+	{
+		name: "an image with a tag in the place of the command",
+		program: "#!/usr/bin/python3\nimport sys\nparts = sys.argv[2].split(':')\n" +
+			"image, tag = parts[0], parts[1]\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"image, tag = parts[0], parts[1]", "as in alpine:3.20"},
+	},
+	{
+		name: "another version of the kernel",
+		program: "#!/usr/bin/python3\nimport os, sys\n" +
+			"sys.stderr.write('=> checking Linux... expected 4.7.x: %s\\n' % os.uname().release)\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"is the kernel of this machine (uname(2))", "leave that test out"},
+	},
+	{
+		name: "a device of a kernel module",
+		program: "#!/usr/bin/perl\nunless (open(my $monitor, '+<', '/dev/mine_monitor')) {\n" +
+			"  print STDERR \"monitor: $!\\n\";\n  exit 1;\n}\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"the device of a kernel module", "no step needs it"},
+		not:   []string{"root file system called rootfs in it"},
+	},
+	{
+		name: "a line of its own, and a cgroup that nobody asked for",
+		program: "#!/usr/bin/perl\nsyscall(272, 0x04000000);\nmkdir('/sys/fs/cgroup/mine') or " +
+			"print STDERR \"Failed to create cgroup: $!\\n\";\nprint \"Running\\n\";\n" +
+			"system('/bin/sh');\n" +
+			"rmdir('/sys/fs/cgroup/mine') if -d '/sys/fs/cgroup/mine';\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"this is your program's own", "none of your processes executed true"},
+		not:   []string{"Your program looked for"},
+	},
+	{
+		name: "a tool that is started by a shell, and no command",
+		program: "#!/usr/bin/perl\nsyscall(272, 0x04020000);\n" +
+			"system('mine-ip link add veth0 </dev/null');\n" +
+			"print \"child process: 5\\n\";\nprint STDERR \"Failed to mount the disk\\n\";\n",
+		about: "step1-skeleton/command-runs",
+		says: []string{
+			"this is your program's own", "none of your processes executed true",
+			"Failed to mount the disk",
+		},
+		not: []string{"/bin/sh instead"},
+	},
+	{
+		name: "a shell where the command is not found",
+		program: "#!/usr/bin/python3\nimport os, sys\ntry:\n" +
+			"    os.execv(sys.argv[2], sys.argv[2:])\nexcept OSError:\n    pass\n" +
+			"print('=== container ===', flush=True)\nos.chroot('rootfs')\nos.chdir('/')\n" +
+			"os.execv('/bin/sh', ['/bin/sh'])\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{`execve("true") failed with ENOENT`, "/bin/sh was executed", "execvp(3)"},
+		not:   []string{"is another one named in the source"},
+	},
+	{
 		name:    "a sleep in the place of the command",
 		program: "#!/usr/bin/perl\nsleep 6300;\n",
 		about:   "step1-skeleton/command-runs",
@@ -282,6 +363,21 @@ func TestLineClues(t *testing.T) {
 	ran := func(file string) harness.Conduct {
 		return harness.Conduct{Ran: []string{file}, Words: [][]string{{"ls"}}}
 	}
+	failed := func(clue func(harness.Event) string) func(harness.Event) string {
+		return func(e harness.Event) string {
+			e.Message = "exit status 1"
+			return clue(e)
+		}
+	}
+	missing := func(path string) func(harness.Event) string {
+		return func(e harness.Event) string {
+			e.Message = "exit status 1"
+			*e.Conduct = refused("openat", fmt.Sprintf("openat(AT_FDCWD, %q)", path), "ENOENT")
+			return noFile(refusedCause(e, &e.Conduct.Refused[0]))
+		}
+	}
+	text, _ := release()
+	kernel := numberRE.FindString(text)
 	for _, c := range []struct {
 		name    string
 		clue    func(harness.Event) string
@@ -538,6 +634,50 @@ func TestLineClues(t *testing.T) {
 			said: "error: usage: mine run CMD", says: "prints how it wants to be called",
 		},
 		{
+			name: "what something is of use for", clue: wrongUsage, ran: "true",
+			said: "Of no use: <none>",
+		},
+		{
+			name: "what it uses", clue: wrongUsage, ran: "true", said: "use: rootfs as root",
+		},
+		{
+			name: "an image that is missing", clue: failed(imageNamed), ran: "true",
+			said: "missing image alpine", says: "looks for an image",
+		},
+		{
+			name: "the name of an image that is missing", clue: failed(imageNamed), ran: "true",
+			said: "missing image name",
+		},
+		{
+			name: "the kernel as it is", clue: failed(otherKernel), ran: "true",
+			said: "Running on Linux " + kernel + "\nsomething failed",
+		},
+		{
+			name: "the kernel as it is, and nothing is wrong with it", clue: failed(otherKernel),
+			ran: "true", said: "Running on Linux " + kernel,
+		},
+		{
+			name: "a number that begins as that of the kernel", clue: failed(otherKernel),
+			ran: "true", said: "expected 4 words, got " + kernel + "1",
+		},
+		{
+			name: "a kernel that is too new", clue: failed(otherKernel), ran: "true",
+			said: "Linux " + kernel + " is not supported", says: "leave that test out",
+		},
+		{
+			name: "a tag among the words", clue: wrongIndex, ran: "true",
+			said: "Traceback (most recent call last):\n  File \"mine.py\", line 2, in <module>\n" +
+				"    tag = sys.argv[4]\nIndexError: list index out of range\n",
+			says: "there may be no word after it",
+		},
+		{
+			name: "a device of a terminal", clue: missing("/dev/pts/9"), ran: "true",
+			says: "and nothing else",
+		},
+		{
+			name: "a device", clue: missing("/dev/mine"), ran: "true", says: "of a kernel module",
+		},
+		{
 			name: "a flag with another name", clue: flagNotKnown,
 			ran:  "-hostname workshop hostname",
 			said: "usage: container run [--hostname-of-mine] [--my-hostname]",
@@ -610,6 +750,43 @@ func TestLineClues(t *testing.T) {
 			require.Contains(t, c.clue(e), c.says, c.name)
 		}
 	}
+}
+
+// TestBesideProgram requires that a part of a program is found beside it where that lies there, and
+// nothing else is taken for it.
+func TestBesideProgram(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "app"), 0o755))
+	for _, file := range []string{"app/main.py", "tools.rb", "libnone.so.1"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, file), nil, 0o644))
+	}
+	e := harness.Event{Program: filepath.Join(dir, "mine")}
+	for name, lies := range map[string]bool{
+		"app": true, "app.main": true, "app.pull": false, "tools": true, "/link/of/tools": true,
+		"yaml": false, "libnone.so.1": false, "": false,
+	} {
+		require.Equal(t, lies, besideProgram(e, name) == dir, name)
+	}
+	require.Empty(t, besideProgram(harness.Event{}, "app"))
+}
+
+// TestForTool requires that a shell which was to start a tool, and did not find that, is not taken
+// for what was executed in the place of the command.
+func TestForTool(t *testing.T) {
+	for line, tool := range map[string]bool{
+		"sudo mount --make-private /": true, "mine-ip link add": true, "ip link": true,
+		"exec bash": false, "echo hello": false, "": false,
+	} {
+		e := harness.Event{}
+		e.Stderr = "sh: 1: mine-ip: not found\n"
+		e.Conduct = &harness.Conduct{
+			Ran: []string{"/bin/sh"}, Words: [][]string{{"sh", "-c", line}},
+		}
+		require.Equal(t, tool, forTool(e, "/bin/sh"), line)
+	}
+	e := harness.Event{}
+	e.Conduct = &harness.Conduct{Ran: []string{"/bin/sh"}, Words: [][]string{{"sh"}}}
+	require.False(t, forTool(e, "/bin/sh"))
 }
 
 // TestLineOfScript requires that a program which ended as it should is told what its words lack.

@@ -110,6 +110,31 @@ func lastSeen(e harness.Event) string {
 	return text + lastCalls(e)
 }
 
+// otherKernel is for a program that looks whether the kernel is of a version that it knows.
+func otherKernel(e harness.Event) string {
+	if executed(e) != "no" || blame(e) != nil || inShell(e) {
+		return ""
+	}
+	kernel, _ := release()
+	number := numberRE.FindString(kernel)
+	last := lastWords(e.Stdout + "\n" + e.Stderr)
+	names := regexp.MustCompile(`(^|[^\d.])` + regexp.QuoteMeta(number) + `(\D|$)`)
+	if number == "" || !names.MatchString(last) || !otherKernelRE.MatchString(last) {
+		return ""
+	}
+	return fmt.Sprintf("The last that your program wrote before it ended is %q, and %s is the "+
+		"kernel of this machine (uname(2)). What your program needs may be there all the same: "+
+		"leave that test out. A call that a kernel does not have fails, with ENOSYS or EINVAL.",
+		last, kernel)
+}
+
+var (
+	numberRE = lazyregexp.New(`^\d+\.\d+(\.\d+)?`)
+	// otherKernelRE matches what is said of a version that is not as it should be.
+	otherKernelRE = lazyregexp.New(`(?i)\b(expect(s|ed)?|unsupported|not (yet )?supported|` +
+		`too (old|new)|requires?|needs?|at least|wrong|mismatch)\b`)
+)
+
 // replaced tells whether the program itself became another one, which is no shell.
 func replaced(e harness.Event) bool {
 	for _, step := range slices.Backward(e.Conduct.Steps) {
@@ -211,9 +236,24 @@ func wrongIndex(e harness.Event) string {
 	if e.Script.Name == "usage" || !indexRE.MatchString(e.Stderr) && !argv {
 		return ""
 	}
-	return "The scripts call your program as `container run CMD [ARG...]`: the word after run is " +
-		"the command, and there may be no word after it."
+	const called = "The scripts call your program as `container run CMD [ARG...]`: the word " +
+		"after run is the command, and there may be no word after it."
+	_, line, _ := strings.Cut(withSource(panicked(e.Stderr), e.Program), "\nat ")
+	_, line, _ = strings.Cut(line, ": ")
+	if tagRE.MatchString(line) && !wordsRE.MatchString(line) {
+		return called + " Does your program take that word for an image with a tag, as in " +
+			"alpine:3.20? No image is named, and the root file system is the directory rootfs " +
+			"where the program is run."
+	}
+	return called
 }
+
+var (
+	// tagRE matches a line that is about the tag of an image, and wordsRE one about the words of
+	// the command line.
+	tagRE   = lazyregexp.New(`(?i)\b\w*(tag|version)\b`)
+	wordsRE = lazyregexp.New(`(?i)args?\b|argv`)
+)
 
 // nothingTaken is for a program that takes nothing for a text, in a language that goes on when
 // there is no such word on the command line.
@@ -237,8 +277,9 @@ var nothingRE = lazyregexp.New(`no implicit conversion of nil into String|` +
 func imageNamed(e harness.Event) string {
 	status, _ := endedWith(e)
 	failed := status != "" && status != "0" || e.Panicked
-	if executed(e) != "no" || !failed ||
-		!noImageRE.MatchString(e.Stdout+"\n"+e.Stderr) {
+	said := e.Stdout + "\n" + e.Stderr
+	at := noImageRE.FindStringIndex(said)
+	if executed(e) != "no" || !failed || at == nil || moreOfLineRE.MatchString(said[at[1]:]) {
 		return ""
 	}
 	return "Your program looks for an image, and says that there is none. The scripts call it as " +
@@ -252,6 +293,9 @@ var noImageRE = lazyregexp.New(`(?im)\bimage\b:?( \S+)?( is| was| could| can)? ?
 	`\b(no such|unknown|missing|not find|not locate|cannot find|can't find|` +
 	`(unable|failed) to (find|locate))( the| an| any)? image\b|` +
 	`\bno image( found| named| called|[.!]?$)`)
+
+// moreOfLineRE matches what comes after that where it is about the words of the command line.
+var moreOfLineRE = lazyregexp.New(`(?i)\A (name|argument|parameter|or|and)\b`)
 
 // wrongWord is for a program that takes one of its own words for the command.
 func wrongWord(e harness.Event) string {
@@ -285,9 +329,7 @@ func ofItself(file string) bool {
 
 // ownOutput is for a program that writes to the command's standard output.
 func ownOutput(e harness.Event) string {
-	line := parseCommand(e.Script.Line(e.Line))
-	silent := line.name == "stdout" && line.negated && len(line.args) == 1 && line.args[0] == "."
-	if !silent || strings.TrimSpace(e.Stdout) == "" {
+	if !wantsSilence(e) || strings.TrimSpace(e.Stdout) == "" {
 		return ""
 	}
 	none := executed(e) == "no" && !inShell(e)
@@ -304,6 +346,12 @@ func ownOutput(e harness.Event) string {
 		return own + " And " + firstSmall(neverExecuted(e))
 	}
 	return own
+}
+
+// wantsSilence tells whether nothing is to be on standard output.
+func wantsSilence(e harness.Event) bool {
+	line := parseCommand(e.Script.Line(e.Line))
+	return line.name == "stdout" && line.negated && len(line.args) == 1 && line.args[0] == "."
 }
 
 // firstSmall makes the first letter a small one, in the middle of a sentence.
