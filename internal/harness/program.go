@@ -284,12 +284,19 @@ func goBuildCommand(ctx context.Context, path, dir string, sources []string,
 
 // goBuild has the go command compile what is at the path source, as seen from dir.
 func goBuild(ctx context.Context, path, dir, source string, flags ...string) error {
-	cmd := goBuildCommand(ctx, path, dir, []string{source}, flags...)
-	if usesC(dir) {
-		cmd.Env = append(cmd.Env, "CGO_ENABLED=1")
+	build := func(withC bool) ([]byte, error) {
+		cmd := goBuildCommand(ctx, path, dir, []string{source}, flags...)
+		if withC {
+			cmd.Env = append(cmd.Env, "CGO_ENABLED=1")
+		}
+		return runGo(cmd)
 	}
 	named := filepath.Join(dir, source)
-	out, err := runGo(cmd)
+	out, err := build(usesC(dir))
+	if err != nil && strings.Contains(string(out), noneForLinux) {
+		// A package that it imports may need a C compiler, too. Without one its files do not count.
+		out, err = build(true)
+	}
 	if err != nil {
 		return buildFailed(named, strings.TrimSpace(string(out)), err)
 	}
@@ -406,6 +413,12 @@ var Mistake = lazyregexp.New(`(?m)^(\S+\.(?:go|c|h|s)):(\d+)(?::(\d+))?: (.*)$`)
 // the line of the import, which is right.
 var importRE = lazyregexp.New(`no required module provides|missing go\.sum entry`)
 
+// noneForLinux is what the go command says of a package whose files are all for other systems, and
+// ownForOtherRE matches it where that is the package that was to be built.
+const noneForLinux = "build constraints exclude all Go files"
+
+var ownForOtherRE = lazyregexp.New(`(?m)^package \S+: ` + noneForLinux)
+
 // buildFailed finds out whether it is the source text that is wrong.
 func buildFailed(source, output string, err error) error {
 	b := &BuildError{Source: source, Output: output, err: err}
@@ -430,8 +443,10 @@ func buildFailed(source, output string, err error) error {
 			"missing go.sum entry", "its go.sum does not have what its go.mod asks for",
 			"go mod tidy",
 		},
-		{"build constraints exclude all Go files", "none of its Go files is for Linux on this " +
-			"machine", "see //go:build"},
+		{
+			noneForLinux, "a package that it imports has no Go files for Linux on this machine",
+			"see the package that is named",
+		},
 		{"found packages", "its files belong to several packages", "one directory for each"},
 		{"updates to go.mod needed", "its go.mod lacks what its packages need", "go mod tidy"},
 		{"errors parsing go.mod", "its go.mod has a mistake", "mend the line that is named"},
@@ -450,6 +465,9 @@ func buildFailed(source, output string, err error) error {
 			b.Cause, b.Advice = other.cause, other.advice
 			break
 		}
+	}
+	if ownForOtherRE.MatchString(output) {
+		b.Cause, b.Advice = "none of its Go files is for Linux on this machine", "see //go:build"
 	}
 	if b.Cause == "" && output == "" {
 		b.Cause, b.Advice = err.Error(), "see go build"

@@ -73,6 +73,35 @@ func TestBuild(t *testing.T) {
 			},
 		},
 		{
+			name: "cgo in a package that it imports",
+			files: map[string]string{
+				"go.mod": "module mine\n\ngo 1.21\n",
+				"main.go": "package main\n\nimport \"mine/ids\"\n\nfunc main() " +
+					"{ println(\"built\", ids.Own()) }\n",
+				"ids/ids.go": "package ids\n\n// #include <unistd.h>\nimport \"C\"\n\n" +
+					"func Own() int { return int(C.getpid()) }\n",
+			},
+		},
+		{
+			name: "a package for another system",
+			files: map[string]string{
+				"go.mod":     "module mine\n\ngo 1.21\n",
+				"main.go":    "package main\n\nimport _ \"mine/ids\"\n\nfunc main() {}\n",
+				"ids/ids.go": "//go:build windows\n\npackage ids\n",
+			},
+			cause:  "a package that it imports has no Go files for Linux",
+			advice: "see the package that is named",
+		},
+		{
+			name: "a program for another system",
+			files: map[string]string{
+				"go.mod":  "module mine\n\ngo 1.21\n",
+				"main.go": "//go:build windows\n\n" + hello,
+			},
+			cause:  "none of its Go files is for Linux",
+			advice: "//go:build",
+		},
+		{
 			name:   "a mistake",
 			files:  map[string]string{"main.go": "package main\n\nfunc main() { hello() }\n"},
 			output: "main.go:3:15: undefined: hello",
@@ -138,7 +167,7 @@ func TestBuild(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if c.name == "cgo" {
+			if strings.HasPrefix(c.name, "cgo") {
 				skip.Tool(t, "gcc", "gcc")
 			}
 			t.Setenv("GOTOOLCHAIN", "local")
