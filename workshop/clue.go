@@ -40,6 +40,8 @@ var clues = map[string]map[string]func(cause) string{
 	"unlinkat": {"EBUSY": busyCgroup},
 	"mkdir":    {"EROFS": readOnlyHost, "ENOENT": noParent, "EEXIST": madeBefore},
 	"mkdirat":  {"EROFS": readOnlyHost, "ENOENT": noParent, "EEXIST": madeBefore},
+	"mknod":    {"ENOENT": noPlace},
+	"mknodat":  {"ENOENT": noPlace},
 	"openat":   {"EROFS": readOnlyHost, "ENOENT": noCgroup, "EACCES": noCgroup},
 	"write": {
 		"EPERM": badMap, "EINVAL": badMapOrLimit, "ENOENT": noController, "EBUSY": noController,

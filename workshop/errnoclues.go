@@ -221,6 +221,21 @@ func noParent(c cause) string {
 		orName(c.path, "it"))
 }
 
+// noPlace is for something that was to be made in a directory that is not there.
+func noPlace(c cause) string {
+	above := filepath.Dir(filepath.Clean(c.path))
+	if !c.seen || strings.HasPrefix(above, "rootfs") || above == "." || above == "/" {
+		return "" // the root file system may be missing, on purpose
+	}
+	text := fmt.Sprintf("There is no directory %s, in which %s was to be made: mkdir(2) makes it.",
+		above, c.path)
+	if !filepath.IsAbs(c.path) && !c.changedRoot() {
+		text += " A relative path begins at the working directory, and the one where the scripts " +
+			"run your program has a root file system called rootfs in it, and nothing else."
+	}
+	return text
+}
+
 // madeBefore is for a directory that is there already.
 func madeBefore(c cause) string {
 	if text := cgroupInTheWay(c); text != "" {

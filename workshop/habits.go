@@ -782,7 +782,7 @@ var networkToolRE = lazyregexp.New(`/(ip|ifconfig|brctl|tc|nft|ip6?tables)(-\w+)
 // noNetwork is for a program that fails because it finds no network.
 func noNetwork(e harness.Event) string {
 	if !beforeChapters(e.Script) || executed(e) != "no" ||
-		!networkRE.MatchString(e.Stdout+e.Stderr) && !fetches(e) {
+		!networkRE.MatchString(e.Stdout+e.Stderr) && !fetches(e) && !requestFailed(e) {
 		return "" // a chapter, or the command, wants one
 	}
 	return "There is no network on the throw-away host, and none is needed: nothing has to be " +
@@ -793,6 +793,19 @@ func noNetwork(e harness.Event) string {
 // fetches tells whether a program hangs because it waits for a tool that fetches something. What
 // that has looked for before, and not found, is its own affair.
 func fetches(e harness.Event) bool { return fetchesRE.MatchString(e.Waiting) }
+
+// requestFailed tells whether a program that found no network says that it could not fetch
+// something.
+func requestFailed(e harness.Event) bool {
+	return requestRE.MatchString(ownError(e)) && e.Conduct != nil &&
+		slices.ContainsFunc(e.Conduct.Others, func(r harness.Refusal) bool {
+			return r.Call == "connect" && r.Errno == "ENETUNREACH"
+		})
+}
+
+// requestRE matches what is said of something that was to be fetched.
+var requestRE = lazyregexp.New(`(?i)https?:|\b(requests?|registry|download\w*|fetch\w*|pull\w*|` +
+	`tokens?|manifests?)\b`)
 
 // fetchesRE matches such a tool in what is told of the waiting.
 var fetchesRE = lazyregexp.New("was waiting for `(?:/[^ `]*/)?(?:apt/methods/\\w+|curl|wget|" +

@@ -292,6 +292,35 @@ var lineWords = []faulty{
 		not:   []string{"root file system called rootfs in it"},
 	},
 	{
+		name: "an image that nobody can fetch, and no word of a network",
+		program: "#!/usr/bin/python3\nimport socket, sys\n" +
+			"s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ntry:\n" +
+			"    s.connect(('192.0.2.1', 53))\nexcept OSError:\n" +
+			"    print('Error completing request for https://registry.invalid/v2/', " +
+			"file=sys.stderr)\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"There is no network on the throw-away host", "nothing has to be fetched"},
+		not:   []string{"It says why itself"},
+	},
+	{
+		name: "a call without a network that does no harm",
+		program: "#!/usr/bin/python3\nimport socket, sys\n" +
+			"s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ntry:\n" +
+			"    s.connect(('192.0.2.1', 53))\nexcept OSError:\n    pass\n" +
+			"print('Error: no such plan', file=sys.stderr)\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{`It says why itself: "Error: no such plan"`},
+		not:   []string{"There is no network"},
+	},
+	{
+		name: "a fifo in a directory that is not there",
+		program: "#!/usr/bin/python3\nimport os, sys\ntry:\n    os.mkfifo('tmp/start')\n" +
+			"except OSError as e:\n    sys.exit('mkfifo: %s' % e)\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"There is no directory tmp, in which tmp/start was to be made"},
+		not:   []string{"There is no tmp/start here"},
+	},
+	{
 		name: "a line of its own, and a cgroup that nobody asked for",
 		program: "#!/usr/bin/perl\nsyscall(272, 0x04000000);\nmkdir('/sys/fs/cgroup/mine') or " +
 			"print STDERR \"Failed to create cgroup: $!\\n\";\nprint \"Running\\n\";\n" +
