@@ -37,6 +37,8 @@ var (
 		`|cpu\.(cfs_\w+|shares)|notify_on_release|release_agent|tasks)$`)
 	file2RE = lazyregexp.New(`/(memory\.(max|high|swap\.max)|cpu\.(max|weight)` +
 		`|cgroup\.(controllers|subtree_control|type|kill|freeze))$`)
+	// inDirectoryRE matches a path that leads to a cgroup in some other directory than the root.
+	inDirectoryRE = lazyregexp.New(`^\.?/?[^/.][^/]*/(?:.*/)?sys/fs/cgroup\b`)
 	// cgroupPathRE matches a path in the words of a program.
 	cgroupPathRE = lazyregexp.New(`/sys/fs/cgroup[\w./@,-]*`)
 )
@@ -60,6 +62,9 @@ func wrongVersion(path string, version2 bool) string {
 
 // cgroupPath is the path that a call, or an error in words, is about, if it is one of a cgroup.
 func (c cause) cgroupPath() string {
+	if c.seen && !c.changedRoot() && inDirectoryRE.MatchString(c.path) {
+		return "" // it is meant to be in a root file system
+	}
 	return cgroupPathRE.FindString(c.path + "\n" + c.text)
 }
 

@@ -202,6 +202,7 @@ var ownPlaceRE = lazyregexp.New(`^/(var|run|home|root|opt|srv|usr/local)/`)
 
 func noParent(c cause) string {
 	above := filepath.Dir(filepath.Clean(c.path))
+	first, _, _ := strings.Cut(filepath.Clean(c.path), "/")
 	switch {
 	case c.onPurpose():
 		return noRootfs(c)
@@ -209,6 +210,10 @@ func noParent(c cause) string {
 		return noCgroup(c)
 	case strings.HasPrefix(c.path, "/") && rootRE.MatchString(above) && !c.changedRoot():
 		return rootElsewhere(above)
+	case c.seen && !c.changedRoot() && first != "rootfs" && otherRootRE.MatchString(c.path):
+		return fmt.Sprintf("The directory above %s is not there. If %s is to be the root file "+
+			"system: the scripts run your program in a directory that has a root file system "+
+			"called rootfs in it, and nothing else.", c.path, first)
 	case c.seen && strings.HasPrefix(c.path, "/") && !c.inside && !onHost(above):
 		return fmt.Sprintf("There is no directory %s on this machine, and mkdir(2) makes only the "+
 			"last part of a path. What your program keeps for itself goes into the directory "+
@@ -220,6 +225,9 @@ func noParent(c cause) string {
 		"and is the root changed already?",
 		orName(c.path, "it"))
 }
+
+// otherRootRE matches a relative path to what root file systems have.
+var otherRootRE = lazyregexp.New(`^(?:\./)?[^/.][^/]*/(?:sys|proc|dev|etc|bin|usr)/`)
 
 // noPlace is for something that was to be made in a directory that is not there.
 func noPlace(c cause) string {

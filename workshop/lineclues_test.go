@@ -313,6 +313,16 @@ var lineWords = []faulty{
 		not:   []string{"There is no network"},
 	},
 	{
+		name: "a cgroup in a root file system with another name",
+		program: "#!/usr/bin/perl\nunless (mkdir('./my-container-root/sys/fs/cgroup/cpu')) {\n" +
+			"  print STDERR \"mkdir: $!\\n\";\n  exit 1;\n}\n",
+		about: "step1-skeleton/command-runs",
+		says: []string{
+			"If my-container-root is to be the root", "a root file system called rootfs in it",
+		},
+		not: []string{"No limit was asked for"},
+	},
+	{
 		name: "a fifo in a directory that is not there",
 		program: "#!/usr/bin/python3\nimport os, sys\ntry:\n    os.mkfifo('tmp/start')\n" +
 			"except OSError as e:\n    sys.exit('mkfifo: %s' % e)\n",
