@@ -54,6 +54,25 @@ func (th *thread) path(tid int, c *Call) string {
 	return ""
 }
 
+// inherit names the file that a call writes to if the process has not opened it itself: a shell
+// opens the file of a redirection before it starts what is to write there. Only files that change
+// something in the kernel matter.
+func (c *Call) inherit(tid int) {
+	writes := c.Number == unix.SYS_WRITE || c.Number == unix.SYS_PWRITE64 ||
+		c.Number == unix.SYS_WRITEV
+	if !writes || c.path != "" {
+		return
+	}
+	path, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", tid, c.Args[0]))
+	if err != nil || !ofKernel.MatchString(path) {
+		return
+	}
+	c.path, c.About = path, numbers.ReplaceAllString(path, "N")
+}
+
+// ofKernel matches the path of a file of a cgroup, or of one that maps ids.
+var ofKernel = lazyregexp.New(`^/sys/fs/cgroup/|^/proc/\d+/(uid_map|gid_map|setgroups)$`)
+
 // ofProcess matches the directory of a process, whose number is another one each time.
 var ofProcess = lazyregexp.New(`^/proc/\d+`)
 

@@ -506,6 +506,7 @@ func (t *tracer) syscall(tid int, th *thread, r *Result) (stays bool) {
 	c.Parent = th.parent
 	c.path = th.path(tid, c)
 	c.About = th.about(tid, c)
+	c.inherit(tid)
 	c.Nth = th.made[c.Point]
 	th.made[c.first()]++
 	th.call, th.hasWaited = c, false

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -487,6 +488,24 @@ func TestFileOfDescriptor(t *testing.T) {
 	require.Contains(t, first.Text, `/one>, "first", 6`)
 	require.Contains(t, second.Text, `write(`)
 	require.NotContains(t, second.Text, "<", "it is a pipe now")
+}
+
+// TestFileOfParent names the file of the kernel that a process writes to if its parent has opened
+// it, and nothing else that it has from there.
+func TestFileOfParent(t *testing.T) {
+	r := python(t, "import os\nfd = os.open('/proc/self/setgroups', os.O_WRONLY)\n"+
+		"own = os.open('own', os.O_CREAT | os.O_WRONLY)\n"+
+		"if os.fork() == 0:\n    os.dup2(fd, 1)\n    os.write(own, b'second')\n"+
+		"    try: os.write(1, b'first')\n    except OSError: pass\n    os._exit(0)\n"+
+		"os.wait()\n")
+	first := slices.IndexFunc(r.Calls, func(c Call) bool {
+		return strings.Contains(c.Text, `, "first", 5`)
+	})
+	second := slices.IndexFunc(r.Calls, func(c Call) bool {
+		return strings.Contains(c.Text, `, "second", 6`)
+	})
+	require.Contains(t, r.Calls[first].Text, "write(</proc/N/setgroups>")
+	require.NotContains(t, r.Calls[second].Text, "<")
 }
 
 // TestPlace makes a path absolute that begins at the directory of a process, as that of
