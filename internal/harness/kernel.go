@@ -177,12 +177,13 @@ type rerun struct {
 	signal  unix.Signal // which the program gets when it waits, or 0
 	running string      // the command line of a process that is there by then, or nothing
 	copies  [][2]string // files that are copied before, from one path to another
+	bare    bool        // there is no root file system, unless the program makes something like it
 }
 
 // again is what is worth a second look of a script whose line of this number failed. Where that
 // looks at what a signal has left behind, it is the program that got the signal.
 func (f Failure) again(script string, failed int) rerun {
-	r := rerun{line: f.observed(script)}
+	r := rerun{line: f.observed(script), bare: !madeForScript.MatchString(script)}
 	if ProgramIn(r.line, nil) != nil {
 		return r
 	}
@@ -207,6 +208,9 @@ func (f Failure) again(script string, failed int) rerun {
 	}
 	return r
 }
+
+// madeForScript matches what gives a script its root file system: a verb, or a file in its place.
+var madeForScript = lazyregexp.New(`(?m)^(\[[^\]]*\] ?)*rootfs\b|^-- rootfs\b`)
 
 // begun tells whether what a script waits for before it sends the signal is there.
 func (r rerun) begun() bool { return r.running == "" || isRunning(r.running) }
@@ -236,7 +240,7 @@ func observe(what rerun, dir string, limit, idle time.Duration, stays bool) *Con
 	}
 	rootfs := filepath.Join(again, "rootfs")
 	switch info, err := os.Stat(filepath.Join(dir, "rootfs")); {
-	case err != nil:
+	case err != nil, what.bare:
 	case info.IsDir(): // as it was before the program changed it
 		if makeRootfs(rootfs) != nil {
 			return nil
@@ -640,12 +644,20 @@ var usual = []unix.Errno{
 	unix.ETIMEDOUT,
 }
 
+// isAnswer tells whether an error is the answer to a question: a path is no link, or a file cannot
+// be waited for.
+func isAnswer(name string, errno unix.Errno) bool {
+	return strings.HasPrefix(name, "readlink") && errno == unix.EINVAL ||
+		name == "epoll_ctl" && errno == unix.EPERM
+}
+
 // noteOther adds a call that failed to those that say nothing about a container. A socket that is
 // not there says that nobody listens.
 func (c *Conduct) noteOther(name string, call inject.Call, ofCommand bool) {
 	const most = 20
 	nobodyThere := name == "connect" && call.Errno == unix.ENOENT
-	if call.Errno == 0 || ofCommand || slices.Contains(usual, call.Errno) && !nobodyThere {
+	if call.Errno == 0 || ofCommand || slices.Contains(usual, call.Errno) && !nobodyThere ||
+		isAnswer(name, call.Errno) {
 		return
 	}
 	if len(c.Others) == most {

@@ -50,6 +50,15 @@ func TestConduct(t *testing.T) {
 	}, refused)
 	require.Equal(t, []string{"/usr/bin/env"}, c.Ran)
 
+	// A question has an answer, which is no failure.
+	c = conduct([]inject.Call{
+		call(0, unix.SYS_READLINKAT, `readlinkat(-100, "/old")`, unix.EINVAL),
+		call(0, unix.SYS_EPOLL_CTL, `epoll_ctl(5, 1, 4)`, unix.EPERM),
+		call(0, unix.SYS_READLINKAT, `readlinkat(-100, "/new")`, unix.ELOOP),
+	}, []string{"container", "run", "true"}, "")
+	require.Len(t, c.Others, 1)
+	require.Equal(t, `readlinkat(AT_FDCWD, "/new")`, c.Others[0].Text)
+
 	// Of chroot(2) only the process that made it is inside, and what it starts.
 	c = conduct([]inject.Call{
 		call(1, unix.SYS_CHROOT, `chroot("rootfs")`, 0),

@@ -190,6 +190,16 @@ cmp stdout before
 		copies: [][2]string{{"command", "rootfs/command"}},
 	}, Failure{Ran: "exec find /sys"}.again(script, 10), "of the last one that was started")
 	assert.Zero(t, Failure{Ran: "exec find /sys"}.again(script, 9).signal, "it is not sent yet")
+	for script, bare := range map[string]bool{
+		"exec container run true\n":                     true,
+		"rootfs\nexec container run true\n":             false,
+		"[root] rootfs\nexec container run true\n":      false,
+		"exec container run true\n-- rootfs --\nfile\n": false,
+		"# No rootfs.\nexec container run -rootfs x y\n": true,
+	} {
+		r := Failure{Ran: "exec container run true"}.again(script, 1)
+		assert.Equal(t, bare, r.bare, script)
+	}
 	assert.Equal(t, rerun{line: "exec container run true"},
 		Failure{Ran: "exec container run true"}.again(script, 7), "this line ran the program")
 }
