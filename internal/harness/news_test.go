@@ -191,10 +191,10 @@ cmp stdout before
 	}, Failure{Ran: "exec find /sys"}.again(script, 10), "of the last one that was started")
 	assert.Zero(t, Failure{Ran: "exec find /sys"}.again(script, 9).signal, "it is not sent yet")
 	for script, bare := range map[string]bool{
-		"exec container run true\n":                     true,
-		"rootfs\nexec container run true\n":             false,
-		"[root] rootfs\nexec container run true\n":      false,
-		"exec container run true\n-- rootfs --\nfile\n": false,
+		"exec container run true\n":                      true,
+		"rootfs\nexec container run true\n":              false,
+		"[root] rootfs\nexec container run true\n":       false,
+		"exec container run true\n-- rootfs --\nfile\n":  false,
 		"# No rootfs.\nexec container run -rootfs x y\n": true,
 	} {
 		r := Failure{Ran: "exec container run true"}.again(script, 1)

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -247,12 +249,12 @@ func (c *Call) written(tid int) string {
 	return string(text)
 }
 
-// isPlain tells whether a text has only printable characters of ASCII.
+// isPlain tells whether a text has only printable characters, as UTF-8.
 func isPlain(text string) bool {
 	for _, c := range text {
-		if (c < ' ' || c > '~') && c != '\n' {
+		if !unicode.IsPrint(c) && c != '\n' {
 			return false
 		}
 	}
-	return true
+	return utf8.ValidString(text)
 }
