@@ -223,7 +223,8 @@ func earlier(scripts []harness.Script, a, b harness.Event) bool {
 // rank puts the scripts into the order in which they are run. First of all, does a command run at
 // all? Then what failed the last time, and the scripts of the lessons that one is working on before
 // those of the lessons that are passed: a mistake in step 3 is explained by a promise of step 3,
-// even if it breaks some of step 1 too. What is not promised yet comes last: no verdict waits for it.
+// even if it breaks some of step 1 too. What is not promised yet comes last: no verdict waits for
+// it.
 func (c *checker) rank(script harness.Script, l lesson, s state) int {
 	_, passed := s.Passed[c.course.lessonOf(script).key()]
 	switch {

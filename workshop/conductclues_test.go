@@ -867,7 +867,9 @@ func TestConductClues(t *testing.T) {
 			conduct: harness.Conduct{
 				Made: []string{"unshare(CLONE_NEWUSER)"},
 				Steps: []harness.Step{
-					{Text: "unshare(CLONE_NEWUSER)"}, {Text: itsMap}, {Text: itsMap, Errno: "EPERM"},
+					{Text: "unshare(CLONE_NEWUSER)"},
+					{Text: itsMap},
+					{Text: itsMap, Errno: "EPERM"},
 				},
 			},
 			says: "Your program has written this map before: " + itsMap,

@@ -172,7 +172,8 @@ func TestFlagsAsked(t *testing.T) {
 func TestPromise(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "usage.txtar")
 	require.NoError(t, os.WriteFile(file, []byte("# Wrong usage is status 2: no argument,\n"+
-		"exits 2 container\n# or another word.\n\nexits 2 container fly\n# It ends.\nstdout .\n"), 0o644))
+		"exits 2 container\n# or another word.\n\nexits 2 container fly\n# It ends.\nstdout .\n"),
+		0o644))
 	for line, want := range []string{
 		0: "Wrong usage is status 2: no argument, or another word.",
 		2: "Wrong usage is status 2: no argument ...",
