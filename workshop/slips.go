@@ -4,8 +4,10 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"container.example/workshop/internal/harness"
@@ -112,9 +114,10 @@ func nameCutOff(e harness.Event, name string) string {
 			!strings.HasPrefix(name, set) {
 			continue
 		}
-		text := fmt.Sprintf("The name after -hostname has %d bytes, and your program set only the "+
-			"first %d: the second argument of sethostname(2) says how many bytes the name has.",
-			len(name), len(set))
+		text := fmt.Sprintf("The name after -hostname has %d bytes, and your program set %q, "+
+			"which is the first %d of them. If that is cut off and no name of your own: the "+
+			"second argument of sethostname(2) says how many bytes the name has.", len(name), set,
+			len(set))
 		if len(name) > 64 {
 			text += " Where these are more than 64, the call fails with EINVAL, and your program " +
 				"ends with that error."
@@ -489,8 +492,29 @@ func limitAmiss(e harness.Event) string {
 				"asked for: what does not fit into memory goes to swap then. Version 1 counts "+
 				"memory and swap together, version 2 swap alone.", path, m[2], value, m[1])
 		default:
-			return fmt.Sprintf("The container has a cgroup, %s, and its %s says %s, where %s was "+
+			text := fmt.Sprintf("The container has a cgroup, %s, and its %s says %s, where %s was "+
 				"asked for.", path, m[2], value, m[1])
+			if thousand := decimal(m[1]); thousand != "" && thousand == value {
+				text += " K, M and G stand for 1024, 1024*1024 and 1024*1024*1024 here."
+			}
+			return text
+		}
+	}
+	return ""
+}
+
+// decimal is a number of bytes that is some K, M or G, with the same units by thousands, as the
+// kernel takes it: in whole pages.
+func decimal(bytes string) string {
+	n, err := strconv.ParseUint(bytes, 10, 64)
+	if err != nil {
+		return ""
+	}
+	for unit, thousand := uint64(1<<30), uint64(1e9); unit > 1; unit, thousand = unit>>10,
+		thousand/1000 {
+		if n%unit == 0 && n > 0 {
+			size := uint64(os.Getpagesize())
+			return strconv.FormatUint(n/unit*thousand/size*size, 10)
 		}
 	}
 	return ""

@@ -33,8 +33,9 @@ func TestNameCutOff(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("a", 65)
 	for _, c := range []struct{ name, set, ran, seen, says string }{
-		{"workshop", "worksho", "hostname", "worksho", "has 8 bytes, and your program set only " +
-			"the first 7"},
+		{"workshop", "worksho", "hostname", "worksho", "has 8 bytes, and your program set " +
+			"\"worksho\", which is the first 7"},
+		{"workshop", "work", "hostname", "work", "If that is cut off and no name of your own"},
 		{long, long[:8], "echo started", "started", "sizeof of a pointer is 8"},
 		{long, long[:64], "echo started", "started", "the call fails with EINVAL"},
 		{"workshop", "container", "hostname", "container", `the name is "container"`},
