@@ -83,6 +83,9 @@ func findCause(e harness.Event) (c cause) {
 		}
 		c.text = panicked(unseen(e)+e.Stderr) + "\n" + words
 		c.errno, c.call = errnoIn(c.text), callIn(c.text)
+		if c.errno == "EEXIST" && c.call == "" { // the line that panicked may name the call
+			c.call = callIn(withSource(panicked(e.Stderr), e.Program))
+		}
 		for _, path := range pathRE.FindAllString(c.text, -1) {
 			if !sourceRE.MatchString(path) {
 				c.path = path

@@ -64,7 +64,7 @@ var callNames = []struct {
 	{lazyregexp.New(`(?i)\bchroot`), "chroot"},
 	{lazyregexp.New(`(?i)\bu(n)?mount`), "umount2"},
 	{lazyregexp.New(`(?i)\bmount`), "mount"},
-	{lazyregexp.New(`(?i)\bmkdir`), "mkdirat"},
+	{lazyregexp.New(`(?i)\bmkdir|\bcreate_dir\b|\bcreate_directory\b|\bmake_path\b`), "mkdirat"},
 	{lazyregexp.New(`(?i)\bchdir`), "chdir"},
 	{lazyregexp.New(`(?i)sethostname`), "sethostname"},
 	{lazyregexp.New(`(?i)\bunshare`), "unshare"},
