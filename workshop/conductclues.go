@@ -585,7 +585,8 @@ func lastCalls(e harness.Event) (text string) {
 	for _, r := range slices.Backward(e.Conduct.Refused) {
 		path := firstPath(r.Text)
 		ofLanguage := r.By != "" && strings.HasPrefix(path, filepath.Dir(filepath.Dir(r.By))+"/")
-		if r.Looks && (r.Inside || path == "" || ofLanguage) || tidies(r) {
+		if r.Looks && (r.Inside || path == "" || ofLanguage || modulesRE.MatchString(path)) ||
+			tidies(r) || r.Errno == "EEXIST" && (toolOf(r) != "" || executed(e) == "yes") {
 			continue
 		}
 		in := ""
@@ -602,6 +603,9 @@ func lastCalls(e harness.Event) (text string) {
 	}
 	return text
 }
+
+// modulesRE matches where languages look for their modules, besides their own directories.
+var modulesRE = lazyregexp.New(`^/etc/(perl|python|ruby|php|lua)|\.(pmc?|pyc?|rb)$`)
 
 // faultRE matches how a program ended that has used an address that is none.
 var faultRE = lazyregexp.New(`signal: (segmentation fault|bus error)`)
@@ -627,7 +631,16 @@ func rootReadOnly(e harness.Event) string {
 // procNotMounted is for a container without a proc file system, because its root file system has no
 // directory for that.
 func procNotMounted(e harness.Event) string {
-	if e.Script.Name != "rootfs-without-proc" || !noProcRE.MatchString(e.Stderr) {
+	if e.Script.Name != "rootfs-without-proc" {
+		return ""
+	}
+	if m := noProcSaidRE.FindStringSubmatch(e.Stderr); m != nil {
+		return fmt.Sprintf("This root file system has no directory proc, on purpose, and "+
+			"something says so: %q. Either mkdir(2) makes the directory before that, or your "+
+			"program ends, with status 125 and a line that names proc. It does not go on.",
+			strings.TrimSpace(m[1]))
+	}
+	if !noProcRE.MatchString(e.Stderr) {
 		return ""
 	}
 	return "This root file system has no directory proc, on purpose, and there mount(2) of proc " +
@@ -635,6 +648,11 @@ func procNotMounted(e harness.Event) string {
 		"Either mkdir(2) makes the directory before that, or your program ends, with status 125 " +
 		"and a line that names proc."
 }
+
+// noProcSaidRE matches a line that names proc as what is missing, where the script says that the
+// status was another one than 0 and 125.
+var noProcSaidRE = lazyregexp.New(`(?is)(?:\A|\n)([^\n]*\bproc\b[^\n]*(?:not exist|no such|not ` +
+	`found)[^\n]*)\n.*exit status \d+, and (?:neither 0 nor 125|/proc/self leads nowhere)\n\z`)
 
 // noProcRE matches what the script says where readlink(1) of /proc/self has failed, which ends with
 // 1, and nobody has said anything else.
@@ -674,7 +692,7 @@ func facts(e harness.Event) string {
 		text = fmt.Sprintf("%s was executed.", name)
 	}
 	for _, r := range slices.Backward(e.Conduct.Refused) {
-		if !r.Looks && !tidies(r) && toolOf(r) == "" && !ofTheCommand(e, r) {
+		if !r.Looks && !tidies(r) && toolOf(r) == "" && !ofTheCommand(e, r) && r.Errno != "EEXIST" {
 			return text + fmt.Sprintf(" A call of your program failed, and it went on: %s: %s "+
 				"(%s).", r.Text, r.Errno, r.Cause)
 		}

@@ -336,6 +336,27 @@ func endInPath(one, other string) bool {
 	return n > 0 && begin(one) && begin(other)
 }
 
+// notAText is for a call that got something else where a path is meant: what is shown as ... is no
+// text of letters, digits and the like up to a zero byte.
+func notAText(c cause) string {
+	if !c.seen || c.errno != "ENOENT" && c.errno != "ENODEV" && c.errno != "ENAMETOOLONG" {
+		return ""
+	}
+	args := strings.TrimSuffix(strings.TrimPrefix(c.text, c.call+"("), ")")
+	paths := 1
+	if c.call == "mount" {
+		paths = 2
+	} else if !slices.Contains([]string{"pivot_root", "chroot", "chdir", "umount2", "mkdir",
+		"rmdir"}, c.call) {
+		return ""
+	}
+	args = printedRE.ReplaceAllString(args, "text")
+	if words := strings.Split(args, ", "); len(words) < paths || words[paths-1] != "..." {
+		return ""
+	}
+	return "What this call got as a path is no text that can be shown. " + zeroByte
+}
+
 // zeroByte is what ends a text for the kernel.
 const zeroByte = "The kernel takes the address of a text, and reads on to the first zero byte. " +
 	"The string literals of C end with one, and those of some other languages do not, as in " +
@@ -517,7 +538,8 @@ func noInit(c cause) string {
 	}
 	return "Process 1 of the new pid namespace has ended, and with that the namespace: no other " +
 		"can be started there (pid_namespaces(7)). After unshare(2) the first child is process " +
-		"1, whatever it does. So fork(2) comes next, and that child executes the command."
+		"1, whatever it does. So fork(2) comes next, and that child executes the command." +
+		c.forkOfTool()
 }
 
 var wrotePidsRE = lazyregexp.New(`^write\(<([^>]*/pids\.max)>, "([0-9]+)`)

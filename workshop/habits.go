@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -166,7 +167,8 @@ func mountsShared(e harness.Event) string {
 		return "A mount of the host came in. Either there is no mount namespace, which " +
 			"CLONE_NEWNS of clone(2) or unshare(2) makes; or its mounts still follow the host's, " +
 			"because they are shared, or slaves: by MS_SLAVE, or since the namespace came with " +
-			"a user namespace. mount(2) on / with MS_PRIVATE and MS_REC cuts both."
+			"a user namespace. mount(2) on / with MS_PRIVATE and MS_REC cuts both. " +
+			"Without MS_REC it changes one mount, and those below it stay as they are."
 	case e.Conduct == nil:
 		return ""
 	}
@@ -213,8 +215,40 @@ func notCounted(e harness.Event) string {
 			"starts later are in the new namespace: first unshare(2), then fork(2), and the child "+
 			"executes the command.", made)
 	}
+	if made := c.unsharedForOthers(); made != "" {
+		return fmt.Sprintf("The command is not in the pid namespace that %s asked for: that is "+
+			"for what the same thread starts from then on. Either the child was started before "+
+			"that, or another thread of the process started it. unshare(2) acts on the thread "+
+			"that calls it, and not on the whole process.", made)
+	}
 	return ""
 }
+
+// unsharedForOthers is the call of unshare(2) by which a process asked for a pid namespace, if a
+// process below it executed the command, outside of that namespace.
+func (c cause) unsharedForOthers() string {
+	steps := c.event.Conduct.Steps
+	i := slices.IndexFunc(steps, func(s harness.Step) bool {
+		return s.Errno == "" && nameOf(s) == "unshare" && strings.Contains(s.Text, "CLONE_NEWPID")
+	})
+	begun := slices.IndexFunc(steps, c.executes)
+	if i < 0 || begun < 0 || !ofHostRE.MatchString(c.event.Stdout) || c.made("setns(") {
+		return ""
+	}
+	above := map[int]int{}
+	for _, s := range steps {
+		above[s.Process] = s.Parent
+	}
+	for process := steps[begun].Process; process > 0; {
+		if process = above[process]; process == steps[i].Process {
+			return steps[i].Text
+		}
+	}
+	return ""
+}
+
+// ofHostRE matches what the command says of its number where that is one of the host's.
+var ofHostRE = lazyregexp.New(`(?m)^process \d{3,}, child of \d{3,}\r?$`)
 
 // unsharedItself is the call of unshare(2) by which a process asked for a pid namespace that then
 // executed the command, and not a child of it, as far as that is known.
@@ -381,7 +415,7 @@ func oldRootStays(e harness.Event) string {
 		return ""
 	case slices.Contains(oldRootSeen, e.Script.Name) && c.made("pivot_root(") &&
 		!c.unmountedOldRoot() && !c.event.Conduct.Calls("chroot"):
-		return stays
+		return stays + c.unmountRefused()
 	case e.Script.Name == "host-old-root" && thereRE.MatchString(e.Stdout) && c.made("umount2("):
 		return fmt.Sprintf("The old root is unmounted, and the directory on which it was mounted "+
 			"is still there: rmdir(2) of %s takes it away, after umount2(2).",
@@ -390,11 +424,35 @@ func oldRootStays(e harness.Event) string {
 		!strings.Contains(e.Stdout, "broke out"):
 		return ""
 	case c.made("pivot_root(") && !c.unmountedOldRoot():
-		return stays
+		return stays + c.unmountRefused()
 	case !c.made("pivot_root(") && c.made("chroot("):
 		return "chroot(2) changes only where paths begin, and root can call it again. " +
 			"pivot_root(2) puts another root into the mount namespace, and umount2(2) with " +
 			"MNT_DETACH takes the old one away: then nothing is left to break out to."
+	}
+	return ""
+}
+
+// unmountRefused tells of the unmount that was to take away the old root, and failed.
+func (c cause) unmountRefused() string {
+	old := "/"
+	for _, made := range c.event.Conduct.Made {
+		if strings.HasPrefix(made, "pivot_root(") {
+			old = filepath.Base(lastPath(made))
+		}
+	}
+	for _, r := range slices.Backward(c.event.Conduct.Refused) {
+		place := filepath.Base(firstPath(r.Text)) // "." if that cannot be shown
+		if r.Call != "umount2" || !r.Inside || place != old && place != "." && place != "/" {
+			continue
+		}
+		of := cause{
+			event: c.event, call: r.Call, errno: r.Errno, text: r.Text, path: firstPath(r.Text),
+			seen: true, inside: true,
+		}
+		why := cmp.Or(notAText(of), of.clue())
+		return strings.TrimRight(fmt.Sprintf(" Your program tried that, and %s failed with %s. %s",
+			r.Text, r.Errno, why), " ")
 	}
 	return ""
 }
@@ -487,7 +545,7 @@ func nothingRead(e harness.Event) string {
 	}
 	return "cat was executed, and got nothing to read: its descriptor 0 has to be that of your " +
 		"program, in both processes. What starts a command and collects what it writes often " +
-		"gives it an empty input."
+		"gives it an empty input." + inputOfBackground(e)
 }
 
 // ownEmptyLine is for a program that ends what the command wrote with an empty line.

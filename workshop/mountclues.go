@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"container.example/workshop/internal/harness"
 	"container.example/workshop/internal/lazyregexp"
 )
 
@@ -269,6 +270,25 @@ func (c cause) onPurpose() bool {
 	return about == "rootfs-missing" || about == "rootfs-a-file"
 }
 
+// madeInstead is for a program that makes an empty directory where there is no root file system,
+// on purpose: mkdir -p makes all of a path.
+func madeInstead(c cause) string {
+	if c.event.Script.Name != "rootfs-missing" || c.event.Conduct == nil ||
+		parseCommand(c.event.Script.Line(c.event.Line)).name != "exits" {
+		return ""
+	}
+	for _, made := range c.event.Conduct.Made {
+		if strings.HasPrefix(made, "mkdir") && filepath.Base(lastPath(made)) == "rootfs" {
+			return fmt.Sprintf("There is no root file system here, on purpose. Your program made "+
+				"an empty directory in its place, %s, and went on. Look whether rootfs is there "+
+				"before anything is made, and otherwise end with status 125 and a line that names "+
+				"it.",
+				made)
+		}
+	}
+	return ""
+}
+
 // noDirectory is for a root file system that is a file.
 func noDirectory(c cause) string {
 	if c.event.Script.Name != "rootfs-a-file" {
@@ -514,8 +534,20 @@ func notMounted(c cause) string {
 			"of the host's: root of a user namespace cannot take these away one by one " +
 			"(mount_namespaces(7)). They go together with the old root, after pivot_root(2)."
 	}
+	if c.seen && c.errno == "ENOENT" && !c.tried("chroot(") && !c.tried("pivot_root(") {
+		return fmt.Sprintf("There is no %s. pivot_root(2) puts the old root on a directory of the "+
+			"new one, and none of your processes has called that. If yours calls it by its "+
+			"number: that is another one on each kind of processor.", orName(c.path, "such path"))
+	}
 	return "Nothing is mounted at this path. After pivot_root paths begin in the new root." +
 		c.oldRootNow()
+}
+
+// tried tells whether one of the processes made a call that begins so, whatever came of it.
+func (c cause) tried(call string) bool {
+	return slices.ContainsFunc(c.event.Conduct.Steps, func(s harness.Step) bool {
+		return strings.HasPrefix(s.Text, call)
+	})
 }
 
 // oldRootNow says where the old root is since pivot_root(2), as far as its paths tell.

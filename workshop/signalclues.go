@@ -56,8 +56,9 @@ func signalHeld(e harness.Event) string {
 	case first.Waits && shellRE.MatchString(first.File) && !hasWait(e):
 		return fmt.Sprintf("%s is a shell, and has a trap for %s. While a shell waits for a "+
 			"command in the foreground it runs no trap: that comes when the command has ended. "+
-			"Start the command in the background, CMD <&0 & and wait for it, wait $!: a trap "+
-			"interrupts wait. And the trap has to pass the signal on, or to end the command.",
+			"Start the command in the background and wait for it, wait $!: a trap interrupts "+
+			"wait. Its input is empty there; exec 3<&0 before, and CMD <&3 3<&- & hand on that of "+
+			"the script. And the trap has to pass the signal on, or to end the command.",
 			first.Command, name)
 	default:
 		return notPassedOn(e, name, signal)

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -225,8 +226,14 @@ func wordsSplit(e harness.Event) string {
 	if e.Conduct == nil || !e.Conduct.Splits {
 		return ""
 	}
-	return "Your program takes words apart: what is one word here, with a blank in it, becomes " +
-		"several. It puts the words together into one line " +
+	const apart = "Your program takes words apart: what is one word here, with a blank in it, " +
+		"becomes several. "
+	if isShell(e) {
+		return apart + "In a shell $@ and $* without quotes do that, and so does a line that is " +
+			"put together for sh -c or eval: \"$@\" hands on each word as it is. execve(2) takes " +
+			"them as a list."
+	}
+	return apart + "It puts the words together into one line " +
 		"somewhere, such as the argument of sh -c or of system(3). execve(2) takes them as a list."
 }
 
@@ -310,6 +317,9 @@ func wrongWord(e harness.Event) string {
 // unknownChild is for a program that does not know the word with which it starts itself again.
 func unknownChild(e harness.Event) string {
 	m := unknownChildRE.FindStringSubmatch(e.Stderr + "\n" + e.Stdout)
+	if m == nil {
+		m = unnamedChild(e)
+	}
 	if m == nil || e.Conduct == nil || executed(e) != "no" ||
 		!slices.ContainsFunc(e.Conduct.Ran, ofItself) {
 		return ""
@@ -317,6 +327,29 @@ func unknownChild(e harness.Event) string {
 	return fmt.Sprintf("Your program starts itself again with the word %q, and does not know that "+
 		"word: it needs a branch for it, beside the one for run.", m[1])
 }
+
+// unnamedChild is the word with which a program started itself again, after nothing, if it says
+// that it does not know a word, and not which.
+func unnamedChild(e harness.Event) []string {
+	if e.Conduct == nil || len(e.Conduct.Ran) == 0 {
+		return nil
+	}
+	last := len(e.Conduct.Ran) - 1
+	words := e.Conduct.Words[last]
+	if !ofItself(e.Conduct.Ran[last]) || len(words) < 3 || words[1] == "run" ||
+		words[1] == ranCommand(e) || !childWordRE.MatchString(words[1]) {
+		return nil
+	}
+	for line := range strings.SplitSeq(e.Stderr+"\n"+e.Stdout, "\n") {
+		if notKnownRE.MatchString(line) {
+			return []string{"", words[1]}
+		}
+	}
+	return nil
+}
+
+// childWordRE matches a word that a program may have for its second copy.
+var childWordRE = lazyregexp.New(`^[a-z][\w-]*$`)
 
 // unknownChildRE matches what programs say of a command that they do not know.
 var unknownChildRE = lazyregexp.New(`(?i)(?:unknown|unrecogni[sz]ed|bad|invalid|unsupported)` +
@@ -451,13 +484,34 @@ func takenForRun(e harness.Event) string {
 		"execute nothing: exit(2).", words[2], words[1])
 }
 
+// streamClosed is for a command that found one of its standard streams closed.
+func streamClosed(e harness.Event) string {
+	m := streamClosedRE.FindStringSubmatch(e.Stderr)
+	if m == nil || executed(e) != "yes" {
+		return ""
+	}
+	return fmt.Sprintf("Descriptor %s was closed when %s was executed. The command is to have the "+
+		"descriptors 0, 1 and 2 of your program, open, in both processes.", cmp.Or(m[1], "0"),
+		ranCommand(e))
+}
+
+// streamClosedRE matches what a program in Go says of a standard stream that is closed where there
+// is no /dev/null, and cat(1) of its input.
+var streamClosedRE = lazyregexp.New(`(?m)^runtime: standard file descriptor (\d) closed|` +
+	`^cat: (?:read error|-|standard input): Bad file descriptor$`)
+
 // silent is for a program that failed without a word.
 func silent(e harness.Event) string {
 	m := anyStatus.FindStringSubmatch(e.Message)
 	if m == nil || m[1] == "0" || e.Conduct == nil || strings.TrimSpace(e.Stdout+e.Stderr) != "" ||
 		strings.Contains(e.Ran, "exit ") || strings.Contains(e.Ran, "test ") ||
-		slices.Contains(faults, m[1]) {
+		slices.Contains(faults, m[1]) || executed(e) == "yes" && ranCommand(e) == "grep" {
 		return ""
+	}
+	if executed(e) == "yes" {
+		return fmt.Sprintf("%s was executed, and ended with %s, without a word that arrived. Are "+
+			"its descriptors 1 and 2 open, and those of your program?", ranCommand(e), m[1]) +
+			lastCalls(e)
 	}
 	return "It failed without a word. Print what goes wrong to standard error, so that somebody " +
 		"can know." + lastCalls(e)
