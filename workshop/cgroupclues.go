@@ -189,13 +189,14 @@ func cgroupAmiss(e harness.Event) string {
 		return ""
 	}
 	own := ownCgroups(list)
-	ended, running, met, exists := "", 0, true, false
+	ended, running, met, exists, refused := "", 0, true, false, false
 	for _, b := range e.Background {
 		if b.State == "" {
 			running++
 			continue
 		}
 		ended = b.State
+		refused = errnoIn(b.Stderr) == "EINVAL" || errnoIn(b.Stderr) == "EBUSY"
 		exists = errnoIn(b.Stderr) == "EEXIST" && pathRE.FindString(b.Stderr) == "" &&
 			!ofNetworkRE.MatchString(b.Stderr)
 		// One that ended may have met the other one there.
@@ -212,16 +213,20 @@ func cgroupAmiss(e harness.Event) string {
 		return fmt.Sprintf("One of the two containers ended because it found something that is "+
 			"there already, and the other one uses the cgroup %s. Each needs a directory with a "+
 			"name of its own, for instance a random one.", own[0])
-	case e.Script.Name != "two-at-once" && len(own) == 1 && ended == "" && running == 1 &&
-		leftBy(e, list, own[0]) != "":
+	case e.Script.Name != "two-at-once" && len(own) == 1 && (ended == "" && running == 1 ||
+		refused && running == 0) && leftBy(e, list, own[0]) != "":
 		return fmt.Sprintf("The cgroup %s has still the limit of `%s`, which has left it behind, "+
 			"and the write of the new one has failed, or there was none. rmdir(2) removes a "+
 			"cgroup when no process is in it any longer: your program does that when the "+
-			"command has ended. And a mkdir(2) that fails with EEXIST has made none.", own[0],
+			"command has ended. The process that does it cannot be in the cgroup itself; and if "+
+			"it is in the mount namespace of the container, pivot_root(2) has changed its root, "+
+			"too. And a mkdir(2) that fails with EEXIST has made none.", own[0],
 			leftBy(e, list, own[0]))
 	case strings.HasPrefix(e.Script.Name, "memory") && ended == "exit status 137":
 		return "The command was killed, as the OOM killer does when the limit is too low even to " +
 			"start. 64M is 64*1024*1024 bytes: look at the number that your program writes."
+	case ended == "" && len(own) == 0 && ofOtherVersion(e) != "":
+		return ofOtherVersion(e)
 	case ended == "" && len(own) == 0:
 		what, _, _ := strings.Cut(list, ";")
 		_, file, _ := strings.Cut(what, " in ")
@@ -232,6 +237,57 @@ func cgroupAmiss(e harness.Event) string {
 	}
 	return ""
 }
+
+// ofOtherVersion is for a program that goes on after it could not make a cgroup where the other
+// version of cgroups has its own, and says so.
+func ofOtherVersion(e harness.Event) string {
+	for _, b := range e.Background {
+		for line := range strings.SplitSeq(b.Stderr, "\n") {
+			path := saidPathRE.FindString(line)
+			if path == "" || errnoIn(line) == "" {
+				continue
+			}
+			if text := wrongVersion(path, harness.HasCgroup2()); text != "" {
+				return fmt.Sprintf("Your program says %q, and went on. %s",
+					strings.TrimSpace(line), text)
+			}
+		}
+	}
+	return ""
+}
+
+// rootOfBoth is for a process that does not find its cgroup any longer, because another one, in the
+// same mount namespace, has changed the root.
+func rootOfBoth(c cause) string {
+	i := c.failedStep()
+	if i < 0 || !c.inside || c.cgroupPath() == "" {
+		return ""
+	}
+	own, unshared, pivoted := c.event.Conduct.Steps[i].Process, "", false
+	for _, s := range c.event.Conduct.Steps[:i] {
+		name := nameOf(s)
+		switch {
+		case s.Errno != "":
+		case s.Process == own && (name == "pivot_root" || name == "chroot"):
+			return ""
+		case s.Process == own && name == "unshare" && strings.Contains(s.Text, "CLONE_NEWNS"):
+			unshared = s.Text
+		case name == "pivot_root":
+			pivoted = true
+		}
+	}
+	if unshared == "" || !pivoted {
+		return ""
+	}
+	return fmt.Sprintf("The process that removes the cgroup made %s. So it is in the mount "+
+		"namespace of the container, and pivot_root(2) has changed its root together with that "+
+		"of its child: paths begin in the container now. Only the child is to be in that "+
+		"namespace: let it call unshare(2) with CLONE_NEWNS itself, or start it by clone(2) with "+
+		"that flag.", unshared)
+}
+
+// saidPathRE matches the path of a cgroup, or of a file in it.
+var saidPathRE = lazyregexp.New(`/sys/fs/cgroup/[\w./-]+`)
 
 // ofNetworkRE matches what is said of an interface or a route: their names are no directories.
 var ofNetworkRE = lazyregexp.New(`(?i)\b(rtnetlink|netlink|veth|link|bridge|interface|route)`)
@@ -378,6 +434,27 @@ func limitTaken(e harness.Event) string {
 	}
 	return ""
 }
+
+// rightNotToRun is for a program that refuses a value that cannot be a limit, with a word and with
+// another status than that of wrong usage.
+func rightNotToRun(e harness.Event) string {
+	m := exitStatus.FindStringSubmatch(e.Message)
+	if e.Script.Name != "limits-bad" || m == nil || m[1] == "0" || m[2] != "2" ||
+		executed(e) != "no" || panicked(e.Stderr) != "" || slices.Contains(faults, m[1]) {
+		return ""
+	}
+	text := fmt.Sprintf("%s was not executed, and that is right here: what the flag asks for "+
+		"cannot be a limit. The status for that is 2, as for every wrong usage, and here it is %s.",
+		ranCommand(e), m[1])
+	if interpreter, _ := interpreterOf(e.Program); ofPerlRE.MatchString(interpreter) &&
+		m[1] == "255" {
+		text += " die of Perl ends with 255, if nothing else gives it a number."
+	}
+	return text
+}
+
+// ofPerlRE matches the path of Perl.
+var ofPerlRE = lazyregexp.New(`/perl[\d.]*$`)
 
 // limitRefused is for a program that does not end as it should when the kernel refuses a limit.
 func limitRefused(e harness.Event) string {

@@ -115,6 +115,10 @@ func TestCgroupAmiss(t *testing.T) {
 	const list = "no cgroup has 134217728 in memory.max; there are:\n" +
 		"/sys/fs/cgroup/harness: max\n"
 	one := "/sys/fs/cgroup/memory/mine: 67108864"
+	ofOther := "/sys/fs/cgroup/mine"
+	if harness.HasCgroup2() {
+		ofOther = "/sys/fs/cgroup/memory/mine"
+	}
 	for _, c := range []struct {
 		script, message string
 		ended, stderr   string // how the second of two containers had ended
@@ -153,6 +157,11 @@ func TestCgroupAmiss(t *testing.T) {
 		{"memory-file", list, "exit status 125", "", ""},
 		{"memory-file", list, "exit status 137", "", "too low even to start"},
 		{"memory-file", list + one, "", "", ""},
+		{
+			"memory-file", list, "", "mkdir: cannot create directory '" + ofOther +
+				"': Read-only file system", "and went on",
+		},
+		{"memory-file", list, "", "mkdir: made " + ofOther, "no cgroup with a file memory.max"},
 	} {
 		e := harness.Event{Script: harness.Script{Name: c.script}}
 		e.Message = c.message
@@ -252,14 +261,25 @@ func TestLimitOfEarlier(t *testing.T) {
 	for _, c := range []struct {
 		value   string
 		running int
+		ended   string
 		told    bool
 	}{
-		{"67108864", 1, true}, {"67108864", 2, false}, {"9223372036854771712", 1, false},
+		{"67108864", 1, "", true},
+		{"67108864", 2, "", false},
+		{"9223372036854771712", 1, "", false},
+		{"67108864", 0, "write: invalid argument", true},
+		{"67108864", 0, "no such command", false},
+		{"67108864", 1, "write: invalid argument", false},
 	} {
 		e := harness.Event{Script: harness.Script{Name: "memory-file", File: script}}
 		e.Ran, e.Line = "! exec container run -memory 96M sleep 6100 &container&", 5
 		e.Message = "no cgroup has 100663296 in " + file + "; there are:\n" + list + ": " + c.value
 		e.Background = make([]harness.Background, c.running)
+		if c.ended != "" {
+			e.Background = append(e.Background, harness.Background{
+				State: "exit status 125", Stderr: c.ended,
+			})
+		}
 		text := cgroupAmiss(e)
 		require.Equal(t, c.told, strings.Contains(text, "has still the limit of `container run "+
 			"-memory 64M sleep 6100`"), text)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/bits"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -699,6 +700,120 @@ func terminalLines(e harness.Event) string {
 		"are terminals."
 }
 
+// sameAddress is for a container that looks for another one at an address which is its own, and
+// where nobody listens.
+func sameAddress(e harness.Event) string {
+	m := refusedThereRE.FindStringSubmatch(e.Stderr)
+	if e.Script.Name != "network-neighbours" || m == nil ||
+		!strings.Contains(e.Stdout, "from the first") ||
+		strings.Contains(e.Stdout, "another address") {
+		return ""
+	}
+	return fmt.Sprintf("The host reached the first container at %s. In the second one nobody "+
+		"listens at that address, and it is not known to have another one: do both have the same? "+
+		"Each needs a number of its own, from whoever counts them on the host.", m[1])
+}
+
+// refusedThereRE matches what wget of the command says where nobody listens.
+var refusedThereRE = lazyregexp.New(`can't connect to remote host \((10\.201\.[\d.]+)\): ` +
+	`Connection refused`)
+
+// terminalAmiss is for a terminal of the container that is not as it should be, in scripts that say
+// no more than that something is missing.
+func terminalAmiss(e harness.Event) string {
+	line := parseCommand(e.Script.Line(e.Line))
+	ran := commandLine(e.Ran)
+	switch {
+	case e.Script.Name == "terminal-default" && strings.Contains(e.Stdout, "session 0") &&
+		strings.Contains(e.Ran, "session"):
+		return "The command is in a session whose leader it does not see, as that of the caller. " +
+			"Where all three standard streams of your program are terminals (isatty(3)), the " +
+			"command gets one of the container without being asked, as by -tty, in a session of " +
+			"its own (setsid(2))."
+	case e.Script.Name == "terminal" && strings.Contains(ran, "test -t 2 && echo three") &&
+		line.name == "stdout" && strings.Contains(e.Stdout, "controlling"):
+		return "The session has a controlling terminal, and not all of the descriptors 0, 1 and " +
+			"2 are terminals: dup2(2) puts the terminal of the container on each of the three."
+	case e.Script.Name == "terminal-type" && ran == "container run -tty cat" &&
+		strings.Contains(e.Waiting, "`cat`") && strings.Contains(e.Waiting, "/dev/pts/"):
+		return "The input of your program has ended, and cat waits for more. A terminal has no " +
+			"end of its own: what Ctrl-D sends, the byte 4 (VEOF, termios(3)), is written to the " +
+			"terminal of the container when the input has ended."
+	case e.Script.Name == "terminal-type" && ran == "container run -tty cat" &&
+		strings.TrimSpace(e.Stdout) == "" && e.Waiting == "":
+		return "The standard input of your program has a line, a terminal shows what is typed " +
+			"(ECHO, termios(3)), and cat repeats it: nothing of that came out. Either the input " +
+			"is not copied to the other end of the terminal, or not all that comes from there to " +
+			"the standard output."
+	case e.Script.Name == "terminal" && strings.Contains(e.Ran, "printf %066536d") &&
+		atoi(strings.TrimSpace(e.Stdout)) > 0 && atoi(strings.TrimSpace(e.Stdout)) < 66536:
+		return fmt.Sprintf("Of 66536 bytes %s arrived. Does your program end as soon as the "+
+			"command has ended? The rest may still be in the terminal then: copy on after "+
+			"wait4(2), until read(2) of the terminal fails (EIO) or returns "+
+			"nothing.", strings.TrimSpace(e.Stdout))
+	case e.Script.Name == "terminal-devpts" && strings.Contains(e.Ran, "-user ") &&
+		strings.Contains(e.Stderr, "/dev/ptmx: Permission denied"):
+		return "Another user than root could not open /dev/ptmx: in a new devpts that file has " +
+			"the mode 0, unless the data of mount(2) say ptmxmode=0666."
+	}
+	return ""
+}
+
+// linksMissing is for a /dev of the container without the usual links to the standard streams.
+func linksMissing(e harness.Event) string {
+	if e.Script.ID() != "step5-complete/dev" || !strings.Contains(e.Ran, "cat /dev/fd/0") {
+		return ""
+	}
+	var missing []string
+	for _, link := range []struct{ name, leads string }{
+		{"/dev/stdin", "/proc/self/fd/0"}, {"/dev/fd", "/proc/self/fd"},
+	} {
+		said := regexp.MustCompile(`(?m)^\S+: can't open '?` + link.name + `(/0)?'?: No such file`)
+		if said.MatchString(e.Stderr) {
+			missing = append(missing, link.name+" to "+link.leads)
+		}
+	}
+	inside := e.Script.File != "" && parseCommand(e.Script.Line(e.Line)).name == "stdout"
+	if len(missing) == 0 && inside && !hasLine(e.Stdout, "out") && hasLine(e.Stdout, "in") {
+		return "What was written to /dev/stdout did not arrive. It is to be a link to " +
+			"/proc/self/fd/1: if there is none, > makes a file of that name (symlink(2))."
+	}
+	if len(missing) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("Links are missing in the /dev of the container: symlink(2) makes %s. "+
+		"Where /dev/stdout and /dev/stderr are missing, > makes files of these names, and says "+
+		"nothing.",
+		strings.Join(missing, ", and "))
+}
+
+// hasLine tells whether a text has a line.
+func hasLine(text, line string) bool {
+	return slices.Contains(strings.Split(strings.ReplaceAll(text, "\r", ""), "\n"), line)
+}
+
+// attributesRefused is for an overlay in a user namespace that cannot mark what was removed.
+func attributesRefused(e harness.Event) string {
+	c := cause{event: e}
+	if e.Script.ID() != "step5-complete/layers" || !removeRefusedRE.MatchString(e.Stderr) ||
+		!c.made("CLONE_NEWUSER") {
+		return ""
+	}
+	for _, made := range e.Conduct.Made {
+		if strings.HasPrefix(made, "mount(") && strings.Contains(made, `"overlay"`) &&
+			strings.Contains(made, "upperdir=") && !strings.Contains(made, "userxattr") {
+			return "overlay marks a directory that was removed by an attribute of its own, and " +
+				"root of a user namespace may not set that one. With the option userxattr it " +
+				"takes one that is called user.*, which root there may set (overlayfs.rst)."
+		}
+	}
+	return ""
+}
+
+// removeRefusedRE matches what rm of the command says where overlay cannot mark a directory.
+var removeRefusedRE = lazyregexp.New(`(?m)^(rm|mkdir): can't (remove|create directory) .*: ` +
+	`(Input/output error|Operation not permitted)$`)
+
 // noSize is for a terminal without rows and columns, of which stty(1) says no more than this.
 func noSize(e harness.Event) string {
 	if e.Script.Name != "terminal-size" || !strings.Contains(e.Stdout, "stty: standard input") {
@@ -758,6 +873,8 @@ func networkAmiss(e harness.Event) string {
 	case strings.Contains(said, "file exists"):
 		return "No two interfaces of a namespace can have the same name: take another number for " +
 			"the name if there is one already (EEXIST)."
+	case sameAddress(e) != "":
+		return sameAddress(e)
 	case strings.Contains(e.Stdout, "NO-CARRIER"):
 		return "NO-CARRIER: the other end of the cable is down. The end on the host has to be " +
 			"up, too."

@@ -36,8 +36,8 @@ var clues = map[string]map[string]func(cause) string{
 	"umount2": {
 		"EBUSY": busyMount, "EINVAL": notMounted, "ENOENT": notMounted, "EPERM": notOwnMounts,
 	},
-	"rmdir":    {"EBUSY": busyCgroup},
-	"unlinkat": {"EBUSY": busyCgroup},
+	"rmdir":    {"EBUSY": busyCgroup, "ENOENT": rootOfBoth},
+	"unlinkat": {"EBUSY": busyCgroup, "ENOENT": rootOfBoth},
 	"mkdir":    {"EROFS": readOnlyHost, "ENOENT": noParent, "EEXIST": madeBefore},
 	"mkdirat":  {"EROFS": readOnlyHost, "ENOENT": noParent, "EEXIST": madeBefore},
 	"mknod":    {"ENOENT": noPlace},
@@ -94,9 +94,10 @@ var clues = map[string]map[string]func(cause) string{
 func clue(e harness.Event) string {
 	for _, tell := range []func(harness.Event) string{
 		notStartable, procLost, notInstalled, flagNotKnown, flagExecuted, takenForRun,
-		unshareKilled, cgroupAmiss, limitTaken, limitRefused, wordMissing, limitUnnamed,
+		unshareKilled, cgroupAmiss, limitTaken, rightNotToRun,
+		limitRefused, wordMissing, limitUnnamed,
 		literalRefused, nowhereToLook, noThread,
-		errorStatus, childless, starterGone, signalHeld,
+		errorStatus, wordsJoined, wholeNumbers, childless, starterGone, signalHeld,
 		leavesBehind, calledTooLate, shellLine,
 	} {
 		if text := tell(e); text != "" {
@@ -112,7 +113,7 @@ func clue(e harness.Event) string {
 	}
 	c := findCause(e)
 	for _, tell := range []func(cause) string{
-		filtered, wideText, noEnd, liesBeside, wordAsFile, unasked,
+		filtered, wideText, noEnd, madeInstead, notAText, liesBeside, wordAsFile, unasked,
 	} {
 		if text := tell(c); text != "" {
 			return text
@@ -160,7 +161,8 @@ func (c cause) clue() string {
 
 // habits are clues from what a program did where no call failed.
 var habits = []func(harness.Event) string{
-	notRemoved, childFell, wordsUnseen, lookedUpOutside, nobodyInside, nothingRead, lookedForCgroup,
+	notRemoved, childFell, wordsUnseen, lookedUpOutside, nobodyInside, streamClosed, nothingRead,
+	lookedForCgroup,
 	newRootGone, mountsShared, rootNotChanged,
 	notMoved, notCounted,
 	notNamed, procEmpty,
@@ -173,7 +175,9 @@ var habits = []func(harness.Event) string{
 	ownOutput, ownEmptyLine, ownLines, saidOnOutput,
 	optionTaken, wrongUsage, wantsMore, notSet, capsetAlone, nobodysFiles, callersPipe, oneIDOnly,
 	noPtmx, noControlling,
-	notCopied, noSize, terminalLines, networkAmiss, signalStatus, knewStatus, statusLost,
+	notCopied, terminalAmiss, linksMissing, attributesRefused, noSize,
+	terminalLines, networkAmiss, signalStatus, knewStatus, statusLost,
+	statusOfLast,
 	statusOther, namespaceAmiss, otherThread, procOfHost, rootfsMade,
 	notAFlag, notInModule, notStarted, noTool, silent, waitsBefore,
 }

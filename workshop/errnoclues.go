@@ -346,8 +346,10 @@ func notAText(c cause) string {
 	paths := 1
 	if c.call == "mount" {
 		paths = 2
-	} else if !slices.Contains([]string{"pivot_root", "chroot", "chdir", "umount2", "mkdir",
-		"rmdir"}, c.call) {
+	} else if !slices.Contains([]string{
+		"pivot_root", "chroot", "chdir", "umount2", "mkdir",
+		"rmdir",
+	}, c.call) {
 		return ""
 	}
 	args = printedRE.ReplaceAllString(args, "text")
