@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -31,6 +32,8 @@ type checker struct {
 	// they are no promises, and none is tried.
 	promises bool
 	early    *building // for the next check, or nil
+	// choosing is held while a key chooses another lesson, until the check of it is asked for.
+	choosing sync.Mutex
 }
 
 // verdict is the result of one check.

@@ -173,24 +173,12 @@ func (a *app) watchScreen(ctx context.Context, c *checker, w *watcher, link *wal
 	p := tea.NewProgram(m, tea.WithContext(ctx))
 	var background sync.WaitGroup
 	background.Go(func() {
-		c.checkAtSaves(ctx, w.begins, either(ctx, w.saves, rerun), func(m any) {
+		c.checkAtSaves(ctx, w, rerun, func(m any) {
 			link.tell(m)
 			p.Send(m)
 		})
 	})
 	background.Go(func() { link.run(ctx, func(m any) { p.Send(m) }) })
-	go func() {
-		for {
-			select {
-			case <-w.changes:
-				if s, err := c.load(); err == nil { // or it is being removed
-					p.Send(stateMsg{s})
-				}
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
 	_, err = p.Run()
 	cancel()
 	background.Wait()
@@ -218,28 +206,6 @@ func (s *screen) lastWords() string {
 		return fmt.Sprintf("workshop: %v", err)
 	}
 	return strings.Trim(b.String(), "\n")
-}
-
-// either merges two channels.
-func either(ctx context.Context, a, b <-chan time.Time) <-chan time.Time {
-	both := make(chan time.Time)
-	go func() {
-		for {
-			var t time.Time
-			select {
-			case t = <-a:
-			case t = <-b:
-			case <-ctx.Done():
-				return
-			}
-			select {
-			case both <- t:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return both
 }
 
 // Init does nothing: the check begins by itself.
@@ -401,6 +367,8 @@ func (s *screen) again() {
 // then changes the progress, and has the program checked after it.
 func (s *screen) then(change func() error) tea.Cmd {
 	return func() tea.Msg {
+		s.c.choosing.Lock()
+		defer s.c.choosing.Unlock()
 		if err := change(); err != nil {
 			return errMsg{err}
 		}

@@ -294,9 +294,10 @@ type (
 	}
 )
 
-// checkAtSaves checks now and at each save, until ctx is done. A save ends the check that is going
-// on. When one begins, the program is compiled for it.
-func (c *checker) checkAtSaves(ctx context.Context, begins, saves <-chan time.Time,
+// checkAtSaves checks now, at each save, when rerun says so, and when another command has chosen
+// another lesson, until ctx is done. A save ends the check that is going on. When one begins, the
+// program is compiled for it.
+func (c *checker) checkAtSaves(ctx context.Context, w *watcher, rerun <-chan time.Time,
 	tell func(any),
 ) {
 	defer func() { c.early.drop() }()
@@ -304,25 +305,54 @@ func (c *checker) checkAtSaves(ctx context.Context, begins, saves <-chan time.Ti
 	for {
 		round, cancel := context.WithCancel(ctx)
 		finished := make(chan struct{})
+		last := lesson{} // that is checked; none if that failed
 		go func() {
 			defer close(finished)
-			if err := c.checkOn(round, saved, tell); err != nil && round.Err() == nil {
+			err := c.checkOn(round, saved, func(m any) {
+				if b, ok := m.(begun); ok {
+					last = b.lesson
+				}
+				tell(m)
+			})
+			if err != nil {
+				last = lesson{}
+			}
+			if err != nil && round.Err() == nil {
 				tell(done{err: err})
 			}
 		}()
+		going, saving := finished, false
 		for waiting := true; waiting; {
 			select {
-			case changed := <-begins: // its save follows, or that of a later change
+			case changed := <-w.begins: // its save follows, or that of a later change
 				cancel()
 				<-finished
 				c.early.drop()
 				c.early = c.beginBuild(ctx)
 				c.early.of = changed
+				saving = true
 				continue
-			case saved = <-saves:
+			case <-w.changes:
+				if s, err := c.load(); err == nil { // or it is being removed
+					tell(stateMsg{s})
+				}
+			case <-going:
+				going = nil
+			case saved = <-w.saves:
+				waiting = false
+			case saved = <-rerun:
+				waiting = false
 			case <-ctx.Done():
+				waiting = false
 			}
-			waiting = false
+			if waiting && going == nil && !saving && c.elsewhere(last) {
+				saved, waiting = time.Now(), false
+			}
+			select {
+			case saved = <-rerun: // what a key has chosen is checked once
+				waiting = false
+			default:
+			}
 		}
 		cancel()
 		<-finished
@@ -330,6 +360,18 @@ func (c *checker) checkAtSaves(ctx context.Context, begins, saves <-chan time.Ti
 			return
 		}
 	}
+}
+
+// elsewhere tells whether another lesson than the one that was checked last is to be worked on.
+func (c *checker) elsewhere(last lesson) bool {
+	c.choosing.Lock() // a key that chooses one asks for the check of it as well
+	defer c.choosing.Unlock()
+	s, err := c.load()
+	if err != nil || last == (lesson{}) {
+		return false
+	}
+	l, _ := c.course.next(s)
+	return l != last
 }
 
 // checkOn checks the lesson that one is working on, and when it is passed, the next one.
@@ -411,7 +453,7 @@ func (a *app) watchPlain(ctx context.Context, c *checker, program string, w *wat
 	}
 	var background sync.WaitGroup
 	background.Go(func() { link.run(ctx, tell) })
-	c.checkAtSaves(ctx, w.begins, w.saves, func(m any) {
+	c.checkAtSaves(ctx, w, nil, func(m any) {
 		link.tell(m)
 		tell(m)
 	})

@@ -3,9 +3,11 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -165,4 +167,45 @@ func TestEarlyBuild(t *testing.T) {
 	}
 	require.Equal(t, "compiled early", output(saved))
 	require.Contains(t, output(saved.Add(-time.Millisecond)), "syntax error")
+}
+
+// TestChosenElsewhere requires that watch goes on with the lesson that a command in another terminal
+// has chosen, without a key or a save.
+func TestChosenElsewhere(t *testing.T) {
+	c := watchedChecker(t)
+	w, err := watchFiles(t.Context(), c.place, c.dir)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	told := make(chan any, 100)
+	var background sync.WaitGroup
+	background.Go(func() { c.checkAtSaves(ctx, w, nil, func(m any) { told <- m }) })
+	defer background.Wait()
+	defer cancel()
+	verdict := func(id string) {
+		for checked := ""; ; {
+			select {
+			case m := <-told:
+				switch m := m.(type) {
+				case begun:
+					checked = m.lesson.id()
+				case done:
+					require.NoError(t, m.err)
+					require.Equal(t, id, checked)
+					return
+				}
+			case <-time.After(patient):
+				require.Fail(t, "step "+id+" is not checked")
+			}
+		}
+	}
+	verdict("1")
+	other := &checker{place: &place{root: c.root, dir: c.dir}, course: c.course}
+	l, err := c.course.find("1")
+	require.NoError(t, err)
+	require.NoError(t, other.skip(l))
+	verdict("2")
+	l, err = c.course.find("5d")
+	require.NoError(t, err)
+	require.NoError(t, other.goTo(l))
+	verdict("5d")
 }
