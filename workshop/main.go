@@ -153,11 +153,12 @@ func atMost(cmd *cli.Command, most int) ([]string, error) {
 	}
 	if len(args) > most {
 		return nil, fmt.Errorf(
-			"%s %q: takes at most %d (%s)",
+			"%s %q: takes at most %d (%s %s)",
 			cmd.Name,
 			strings.Join(args, " "),
 			most,
-			cmd.UsageText,
+			cmd.Name,
+			cmd.ArgsUsage,
 		)
 	}
 	return args, nil
