@@ -61,7 +61,7 @@ type screen struct {
 // keyMap are the keys of watch.
 type keyMap struct {
 	hint, diff, plan, card, verdict, list, skip, rerun, help, quit, suspend key.Binding
-	up, down, choose, back, more, compare                                   key.Binding
+	up, down, choose, back, more, compare, scroll                           key.Binding
 }
 
 func newKeyMap() keyMap {
@@ -86,6 +86,7 @@ func newKeyMap() keyMap {
 		choose:  bind("enter", "enter", "go there"),
 		back:    bind("v b backspace esc", "esc", "back"),
 		more:    bind("space pgdown", "space", "more"),
+		scroll:  bind("up k down j pgup", "↑ ↓", "scroll"),
 	}
 }
 
@@ -103,8 +104,23 @@ func (k keyMap) FullHelp() [][]key.Binding {
 			k.diff,
 			k.card,
 			k.compare,
-		}, {k.verdict, k.rerun, k.list, k.skip}, {k.more, k.suspend, k.quit, k.help},
+		},
+		{k.verdict, k.rerun, k.list, k.skip},
+		{k.more, k.scroll, k.suspend, k.quit, k.help},
 	}
+}
+
+// allKeys are all keys, in columns that a narrow screen has room for.
+func (s *screen) allKeys() string {
+	columns := s.keys.FullHelp()
+	wide := s.help
+	wide.SetWidth(0) // which leaves no column out
+	if text := wide.FullHelpView(columns); ansi.StringWidth(text) <= s.width {
+		return text
+	}
+	all := slices.Concat(columns...)
+	half := (len(all) + 1) / 2
+	return wide.FullHelpView([][]key.Binding{all[:half], all[half:]})
 }
 
 // offer lets c compare while a promise is broken; then i shows the card.
@@ -150,6 +166,7 @@ func newScreen(ctx context.Context, a *app, c *checker, s state,
 	if a.out.ascii { // no arrows
 		m.keys.up.SetHelp("k", "up")
 		m.keys.down.SetHelp("j", "down")
+		m.keys.scroll.SetHelp("k j", "scroll")
 	}
 	m.help.ShortSeparator, m.help.Ellipsis = "  ", ""
 	m.help.Styles = help.Styles{
@@ -571,6 +588,9 @@ func (s *screen) foot() []string {
 		return []string{s.help.ShortHelpView([]key.Binding{k.up, k.down, k.choose, k.back, k.quit})}
 	}
 	keys := s.help.View(s.keys)
+	if s.help.ShowAll {
+		keys = s.allKeys()
+	}
 	if below := s.body.TotalLineCount() - s.body.YOffset() - s.body.Height(); below > 0 &&
 		!s.help.ShowAll {
 		more := s.out.note.Render("space: " + plural(below, "more line"))

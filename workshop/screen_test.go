@@ -141,6 +141,20 @@ func TestScreen(t *testing.T) {
 	s.press('v')
 	require.Contains(t, s.view(), "✗ "+own[1].ID())
 
+	// All keys, on a narrow screen too.
+	for _, width := range []int{30, 40, 80} {
+		s.Update(tea.WindowSizeMsg{Width: width, Height: 24})
+		s.press('?')
+		for _, keys := range s.keys.FullHelp() {
+			for _, k := range keys {
+				require.NotEmpty(t, s.row(k.Help().Key+" "), k.Help().Desc)
+				require.Contains(t, s.view(), k.Help().Desc)
+			}
+		}
+		require.NotEmpty(t, s.row("↑ ↓"))
+		s.press('?')
+	}
+
 	for _, size := range []tea.WindowSizeMsg{
 		{Width: 40, Height: 12},
 		{Width: 40, Height: 20},
