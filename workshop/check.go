@@ -393,6 +393,8 @@ func (a *app) checker(program string, timeout time.Duration) (*checker, error) {
 		}
 		if program == p.dir {
 			program = ""
+		} else if _, err := os.Stat(program); err != nil { // not to be remembered
+			return nil, fmt.Errorf("program %q: %w", relative(program), errors.Unwrap(err))
 		}
 		_, err := p.change(func(s *state) error {
 			if s.Program != program {
