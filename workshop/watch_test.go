@@ -169,8 +169,8 @@ func TestEarlyBuild(t *testing.T) {
 	require.Contains(t, output(saved.Add(-time.Millisecond)), "syntax error")
 }
 
-// TestChosenElsewhere requires that watch goes on with the lesson that a command in another terminal
-// has chosen, without a key or a save.
+// TestChosenElsewhere requires that watch goes on with the lesson that a command in another
+// terminal has chosen, without a key or a save.
 func TestChosenElsewhere(t *testing.T) {
 	c := watchedChecker(t)
 	w, err := watchFiles(t.Context(), c.place, c.dir)
