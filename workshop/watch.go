@@ -305,13 +305,11 @@ func (c *checker) checkAtSaves(ctx context.Context, w *watcher, rerun <-chan tim
 	for {
 		round, cancel := context.WithCancel(ctx)
 		finished := make(chan struct{})
-		last := lesson{} // that is checked; none if that failed
+		last := lesson{} // to work on, as far as this check knows; none if that failed
 		go func() {
 			defer close(finished)
 			err := c.checkOn(round, saved, func(m any) {
-				if b, ok := m.(begun); ok {
-					last = b.lesson
-				}
+				last = c.expected(last, m)
 				tell(m)
 			})
 			if err != nil {
@@ -360,6 +358,21 @@ func (c *checker) checkAtSaves(ctx context.Context, w *watcher, rerun <-chan tim
 			return
 		}
 	}
+}
+
+// expected is the lesson to work on after a check has told something, and last the one before: that
+// which is checked. One that is passed though a promise of another lesson is broken stays on the
+// screen, with what is told of that, until the next save.
+func (c *checker) expected(last lesson, told any) lesson {
+	switch m := told.(type) {
+	case begun:
+		return m.lesson
+	case done:
+		if m.err == nil && c.course.passed(last, m.state) {
+			last, _ = c.course.next(m.state)
+		}
+	}
+	return last
 }
 
 // elsewhere tells whether another lesson than the one that was checked last is to be worked on.

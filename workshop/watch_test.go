@@ -169,6 +169,21 @@ func TestEarlyBuild(t *testing.T) {
 	require.Contains(t, output(saved.Add(-time.Millisecond)), "syntax error")
 }
 
+// TestExpected requires that a check which passes its lesson, and finds a promise of another one
+// broken, does not make watch go on: nobody else has chosen a lesson.
+func TestExpected(t *testing.T) {
+	c := watchedChecker(t)
+	passed := map[string]time.Time{}
+	for _, l := range c.course.lessons[:2] {
+		passed[l.key()] = time.Now()
+	}
+	second, third := c.course.lessons[1], c.course.lessons[2]
+	require.Equal(t, second, c.expected(lesson{}, begun{lesson: second}))
+	require.Equal(t, second, c.expected(second, done{}))
+	require.Equal(t, third, c.expected(second, done{state: state{Passed: passed}}))
+	require.Equal(t, second, c.expected(second, done{err: errFailed, state: state{Passed: passed}}))
+}
+
 // TestChosenElsewhere requires that watch goes on with the lesson that a command in another
 // terminal has chosen, without a key or a save.
 func TestChosenElsewhere(t *testing.T) {
