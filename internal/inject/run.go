@@ -116,6 +116,17 @@ type End struct {
 func (p Program) Run(fault *Fault, timeout time.Duration) (r Result, err error) {
 	runtime.LockOSThread() // the thread that traces, and whose child the program is
 	defer runtime.UnlockOSThread()
+	if unix.Gettid() == os.Getpid() {
+		// Orphans become children of the main thread of process 1, or of a subreaper. It would wait
+		// for those that another thread traces, too, and take their stops (wait(2), __WNOTHREAD).
+		done := make(chan struct{})
+		go func() { // on another thread: this one is taken
+			defer close(done)
+			r, err = p.Run(fault, timeout)
+		}()
+		<-done
+		return r, err
+	}
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		return r, err

@@ -3,6 +3,7 @@
 package inject
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -590,4 +591,15 @@ func TestStack(t *testing.T) {
 		require.Equal(t, unix.SIGSEGV, r.Ends[0].Signal)
 		require.Equal(t, ofStack, r.Ends[0].OfStack)
 	}
+}
+
+// TestOrphans traces on the main thread of a process that gets an orphan which another thread
+// traces: it neither takes its stops nor waits for it.
+func TestOrphans(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0])
+	cmd.Env = append(os.Environ(), orphansEnv+"="+t.TempDir())
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
 }
