@@ -82,9 +82,11 @@ func findCause(e harness.Event) (c cause) {
 			words = withoutWarnings(words)
 		}
 		c.text = panicked(unseen(e)+e.Stderr) + "\n" + words
-		c.errno, c.call = errnoIn(c.text), callIn(c.text)
+		c.errno, c.call = errnoIn(c.text), callIn(placeRE.ReplaceAllString(c.text, ""))
 		if c.errno == "EEXIST" && c.call == "" { // the line that panicked may name the call
-			c.call = callIn(withSource(panicked(e.Stderr), e.Program))
+			_, line, _ := strings.Cut(withSource(panicked(e.Stderr), e.Program), "\nat ")
+			_, line, _ = strings.Cut(line, ": ") // and not the name of the file
+			c.call = callIn(line)
 		}
 		for _, path := range pathRE.FindAllString(c.text, -1) {
 			if !sourceRE.MatchString(path) {
@@ -119,7 +121,8 @@ func backgroundWords(e harness.Event) (words string) {
 var (
 	quotedRE = lazyregexp.New(`"([^"]*)"`)
 	pathRE   = lazyregexp.New(`(?m)(/[\w.-]+){2,}`)
-	// sourceRE matches what a trace names.
+	// placeRE matches a place in a source text, and sourceRE what a trace names.
+	placeRE  = lazyregexp.New(`[^\s"'(]+\.(c|cc|cpp|go|js|kt|nim|php|pl|py|rb|rs|sh)(:|", line )\d+`)
 	sourceRE = lazyregexp.New(`^/rustc/|\.(c|cc|cpp|go|java|js|kt|nim|php|pl|py|rb|rs|sh)$`)
 )
 

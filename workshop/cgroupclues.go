@@ -215,12 +215,12 @@ func cgroupAmiss(e harness.Event) string {
 			"name of its own, for instance a random one.", own[0])
 	case e.Script.Name != "two-at-once" && len(own) == 1 && (ended == "" && running == 1 ||
 		refused && running == 0) && leftBy(e, list, own[0]) != "":
-		return fmt.Sprintf("The cgroup %s has still the limit of `%s`, which has left it behind, "+
+		return fmt.Sprintf("The cgroup %s still has the limit of `%s`, which has left it behind, "+
 			"and the write of the new one has failed, or there was none. rmdir(2) removes a "+
 			"cgroup when no process is in it any longer: your program does that when the "+
 			"command has ended. The process that does it cannot be in the cgroup itself; and if "+
-			"it is in the mount namespace of the container, pivot_root(2) has changed its root, "+
-			"too. And a mkdir(2) that fails with EEXIST has made none.", own[0],
+			"it is in the mount namespace of the container, pivot_root(2) there changes its "+
+			"root, too. And a mkdir(2) that fails with EEXIST has made none.", own[0],
 			leftBy(e, list, own[0]))
 	case strings.HasPrefix(e.Script.Name, "memory") && ended == "exit status 137":
 		return "The command was killed, as the OOM killer does when the limit is too low even to " +
@@ -268,7 +268,9 @@ func rootOfBoth(c cause) string {
 		name := nameOf(s)
 		switch {
 		case s.Errno != "":
-		case s.Process == own && (name == "pivot_root" || name == "chroot"):
+		case s.Process == own && (name == "pivot_root" || name == "chroot"),
+			strings.Contains(s.Text, "CLONE_NEWNS") && (s.Process != own || name != "unshare"),
+			removes(name) && firstPath(s.Text) == c.path: // it may not be there any longer
 			return ""
 		case s.Process == own && name == "unshare" && strings.Contains(s.Text, "CLONE_NEWNS"):
 			unshared = s.Text

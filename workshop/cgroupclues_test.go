@@ -244,7 +244,7 @@ func TestMadeInOtherNamespace(t *testing.T) {
 	require.Contains(t, clue(e), "the scripts run your program again")
 }
 
-// TestLimitOfEarlier tells of a cgroup that has still the limit of a container before, and of the
+// TestLimitOfEarlier tells of a cgroup that still has the limit of a container before, and of the
 // one that runs now nothing. Where another container runs the cgroup may be that one's.
 func TestLimitOfEarlier(t *testing.T) {
 	t.Parallel()
@@ -281,7 +281,7 @@ func TestLimitOfEarlier(t *testing.T) {
 			})
 		}
 		text := cgroupAmiss(e)
-		require.Equal(t, c.told, strings.Contains(text, "has still the limit of `container run "+
+		require.Equal(t, c.told, strings.Contains(text, "still has the limit of `container run "+
 			"-memory 64M sleep 6100`"), text)
 	}
 }

@@ -724,6 +724,7 @@ func terminalAmiss(e harness.Event) string {
 	line := parseCommand(e.Script.Line(e.Line))
 	ran := commandLine(e.Ran)
 	switch {
+	case executed(e) == "no":
 	case e.Script.Name == "terminal-default" && strings.Contains(e.Stdout, "session 0") &&
 		strings.Contains(e.Ran, "session"):
 		return "The command is in a session whose leader it does not see, as that of the caller. " +
@@ -740,7 +741,7 @@ func terminalAmiss(e harness.Event) string {
 			"end of its own: what Ctrl-D sends, the byte 4 (VEOF, termios(3)), is written to the " +
 			"terminal of the container when the input has ended."
 	case e.Script.Name == "terminal-type" && ran == "container run -tty cat" &&
-		strings.TrimSpace(e.Stdout) == "" && e.Waiting == "":
+		strings.TrimSpace(e.Stdout+e.Stderr) == "" && e.Waiting == "":
 		return "The standard input of your program has a line, a terminal shows what is typed " +
 			"(ECHO, termios(3)), and cat repeats it: nothing of that came out. Either the input " +
 			"is not copied to the other end of the terminal, or not all that comes from there to " +
@@ -753,8 +754,8 @@ func terminalAmiss(e harness.Event) string {
 			"nothing.", strings.TrimSpace(e.Stdout))
 	case e.Script.Name == "terminal-devpts" && strings.Contains(e.Ran, "-user ") &&
 		strings.Contains(e.Stderr, "/dev/ptmx: Permission denied"):
-		return "Another user than root could not open /dev/ptmx: in a new devpts that file has " +
-			"the mode 0, unless the data of mount(2) say ptmxmode=0666."
+		return "Another user than root could not open /dev/ptmx. If that leads to pts/ptmx of a " +
+			"new devpts: this file has the mode 0, unless the data of mount(2) say ptmxmode=0666."
 	}
 	return ""
 }
@@ -781,10 +782,9 @@ func linksMissing(e harness.Event) string {
 	if len(missing) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("Links are missing in the /dev of the container: symlink(2) makes %s. "+
-		"Where /dev/stdout and /dev/stderr are missing, > makes files of these names, and says "+
-		"nothing.",
-		strings.Join(missing, ", and "))
+	return fmt.Sprintf("Links in the /dev of the container are missing, or lead nowhere: "+
+		"symlink(2) makes the one from %s. Where /dev/stdout and /dev/stderr are missing, > makes "+
+		"files of these names, and says nothing.", strings.Join(missing, ", and the one from "))
 }
 
 // hasLine tells whether a text has a line.
@@ -802,9 +802,10 @@ func attributesRefused(e harness.Event) string {
 	for _, made := range e.Conduct.Made {
 		if strings.HasPrefix(made, "mount(") && strings.Contains(made, `"overlay"`) &&
 			strings.Contains(made, "upperdir=") && !strings.Contains(made, "userxattr") {
-			return "overlay marks a directory that was removed by an attribute of its own, and " +
-				"root of a user namespace may not set that one. With the option userxattr it " +
-				"takes one that is called user.*, which root there may set (overlayfs.rst)."
+			return "To hide what lies below a directory, overlay marks that with the attribute " +
+				"trusted.overlay.opaque, which root of a user namespace may not set. With the " +
+				"option userxattr it is user.overlay.opaque, which root there may set " +
+				"(overlayfs.rst)."
 		}
 	}
 	return ""

@@ -71,7 +71,7 @@ func noFile(c cause) string {
 	case strings.HasPrefix(c.call, "exec"):
 		return ""
 	}
-	if deviceRE.MatchString(c.path) && !c.changedRoot() {
+	if c.seen && !c.inside && deviceRE.MatchString(c.path) && !usualRE.MatchString(c.path) {
 		return fmt.Sprintf("There is no %s here. If it is the device of a kernel module, that is "+
 			"not loaded, or the throw-away host does not show it: no step needs it, so have your "+
 			"program go on without.", c.path)
@@ -91,8 +91,12 @@ func noFile(c cause) string {
 	return text
 }
 
-// deviceRE matches the path of a device that is none of a terminal.
-var deviceRE = lazyregexp.New(`^/dev/[\w-]+$`)
+var (
+	// deviceRE matches the path of a device, and usualRE what is in every /dev.
+	deviceRE = lazyregexp.New(`^/dev/[\w-]+$`)
+	usualRE  = lazyregexp.New(`^/dev/(null|zero|full|u?random|tty|console|ptmx|pts|shm|mqueue|` +
+		`log|fd|stdin|stdout|stderr)$`)
+)
 
 // takesForDirectory tells whether a path leads through a directory that has the name of the
 // command: one where the program is run, or in a place for images.
@@ -232,7 +236,10 @@ var otherRootRE = lazyregexp.New(`^(?:\./)?[^/.][^/]*/(?:sys|proc|dev|etc|bin|us
 // noPlace is for something that was to be made in a directory that is not there.
 func noPlace(c cause) string {
 	above := filepath.Dir(filepath.Clean(c.path))
-	if !c.seen || strings.HasPrefix(above, "rootfs") || above == "." || above == "/" {
+	ofDirectory := strings.HasPrefix(c.text, "mknodat(") && !filepath.IsAbs(c.path) &&
+		!strings.Contains(c.text, "AT_FDCWD")
+	if !c.seen || strings.HasPrefix(above, "rootfs") || above == "." || above == "/" ||
+		c.onPurpose() || ofDirectory {
 		return "" // the root file system may be missing, on purpose
 	}
 	text := fmt.Sprintf("There is no directory %s, in which %s was to be made: mkdir(2) makes it.",
@@ -336,10 +343,10 @@ func endInPath(one, other string) bool {
 	return n > 0 && begin(one) && begin(other)
 }
 
-// notAText is for a call that got something else where a path is meant: what is shown as ... is no
-// text of letters, digits and the like up to a zero byte.
+// notAText is for a call that got something else where a path is meant: what is shown as ... is
+// empty, or no text of letters, digits and the like up to a zero byte.
 func notAText(c cause) string {
-	if !c.seen || c.errno != "ENOENT" && c.errno != "ENODEV" && c.errno != "ENAMETOOLONG" {
+	if !c.seen || c.errno != "ENOENT" && c.errno != "ENAMETOOLONG" {
 		return ""
 	}
 	args := strings.TrimSuffix(strings.TrimPrefix(c.text, c.call+"("), ")")
@@ -355,6 +362,10 @@ func notAText(c cause) string {
 	args = printedRE.ReplaceAllString(args, "text")
 	if words := strings.Split(args, ", "); len(words) < paths || words[paths-1] != "..." {
 		return ""
+	}
+	if c.errno == "ENOENT" {
+		return "What this call got as a path is empty, or no text that can be shown. If it comes " +
+			"from a variable: has that a value? " + zeroByte
 	}
 	return "What this call got as a path is no text that can be shown. " + zeroByte
 }

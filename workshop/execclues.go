@@ -199,9 +199,12 @@ func neverExecuted(e harness.Event) string {
 		ranCommand(e))
 	if other := otherCommand(e); other != "" {
 		if r := triedCommand(e); r != nil {
-			return fmt.Sprintf("None of your processes executed %s: %s failed with %s, and %s was "+
-				"executed in its place. %s", ranCommand(e), r.Text, r.Errno, other,
-				refusedCause(e, r).clue())
+			place := ""
+			if inItsPlace(e, r, other) {
+				place = fmt.Sprintf(", and %s was executed in its place", other)
+			}
+			return strings.TrimSpace(fmt.Sprintf("None of your processes executed %s: %s failed "+
+				"with %s%s. %s", ranCommand(e), r.Text, r.Errno, place, refusedCause(e, r).clue()))
 		}
 		return text + fmt.Sprintf(" They executed %s instead. The command is the word after run: "+
 			"is another one named in the source?", other)
@@ -210,6 +213,16 @@ func neverExecuted(e harness.Event) string {
 		return text + " " + otherMissing(e, firstPath(r.Text), r.Inside)
 	}
 	return text + ownWords(e)
+}
+
+// inItsPlace tells whether the process that tried to execute the command executed a file after that:
+// then the call is excused.
+func inItsPlace(e harness.Event, r *harness.Refusal, file string) bool {
+	return slices.Contains(e.Conduct.Excused, *r) &&
+		slices.ContainsFunc(e.Conduct.Steps, func(s harness.Step) bool {
+			return s.Process == r.Process && s.Errno == "" &&
+				strings.HasPrefix(s.Text, "execve") && firstPath(s.Text) == file
+		})
 }
 
 // triedCommand is the last call that was to execute the command, and was refused, or nil.

@@ -446,13 +446,10 @@ func (c cause) unmountRefused() string {
 		if r.Call != "umount2" || !r.Inside || place != old && place != "." && place != "/" {
 			continue
 		}
-		of := cause{
-			event: c.event, call: r.Call, errno: r.Errno, text: r.Text, path: firstPath(r.Text),
-			seen: true, inside: true,
-		}
+		of := refusedCause(c.event, &r)
 		why := cmp.Or(notAText(of), of.clue())
-		return strings.TrimRight(fmt.Sprintf(" Your program tried that, and %s failed with %s. %s",
-			r.Text, r.Errno, why), " ")
+		return strings.TrimRight(fmt.Sprintf(" Your program tried to unmount it, and %s failed "+
+			"with %s. %s", r.Text, r.Errno, why), " ")
 	}
 	return ""
 }
@@ -862,8 +859,8 @@ func requestFailed(e harness.Event) bool {
 }
 
 // requestRE matches what is said of something that was to be fetched.
-var requestRE = lazyregexp.New(`(?i)https?:|\b(requests?|registry|download\w*|fetch\w*|pull\w*|` +
-	`tokens?|manifests?)\b`)
+var requestRE = lazyregexp.New(`(?i)https?:|\b(requests? (to|for|failed)|registry|download\w*|` +
+	`fetch\w*|pull(s|ed|ing)?|manifests?)\b`)
 
 // fetchesRE matches such a tool in what is told of the waiting.
 var fetchesRE = lazyregexp.New("was waiting for `(?:/[^ `]*/)?(?:apt/methods/\\w+|curl|wget|" +

@@ -5,6 +5,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -127,6 +128,15 @@ var learnerWords = []faulty{
 		says:   []string{"pivot_root(..., ", "no text that can be shown", "first zero byte"},
 	},
 	{
+		name: "a path that is empty",
+		step: "step3-rootfs",
+		program: inNamespaces("0x20020000", "libc.mount(None, b'/', None, 0x44000, None)\n"+
+			"libc.chroot(b'')"),
+		passed: true,
+		about:  "step3-rootfs/root-is-rootfs",
+		says:   []string{"is empty, or no text", "has that a value?"},
+	},
+	{
 		name: "a path with letters of another alphabet",
 		step: "step3-rootfs",
 		program: inNamespaces("0x20020000", "libc.mount(None, b'/', None, 0x44000, None)\n"+
@@ -149,9 +159,9 @@ var learnerWords = []faulty{
 		about:  "step3-rootfs/host-mountinfo",
 		says: []string{
 			"the old root is still mounted",
-			`tried that, and umount2("/mnt", 0x0) failed with EBUSY`,
+			`tried to unmount it, and umount2("/mnt", 0x0) failed with EBUSY`,
 		},
-		not: []string{`tried that, and umount2("/bin"`},
+		not: []string{`and umount2("/bin"`, "tried that"},
 	},
 	{
 		name: "an old root that nobody put anywhere",
@@ -161,7 +171,7 @@ var learnerWords = []faulty{
 			"libc.umount2(b'/old', 2)"),
 		passed: true,
 		about:  "step3-rootfs/root-is-rootfs",
-		says:   []string{"There is no /old.", "none of your processes has called that"},
+		says:   []string{"There is no /old.", "none of your processes is known"},
 		not:    []string{"After pivot_root"},
 	},
 	{
@@ -171,6 +181,53 @@ var learnerWords = []faulty{
 			"print STDERR \"unknown command\\n\";\nexit 2;\n",
 		about: "step1-skeleton/command-runs",
 		says:  []string{`again with the word "child", and does not know that word`},
+	},
+	{
+		name: "a second copy that does not know the word after its own",
+		step: "step1-skeleton",
+		program: "#!/usr/bin/perl\nexec($0, 'child', @ARGV[1..$#ARGV]) if $ARGV[0] eq 'run';\n" +
+			"print STDERR \"unknown command: $ARGV[1]\\n\";\nexit 2;\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"unknown command: "},
+		not:   []string{"does not know that word"},
+	},
+	{
+		name: "an error that has all the words in it",
+		step: "step1-skeleton",
+		program: "#!/usr/bin/perl\nshift;\nexec @ARGV if @ARGV < 2;\n" +
+			"exec { \"/opt/$ARGV[0]\" } @ARGV or " +
+			"print STDERR \"container: @ARGV: not found\\n\";\nexit 127;\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"/opt/echo"},
+		not:   []string{"became one"},
+	},
+	{
+		name: "a directory of its own for the root, where there is no root file system",
+		step: "step3-rootfs",
+		program: "#!/bin/sh\ntest \"$1\" = run && test -n \"$2\" || exit 2\nshift\n" +
+			"dir=$(mktemp -d) && mkdir $dir/rootfs && trap 'rm -r $dir' EXIT\n" +
+			"test -d rootfs || { echo none; exit 1; }\n" +
+			withMkdirP[strings.Index(withMkdirP, "unshare"):],
+		passed: true,
+		about:  "step3-rootfs/rootfs-missing",
+		not:    []string{"in its place", "went on"},
+	},
+	{
+		name: "another command before the one that fails",
+		step: "step3-rootfs",
+		program: "#!/usr/bin/python3\nimport os, sys\nos.chroot('rootfs')\nos.chdir('/')\n" +
+			"if os.fork() == 0: os.execv('/bin/date', ['date'])\nos.wait()\n" +
+			"try: os.execv('/opt/' + sys.argv[2], sys.argv[2:])\nexcept OSError: pass\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{`executed true: execve("/opt/true") failed with ENOENT`},
+		not:   []string{"in its place"},
+	},
+	{
+		name:    "a program that fails after the command",
+		step:    "step1-skeleton",
+		program: "#!/usr/bin/perl\nshift;\nsystem { $ARGV[0] } @ARGV;\nexit 3;\n",
+		about:   "step1-skeleton/command-runs",
+		not:     []string{"and ended with 3"},
 	},
 }
 
@@ -193,6 +250,7 @@ func TestWholeNumbers(t *testing.T) {
 			"token is \".5 * 100000 \")\n": true,
 		"container: 3: arithmetic expression: expecting primary: \" * 100000\"\n": false,
 		"container: 3: Syntax error: \"(\" unexpected\n":                          false,
+		"mine 0.5: syntax error near line 3\n":                                    false,
 	} {
 		e := harness.Event{Program: writtenScript(t, "#!/bin/sh\n")}
 		e.Background = []harness.Background{{State: "exit status 2", Stderr: said}}
@@ -233,11 +291,11 @@ func TestMadeByOtherWords(t *testing.T) {
 		`fs::hard_link("old", "new").unwrap()`: "",
 	} {
 		program := writtenScript(t, "")
-		source := filepath.Join(filepath.Dir(program), "main.rs")
+		source := filepath.Join(filepath.Dir(program), "mkdir.rs")
 		require.NoError(t, os.WriteFile(source, []byte(line+"\n"), 0o644))
 		e := harness.Event{Program: program}
 		e.Message = "unexpected exit status 101, and not 0"
-		e.Stderr = "thread 'main' panicked at main.rs:1:1:\ncalled `Result::unwrap()` on an " +
+		e.Stderr = "thread 'main' panicked at mkdir.rs:1:1:\ncalled `Result::unwrap()` on an " +
 			"`Err` value: Os { code: 17, kind: AlreadyExists, message: \"File exists\" }\n"
 		require.Equal(t, call, findCause(e).call, line)
 	}
@@ -295,6 +353,7 @@ func TestRootOfBoth(t *testing.T) {
 	pivot := harness.Step{Text: `pivot_root("rootfs", "rootfs/old")`, Process: 1}
 	ofChild, own := unshare, pivot
 	ofChild.Process, own.Process = 1, 0
+	another := harness.Step{Text: "clone(CLONE_NEWNS)"}
 	for _, c := range []struct {
 		name  string
 		steps []harness.Step
@@ -304,6 +363,8 @@ func TestRootOfBoth(t *testing.T) {
 		{"only the child", []harness.Step{ofChild, pivot}, false},
 		{"its own call", []harness.Step{unshare, own}, false},
 		{"no new root", []harness.Step{unshare}, false},
+		{"one namespace in another", []harness.Step{unshare, another, pivot}, false},
+		{"removed before", []harness.Step{unshare, pivot, {Text: removal}}, false},
 	} {
 		of := cause{
 			call: "rmdir", errno: "ENOENT", text: removal, seen: true, inside: true,
@@ -354,6 +415,10 @@ func TestTerminalAmiss(t *testing.T) {
 			says: "nothing of that came out",
 		},
 		{
+			script: "terminal-type", ran: "exec container run -tty cat", line: "stdout hello",
+			stderr: "container: no terminal\n",
+		},
+		{
 			script: "terminal", ran: "exec sh -c 'container run -tty printf %066536d 0 | wc -c'",
 			line: "stdout '^66536$'", stdout: "61435\n", says: "Of 66536 bytes 61435 arrived",
 		},
@@ -400,7 +465,7 @@ func TestSameAddress(t *testing.T) {
 func TestLinksMissing(t *testing.T) {
 	t.Parallel()
 	const (
-		stdin, fd = "/dev/stdin to", "/dev/fd to"
+		stdin, fd = "from /dev/stdin to", "from /dev/fd to"
 		cannot    = "cat: can't open '"
 		missing   = "': No such file or directory\n"
 	)
@@ -457,7 +522,7 @@ func TestStreamClosed(t *testing.T) {
 	t.Parallel()
 	for said, says := range map[string]string{
 		"runtime: standard file descriptor 1 closed, errno=9\n": "Descriptor 1",
-		"cat: read error: Bad file descriptor\n":                "Descriptor 0",
+		"cat: read error: Bad file descriptor\n":                "or not open for reading",
 		"cat: letter: Bad file descriptor\n":                    "",
 	} {
 		e := harness.Event{}

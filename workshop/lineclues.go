@@ -320,12 +320,20 @@ func besideProgram(e harness.Event, name string) (dir string) {
 	}
 	for _, path := range []string{name, strings.ReplaceAll(name, ".", "/")} {
 		for _, ending := range []string{"", ".py", ".rb", ".pl"} {
-			if _, err := os.Stat(filepath.Join(dir, path+ending)); err == nil {
+			file := filepath.Join(dir, path+ending)
+			info, err := os.Stat(file)
+			if err == nil && (info.Mode().IsRegular() || ofPython(file)) {
 				return dir
 			}
 		}
 	}
 	return ""
+}
+
+// ofPython tells whether a directory is a package of Python, and not one of data with that name.
+func ofPython(dir string) bool {
+	files, err := filepath.Glob(filepath.Join(dir, "*.py"))
+	return err == nil && len(files) > 0
 }
 
 // sharedRE matches the name of a library that the loader of programs looks for.

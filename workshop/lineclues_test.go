@@ -313,6 +313,16 @@ var lineWords = []faulty{
 		not:   []string{"There is no network"},
 	},
 	{
+		name: "a call without a network, and a word that was not expected",
+		program: "#!/usr/bin/python3\nimport socket, sys\n" +
+			"s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ntry:\n" +
+			"    s.connect(('192.0.2.1', 53))\nexcept OSError:\n    pass\n" +
+			"print('Error: unexpected token in the request', file=sys.stderr)\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{`It says why itself: "Error: unexpected token`},
+		not:   []string{"There is no network"},
+	},
+	{
 		name: "a cgroup in a root file system with another name",
 		program: "#!/usr/bin/perl\nunless (mkdir('./my-container-root/sys/fs/cgroup/cpu')) {\n" +
 			"  print STDERR \"mkdir: $!\\n\";\n  exit 1;\n}\n",
@@ -414,6 +424,12 @@ func TestLineClues(t *testing.T) {
 			*e.Conduct = refused("openat", fmt.Sprintf("openat(AT_FDCWD, %q)", path), "ENOENT")
 			return noFile(refusedCause(e, &e.Conduct.Refused[0]))
 		}
+	}
+	tagged := func(e harness.Event) string {
+		if text := wrongIndex(e); strings.Contains(text, "alpine") {
+			return text
+		}
+		return ""
 	}
 	text, _ := release()
 	kernel := numberRE.FindString(text)
@@ -704,13 +720,27 @@ func TestLineClues(t *testing.T) {
 			said: "Linux " + kernel + " is not supported", says: "leave that test out",
 		},
 		{
-			name: "a tag among the words", clue: wrongIndex, ran: "true",
+			name: "a tag among the words", clue: tagged, ran: "true",
 			said: "Traceback (most recent call last):\n  File \"mine.py\", line 2, in <module>\n" +
 				"    tag = sys.argv[4]\nIndexError: list index out of range\n",
-			says: "there may be no word after it",
+		},
+		{
+			name: "a tag", clue: tagged, ran: "true",
+			said: "Traceback (most recent call last):\n  File \"mine.py\", line 2, in <module>\n" +
+				"    tag = parts[1]\nIndexError: list index out of range\n",
+			says: "as in alpine:3.20",
+		},
+		{
+			name: "a version, and no image", clue: tagged, ran: "true",
+			said: "Traceback (most recent call last):\n  File \"mine.py\", line 2, in <module>\n" +
+				"    patch = kernel_version.split('.')[3]\nIndexError: list index out of range\n",
 		},
 		{
 			name: "a device of a terminal", clue: missing("/dev/pts/9"), ran: "true",
+			says: "and nothing else",
+		},
+		{
+			name: "a device that is in every /dev", clue: missing("/dev/ptmx"), ran: "true",
 			says: "and nothing else",
 		},
 		{
@@ -796,13 +826,14 @@ func TestLineClues(t *testing.T) {
 func TestBesideProgram(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "app"), 0o755))
-	for _, file := range []string{"app/main.py", "tools.rb", "libnone.so.1"} {
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "json"), 0o755))
+	for _, file := range []string{"app/main.py", "json/data", "tools.rb", "libnone.so.1"} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, file), nil, 0o644))
 	}
 	e := harness.Event{Program: filepath.Join(dir, "mine")}
 	for name, lies := range map[string]bool{
 		"app": true, "app.main": true, "app.pull": false, "tools": true, "/link/of/tools": true,
-		"yaml": false, "libnone.so.1": false, "": false,
+		"yaml": false, "json": false, "libnone.so.1": false, "": false,
 	} {
 		require.Equal(t, lies, besideProgram(e, name) == dir, name)
 	}

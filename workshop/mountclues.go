@@ -278,12 +278,15 @@ func madeInstead(c cause) string {
 		return ""
 	}
 	for _, made := range c.event.Conduct.Made {
-		if strings.HasPrefix(made, "mkdir") && filepath.Base(lastPath(made)) == "rootfs" {
+		if strings.HasPrefix(made, "chdir(") || strings.HasPrefix(made, "fchdir(") {
+			return "" // a relative path begins in another directory since then
+		}
+		path := filepath.Clean(lastPath(made))
+		if strings.HasPrefix(made, "mkdir") && isInWork(path, "rootfs") {
 			return fmt.Sprintf("There is no root file system here, on purpose. Your program made "+
 				"an empty directory in its place, %s, and went on. Look whether rootfs is there "+
 				"before anything is made, and otherwise end with status 125 and a line that names "+
-				"it.",
-				made)
+				"it.", made)
 		}
 	}
 	return ""
@@ -535,9 +538,10 @@ func notMounted(c cause) string {
 			"(mount_namespaces(7)). They go together with the old root, after pivot_root(2)."
 	}
 	if c.seen && c.errno == "ENOENT" && !c.tried("chroot(") && !c.tried("pivot_root(") {
-		return fmt.Sprintf("There is no %s. pivot_root(2) puts the old root on a directory of the "+
-			"new one, and none of your processes has called that. If yours calls it by its "+
-			"number: that is another one on each kind of processor.", orName(c.path, "such path"))
+		return fmt.Sprintf("There is no %s. If the old root is to be there: pivot_root(2) puts it "+
+			"on a directory of the new one, and none of your processes is known to have called "+
+			"that. If yours calls it by its number: that is another one on each kind of "+
+			"processor.", orName(c.path, "such path"))
 	}
 	return "Nothing is mounted at this path. After pivot_root paths begin in the new root." +
 		c.oldRootNow()

@@ -29,8 +29,8 @@ func wordsJoined(e harness.Event) string {
 		return ""
 	}
 	joined := strings.Join(given[2:], " ")
-	notFound := regexp.MustCompile(`(?m)(^|: )` + regexp.QuoteMeta(joined) +
-		`: (command )?not found$`)
+	notFound := regexp.MustCompile(`(?m)^([^:\n]+: (line )?\d+|(\S*/)?(ba|da|a|k)?sh): ` +
+		regexp.QuoteMeta(joined) + `: (command )?not found$`) // of a shell
 	tried := func(r harness.Refusal) bool {
 		return strings.HasPrefix(r.Call, "execve") && r.Errno == "ENOENT" &&
 			(firstPath(r.Text) == joined || strings.HasSuffix(firstPath(r.Text), "/"+joined))
@@ -53,13 +53,13 @@ func inputOfBackground(e harness.Event) string {
 	if err != nil || !isShell(e) || !backgroundRE.Match(text) {
 		return ""
 	}
-	return " A shell gives a command in the background (&) an empty input, and with most shells " +
+	return " A shell gives a command in the background (&) an empty input, and in many shells " +
 		"<&0 in that command comes too late: exec 3<&0 before keeps the input of the shell, and " +
 		"CMD <&3 3<&- & hands it on."
 }
 
 // backgroundRE matches a line of a shell that starts something in the background.
-var backgroundRE = lazyregexp.New(`(?m)^[^#\n]*[^&<>\n]&[ \t]*($|#|;;|[\w(])`)
+var backgroundRE = lazyregexp.New(`(?m)^[^#\n]*[^&<>\n]&([ \t]*($|#|;;)|[ \t]+[A-Za-z_({])`)
 
 // statusOfLast is for a script of a shell that ends with the status of another command.
 func statusOfLast(e harness.Event) string {
@@ -89,7 +89,7 @@ func wholeNumbers(e harness.Event) string {
 
 // arithmeticRE matches what shells say of a number with a point in arithmetic.
 var arithmeticRE = lazyregexp.New(`(?m)arithmetic expression: expecting \w+: "[^"\n]*\d*\.\d.*$|` +
-	`[^:\n]*\d*\.\d[^:\n]*: (arithmetic )?syntax error.*$|` +
+	`[^:\n]*\d*\.\d[^:\n]*: (arithmetic )?syntax error: invalid arithmetic operator.*$|` +
 	`arithmetic syntax error: [^\n]*\d*\.\d.*$`)
 
 // forkOfTool says with which option unshare(1) starts a child, if the program runs it without that.

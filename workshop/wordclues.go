@@ -3,7 +3,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -124,8 +123,9 @@ func otherKernel(e harness.Event) string {
 		return ""
 	}
 	return fmt.Sprintf("The last that your program wrote before it ended is %q, and %s is the "+
-		"kernel of this machine (uname(2)). What your program needs may be there all the same: "+
-		"leave that test out. A call that a kernel does not have fails, with ENOSYS or EINVAL.",
+		"kernel of this machine (uname(2)). If your program ended because it knows only another "+
+		"version: what it needs may be there all the same, so leave that test out. A call or a "+
+		"flag that a kernel does not have fails, with ENOSYS or EINVAL.",
 		last, kernel)
 }
 
@@ -258,7 +258,7 @@ func wrongIndex(e harness.Event) string {
 var (
 	// tagRE matches a line that is about the tag of an image, and wordsRE one about the words of
 	// the command line.
-	tagRE   = lazyregexp.New(`(?i)\b\w*(tag|version)\b`)
+	tagRE   = lazyregexp.New(`(?i)\b(\w*_)?tag\b|\bimage\b.*version|version.*\bimage\b`)
 	wordsRE = lazyregexp.New(`(?i)args?\b|argv`)
 )
 
@@ -341,15 +341,19 @@ func unnamedChild(e harness.Event) []string {
 		return nil
 	}
 	for line := range strings.SplitSeq(e.Stderr+"\n"+e.Stdout, "\n") {
-		if notKnownRE.MatchString(line) {
+		at := notKnownRE.FindStringIndex(line)
+		if at != nil && !hasWordRE.MatchString(line[at[1]:]) {
 			return []string{"", words[1]}
 		}
 	}
 	return nil
 }
 
-// childWordRE matches a word that a program may have for its second copy.
-var childWordRE = lazyregexp.New(`^[a-z][\w-]*$`)
+var (
+	// childWordRE matches a word that a program may have for its second copy, and hasWordRE any.
+	childWordRE = lazyregexp.New(`^[a-z][\w-]*$`)
+	hasWordRE   = lazyregexp.New(`\w`)
+)
 
 // unknownChildRE matches what programs say of a command that they do not know.
 var unknownChildRE = lazyregexp.New(`(?i)(?:unknown|unrecogni[sz]ed|bad|invalid|unsupported)` +
@@ -490,9 +494,12 @@ func streamClosed(e harness.Event) string {
 	if m == nil || executed(e) != "yes" {
 		return ""
 	}
-	return fmt.Sprintf("Descriptor %s was closed when %s was executed. The command is to have the "+
-		"descriptors 0, 1 and 2 of your program, open, in both processes.", cmp.Or(m[1], "0"),
-		ranCommand(e))
+	was := "Descriptor 0 was closed, or not open for reading,"
+	if m[1] != "" {
+		was = fmt.Sprintf("Descriptor %s was closed", m[1])
+	}
+	return fmt.Sprintf("%s when %s was executed. The command is to have the descriptors 0, 1 and "+
+		"2 of your program, open, in both processes.", was, ranCommand(e))
 }
 
 // streamClosedRE matches what a program in Go says of a standard stream that is closed where there
@@ -509,9 +516,9 @@ func silent(e harness.Event) string {
 		return ""
 	}
 	if executed(e) == "yes" {
-		return fmt.Sprintf("%s was executed, and ended with %s, without a word that arrived. Are "+
-			"its descriptors 1 and 2 open, and those of your program?", ranCommand(e), m[1]) +
-			lastCalls(e)
+		return fmt.Sprintf("%s was executed, your program ended with %s, and no word of either "+
+			"arrived. Are the descriptors 1 and 2 of the command open, and those of your program?",
+			ranCommand(e), m[1]) + lastCalls(e)
 	}
 	return "It failed without a word. Print what goes wrong to standard error, so that somebody " +
 		"can know." + lastCalls(e)

@@ -572,8 +572,8 @@ func (c *Conduct) noteExecution(call inject.Call, inside bool) {
 // excuse forgets what a process that executes a file could do without. What it looked for in other
 // directories before is no news, and neither is a mount that it could do without or in another way:
 // of the paths in /proc that are covered no kernel has all, and some of them are files. The command
-// itself may not have been executed, and something else in its place. That one
-// process goes on says nothing about a mount of another, which is not above it.
+// itself may not have been executed, and something else in its place. That one process goes on says
+// nothing about a mount of another, which is not above it.
 func (c *Conduct) excuse(name string, call inject.Call, words []string, roots roots) {
 	c.Refused = slices.DeleteFunc(c.Refused, func(r Refusal) bool {
 		optional := r.Call == "mount" && (r.Errno == "ENOENT" || r.Errno == "ENOTDIR") &&
