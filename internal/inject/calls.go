@@ -207,7 +207,13 @@ func readText(tid int, address uint64) string {
 	}
 	text := ptrace.ReadMemory(tid, address, most)
 	s, _, ended := strings.Cut(string(text), "\x00")
-	if !ended && len(text) < most || !isPlain(s) {
+	if !ended && len(text) < most {
+		return ""
+	}
+	if !ended {
+		s = whole(s)
+	}
+	if !isPlain(s) {
 		return ""
 	}
 	return s
@@ -218,6 +224,9 @@ func readWritten(tid int, address, size uint64) string {
 	const most = 256
 	text := string(ptrace.ReadMemory(tid, address, int(min(most, size))))
 	text = strings.TrimSuffix(text, "\x00") // some count the end of a text, too
+	if size > most {
+		text = whole(text)
+	}
 	if !isPlain(text) {
 		return ""
 	}
@@ -247,6 +256,16 @@ func (c *Call) written(tid int) string {
 		text = append(text, ptrace.ReadMemory(tid, at, int(min(most, size)))...)
 	}
 	return string(text)
+}
+
+// whole is the beginning of a text, without a last character that is cut off in UTF-8.
+func whole(text string) string {
+	for i := len(text) - 1; i >= max(0, len(text)-utf8.UTFMax); i-- {
+		if utf8.RuneStart(text[i]) && !utf8.FullRuneInString(text[i:]) {
+			return text[:i]
+		}
+	}
+	return text
 }
 
 // isPlain tells whether a text has only printable characters, as UTF-8.

@@ -491,6 +491,15 @@ func TestFileOfDescriptor(t *testing.T) {
 	require.NotContains(t, second.Text, "<", "it is a pipe now")
 }
 
+// TestLongText shows the beginning of a long text, although it may be cut off in the middle of a
+// character.
+func TestLongText(t *testing.T) {
+	r := python(t, "import ctypes, os\nctypes.CDLL(None).chdir(('a' + '\u00f6' * 200).encode())\n"+
+		"os.write(2, ('b' + '\u00f6' * 200).encode())\n")
+	find(t, r, 0, "chdir", "a\u00f6\u00f6")
+	find(t, r, 0, "write", "b\u00f6\u00f6")
+}
+
 // TestFileOfParent names the file of the kernel that a process writes to if its parent has opened
 // it, and nothing else that it has from there.
 func TestFileOfParent(t *testing.T) {
