@@ -122,7 +122,7 @@ var (
 	quotedRE = lazyregexp.New(`"([^"]*)"`)
 	pathRE   = lazyregexp.New(`(?m)(/[\w.-]+){2,}`)
 	// placeRE matches a place in a source text, and sourceRE what a trace names.
-	placeRE  = lazyregexp.New(`[^\s"'(]+\.(c|cc|cpp|go|js|kt|nim|php|pl|py|rb|rs|sh)(:|", line )\d+`)
+	placeRE  = lazyregexp.New(`[^\s"'(]+\.(c|cc|cpp|go|js|kt|php|pl|py|rb|rs|sh)(:|", line )\d+`)
 	sourceRE = lazyregexp.New(`^/rustc/|\.(c|cc|cpp|go|java|js|kt|nim|php|pl|py|rb|rs|sh)$`)
 )
 

@@ -239,12 +239,12 @@ func noPlace(c cause) string {
 	ofDirectory := strings.HasPrefix(c.text, "mknodat(") && !filepath.IsAbs(c.path) &&
 		!strings.Contains(c.text, "AT_FDCWD")
 	if !c.seen || strings.HasPrefix(above, "rootfs") || above == "." || above == "/" ||
-		c.onPurpose() || ofDirectory {
+		c.onPurpose() {
 		return "" // the root file system may be missing, on purpose
 	}
 	text := fmt.Sprintf("There is no directory %s, in which %s was to be made: mkdir(2) makes it.",
 		above, c.path)
-	if !filepath.IsAbs(c.path) && !c.changedRoot() {
+	if !filepath.IsAbs(c.path) && !c.changedRoot() && !ofDirectory {
 		text += " A relative path begins at the working directory, and the one where the scripts " +
 			"run your program has a root file system called rootfs in it, and nothing else."
 	}
@@ -363,11 +363,8 @@ func notAText(c cause) string {
 	if words := strings.Split(args, ", "); len(words) < paths || words[paths-1] != "..." {
 		return ""
 	}
-	if c.errno == "ENOENT" {
-		return "What this call got as a path is empty, or no text that can be shown. If it comes " +
-			"from a variable: has that a value? " + zeroByte
-	}
-	return "What this call got as a path is no text that can be shown. " + zeroByte
+	return "What this call got as a path is empty, or has bytes that cannot be shown: print it, " +
+		"with its length. " + zeroByte
 }
 
 // zeroByte is what ends a text for the kernel.

@@ -215,8 +215,8 @@ func neverExecuted(e harness.Event) string {
 	return text + ownWords(e)
 }
 
-// inItsPlace tells whether the process that tried to execute the command executed a file after that:
-// then the call is excused.
+// inItsPlace tells whether the process that tried to execute the command executed a file after
+// that: then the call is excused.
 func inItsPlace(e harness.Event, r *harness.Refusal, file string) bool {
 	return slices.Contains(e.Conduct.Excused, *r) &&
 		slices.ContainsFunc(e.Conduct.Steps, func(s harness.Step) bool {

@@ -341,6 +341,15 @@ var lineWords = []faulty{
 		not:   []string{"There is no tmp/start here"},
 	},
 	{
+		name: "a fifo in a directory that is not there, as seen from another one",
+		program: "#!/usr/bin/python3\nimport os, sys\ndir = os.open('rootfs', os.O_RDONLY)\n" +
+			"try:\n    os.mknod('run/none/start', 0o600, dir_fd=dir)\n" +
+			"except OSError as e:\n    sys.exit('mknod: %s' % e)\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"There is no directory run/none, in which run/none/start was to be made"},
+		not:   []string{"A relative path begins at the working directory"},
+	},
+	{
 		name: "a line of its own, and a cgroup that nobody asked for",
 		program: "#!/usr/bin/perl\nsyscall(272, 0x04000000);\nmkdir('/sys/fs/cgroup/mine') or " +
 			"print STDERR \"Failed to create cgroup: $!\\n\";\nprint \"Running\\n\";\n" +
