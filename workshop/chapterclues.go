@@ -802,10 +802,10 @@ func attributesRefused(e harness.Event) string {
 	for _, made := range e.Conduct.Made {
 		if strings.HasPrefix(made, "mount(") && strings.Contains(made, `"overlay"`) &&
 			strings.Contains(made, "upperdir=") && !strings.Contains(made, "userxattr") {
-			return "To hide what lies below a directory, overlay marks that with the attribute " +
-				"trusted.overlay.opaque, which root of a user namespace may not set. With the " +
-				"option userxattr it is user.overlay.opaque, which root there may set " +
-				"(overlayfs.rst)."
+			return "Where a directory hides one of the same name in a layer below, overlay gives " +
+				"it the attribute trusted.overlay.opaque, which root of a user namespace may not " +
+				"set. With the option userxattr that is user.overlay.opaque, which root there may " +
+				"set (overlayfs.rst)."
 		}
 	}
 	return ""

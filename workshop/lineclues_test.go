@@ -372,6 +372,14 @@ var lineWords = []faulty{
 		not: []string{"/bin/sh instead"},
 	},
 	{
+		name: "a tool that a shell looks for in the new root, and no command",
+		program: "#!/usr/bin/perl\nchroot('rootfs');\nchdir('/');\n" +
+			"system('mine-ip link add veth0 </dev/null');\nprint \"child process: 5\\n\";\n",
+		about: "step1-skeleton/command-runs",
+		says:  []string{"none of your processes executed true"},
+		not:   []string{"/bin/sh instead"},
+	},
+	{
 		name: "a shell where the command is not found",
 		program: "#!/usr/bin/python3\nimport os, sys\ntry:\n" +
 			"    os.execv(sys.argv[2], sys.argv[2:])\nexcept OSError:\n    pass\n" +

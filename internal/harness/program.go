@@ -294,7 +294,7 @@ func goBuild(ctx context.Context, path, dir, source string, flags ...string) err
 	named := filepath.Join(dir, source)
 	out, err := build(usesC(dir))
 	if err != nil && strings.Contains(string(out), noneForLinux) {
-		// A package that it imports may need a C compiler, too. Without one its files do not count.
+		// A package that it imports may use C, too: without cgo such files do not count.
 		out, err = build(true)
 	}
 	if err != nil {
