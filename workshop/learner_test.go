@@ -535,3 +535,54 @@ func TestStreamClosed(t *testing.T) {
 		require.Empty(t, streamClosed(e), "it was not executed")
 	}
 }
+
+// TestUnnamedChild takes the word with which a program started itself again for the one that it does
+// not know, unless that may be another one.
+func TestUnnamedChild(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		word, said string
+		tells      bool
+	}{
+		{"child", "unknown command\n", true},
+		{"child", "unknown command: fly\n", false},
+		{"run", "unknown command\n", false},
+		{"true", "unknown command\n", false},
+		{"/bin/fly", "unknown command\n", false},
+	} {
+		e := harness.Event{}
+		e.Ran, e.Stderr = "exec container run true", c.said
+		e.Conduct = &harness.Conduct{
+			Ran: []string{"/proc/self/exe"}, Words: [][]string{{"container", c.word, "true"}},
+		}
+		require.Equal(t, c.tells, unnamedChild(e) != nil, "%+v", c)
+	}
+}
+
+// TestUnsharedForOthers tells of a pid namespace in which the command is not, unless a process may
+// have left that for another one.
+func TestUnsharedForOthers(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		stdout, made string
+		parent       int
+		tells        bool
+	}{
+		{"process 4711, child of 4710\n", "", 0, true},
+		{"process 1, child of 0\n", "", 0, false},
+		{"process 4711, child of 4710\n", "setns(3, CLONE_NEWPID)", 0, false},
+		{"process 4711, child of 4710\n", "", 1, false},
+	} {
+		of := cause{event: harness.Event{Stdout: c.stdout}}
+		of.event.Ran = "exec container run true"
+		of.event.Conduct = &harness.Conduct{
+			Made: []string{"unshare(CLONE_NEWPID)", c.made},
+			Steps: []harness.Step{
+				{Text: "unshare(CLONE_NEWPID)", Process: 2 * c.parent, Parent: 0},
+				{Text: "chdir(\"/\")", Process: 1},
+				{Text: "execve(\"/bin/true\")", Process: 3, Parent: c.parent},
+			},
+		}
+		require.Equal(t, c.tells, of.unsharedForOthers() != "", "%+v", c)
+	}
+}
