@@ -804,8 +804,8 @@ func attributesRefused(e harness.Event) string {
 			strings.Contains(made, "upperdir=") && !strings.Contains(made, "userxattr") {
 			return "Where a directory hides one of the same name in a layer below, overlay gives " +
 				"it the attribute trusted.overlay.opaque, which root of a user namespace may not " +
-				"set. With the option userxattr that is user.overlay.opaque, which root there may " +
-				"set (overlayfs.rst)."
+				"set. With the option userxattr that is user.overlay.opaque, which root there " +
+				"may set (overlayfs.rst)."
 		}
 	}
 	return ""

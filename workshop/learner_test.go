@@ -536,8 +536,8 @@ func TestStreamClosed(t *testing.T) {
 	}
 }
 
-// TestUnnamedChild takes the word with which a program started itself again for the one that it does
-// not know, unless that may be another one.
+// TestUnnamedChild takes the word with which a program started itself again for the one that it
+// does not know, unless that may be another one.
 func TestUnnamedChild(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -573,8 +573,8 @@ func TestUnsharedForOthers(t *testing.T) {
 		{"process 4711, child of 4710\n", "setns(3, CLONE_NEWPID)", 0, false},
 		{"process 4711, child of 4710\n", "", 1, false},
 	} {
-		of := cause{event: harness.Event{Stdout: c.stdout}}
-		of.event.Ran = "exec container run true"
+		of := cause{event: harness.Event{}}
+		of.event.Ran, of.event.Stdout = "exec container run true", c.stdout
 		of.event.Conduct = &harness.Conduct{
 			Made: []string{"unshare(CLONE_NEWPID)", c.made},
 			Steps: []harness.Step{
@@ -584,5 +584,30 @@ func TestUnsharedForOthers(t *testing.T) {
 			},
 		}
 		require.Equal(t, c.tells, of.unsharedForOthers() != "", "%+v", c)
+	}
+}
+
+// TestThereAlready does not tell of a directory that a tool found there, or that was there when the
+// command was executed all the same.
+func TestThereAlready(t *testing.T) {
+	t.Parallel()
+	const made = `mkdir("/srv/mine")`
+	for _, c := range []struct {
+		by, ran      string
+		tells, facts bool
+	}{
+		{"", "/proc/self/exe", true, true},
+		{"/usr/bin/mkdir", "/proc/self/exe", false, false},
+		{"", "/bin/true", false, false},
+	} {
+		e := harness.Event{}
+		e.Script.Step, e.Script.Name = "step1-skeleton", "command-runs"
+		e.Ran, e.Message = "exec container run true", "exit status 1"
+		e.Conduct = &harness.Conduct{
+			Ran: []string{c.ran}, Words: [][]string{{"true"}},
+			Refused: []harness.Refusal{{Call: "mkdir", Text: made, Errno: "EEXIST", By: c.by}},
+		}
+		require.Equal(t, c.tells, strings.Contains(lastCalls(e), made), "%+v", c)
+		require.Equal(t, c.facts, strings.Contains(facts(e), made), "%+v: %s", c, facts(e))
 	}
 }
