@@ -374,7 +374,7 @@ var lineWords = []faulty{
 	{
 		name: "a tool that a shell looks for in the new root, and no command",
 		program: "#!/usr/bin/perl\nchroot('rootfs');\nchdir('/');\n" +
-			"system('mine-ip link add veth0 </dev/null');\nprint \"child process: 5\\n\";\n",
+			"system('mine-ip link add \"veth0\"');\nprint \"child process: 5\\n\";\n",
 		about: "step1-skeleton/command-runs",
 		says:  []string{"none of your processes executed true"},
 		not:   []string{"/bin/sh instead"},
